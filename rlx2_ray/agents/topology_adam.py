@@ -1,0 +1,123 @@
+"""Adam over one model that, at the calls its schedule names, rewires the model instead of stepping it.
+
+Source: RigL's training loop (Evci et al. 2020, arXiv 1911.11134, algorithm 1); Adam is torch's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rlx2_ray.config import ExperimentConfig
+from rlx2_ray.networks.masked_mlp import MLP, MaskedLinear, parameters
+from rlx2_ray.networks.sparse_layer import Arrays
+from rlx2_ray.sparse.schedule import TopologySchedule
+from rlx2_ray.sparse.topology import update_topology
+from rlx2_ray.types import Floats
+
+MOMENTS = {"first_moment": "exp_avg", "second_moment": "exp_avg_sq"}  # our names of Adam's state in torch
+
+
+class TopologyAdam:
+    """Owns the optimizer of one model (the policy, or both critics) and its structure.
+
+    Moments of weights that leave are dropped and those of weights that come start at zero, so that inactive weights
+    have neither value nor moments.
+    """
+
+    def __init__(
+        self,
+        layers: MLP,
+        config: ExperimentConfig,
+        update_interval: int,
+        generator: np.random.Generator,
+    ) -> None:
+        """`update_interval`: learner updates per call of `step`, 1 or the policy delay."""
+        self.calls = 0
+        self.overlap = 1.0  # fraction of active weights that the latest topology event left active
+        self._layers = layers
+        self._rule = config.topology.rule
+        self._schedule = TopologySchedule(
+            config.topology.interval, config.topology.end_update // update_interval, config.topology.drop_fraction
+        )
+        self._generator = generator
+        self._parameters = parameters(layers)
+        self._adam = torch.optim.Adam(self._parameters, lr=config.agent.learning_rate, fused=True)
+        for tensor in self._parameters:
+            self._adam.state[tensor] = {
+                "step": torch.zeros((), dtype=torch.float32, device=tensor.device),
+                "exp_avg": torch.zeros_like(tensor),
+                "exp_avg_sq": torch.zeros_like(tensor),
+            }
+
+    @property
+    def parameters(self) -> list[Tensor]:
+        return self._parameters
+
+    @torch.no_grad()
+    def step(self, gradients: Sequence[Tensor]) -> None:
+        """One optimizer call with the dense gradients of `parameters`, in their order."""
+        self.calls += 1
+        if self._rule in ("set", "rigl") and self._schedule.is_update(self.calls):
+            self._rewire(gradients[::2])  # parameters alternate between weight and bias
+            return
+        for tensor, gradient in zip(self._parameters, gradients, strict=True):
+            tensor.grad = gradient
+        for layer in self._layers:
+            if layer.is_sparse:
+                layer.weight.grad.mul_(layer.mask)  # type: ignore[union-attr]
+        self._adam.step()
+
+    def _rewire(self, weight_gradients: Sequence[Tensor]) -> None:
+        drop_fraction = self._schedule.drop_fraction(self.calls)
+        grown = active = 0
+        for layer, gradient in zip(self._layers, weight_gradients, strict=True):
+            active += int(layer.mask.sum())
+            if layer.is_sparse:
+                grown += self._rewire_layer(layer, gradient, drop_fraction)
+        self.overlap = 1 - grown / active
+
+    def _rewire_layer(self, layer: MaskedLinear, gradient: Tensor, drop_fraction: float) -> int:
+        weights, mask = layer.weight.cpu().numpy(), layer.mask.cpu().numpy()
+        update = update_topology(weights, mask, self._grow_scores(gradient), drop_fraction)
+        layer.mask = torch.from_numpy(update.mask).to(layer.weight.device)
+        state = self._adam.state[layer.weight]
+        for tensor in (layer.weight, state["exp_avg"], state["exp_avg_sq"]):
+            tensor.mul_(layer.mask)  # grown weights and their moments were zero already
+        return int(update.grown.sum())
+
+    def _grow_scores(self, gradient: Tensor) -> Floats:
+        if self._rule == "rigl":
+            return gradient.abs().cpu().numpy()  # type: ignore[no-any-return]
+        return self._generator.random(gradient.shape, dtype=np.float32)
+
+    def state(self, prefix: str) -> tuple[Arrays, dict[str, Any]]:
+        """Moments of active weights and of biases by layer, and counters."""
+        arrays: Arrays = {}
+        steps = 0
+        for index, layer in enumerate(self._layers):
+            active = layer.mask.ravel()
+            for ours, theirs in MOMENTS.items():
+                weight_state, bias_state = self._adam.state[layer.weight], self._adam.state[layer.bias]
+                arrays[f"{prefix}.{index}.weights.{ours}"] = weight_state[theirs].ravel()[active].cpu().numpy()
+                arrays[f"{prefix}.{index}.bias.{ours}"] = bias_state[theirs].cpu().numpy().copy()
+                steps = int(weight_state["step"])
+        return arrays, {"calls": self.calls, "steps": steps, "overlap": self.overlap}
+
+    @torch.no_grad()
+    def restore(self, prefix: str, arrays: Mapping[str, Any], counters: Mapping[str, Any]) -> None:
+        """The inverse of `state`, over layers that were already restored."""
+        self.calls, self.overlap = int(counters["calls"]), float(counters["overlap"])
+        for tensor in self._parameters:
+            self._adam.state[tensor]["step"].fill_(counters["steps"])
+        for index, layer in enumerate(self._layers):
+            for ours, theirs in MOMENTS.items():
+                weight_moment = self._adam.state[layer.weight][theirs]
+                saved = torch.tensor(arrays[f"{prefix}.{index}.weights.{ours}"], device=weight_moment.device)
+                weight_moment[layer.mask] = saved
+                bias_moment = self._adam.state[layer.bias][theirs]
+                bias_moment.copy_(torch.tensor(arrays[f"{prefix}.{index}.bias.{ours}"]))

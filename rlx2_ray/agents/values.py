@@ -1,0 +1,28 @@
+"""Action values of twin critics, and the loss both TD3 and SAC fit them with."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn.functional import mse_loss
+
+from rlx2_ray.networks.masked_mlp import MLP, forward
+
+Critics = tuple[MLP, MLP]
+
+
+def q_value(critic: MLP, observations: Tensor, actions: Tensor) -> Tensor:
+    """(B, O), (B, A) to (B,)."""
+    return forward(critic, torch.cat([observations, actions], dim=-1)).squeeze(-1)
+
+
+def q_values(critics: Critics, observations: Tensor, actions: Tensor) -> tuple[Tensor, Tensor]:
+    """(B,) of each critic."""
+    first, second = critics
+    return q_value(first, observations, actions), q_value(second, observations, actions)
+
+
+def critic_loss(critics: Critics, observations: Tensor, actions: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """(scalar loss, scalar mean Q_1): the sum over critics of the mean squared error against (B,) `targets`."""
+    first, second = q_values(critics, observations, actions)
+    return mse_loss(first, targets) + mse_loss(second, targets), first.mean()

@@ -1,0 +1,98 @@
+"""`rlx2 describe`: what would be trained, without training it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from rlx2_ray.cli import options
+from rlx2_ray.cli.output import print_json, print_table
+from rlx2_ray.config import ExperimentConfig
+from rlx2_ray.sparse.plan import NetworkPlan, plan_agent
+from rlx2_ray.types import BadInput
+
+ObservationSize = Annotated[
+    int | None,
+    typer.Option("--observation-size", metavar="N", help="Instead of the environment's; needs --action-size."),
+]
+ActionSize = Annotated[int | None, typer.Option("--action-size", metavar="N", help="Instead of the environment's.")]
+
+
+def describe(
+    config_file: options.ConfigFile = None,
+    env: options.Env = None,
+    algo: options.Algo = None,
+    method: options.Method = None,
+    policy_sparsity: options.PolicySparsity = None,
+    critic_sparsity: options.CriticSparsity = None,
+    steps: options.Steps = None,
+    seed: options.Seed = None,
+    engine: options.Engine = None,
+    runtime: options.Runtime = None,
+    rollout_actors: options.RolloutActors = None,
+    replay_shards: options.ReplayShards = None,
+    assignments: options.Set = None,
+    observation_size: ObservationSize = None,
+    action_size: ActionSize = None,
+    as_json: options.Json = False,
+) -> None:
+    """Layer shapes, sparsities, active weights, size and FLOPs of an agent. Runs and writes nothing."""
+    config = options.read_config(config_file, locals(), assignments)
+    content = _content(config, *_sizes(config, observation_size, action_size))
+    if as_json:
+        print_json(content)
+    else:
+        _print_tables(content)
+
+
+def _sizes(config: ExperimentConfig, observation_size: int | None, action_size: int | None) -> tuple[int, int]:
+    if observation_size is None and action_size is None:
+        from rlx2_ray.envs.make import probe_spaces
+
+        spaces = probe_spaces(config.env)
+        return spaces.observation_size, spaces.action_size
+    for name, value in (("--observation-size", observation_size), ("--action-size", action_size)):
+        if value is None or value < 1:
+            raise BadInput(f"{name} is {value}: give both sizes, each at least 1, or neither.")
+    return observation_size, action_size  # type: ignore[return-value]
+
+
+def _content(config: ExperimentConfig, observation_size: int, action_size: int) -> dict[str, Any]:
+    from rlx2_ray.experiment.result import describe_costs, describe_identity
+
+    plan = plan_agent(config, observation_size, action_size)
+    return {
+        **describe_identity(config),
+        "observation_size": observation_size,
+        "action_size": action_size,
+        "policy": _network(plan.policy),
+        "critic": _network(plan.critic),
+        **describe_costs(config, plan),
+    }
+
+
+def _network(plan: NetworkPlan) -> dict[str, Any]:
+    layers = [
+        {"name": layer.name, "shape": list(layer.shape), "sparsity": layer.sparsity, "active": layer.active}
+        for layer in plan.layers
+    ]
+    return {"layers": layers, "active": plan.active}
+
+
+def _print_tables(content: dict[str, Any]) -> None:
+    layers = content["policy"]["layers"] + content["critic"]["layers"]
+    rows = [
+        [layer["name"], "{} x {}".format(*layer["shape"]), f"{layer['sparsity']:.3f}", str(layer["active"])]
+        for layer in layers
+    ]
+    title = f"{content['env_id']}, {content['algo'].upper()}, {content['method']}"
+    print_table(title, ["layer", "outputs x inputs", "sparsity", "active weights"], rows)
+    ratios = (
+        ("size", "size_ratio"),
+        ("training FLOPs, the paper's count", "train_flops_ratio_paper"),
+        ("training FLOPs, as done here", "train_flops_ratio_counted"),
+        ("inference FLOPs", "inference_flops_ratio"),
+    )
+    ratio_rows = [[name, f"{content[key]:.3f}", f"{1 / content[key]:.1f}"] for name, key in ratios]
+    print_table("Against the dense agent", ["", "ratio", "times smaller"], ratio_rows)

@@ -1,0 +1,52 @@
+"""The console script `rlx2`. Exit codes: 0 done, 1 the work failed, 2 bad input, 130 interrupted (resumable)."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+# Before anything imports numpy: parallelism is across runs and actors, and sums must not depend on a thread count.
+for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(_variable, "1")
+
+import typer
+from typer.exceptions import TyperException
+
+from rlx2_ray.cli import describe, evaluate, train
+from rlx2_ray.types import BadInput, Interrupted, RunFailed
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+app.command("train")(train.train)
+app.command("resume")(train.resume)
+app.command("evaluate")(evaluate.evaluate)
+app.command("describe")(describe.describe)
+
+
+@app.callback()
+def rlx2() -> None:
+    """Train sparse deep-RL agents from scratch (RLx2 on TD3 and SAC), inline or on Ray actors."""
+
+
+def main() -> None:
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command and return its exit code; what went wrong is one sentence on standard error."""
+    try:
+        return int(app(arguments, standalone_mode=False) or 0)
+    except BadInput as error:
+        return _fail(str(error), 2)
+    except TyperException as error:
+        return _fail(f"{error.format_message().rstrip('.')}: see 'rlx2 --help'.", 2)
+    except RunFailed as error:
+        return _fail(str(error), 1)
+    except Interrupted as error:
+        return _fail(str(error), 130)
+    except (KeyboardInterrupt, typer.Abort):
+        return _fail("Interrupted.", 130)
+
+
+def _fail(sentence: str, code: int) -> int:
+    print(f"rlx2: {sentence}", file=sys.stderr)  # noqa: T201 - this is the command line
+    return code

@@ -1,0 +1,78 @@
+"""Options that several commands share, and how they become configuration keys.
+
+Values are passed on as text, so that the configuration judges them and its errors name its keys.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from rlx2_ray import config as configuration
+from rlx2_ray.config import ExperimentConfig
+
+ConfigFile = Annotated[
+    Path | None,
+    typer.Argument(metavar="[CONFIG.yaml]", help="Keys that differ from the defaults; options win over it."),
+]
+Env = Annotated[str | None, typer.Option("--env", metavar="ID", help="Gymnasium id.", show_default="Hopper-v5")]
+Algo = Annotated[str | None, typer.Option("--algo", metavar="td3|sac", help="Algorithm.", show_default="td3")]
+Method = Annotated[
+    str | None,
+    typer.Option("--method", metavar="dense|static|set|rigl|rlx2", help="Sparse method.", show_default="rlx2"),
+]
+PolicySparsity = Annotated[
+    str | None,
+    typer.Option(
+        "--policy-sparsity", "--actor-sparsity", metavar="FRACTION", help="Zeros, in [0, 1).", show_default="0.9"
+    ),
+]
+CriticSparsity = Annotated[
+    str | None,
+    typer.Option("--critic-sparsity", metavar="FRACTION", help="Zeros of both critics, in [0, 1).", show_default="0.8"),
+]
+Steps = Annotated[str | None, typer.Option("--steps", metavar="N", help="Env steps.", show_default="3000000")]
+Seed = Annotated[str | None, typer.Option("--seed", metavar="N", help="Of everything random.", show_default="0")]
+Engine = Annotated[str | None, typer.Option("--engine", metavar="torch", help="Learner.", show_default="torch")]
+Runtime = Annotated[
+    str | None,
+    typer.Option(
+        "--runtime", metavar="inline|actors", help="One process, or Ray actors on this machine.", show_default="inline"
+    ),
+]
+RolloutActors = Annotated[
+    str | None, typer.Option("--rollout-actors", metavar="R", help="Rollout actors.", show_default="1")
+]
+ReplayShards = Annotated[
+    str | None, typer.Option("--replay-shards", metavar="S", help="Replay actors.", show_default="1")
+]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Any configuration key, e.g. agent.discount=0.98."),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")]
+
+OPTION_KEYS = {
+    "env": "env.id",
+    "algo": "algo",
+    "method": "method",
+    "policy_sparsity": "sparsity.policy",
+    "critic_sparsity": "sparsity.critic",
+    "steps": "steps",
+    "seed": "seed",
+    "engine": "engine",
+    "runtime": "runtime.kind",
+    "rollout_actors": "runtime.rollout_actors",
+    "replay_shards": "runtime.replay_shards",
+}
+
+
+def read_config(file: Path | None, options: dict[str, Any], assignments: list[str] | None) -> ExperimentConfig:
+    """File, then options, then --set, the later winning. `options` may hold more than configuration keys."""
+    tree = configuration.load(file) if file else {}
+    for option, key in OPTION_KEYS.items():
+        if options.get(option) is not None:
+            tree = configuration.merge(tree, configuration.nest(key, options[option]))
+    return configuration.resolve(configuration.merge(tree, configuration.parse_assignments(assignments or ())))

@@ -1,0 +1,24 @@
+"""What commands print on standard output: tables for people, or one JSON object as the last line."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+
+def print_json(content: dict[str, Any]) -> None:
+    typer.echo(json.dumps(content))
+
+
+def print_table(title: str, headings: list[str], rows: list[list[str]]) -> None:
+    """The first column is text, the others are numbers."""
+    table = Table(title=title, title_justify="left")
+    for index, heading in enumerate(headings):
+        table.add_column(heading, justify="right" if index else "left")
+    for row in rows:
+        table.add_row(*row)
+    Console().print(table)

@@ -1,0 +1,93 @@
+"""`rlx2 train` and `rlx2 resume`."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from rlx2_ray.cli import options
+from rlx2_ray.cli.output import print_json, print_table
+from rlx2_ray.config import ExperimentConfig
+
+Out = Annotated[
+    Path | None,
+    typer.Option("--out", metavar="DIR", help="Run directory.", show_default="runs/ENV-ALGO-METHOD-sSEED-TIME"),
+]
+TrackingUri = Annotated[
+    str | None,
+    typer.Option("--tracking-uri", metavar="URI", help="MLflow store.", show_default="sqlite:///mlflow.db"),
+]
+Experiment = Annotated[str, typer.Option("--experiment", metavar="NAME", help="MLflow experiment.")]
+Directory = Annotated[Path, typer.Argument(metavar="DIR", help="A run directory that 'rlx2 train' wrote.")]
+
+
+def train(
+    config_file: options.ConfigFile = None,
+    env: options.Env = None,
+    algo: options.Algo = None,
+    method: options.Method = None,
+    policy_sparsity: options.PolicySparsity = None,
+    critic_sparsity: options.CriticSparsity = None,
+    steps: options.Steps = None,
+    seed: options.Seed = None,
+    engine: options.Engine = None,
+    runtime: options.Runtime = None,
+    rollout_actors: options.RolloutActors = None,
+    replay_shards: options.ReplayShards = None,
+    assignments: options.Set = None,
+    out: Out = None,
+    tracking_uri: TrackingUri = None,
+    experiment: Experiment = "rlx2",
+    as_json: options.Json = False,
+) -> None:
+    """Train one agent, log it to MLflow, and leave its policy and result in the run directory."""
+    config = options.read_config(config_file, locals(), assignments)
+    from rlx2_ray.distributed.launch import train as train_on_runtime
+    from rlx2_ray.experiment import session, tracking
+
+    uri = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or tracking.DEFAULT_TRACKING_URI
+    directory = out or default_directory(config)
+    _show(session.start(config, directory, uri, experiment, train_on_runtime), directory, as_json)
+
+
+def resume(directory: Directory, as_json: options.Json = False) -> None:
+    """Go on with a run that was interrupted or killed, to its end, in the same MLflow run."""
+    from rlx2_ray.distributed.launch import train as train_on_runtime
+    from rlx2_ray.experiment import session
+
+    _show(session.resume(directory, train_on_runtime), directory, as_json)
+
+
+def default_directory(config: ExperimentConfig) -> Path:
+    env_id = config.env.id.replace("/", "_").replace(":", "_")
+    moment = time.strftime("%Y%m%d-%H%M%S")
+    return Path("runs") / f"{env_id}-{config.algo}-{config.method}-s{config.seed}-{moment}"
+
+
+def _show(result: dict[str, Any], directory: Path, as_json: bool) -> None:
+    if as_json:
+        print_json(result)
+        return
+    rows = [
+        ["score (mean of the last 30 evaluations)", f"{result['score']:.1f}"],
+        ["policy sparsity / critic sparsity", f"{result['policy_sparsity']:.0%} / {result['critic_sparsity']:.0%}"],
+        ["size of dense", f"{result['size_ratio']:.1%}, {result['compression']:.1f} times smaller"],
+        [
+            "training FLOPs of dense (paper / counted)",
+            _percentages(result, "train_flops_ratio_paper", "train_flops_ratio_counted"),
+        ],
+        ["inference FLOPs of dense", _percentages(result, "inference_flops_ratio")],
+        ["env steps", f"{result['env_steps']}, {result['env_steps_per_s']:.0f}/s"],
+        ["MLflow run", str(result["mlflow_run_id"])],
+        ["run directory", str(directory)],
+    ]
+    title = f"{result['env_id']}, {result['algo'].upper()}, {result['method']}, seed {result['seed']}"
+    print_table(title, ["", "value"], rows)
+
+
+def _percentages(result: dict[str, Any], *keys: str) -> str:
+    return " / ".join(f"{result[key]:.1%}" for key in keys)

@@ -1,0 +1,341 @@
+"""The one description of an experiment: typed, frozen, the same object inline, on actors and in a trial.
+
+A user writes only what differs from the defaults. `resolve` fills in the rest, from the most general to the most
+particular: defaults of the fields, of the algorithm, of the method, the user's own keys; and last the values that
+follow from others (warm-up, end of the topology schedule, start of the n-step target, replay capacities). A resolved
+configuration names every value, so it reads back to itself and to the same hash.
+
+The constants are those of RLx2 (arXiv 2205.15043) and, beneath it, of TD3 (arXiv 1802.09477) and SAC (1812.05905).
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+import math
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from rlx2_ray.types import BadInput
+
+
+def _parse_count(value: object) -> object:
+    """Let counts be written as 1e6 or "1e6" (YAML reads the latter as text); anything else is pydantic's to judge."""
+    if isinstance(value, bool):
+        raise ValueError("must be a whole number")
+    if isinstance(value, str):
+        try:
+            value = float(value)
+        except ValueError:
+            raise ValueError("must be a whole number") from None
+    if isinstance(value, float):
+        if not (math.isfinite(value) and value == int(value)):
+            raise ValueError("must be a whole number")
+        return int(value)
+    return value
+
+
+Count = Annotated[int, BeforeValidator(_parse_count)]
+Positive = Annotated[Count, Field(gt=0)]
+NonNegative = Annotated[Count, Field(ge=0)]
+Sparsity = Annotated[float, Field(ge=0, lt=1)]  # fraction of zeros
+Fraction = Annotated[float, Field(ge=0, le=1)]
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class EnvConfig(Section):
+    id: str = Field("Hopper-v5", min_length=1)  # any gymnasium id; "module:Id-v0" imports module first
+    kwargs: dict[str, Any] = {}  # keyword arguments of gymnasium.make
+
+
+class SparsityConfig(Section):
+    policy: Sparsity = 0.0
+    critic: Sparsity = 0.0  # of the two critics together
+
+
+class NetworkConfig(Section):
+    hidden: tuple[Positive, ...] = Field((256, 256), min_length=1)  # width of each hidden layer, policy and critics
+
+
+class AgentConfig(Section):
+    batch_size: Positive = 256
+    learning_rate: float = Field(3e-4, gt=0)
+    discount: float = Field(0.99, ge=0, le=1)
+    tau: float = Field(0.005, gt=0, le=1)  # Polyak coefficient of the targets
+    warmup_steps: Positive  # env steps of uniformly random actions before the first update
+    updates_per_env_step: float = Field(1.0, gt=0)
+    policy_delay: Positive  # critic updates per policy (and target) update
+    # TD3 only; noises in units of the action bound
+    exploration_noise: float = Field(0.1, ge=0)
+    target_policy_noise: float = Field(0.2, ge=0)
+    target_noise_clip: float = Field(0.5, ge=0)
+    # SAC only
+    initial_temperature: float = Field(1.0, gt=0)
+    exploration: Literal["sample", "mean"] = "sample"  # "mean": the released RLx2 code collects without noise
+
+
+class TopologyConfig(Section):
+    rule: Literal["dense", "static", "set", "rigl"]
+    interval: Positive = 10_000  # optimizer calls of a network between two events
+    drop_fraction: Fraction = 0.5  # of active weights at the first event; annealed to 0 by a cosine
+    end_update: NonNegative  # learner updates after which the structure stays
+    initial_mask: Literal["magnitude", "random"] = "magnitude"
+
+
+class TargetConfig(Section):
+    n_step: Positive
+    n_step_start: NonNegative  # learner updates with a 1-step target before n_step is used
+
+
+class ReplayConfig(Section):
+    capacity_rule: Literal["fixed", "dynamic"]
+    min_capacity: Positive  # transitions; the dynamic rule never drops from a buffer this small
+    max_capacity: Positive  # transitions
+    policy_distance_threshold: float = Field(0.2, ge=0)
+    check_interval: Positive = 10_000  # env steps
+
+
+class RuntimeConfig(Section):
+    kind: Literal["inline", "actors"] = "inline"
+    envs_per_rollout: Positive = 1  # lanes stepped by one rollout (inline has one rollout)
+    rollout_actors: Positive = 1
+    replay_shards: Positive = 1
+
+
+class EvaluationConfig(Section):
+    interval: Positive = 5_000  # env steps
+    episodes: Positive = 10
+
+
+class CheckpointConfig(Section):
+    interval: Positive = 20_000  # env steps
+    keep: Positive = 2
+
+
+class ExperimentConfig(Section):
+    env: EnvConfig = EnvConfig()  # type: ignore[call-arg]
+    algo: Literal["td3", "sac"] = "td3"
+    method: Literal["dense", "static", "set", "rigl", "rlx2"] = "rlx2"
+    steps: Positive = 3_000_000  # env steps
+    seed: NonNegative = 0
+    engine: Literal["torch"] = "torch"
+    device: str = "cpu"  # torch engine: "cpu", "cuda", "cuda:1"
+    sparsity: SparsityConfig
+    network: NetworkConfig = NetworkConfig()  # type: ignore[call-arg]
+    agent: AgentConfig
+    topology: TopologyConfig
+    target: TargetConfig
+    replay: ReplayConfig
+    runtime: RuntimeConfig = RuntimeConfig()
+    evaluation: EvaluationConfig = EvaluationConfig()
+    checkpoint: CheckpointConfig = CheckpointConfig()
+
+    @property
+    def planned_updates(self) -> int:
+        """Learner updates of the whole run."""
+        return updates_due(self.steps, self.agent.warmup_steps, self.agent.updates_per_env_step)
+
+    @property
+    def hash(self) -> str:
+        """16 hex digits that change with any value of the experiment."""
+        canonical = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+
+
+Tree = dict[str, Any]
+
+ALGORITHMS: dict[str, Tree] = {
+    "td3": {"agent": {"policy_delay": 2}},
+    "sac": {"agent": {"policy_delay": 1}},
+}
+
+SPARSE: Tree = {"sparsity": {"policy": 0.9, "critic": 0.8}}
+PLAIN: Tree = {"target": {"n_step": 1}, "replay": {"capacity_rule": "fixed"}}
+METHODS: dict[str, Tree] = {
+    "dense": {"topology": {"rule": "dense"}, **PLAIN},
+    "static": {"topology": {"rule": "static", "initial_mask": "random"}, **SPARSE, **PLAIN},
+    "set": {"topology": {"rule": "set"}, **SPARSE, **PLAIN},
+    "rigl": {"topology": {"rule": "rigl"}, **SPARSE, **PLAIN},
+    "rlx2": {
+        "topology": {"rule": "rigl"},
+        **SPARSE,
+        "target": {"n_step": 3},
+        "replay": {"capacity_rule": "dynamic"},
+    },
+}
+
+
+def updates_due(env_steps: int, warmup_steps: int, updates_per_env_step: float) -> int:
+    """Learner updates that should have been done after `env_steps` env steps."""
+    return max(0, math.floor((env_steps - warmup_steps) * updates_per_env_step))
+
+
+def resolve(given: Mapping[str, Any]) -> ExperimentConfig:
+    """The full configuration from the keys that the user gave (nested mappings). Raises BadInput."""
+    algo = _choice(given, "algo", "td3", ALGORITHMS)
+    method = _choice(given, "method", "rlx2", METHODS)
+    tree = merge(merge(ALGORITHMS[algo], METHODS[method]), given)
+    config = _validate(merge(_consequences(tree), tree))
+    _check_together(config)
+    return config
+
+
+def load(path: Path) -> Tree:
+    """The mapping in a YAML file. Raises BadInput."""
+    try:
+        tree = yaml.safe_load(path.read_text())
+    except FileNotFoundError:
+        raise BadInput(f"There is no configuration file {path}: check the path.") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput(f"The configuration file {path} cannot be read ({error}): check the path.") from None
+    except yaml.YAMLError as error:
+        where = getattr(error, "problem_mark", None)
+        line = f" near line {where.line + 1}" if where else ""
+        raise BadInput(f"{path} is not valid YAML{line}: correct the file.") from None
+    if tree is None:
+        return {}
+    if not isinstance(tree, dict):
+        raise BadInput(f"{path} holds {tree!r}, not keys and values: write one 'key: value' a line.")
+    return tree
+
+
+def save(config: ExperimentConfig, path: Path) -> None:
+    """Write every value as YAML; `resolve(load(path))` gives the same configuration."""
+    path.write_text(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
+
+
+def parse_assignments(assignments: Iterable[str]) -> Tree:
+    """The mapping of `a.b=value` texts, values read as YAML. Raises BadInput."""
+    tree: Tree = {}
+    for text in assignments:
+        key, separator, value = text.partition("=")
+        if not separator or not all(key.split(".")):
+            raise BadInput(f"--set {text!r} is not KEY=VALUE: write for example --set agent.discount=0.98.")
+        try:
+            parsed = yaml.safe_load(value)
+        except yaml.YAMLError:
+            raise BadInput(f"--set {key}: the value {value!r} is not valid YAML: quote it.") from None
+        tree = merge(tree, nest(key, parsed))
+    return tree
+
+
+def nest(dotted_key: str, value: Any) -> Tree:
+    """`nest("a.b", 1)` is `{"a": {"b": 1}}`."""
+    for part in reversed(dotted_key.split(".")):
+        value = {part: value}
+    return value  # type: ignore[no-any-return]
+
+
+def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> Tree:
+    """Nested mappings joined; where both have a value, `above` wins."""
+    merged = dict(below)
+    for key, value in above.items():
+        old = merged.get(key)
+        merged[key] = merge(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
+    return merged
+
+
+def _choice(given: Mapping[str, Any], key: str, default: str, table: Mapping[str, Tree]) -> str:
+    value = given.get(key, default)
+    if not isinstance(value, str) or value not in table:
+        raise BadInput(f"{key} is {value!r}: choose one of {', '.join(table)}.")
+    return value
+
+
+def _consequences(tree: Tree) -> Tree:
+    """Defaults that follow from other values. Only well-formed values are used; the rest fails validation later."""
+    steps = _count_at(tree, "steps", 3_000_000)
+    warmup = _count_at(tree, "agent.warmup_steps", max(1, min(25_000, steps // 10)))
+    ratio = _at(tree, "agent.updates_per_env_step", 1.0)
+    updates = updates_due(steps, warmup, ratio) if isinstance(ratio, int | float) and math.isfinite(ratio) else 0
+    large = tree.get("algo") == "sac" and _at(tree, "replay.capacity_rule", "") == "dynamic"
+    maximum = _count_at(tree, "replay.max_capacity", 3_000_000 if large else 1_000_000)
+    return {
+        "agent": {"warmup_steps": warmup},
+        "topology": {"end_update": updates},
+        "target": {"n_step_start": steps // 10},
+        "replay": {"max_capacity": maximum, "min_capacity": min(200_000 if large else 100_000, maximum)},
+    }
+
+
+def _at(tree: Mapping[str, Any], dotted_key: str, default: Any) -> Any:
+    value: Any = tree
+    for part in dotted_key.split("."):
+        if not isinstance(value, Mapping) or part not in value:
+            return default
+        value = value[part]
+    return value
+
+
+def _count_at(tree: Mapping[str, Any], dotted_key: str, default: int) -> int:
+    try:
+        value = _parse_count(_at(tree, dotted_key, default))
+    except ValueError:
+        return default
+    return value if isinstance(value, int) and value > 0 else default
+
+
+def _validate(tree: Tree) -> ExperimentConfig:
+    try:
+        return ExperimentConfig.model_validate(tree)
+    except ValidationError as error:
+        raise BadInput(_sentence(error)) from None
+
+
+def _sentence(error: ValidationError) -> str:
+    """The first problem in one sentence: unknown keys first, since a mistyped key explains what follows from it."""
+    problems = sorted(error.errors(), key=lambda problem: problem["type"] != "extra_forbidden")
+    problem = problems[0]
+    key = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] == "extra_forbidden":
+        near = difflib.get_close_matches(key, all_keys(), n=1)
+        hint = f"did you mean {near[0]}?" if near else "see config.yaml of any run for all keys."
+        return f"There is no key {key}: {hint}"
+    message = problem["msg"].removeprefix("Value error, ").replace("Input should", "it should")
+    return f"{key} is {problem['input']!r}: {message}."
+
+
+def all_keys(model: type[BaseModel] = ExperimentConfig, prefix: str = "") -> list[str]:
+    """Every dotted key of the configuration."""
+    keys = []
+    for name, field in model.model_fields.items():
+        kind = field.annotation
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            keys += all_keys(kind, f"{prefix}{name}.")
+        else:
+            keys.append(prefix + name)
+    return keys
+
+
+def _check_together(config: ExperimentConfig) -> None:
+    """Rules that need more than one key."""
+    sparsity, replay, runtime = config.sparsity, config.replay, config.runtime
+    if config.agent.warmup_steps >= config.steps:
+        raise BadInput(
+            f"agent.warmup_steps is {config.agent.warmup_steps} but steps is {config.steps}, so nothing would be "
+            "learned: lower agent.warmup_steps or raise steps."
+        )
+    if config.topology.rule == "dense" and (sparsity.policy or sparsity.critic):
+        key = "sparsity.policy" if sparsity.policy else "sparsity.critic"
+        raise BadInput(
+            f"{key} is {sparsity.policy or sparsity.critic} but method {config.method} is dense: "
+            "choose another method or leave the sparsity out."
+        )
+    if replay.min_capacity > replay.max_capacity:
+        raise BadInput(
+            f"replay.min_capacity is {replay.min_capacity}, above replay.max_capacity ({replay.max_capacity}): lower it."
+        )
+    lanes = runtime.rollout_actors * runtime.envs_per_rollout
+    if runtime.kind == "actors" and runtime.replay_shards > lanes:
+        raise BadInput(
+            f"runtime.replay_shards is {runtime.replay_shards} but there are {lanes} environments, and each lives "
+            "on one shard: lower it or raise runtime.rollout_actors."
+        )

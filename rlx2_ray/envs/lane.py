@@ -1,0 +1,109 @@
+"""One environment instance, stepped for ever: float32 observations, actions in [-1, 1], a known seed for each episode.
+
+Because every episode starts from a seed of its own, a lane's state is the episode's number and the actions taken in
+it: `restore` takes them again. That is exact for any deterministic environment and needs nothing from it but `step`.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from rlx2_ray.config import EnvConfig
+from rlx2_ray.envs.make import inspect_spaces, make_env
+from rlx2_ray.seeding import derive_seed
+from rlx2_ray.types import Floats, Spaces
+
+
+class NonFinite(Exception):
+    """An environment returned NaN or infinity; the text names the environment, what, and the value."""
+
+
+class Step(NamedTuple):
+    next_observation: Floats  # (observation_size,), the final one where the episode ended
+    reward: float
+    terminated: bool
+    truncated: bool
+
+
+class LaneState(NamedTuple):
+    episode: int
+    actions: Floats  # (T, action_size), taken in this episode so far, in [-1, 1]
+    observation: Floats  # (observation_size,), the current one
+
+
+class EnvLane:
+    """`observation` is what the next action answers; a finished episode is followed by the next one's first."""
+
+    def __init__(
+        self, config: EnvConfig, seed: int, stream: str, lane: int = 0, render_mode: str | None = None
+    ) -> None:
+        """Episode k is seeded by (seed, stream, lane, k). Raises BadInput for an environment that does not fit."""
+        self.env = make_env(config, render_mode)
+        self.spaces: Spaces = inspect_spaces(self.env, config.id)
+        self._id = config.id
+        self._seed_path = (seed, stream, lane)
+        self._low = np.asarray(self.spaces.action_low)
+        self._half_range = (np.asarray(self.spaces.action_high) - self._low) / 2
+        self._action_space: Any = self.env.action_space
+        self.begin_episode(0)
+
+    def begin_episode(self, episode: int) -> None:
+        seed, stream, lane = self._seed_path
+        observation, _ = self.env.reset(seed=derive_seed(seed, stream, lane, episode))
+        self.episode = episode
+        self._actions: list[Floats] = []
+        self.observation = self._flatten(observation)
+
+    @property
+    def at_start(self) -> bool:
+        """Whether no action was taken in this episode yet."""
+        return not self._actions
+
+    def step(self, action: Floats) -> Step:
+        """Take an action in [-1, 1]; -1 and 1 are the bounds of each dimension, which need not be symmetric."""
+        next_observation, reward, terminated, truncated = self._step(action)
+        if terminated or truncated:
+            self.begin_episode(self.episode + 1)
+        return Step(next_observation, reward, terminated, truncated)
+
+    def _step(self, action: Floats) -> Step:
+        if not np.isfinite(action).all():
+            raise NonFinite(f"the policy gave {action} as action")
+        scaled = self._low + (action.astype(np.float64) + 1) * self._half_range
+        scaled = scaled.astype(self._action_space.dtype).reshape(self._action_space.shape)
+        raw, reward, terminated, truncated, _ = self.env.step(scaled)
+        next_observation = self._flatten(raw)
+        if not np.isfinite(reward):
+            raise NonFinite(f"{self._id} returned {reward} as reward")
+        self.observation = next_observation
+        self._actions.append(action)
+        return Step(self.observation, float(reward), bool(terminated), bool(truncated))
+
+    def state(self) -> LaneState:
+        actions = np.asarray(self._actions, dtype=np.float32).reshape(-1, self.spaces.action_size)
+        return LaneState(self.episode, actions, self.observation)
+
+    def restore(self, state: LaneState) -> bool:
+        """Replay the saved episode. False, and a new episode begun, where the environment went another way."""
+        self.begin_episode(state.episode)
+        for action in state.actions:
+            step = self._step(action)
+            if step.terminated or step.truncated:
+                break
+        if np.array_equal(self.observation, state.observation) and len(self._actions) == len(state.actions):
+            return True
+        self.begin_episode(state.episode + 1)
+        return False
+
+    def close(self) -> None:
+        self.env.close()
+
+    def _flatten(self, raw: Any) -> Floats:
+        with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite and is named below
+            observation = np.asarray(raw).astype(np.float32).ravel()
+        if not np.isfinite(observation).all():
+            index = int(np.flatnonzero(~np.isfinite(observation))[0])
+            raise NonFinite(f"{self._id} returned {observation[index]} as observation[{index}]")
+        return observation

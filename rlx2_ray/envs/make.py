@@ -1,0 +1,68 @@
+"""Gymnasium environments this project can train on: a Box observation and a bounded Box action."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import warnings
+from typing import Any
+
+import gymnasium
+import numpy as np
+
+from rlx2_ray.config import EnvConfig
+from rlx2_ray.types import BadInput, Spaces
+
+Env = gymnasium.Env[Any, Any]
+
+
+def make_env(config: EnvConfig, render_mode: str | None = None) -> Env:
+    """Raises BadInput, naming the id and gymnasium's reason."""
+    quieten_mujoco()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # gymnasium's advice on newer versions of an environment
+            env: Env = gymnasium.make(config.id, render_mode=render_mode, disable_env_checker=True, **config.kwargs)
+    except Exception as error:  # whatever an environment's own constructor raises
+        reason = " ".join(str(error).split()).rstrip(".")
+        raise BadInput(
+            f"env.id is {config.id!r}, which gymnasium cannot make ({reason}): correct env.id or env.kwargs, "
+            "or install the environment's package."
+        ) from None
+    return env
+
+
+def inspect_spaces(env: Env, env_id: str) -> Spaces:
+    """Raises BadInput where observations are no Box or actions no bounded Box."""
+    observations, actions = env.observation_space, env.action_space
+    if not isinstance(observations, gymnasium.spaces.Box):
+        raise BadInput(f"env.id is {env_id!r}, whose observations are {observations}: choose one with a Box.")
+    if not isinstance(actions, gymnasium.spaces.Box):
+        raise BadInput(
+            f"env.id is {env_id!r}, whose actions are {actions}, not continuous: choose one with a bounded Box."
+        )
+    if not np.isfinite([actions.low, actions.high]).all():
+        raise BadInput(
+            f"env.id is {env_id!r}, whose actions are unbounded ({actions}): wrap it so that they have finite bounds."
+        )
+    return Spaces(
+        int(np.prod(observations.shape)),
+        int(np.prod(actions.shape)),
+        tuple(float(bound) for bound in actions.low.ravel()),
+        tuple(float(bound) for bound in actions.high.ravel()),
+    )
+
+
+def probe_spaces(config: EnvConfig) -> Spaces:
+    """The spaces of an environment that is made and closed at once."""
+    with contextlib.closing(make_env(config)) as env:
+        return inspect_spaces(env, config.id)
+
+
+def quieten_mujoco() -> None:
+    """Send MuJoCo's warnings to Python's log; by default it drops a MUJOCO_LOG.TXT into the working directory."""
+    try:
+        import mujoco
+    except ImportError:
+        return
+    mujoco.set_mju_user_warning(logging.getLogger("mujoco").info)

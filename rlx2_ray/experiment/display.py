@@ -1,0 +1,98 @@
+"""What a person sees of a run: a live bar in a terminal, plain lines elsewhere. Both go to standard error."""
+
+from __future__ import annotations
+
+import time
+from typing import Protocol
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+REFRESH_S = 0.2
+PLAIN_INTERVAL_S = 30.0
+
+
+class Display(Protocol):
+    def advance(self, env_steps: int, status: dict[str, str]) -> None:
+        """Cheap enough for every env step. `status`: what else to show, in order."""
+        ...
+
+    def say(self, text: str) -> None:
+        """One line that stays."""
+        ...
+
+    def close(self) -> None: ...
+
+
+def make_display(total_env_steps: int, done: int = 0) -> Display:
+    console = Console(stderr=True, highlight=False)
+    kind = TerminalDisplay if console.is_terminal else PlainDisplay
+    return kind(console, total_env_steps, done)
+
+
+class TerminalDisplay:
+    def __init__(self, console: Console, total: int, done: int) -> None:
+        self._console = console
+        self._progress = Progress(
+            TextColumn("env steps"),
+            MofNCompleteColumn(),
+            BarColumn(bar_width=20),
+            TextColumn("{task.fields[rate]}"),
+            TextColumn("ETA"),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[status]}"),
+            console=console,
+            transient=True,
+        )
+        self._task = self._progress.add_task("", total=total, completed=done, rate="", status="")
+        self._last = 0.0
+        self._progress.start()
+
+    def advance(self, env_steps: int, status: dict[str, str]) -> None:
+        now = time.monotonic()
+        if now - self._last < REFRESH_S:
+            return
+        self._last = now
+        speed = self._progress.tasks[self._task].speed
+        rate = f"{speed:.0f}/s" if speed else ""
+        self._progress.update(self._task, completed=env_steps, rate=rate, status=_in_words(status))
+
+    def say(self, text: str) -> None:
+        self._console.print(text, markup=False, soft_wrap=True)
+
+    def close(self) -> None:
+        self._progress.stop()
+
+
+class PlainDisplay:
+    def __init__(self, console: Console, total: int, done: int) -> None:
+        self._console = console
+        self._total = total
+        self._last = self._started = time.monotonic()
+        self._last_env_steps = done
+
+    def advance(self, env_steps: int, status: dict[str, str]) -> None:
+        now = time.monotonic()
+        if now - self._last < PLAIN_INTERVAL_S:
+            return
+        rate = (env_steps - self._last_env_steps) / (now - self._last)
+        self._last, self._last_env_steps = now, env_steps
+        eta = f"ETA {_duration((self._total - env_steps) / rate)}" if rate > 0 else "ETA unknown"
+        share = env_steps / self._total
+        self.say(f"env steps {env_steps}/{self._total} ({share:.0%})  {rate:.0f}/s  {eta}  {_in_words(status)}")
+
+    def say(self, text: str) -> None:
+        self._console.print(text, markup=False, soft_wrap=True)
+
+    def close(self) -> None:
+        pass
+
+
+def _in_words(status: dict[str, str]) -> str:
+    return "  ".join(f"{name} {value}" for name, value in status.items())
+
+
+def _duration(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{seconds:02d}"

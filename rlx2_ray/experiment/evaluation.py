@@ -1,0 +1,62 @@
+"""Noise-free episodes on an environment of their own, and the score made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from rlx2_ray.envs.lane import EnvLane, NonFinite
+from rlx2_ray.networks.policy import Policy
+from rlx2_ray.types import RunFailed
+
+STREAM = "evaluation"  # of seeds, apart from those of the training environments
+SCORE_WINDOW = 30
+
+
+class Evaluation(NamedTuple):
+    returns: tuple[float, ...]
+
+    @property
+    def mean(self) -> float:
+        return float(np.mean(self.returns))
+
+    @property
+    def std(self) -> float:
+        """Over episodes, population form."""
+        return float(np.std(self.returns))
+
+
+def evaluate(
+    policy: Policy,
+    lane: EnvLane,
+    episodes: int,
+    first_episode: int,
+    on_step: Callable[[Any], None] = lambda env: None,
+) -> Evaluation:
+    """Undiscounted returns of `episodes` episodes; which they are depends on `first_episode` alone.
+
+    `on_step` is given the environment before the first and after every step (a video takes its frames there).
+    """
+    return Evaluation(tuple(_play(policy, lane, first_episode + k, on_step) for k in range(episodes)))
+
+
+def _play(policy: Policy, lane: EnvLane, episode: int, on_step: Callable[[Any], None]) -> float:
+    total = 0.0
+    try:
+        lane.begin_episode(episode)
+        on_step(lane.env)
+        while True:
+            step = lane.step(policy.action(lane.observation))
+            on_step(lane.env)
+            total += step.reward
+            if step.terminated or step.truncated:
+                return total
+    except NonFinite as error:
+        raise RunFailed(f"{error} in evaluation episode {episode}: the run stopped there.") from None
+
+
+def score(return_means: Sequence[float]) -> float:
+    """Mean of the last 30 evaluations (RLx2's protocol), or of all where there are fewer; NaN where there is none."""
+    return float(np.mean(return_means[-SCORE_WINDOW:])) if return_means else float("nan")

@@ -1,0 +1,71 @@
+"""Collecting experience: one lane, a policy, some steps, and what came of it as fragments of episodes."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rlx2_ray.envs.lane import EnvLane, NonFinite
+from rlx2_ray.networks.policy import Policy
+from rlx2_ray.types import Floats, Fragment, RunFailed
+
+
+def collect(
+    lane: EnvLane, number: int, policy: Policy | None, generator: np.random.Generator, steps: int, time: int
+) -> list[Fragment]:
+    """Take `steps` exploring actions in `lane`, uniformly random ones where `policy` is None.
+
+    Args:
+        number: of the lane in the run.
+        time: env steps of the whole run before these.
+
+    Raises:
+        RunFailed: the environment returned NaN or infinity; names the env step and the value.
+    """
+    fragments = []
+    piece = _Piece(lane)
+    for step in range(steps):
+        if policy is None:
+            action = policy_action = generator.uniform(-1, 1, lane.spaces.action_size).astype(np.float32)
+        else:
+            action, policy_action = policy.explore(lane.observation, generator)
+        try:
+            result = lane.step(action)
+        except NonFinite as error:
+            raise RunFailed(f"{error} at env step {time + step + 1}: the run stopped there.") from None
+        piece.append(action, policy_action, result.reward, result.next_observation)
+        if result.terminated or result.truncated:
+            fragments.append(piece.finish(number, time + step + 1, result.terminated, result.truncated))
+            piece = _Piece(lane)
+    if piece.rewards:
+        fragments.append(piece.finish(number, time + steps, False, False))
+    return fragments
+
+
+class _Piece:
+    """A fragment in the making."""
+
+    def __init__(self, lane: EnvLane) -> None:
+        self._starts_episode = lane.at_start
+        self._observations = [lane.observation]
+        self._actions: list[Floats] = []
+        self._policy_actions: list[Floats] = []
+        self.rewards: list[float] = []
+
+    def append(self, action: Floats, policy_action: Floats, reward: float, next_observation: Floats) -> None:
+        self._actions.append(action)
+        self._policy_actions.append(policy_action)
+        self.rewards.append(reward)
+        self._observations.append(next_observation)
+
+    def finish(self, number: int, end_time: int, terminated: bool, truncated: bool) -> Fragment:
+        return Fragment(
+            lane=number,
+            time=end_time - len(self.rewards),
+            starts_episode=self._starts_episode,
+            observations=np.stack(self._observations),
+            actions=np.stack(self._actions),
+            policy_actions=np.stack(self._policy_actions),
+            rewards=np.asarray(self.rewards, dtype=np.float32),
+            terminated=terminated,
+            truncated=truncated,
+        )

@@ -1,0 +1,167 @@
+"""The outward side of a run, the same for both runtimes: its points, checkpoints, result, tracking and display."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from rlx2_ray.config import ExperimentConfig
+from rlx2_ray.experiment import result
+from rlx2_ray.experiment.checkpoint import Checkpoint, load_newest, save_checkpoint
+from rlx2_ray.experiment.display import Display
+from rlx2_ray.experiment.evaluation import Evaluation, score
+from rlx2_ray.experiment.interruption import StopWish
+from rlx2_ray.experiment.run_directory import RunDirectory
+from rlx2_ray.experiment.tracking import Tracker
+from rlx2_ray.networks.policy_file import PolicyFile, policy_digest, save_policy
+from rlx2_ray.networks.sparse_layer import Arrays, Layers
+from rlx2_ray.sparse.plan import plan_agent
+from rlx2_ray.types import Interrupted, RunFailed, Spaces
+
+Replay = TypeVar("Replay")
+
+
+class Run:
+    def __init__(
+        self,
+        config: ExperimentConfig,
+        spaces: Spaces,
+        directory: RunDirectory,
+        tracker: Tracker,
+        display: Display,
+        stop: StopWish,
+    ) -> None:
+        self.config = config
+        self.spaces = spaces
+        self.directory = directory
+        self.tracker = tracker
+        self.display = display
+        self._stop = stop
+        self._points = directory.rewind(0)
+        self._wall_before_s = self._training_before_s = 0.0
+        self._started = time.monotonic()
+        self._paused_s = 0.0
+
+    @property
+    def wall_s(self) -> float:
+        """Since the run began, in all its lives."""
+        return self._wall_before_s + time.monotonic() - self._started
+
+    @property
+    def training_s(self) -> float:
+        """The part of `wall_s` that was not paused."""
+        return self._training_before_s + time.monotonic() - self._started - self._paused_s
+
+    @contextmanager
+    def pause_training_clock(self) -> Iterator[None]:
+        """For work that holds the training up and is not part of it: evaluation and checkpoints."""
+        before = time.monotonic()
+        try:
+            yield
+        finally:
+            self._paused_s += time.monotonic() - before
+
+    def check_interrupted(self, save: Callable[[], None]) -> None:
+        """Raises Interrupted, after `save`, where the user asked to stop."""
+        if self._stop.wished:
+            save()
+            raise Interrupted(f"Stopped; 'rlx2 resume {self.directory.path}' goes on.")
+
+    def advance(self, env_steps: int, replay_size: int, policy_distance: float) -> None:
+        """Show progress."""
+        status = {
+            "return": f"{self._points[-1]['return_mean']:.1f}" if self._points else "-",
+            "sparsity": f"{self.config.sparsity.policy:.0%}/{self.config.sparsity.critic:.0%}",
+            "buffer": str(replay_size),
+            "policy distance": "-" if math.isnan(policy_distance) else f"{policy_distance:.3f}",
+        }
+        self.display.advance(env_steps, status)
+
+    def record(self, env_steps: int, learner_steps: int, evaluation: Evaluation, metrics: dict[str, float]) -> None:
+        """One evaluation, with what else is known at that moment. Raises RunFailed where training diverged."""
+        for name, value in metrics.items():
+            if not math.isfinite(value) and name.startswith("train/"):
+                raise RunFailed(f"{name} became {value} by update {learner_steps} (env step {env_steps}).")
+        rates = {
+            "throughput/env_steps_per_s": env_steps / self.training_s,
+            "throughput/learner_steps_per_s": learner_steps / self.training_s,
+        }
+        shown = {name: value for name, value in (metrics | rates).items() if math.isfinite(value)}
+        point = {
+            "env_steps": env_steps,
+            "learner_steps": learner_steps,
+            "return_mean": evaluation.mean,
+            "return_std": evaluation.std,
+            "wall_s": self.wall_s,
+            **shown,
+        }
+        self.directory.append(point)
+        self._points.append(point)
+        self.tracker.log([_tracked(point)])
+        self.display.say(
+            f"env step {env_steps}  return {evaluation.mean:.1f} ± {evaluation.std:.1f}  "
+            f"buffer {metrics['replay/size']:.0f}  {rates['throughput/env_steps_per_s']:.0f} steps/s"
+        )
+
+    def save_checkpoint(
+        self, env_steps: int, arrays: Arrays, values: dict[str, Any], save_replay: Callable[[Path, Path | None], None]
+    ) -> None:
+        """Raises RunFailed, and keeps the checkpoints there are, where the arrays hold NaN or infinity."""
+        for name, array in arrays.items():
+            if not np.isfinite(array).all():
+                raise RunFailed(f"{name} is not finite at env step {env_steps}; the last good checkpoint is kept.")
+        spent = {"env_steps": env_steps, "wall_s": self.wall_s, "training_s": self.training_s}
+        keep = self.config.checkpoint.keep
+        save_checkpoint(self.directory.checkpoints, env_steps, arrays, values | spent, save_replay, keep)
+
+    def load_checkpoint(self, load_replay: Callable[[Path], Replay]) -> tuple[Checkpoint, Replay] | None:
+        """The newest good checkpoint, with the points as they were then; None: the run begins anew."""
+        loaded = load_newest(self.directory.checkpoints, load_replay, self.display.say)
+        if loaded is None:
+            return None
+        values = loaded[0].values
+        self._points = self.directory.rewind(values["env_steps"])
+        self._wall_before_s, self._training_before_s = values["wall_s"], values["training_s"]
+        return loaded
+
+    def finish(self, env_steps: int, learner_steps: int, policy: Layers) -> dict[str, Any]:
+        """Write the policy and the result, and return the latter."""
+        env = self.config.env.model_dump()
+        save_policy(self.directory.policy_file, PolicyFile(policy, self.config.algo, env, self.spaces))
+        outcome = self._outcome(env_steps, learner_steps, policy_digest(policy))
+        self.tracker.log_artifacts([self.directory.config_file, self.directory.policy_file])
+        self.tracker.finish("FINISHED")
+        outcome["mlflow_run_id"] = self.tracker.run_id
+        self.directory.write_result(outcome)
+        return outcome
+
+    def _outcome(self, env_steps: int, learner_steps: int, digest: str) -> dict[str, Any]:
+        plan = plan_agent(self.config, self.spaces.observation_size, self.spaces.action_size)
+        newest = sorted(self.directory.checkpoints.glob("step_*"))[-1:]
+        return {
+            **result.describe_identity(self.config),
+            "env_steps": env_steps,
+            "learner_steps": learner_steps,
+            "score": score([point["return_mean"] for point in self._points]),
+            "evaluations": result.describe_evaluations(self._points),
+            **result.describe_costs(self.config, plan),
+            "env_steps_per_s": env_steps / self.training_s,
+            "learner_steps_per_s": learner_steps / self.training_s,
+            "wall_s": self.wall_s,
+            "policy_digest": digest,
+            "mlflow_run_id": self.tracker.run_id,
+            "checkpoint": str(newest[0]) if newest else None,
+            "versions": result.installed_versions(),
+        }
+
+
+def _tracked(point: dict[str, Any]) -> dict[str, float]:
+    """A point under the names it has in MLflow."""
+    renamed = {"return_mean": "evaluation/return_mean", "return_std": "evaluation/return_std"}
+    return {renamed.get(name, name): value for name, value in point.items() if name != "wall_s"}

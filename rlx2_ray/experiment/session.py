@@ -1,0 +1,84 @@
+"""From a configuration, or a directory, to a finished run: everything is checked before anything is written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from rlx2_ray.agents.learner import check_engine
+from rlx2_ray.config import ExperimentConfig
+from rlx2_ray.envs.make import probe_spaces
+from rlx2_ray.experiment.display import make_display
+from rlx2_ray.experiment.interruption import stop_on_signals
+from rlx2_ray.experiment.result import installed_versions
+from rlx2_ray.experiment.run import Run
+from rlx2_ray.experiment.run_directory import Origin, RunDirectory
+from rlx2_ray.experiment.tracking import Tracker, resolve_tracking_uri
+from rlx2_ray.sparse.plan import plan_agent
+from rlx2_ray.types import Interrupted, Spaces
+
+Result = dict[str, Any]
+Train = Callable[[Run, bool], Result]  # (run, whether to go on from its newest checkpoint)
+
+
+def start(config: ExperimentConfig, out: Path, tracking_uri: str, experiment: str, train: Train) -> Result:
+    """A new run in `out`. Raises BadInput with nothing written."""
+    directory = RunDirectory(out)
+    directory.check_unused()
+    tracking_uri = resolve_tracking_uri(tracking_uri)
+    spaces = _check(config)
+    directory.create(config, tracking_uri, experiment)
+    return _work(config, spaces, directory, resume=False, train=train)
+
+
+def resume(path: Path, train: Train) -> Result:
+    """Go on with the run in `path`; of a finished one only the result is read."""
+    directory = RunDirectory(path)
+    config, _ = directory.open()
+    directory.lock()
+    finished = directory.read_result()
+    if finished is not None:
+        return finished
+    return _work(config, _check(config), directory, resume=True, train=train)
+
+
+def _check(config: ExperimentConfig) -> Spaces:
+    """Raises BadInput where the environment, the sparsities or the device cannot be used."""
+    spaces = probe_spaces(config.env)
+    plan_agent(config, spaces.observation_size, spaces.action_size)
+    check_engine(config)
+    return spaces
+
+
+def _work(config: ExperimentConfig, spaces: Spaces, directory: RunDirectory, resume: bool, train: Train) -> Result:
+    _, origin = directory.open()
+    display = make_display(config.steps)
+    with stop_on_signals() as stop:
+        tracker = _make_tracker(config, directory, origin, display.say)
+        try:
+            tracker.start()
+            return train(Run(config, spaces, directory, tracker, display, stop), resume)
+        except (Interrupted, KeyboardInterrupt):
+            tracker.finish("KILLED")
+            raise
+        except BaseException:
+            tracker.finish("FAILED")
+            raise
+        finally:
+            display.close()
+
+
+def _make_tracker(
+    config: ExperimentConfig, directory: RunDirectory, origin: Origin, warn: Callable[[str], None]
+) -> Tracker:
+    tags = {f"version.{package}": version for package, version in installed_versions().items()}
+    return Tracker(
+        origin.tracking_uri,
+        origin.experiment,
+        origin.trial_key,
+        run_name=directory.path.name,
+        tags={"rlx2.config_hash": config.hash, **tags},
+        params=config.model_dump(mode="json"),
+        warn=warn,
+    )

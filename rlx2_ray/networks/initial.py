@@ -1,0 +1,45 @@
+"""Fresh networks, drawn in numpy so that every engine starts from the same ones."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rlx2_ray.config import ExperimentConfig
+from rlx2_ray.networks.sparse_layer import Layers, SparseLayer
+from rlx2_ray.sparse import masks
+from rlx2_ray.sparse.densities import Shape
+from rlx2_ray.sparse.plan import LayerPlan, NetworkPlan
+from rlx2_ray.types import Floats
+
+
+def initial_layers(plan: NetworkPlan, config: ExperimentConfig, generator: np.random.Generator) -> Layers:
+    """The planned layers with fresh weights and masks."""
+    return tuple(_initial_layer(layer, config, generator) for layer in plan.layers)
+
+
+def _initial_layer(plan: LayerPlan, config: ExperimentConfig, generator: np.random.Generator) -> SparseLayer:
+    draw = uniform_layer if config.algo == "td3" else orthogonal_layer
+    weights, bias = draw(plan.shape, generator)
+    if config.topology.initial_mask == "magnitude":
+        mask = masks.largest(weights, plan.active)
+    else:
+        mask = masks.uniform(plan.shape, plan.active, generator)
+    return SparseLayer.from_dense(weights, mask, bias)
+
+
+def uniform_layer(shape: Shape, generator: np.random.Generator) -> tuple[Floats, Floats]:
+    """Weights and bias uniform in +-1/sqrt(inputs): the default of torch.nn.Linear."""
+    bound = 1 / np.sqrt(shape[1])
+    return (
+        generator.uniform(-bound, bound, shape).astype(np.float32),
+        generator.uniform(-bound, bound, shape[0]).astype(np.float32),
+    )
+
+
+def orthogonal_layer(shape: Shape, generator: np.random.Generator) -> tuple[Floats, Floats]:
+    """Orthonormal rows or columns, whichever are fewer (Saxe et al. 2014, arXiv 1312.6120), and zero bias."""
+    tall = (max(shape), min(shape))
+    q, r = np.linalg.qr(generator.standard_normal(tall))
+    q *= np.sign(np.diag(r))  # makes the distribution uniform over orthogonal matrices
+    weights = q if shape[0] >= shape[1] else q.T
+    return np.ascontiguousarray(weights, dtype=np.float32), np.zeros(shape[0], dtype=np.float32)

@@ -1,0 +1,63 @@
+"""A finished policy as one safetensors file: active weights, their places, and all that is needed to act with them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from rlx2_ray.networks.sparse_layer import Layers, from_arrays, to_arrays
+from rlx2_ray.types import BadInput, Spaces
+
+FORMAT = "rlx2-policy-1"
+
+
+class PolicyFile(NamedTuple):
+    layers: Layers
+    algo: str
+    env: dict[str, Any]  # id and kwargs
+    spaces: Spaces
+
+
+def policy_digest(layers: Layers) -> str:
+    """SHA-256, in hex, over every layer's shape, indices, weights and bias."""
+    digest = hashlib.sha256()
+    for layer in layers:
+        for array in (np.asarray(layer.shape, dtype=np.int32), layer.indices, layer.weights, layer.bias):
+            digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
+
+
+def save_policy(path: Path, policy: PolicyFile) -> None:
+    metadata = {
+        "format": FORMAT,
+        "algo": policy.algo,
+        "env": json.dumps(policy.env),
+        "spaces": json.dumps(policy.spaces._asdict()),
+        "digest": policy_digest(policy.layers),
+    }
+    save_file(to_arrays(policy.layers, "policy"), path, metadata)
+
+
+def load_policy(path: Path) -> PolicyFile:
+    """Raises BadInput for a file that is no policy, or is damaged."""
+    try:
+        with safe_open(path, "numpy") as file:
+            metadata = file.metadata() or {}
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no mapping
+    except (OSError, SafetensorError) as error:
+        raise BadInput(f"{path} cannot be read as a policy ({error}): give a run directory or a policy file.") from None
+    if metadata.get("format") != FORMAT:
+        raise BadInput(f"{path} is not a policy file of this program: give a policy.safetensors that rlx2 wrote.")
+    layers = from_arrays(arrays, "policy")
+    if policy_digest(layers) != metadata["digest"]:
+        raise BadInput(f"{path} is damaged (its weights do not match their digest): restore it from a copy.")
+    spaces = {
+        key: tuple(value) if isinstance(value, list) else value for key, value in json.loads(metadata["spaces"]).items()
+    }
+    return PolicyFile(layers, metadata["algo"], json.loads(metadata["env"]), Spaces(**spaces))

@@ -1,0 +1,154 @@
+"""The ring of rows of one lane (one environment instance). It grows with use; who owns it decides on eviction.
+
+Row ids count up for ever, so an id never comes to mean another row. Rows tail <= id < head are live. While an episode
+is unfinished, row `head` is open: it already holds the observation after the newest transition, and its flag is
+BOUNDARY until the next fragment turns it into a transition. Hence the one rule that every reader relies on:
+a run of transitions always ends just before a BOUNDARY row.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rlx2_ray.replay.columns import BOUNDARY, STEP, TERMINATED, TRUNCATED, make_columns, read_rows, write_rows
+from rlx2_ray.types import Fragment, Indices
+
+INITIAL_ROWS = 4096
+GROWTH = 1.5  # half as much again: few copies, and at most a third of the rows unused
+
+
+class LaneCounters(NamedTuple):
+    """Everything of a lane that is not in its columns."""
+
+    rows: int  # physical rows
+    tail: int  # id of the oldest live row
+    head: int  # id after the newest live row
+    size: int  # live transitions
+    is_open: bool  # an episode is unfinished, so row `head` holds its pending observation
+    next_time: int  # the least time that the next transition may have
+
+
+class Lane:
+    """A ring of rows. `columns` and the counters are public to read; only the methods below write them."""
+
+    def __init__(self, observation_size: int, action_size: int) -> None:
+        self.columns = make_columns(INITIAL_ROWS, observation_size, action_size)
+        self.rows = INITIAL_ROWS  # as in LaneCounters, these six
+        self.tail = 0
+        self.head = 0
+        self.size = 0
+        self.is_open = False
+        self.next_time = 0
+
+    def insert(self, fragment: Fragment) -> None:
+        """Append the T transitions of `fragment`."""
+        if fragment.starts_episode:
+            self._cut_open_episode()
+        elif not self.is_open:
+            raise ValueError(f"lane {fragment.lane}: a fragment at time {fragment.time} continues no open episode")
+        count = len(fragment.rewards)
+        self._reserve(count + 1)
+        self._write(fragment, count)
+        self.size += count
+        self.is_open = not (fragment.terminated or fragment.truncated)
+        self.head += count if self.is_open else count + 1
+
+    def oldest(self, count: int) -> Indices:
+        """Ids of the oldest min(count, size) transitions, oldest first."""
+        # Two BOUNDARY rows are never neighbours and the tail is none, so twice as many rows hold enough transitions.
+        ids = np.arange(self.tail, min(self.tail + 2 * count, self.head))
+        transitions: Indices = ids[self.columns.flag[ids % self.rows] != BOUNDARY]
+        return transitions[:count]
+
+    def evict_oldest(self, count: int) -> None:
+        """Forget the oldest min(count, size) transitions."""
+        ids = self.oldest(count)
+        if not len(ids):
+            return
+        self.size -= len(ids)
+        self.tail = int(ids[-1]) + 1
+        if self.tail < self.head and self.columns.flag[self.tail % self.rows] == BOUNDARY:
+            self.tail += 1
+
+    def counters(self) -> LaneCounters:
+        """The counters, to be stored beside the rows."""
+        return LaneCounters(self.rows, self.tail, self.head, self.size, self.is_open, self.next_time)
+
+    def restore(self, counters: LaneCounters) -> None:
+        """Take over `counters` with empty columns; the rows are to be filled with `columns.write_rows`."""
+        observation_size, action_size = self.columns.observation.shape[1], self.columns.action.shape[1]
+        self.columns = make_columns(counters.rows, observation_size, action_size)
+        self.rows, self.tail, self.head, self.size, self.is_open, self.next_time = counters
+
+    def check_valid(self) -> None:
+        """Assert every invariant; slow, for tests."""
+        assert all(column.flags.c_contiguous and len(column) == self.rows for column in self.columns)
+        assert 0 <= self.tail <= self.head
+        assert self.head + self.is_open - self.tail <= self.rows
+        live = read_rows(self.columns, np.arange(self.tail, self.head))
+        is_boundary = live.flag == BOUNDARY
+        ends = (live.flag == TERMINATED) | (live.flag == TRUNCATED)
+        assert self.size == np.count_nonzero(~is_boundary)
+        assert not is_boundary[:1].any(), "the tail is a transition"
+        assert np.array_equal(is_boundary[1:], ends[:-1]), "a BOUNDARY row follows an ended episode and nothing else"
+        assert not self.is_open or self.columns.flag[self.head % self.rows] == BOUNDARY
+        assert not self.is_open or np.all(live.flag[-1:] == STEP)
+        assert self.is_open or is_boundary[-1:].all()
+        times = live.time[~is_boundary]
+        assert np.all(np.diff(times) > 0)
+        assert np.all(times < self.next_time)
+
+    def _cut_open_episode(self) -> None:
+        """End the open episode, whose rollout process died: what comes next must not join on to it."""
+        if not self.is_open:
+            return
+        self.is_open = False
+        if self.tail < self.head:
+            self.columns.flag[(self.head - 1) % self.rows] = TRUNCATED
+            self.head += 1
+        else:  # all its transitions are evicted, so its pending observation belongs to nothing
+            self.head = self.tail = self.head + 1
+
+    def _reserve(self, count: int) -> None:
+        """Make room for `count` rows from `head` on."""
+        needed = self.head + count - self.tail
+        if needed <= self.rows:
+            return
+        ids = np.arange(self.tail, self.head + self.is_open)
+        live = read_rows(self.columns, ids)
+        self.rows = max(needed, int(GROWTH * self.rows))
+        self.columns = make_columns(self.rows, live.observation.shape[1], live.action.shape[1])
+        write_rows(self.columns, ids, live)
+
+    def _write(self, fragment: Fragment, count: int) -> None:
+        """Fill the rows head ... head + count; the last of them gets only an observation and a flag."""
+        # A lane's rows are in order of age by themselves; a stamp that lags behind must not turn that order round.
+        time = max(fragment.time, self.next_time)
+        self.next_time = time + count
+        columns, head = self.columns, self.head
+        _write_ring(columns.observation, head, fragment.observations)
+        _write_ring(columns.action, head, fragment.actions)
+        _write_ring(columns.policy_action, head, fragment.policy_actions)
+        _write_ring(columns.reward, head, fragment.rewards)
+        _write_ring(columns.flag, head, _flags(fragment, count))
+        _write_ring(columns.time, head, np.arange(time, time + count))
+
+
+def _flags(fragment: Fragment, count: int) -> NDArray[np.uint8]:
+    """Flags (T + 1,) of a fragment's transitions and of the row after them."""
+    flags = np.full(count + 1, STEP, np.uint8)
+    flags[count - 1] = TERMINATED if fragment.terminated else TRUNCATED if fragment.truncated else STEP
+    flags[count] = BOUNDARY
+    return flags
+
+
+def _write_ring(column: NDArray[Any], first_id: int, values: NDArray[Any]) -> None:
+    """Write `values` from row `first_id` on; two slices, because they are several times cheaper than indices."""
+    place = first_id % len(column)
+    fits = len(column) - place
+    column[place : place + len(values)] = values[:fits]
+    if len(values) > fits:
+        column[: len(values) - fits] = values[fits:]

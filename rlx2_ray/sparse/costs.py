@@ -1,0 +1,54 @@
+"""Size and FLOPs of a sparse agent relative to the dense one. Weights only; an MLP's FLOPs go with its active weights.
+
+A and Q are the weights of the policy and of ONE critic, a and c their densities. "paper" is the accounting of RLx2's
+table 2 (arXiv 2205.15043); "counted" is the multiply-adds that this software does in an update.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from rlx2_ray.config import ExperimentConfig
+from rlx2_ray.sparse.plan import CRITICS, AgentPlan
+
+SAC_PAPER_FACTOR = 1.128  # a fit to the paper's table, not a derivation
+
+
+class Costs(NamedTuple):
+    """Ratios to the dense arm (1-step target, same widths)."""
+
+    size_ratio: float
+    train_flops_ratio_paper: float
+    train_flops_ratio_counted: float
+    inference_flops_ratio: float
+
+    @property
+    def compression(self) -> float:
+        return 1 / self.size_ratio
+
+
+def relative_costs(config: ExperimentConfig, plan: AgentPlan) -> Costs:
+    sac = config.algo == "sac"
+    policy, critic = plan.policy.weights, plan.critic.weights / CRITICS
+    a, c = plan.policy.density, plan.critic.density
+    # The paper counts SAC's two target critics as part of the model, and TD3's targets not.
+    size = _ratio(a * policy, c * critic, policy, critic, 1, 4 if sac else 2)
+    paper = _ratio(a * policy, c * critic, policy, critic, 4, 12) * (SAC_PAPER_FACTOR if sac else 1)
+    return Costs(size, paper, _counted(config, policy, critic, a, c), inference_flops_ratio=a)
+
+
+def _counted(config: ExperimentConfig, policy: float, critic: float, a: float, c: float) -> float:
+    """Multiply-adds of the whole run over those of the dense arm."""
+    if config.algo == "td3":
+        policy_passes = 1 + 3 / config.agent.policy_delay
+        critic_passes = 8 + 2 / config.agent.policy_delay
+        return _ratio(a * policy, c * critic, policy, critic, policy_passes, critic_passes)
+    # SAC evaluates the policy at every step of the window, which the 1-step dense arm does not.
+    started = min(config.target.n_step_start / max(config.planned_updates, 1), 1)
+    extra = (config.target.n_step - 1) * (1 - started) * a * policy
+    dense = 4 * policy + 12 * critic
+    return _ratio(a * policy, c * critic, policy, critic, 4, 12) + extra / dense
+
+
+def _ratio(sparse_a: float, sparse_q: float, dense_a: float, dense_q: float, times_a: float, times_q: float) -> float:
+    return (times_a * sparse_a + times_q * sparse_q) / (times_a * dense_a + times_q * dense_q)

@@ -1,0 +1,61 @@
+"""How many weights of each layer live: the Erdos-Renyi distribution of Mocanu et al. 2018 (arXiv 1707.04780).
+
+The density of a layer is epsilon * (inputs + outputs) / (inputs * outputs), with one epsilon for all layers of a model,
+chosen so that the model as a whole has the asked sparsity. A layer whose density would exceed 1 becomes dense and
+epsilon is solved again over the others. Biases are dense and never counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rlx2_ray.types import BadInput
+
+Shape = tuple[int, int]  # (outputs, inputs)
+
+
+def active_counts(shapes: Sequence[Shape], sparsity: float, key: str) -> list[int]:
+    """Exact number of active weights of each layer of one model.
+
+    Args:
+        shapes: (outputs, inputs) of every layer.
+        sparsity: fraction of zeros over all layers, in [0, 1).
+        key: the configuration key of `sparsity`, for the error text.
+
+    Raises:
+        BadInput: a layer would have no weight left.
+    """
+    total = sum(outputs * inputs for outputs, inputs in shapes)
+    counts = [
+        round(density * outputs * inputs)
+        for density, (outputs, inputs) in zip(layer_densities(shapes, (1 - sparsity) * total), shapes, strict=True)
+    ]
+    for index, count in enumerate(counts):
+        if count == 0:
+            outputs, inputs = shapes[index]
+            raise BadInput(
+                f"{key} is {sparsity}, which leaves no weight in layer {index + 1} ({inputs} inputs, {outputs} outputs): "
+                "lower it."
+            )
+    return counts
+
+
+def layer_densities(shapes: Sequence[Shape], budget: float) -> list[float]:
+    """Densities in [0, 1] whose weights add up to `budget` (a real number, at most all weights)."""
+    densities = [1.0] * len(shapes)
+    open_layers = list(range(len(shapes)))
+    while open_layers:
+        epsilon = budget / sum(sum(shapes[index]) for index in open_layers)
+        raw = {index: epsilon * sum(shapes[index]) / _size(shapes[index]) for index in open_layers}
+        full = [index for index in open_layers if raw[index] >= 1]
+        if not full:
+            for index in open_layers:
+                densities[index] = raw[index]
+            break
+        budget -= sum(_size(shapes[index]) for index in full)
+        open_layers = [index for index in open_layers if index not in full]
+    return densities
+
+
+def _size(shape: Shape) -> int:
+    return shape[0] * shape[1]

@@ -1,0 +1,69 @@
+"""The values that pass between the parts: spaces, pieces of experience, batches, and the two kinds of failure."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+Bools = NDArray[np.bool_]
+Indices = NDArray[np.int64]
+
+
+class BadInput(Exception):
+    """What the user gave cannot be used. The text is one sentence that names the key, the value and the remedy."""
+
+
+class RunFailed(Exception):
+    """The work itself failed. The text is one sentence that says where; what was saved before is kept."""
+
+
+class Interrupted(Exception):
+    """The user asked the run to stop; it was checkpointed and can be resumed."""
+
+
+class Spaces(NamedTuple):
+    """Sizes of a task's flattened observation and action, and the action's bounds in the environment's units.
+
+    Everything outside `envs` handles actions in units of these bounds, that is in [-1, 1].
+    """
+
+    observation_size: int
+    action_size: int
+    action_low: tuple[float, ...]
+    action_high: tuple[float, ...]
+
+
+class Fragment(NamedTuple):
+    """A contiguous piece of ONE episode of one lane (one environment instance), T >= 1 transitions long.
+
+    Each observation stands here once: transition t goes from `observations[t]` to `observations[t + 1]`.
+    `terminated` and `truncated` speak of the last transition; both False means that the episode goes on.
+    """
+
+    lane: int
+    time: int  # env steps taken by the whole run before this fragment; orders transitions of different lanes by age
+    starts_episode: bool
+    observations: Floats  # (T + 1, observation_size)
+    actions: Floats  # (T, action_size), in [-1, 1], as executed
+    policy_actions: Floats  # (T, action_size), noise-free action at collection; the action itself during warm-up
+    rewards: Floats  # (T,)
+    terminated: bool
+    truncated: bool
+
+
+class Batch(NamedTuple):
+    """B windows of up to n steps, each inside one episode. `lengths[b] = m` is the number of steps window b really has.
+
+    Rewards past m are 0. `next_observations` repeats its last real entry past m, so `next_observations[:, -1]` is
+    always the observation the target bootstraps from; its middle axis K is n, or 1 when only that one was asked for.
+    """
+
+    observations: Floats  # (B, observation_size)
+    actions: Floats  # (B, action_size), in [-1, 1]
+    rewards: Floats  # (B, n)
+    next_observations: Floats  # (B, K, observation_size)
+    lengths: Indices  # (B,), in [1, n]
+    terminated: Bools  # (B,), True: the window ends in a terminal state, so nothing is bootstrapped
