@@ -331,7 +331,7 @@ def _check_together(config: ExperimentConfig) -> None:
         )
     if replay.min_capacity > replay.max_capacity:
         raise BadInput(
-            f"replay.min_capacity is {replay.min_capacity}, above replay.max_capacity ({replay.max_capacity}): lower it."
+            f"replay.min_capacity is {replay.min_capacity}, above replay.max_capacity, {replay.max_capacity}: lower it."
         )
     lanes = runtime.rollout_actors * runtime.envs_per_rollout
     if runtime.kind == "actors" and runtime.replay_shards > lanes:

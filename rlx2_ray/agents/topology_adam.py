@@ -92,7 +92,7 @@ class TopologyAdam:
 
     def _grow_scores(self, gradient: Tensor) -> Floats:
         if self._rule == "rigl":
-            return gradient.abs().cpu().numpy()  # type: ignore[no-any-return]
+            return gradient.abs().cpu().numpy()
         return self._generator.random(gradient.shape, dtype=np.float32)
 
     def state(self, prefix: str) -> tuple[Arrays, dict[str, Any]]:

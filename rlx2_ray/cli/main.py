@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import sys
-
-# Before anything imports numpy: parallelism is across runs and actors, and sums must not depend on a thread count.
-for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ.setdefault(_variable, "1")
 
 import typer
 from typer.exceptions import TyperException
 
+import rlx2_ray.cli.threads  # noqa: F401 - before anything imports numpy
 from rlx2_ray.cli import describe, evaluate, train
 from rlx2_ray.types import BadInput, Interrupted, RunFailed
 

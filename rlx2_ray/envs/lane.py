@@ -6,6 +6,7 @@ it: `restore` takes them again. That is exact for any deterministic environment 
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -75,7 +76,7 @@ class EnvLane:
         scaled = scaled.astype(self._action_space.dtype).reshape(self._action_space.shape)
         raw, reward, terminated, truncated, _ = self.env.step(scaled)
         next_observation = self._flatten(raw)
-        if not np.isfinite(reward):
+        if not math.isfinite(reward):
             raise NonFinite(f"{self._id} returned {reward} as reward")
         self.observation = next_observation
         self._actions.append(action)
@@ -98,7 +99,7 @@ class EnvLane:
         return False
 
     def close(self) -> None:
-        self.env.close()
+        self.env.close()  # type: ignore[no-untyped-call]
 
     def _flatten(self, raw: Any) -> Floats:
         with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite and is named below

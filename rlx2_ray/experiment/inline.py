@@ -1,4 +1,4 @@
-"""The inline runtime: rollout, replay, learner and evaluation in one process, deterministic and resumable to the bit."""
+"""The inline runtime: everything in one process, deterministic and resumable to the bit."""
 
 from __future__ import annotations
 

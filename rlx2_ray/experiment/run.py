@@ -49,6 +49,11 @@ class Run:
         self._paused_s = 0.0
 
     @property
+    def last_evaluated(self) -> int:
+        """Env step of the latest point; 0 where there is none."""
+        return self._points[-1]["env_steps"] if self._points else 0
+
+    @property
     def wall_s(self) -> float:
         """Since the run began, in all its lives."""
         return self._wall_before_s + time.monotonic() - self._started

@@ -38,7 +38,7 @@ class RunDirectory:
         """Raises BadInput where the path holds a run or anything else."""
         if self.config_file.exists():
             raise BadInput(
-                f"--out is {self.path}, which already holds a run: give another directory, or 'rlx2 resume {self.path}'."
+                f"--out is {self.path}, which already holds a run: name another, or 'rlx2 resume {self.path}'."
             )
         if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
             raise BadInput(f"--out is {self.path}, which exists and is not an empty directory: give another one.")

@@ -38,7 +38,7 @@ class DeterministicPolicy:
         self._noise = exploration_noise
 
     def action(self, observation: Floats) -> Floats:
-        return np.tanh(forward(self._layers, observation))  # type: ignore[no-any-return]
+        return np.tanh(forward(self._layers, observation))
 
     def explore(self, observation: Floats, generator: np.random.Generator) -> tuple[Floats, Floats]:
         action = self.action(observation)
@@ -55,7 +55,7 @@ class SquashedGaussianPolicy:
 
     def action(self, observation: Floats) -> Floats:
         mean, _ = np.split(forward(self._layers, observation), 2, axis=-1)
-        return np.tanh(mean)  # type: ignore[no-any-return]
+        return np.tanh(mean)
 
     def explore(self, observation: Floats, generator: np.random.Generator) -> tuple[Floats, Floats]:
         mean, raw = np.split(forward(self._layers, observation), 2, axis=-1)
@@ -74,7 +74,7 @@ def forward(layers: Sequence[DenseLayer], observation: Floats) -> Floats:
         hidden += bias
         np.maximum(hidden, 0, out=hidden)
     weights, bias = layers[-1]
-    return hidden @ weights.T + bias  # type: ignore[no-any-return]
+    return hidden @ weights.T + bias
 
 
 def make_policy(algo: str, layers: Sequence[DenseLayer], exploration_noise: float, exploration: str) -> Policy:

@@ -57,7 +57,6 @@ def load_policy(path: Path) -> PolicyFile:
     layers = from_arrays(arrays, "policy")
     if policy_digest(layers) != metadata["digest"]:
         raise BadInput(f"{path} is damaged (its weights do not match their digest): restore it from a copy.")
-    spaces = {
-        key: tuple(value) if isinstance(value, list) else value for key, value in json.loads(metadata["spaces"]).items()
-    }
+    spaces = json.loads(metadata["spaces"])
+    spaces |= {key: tuple(spaces[key]) for key in ("action_low", "action_high")}
     return PolicyFile(layers, metadata["algo"], json.loads(metadata["env"]), Spaces(**spaces))

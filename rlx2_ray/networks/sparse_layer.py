@@ -25,7 +25,7 @@ class SparseLayer(NamedTuple):
     def from_dense(cls, weights: Floats, mask: Bools, bias: Floats) -> SparseLayer:
         """Copies the active weights out of (outputs, inputs) arrays."""
         indices = np.flatnonzero(mask).astype(np.int32)
-        return cls(weights.shape, indices, weights.ravel()[indices], bias.copy())  # type: ignore[arg-type]
+        return cls(weights.shape, indices, weights.ravel()[indices], bias.copy())
 
     def mask(self) -> Bools:
         """(outputs, inputs), True where active."""
@@ -58,7 +58,7 @@ def to_arrays(layers: Iterable[SparseLayer], prefix: str) -> Arrays:
 
 def from_arrays(arrays: Mapping[str, NDArray[np.generic]], prefix: str) -> Layers:
     """The inverse of `to_arrays`."""
-    layers = []
+    layers: list[SparseLayer] = []
     while (key := f"{prefix}.{len(layers)}.") + "shape" in arrays:
         outputs, inputs = (int(size) for size in arrays[key + "shape"])
         layers.append(

@@ -34,8 +34,7 @@ def active_counts(shapes: Sequence[Shape], sparsity: float, key: str) -> list[in
         if count == 0:
             outputs, inputs = shapes[index]
             raise BadInput(
-                f"{key} is {sparsity}, which leaves no weight in layer {index + 1} ({inputs} inputs, {outputs} outputs): "
-                "lower it."
+                f"{key} is {sparsity}, which leaves no weight in layer {index + 1} ({outputs} x {inputs}): lower it."
             )
     return counts
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import NamedTuple
 
 from rlx2_ray.config import ExperimentConfig
@@ -63,4 +64,4 @@ def plan_agent(config: ExperimentConfig, observation_size: int, action_size: int
 
 def mlp_shapes(sizes: tuple[int, ...]) -> list[Shape]:
     """(outputs, inputs) of the layers between successive sizes."""
-    return [(outputs, inputs) for inputs, outputs in zip(sizes[:-1], sizes[1:], strict=True)]
+    return [(outputs, inputs) for inputs, outputs in pairwise(sizes)]

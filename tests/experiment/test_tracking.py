@@ -346,7 +346,7 @@ def test_killed_while_making_the_tables(tmp_path: Path) -> None:
         while not (tmp_path / "mlflow.db.new").exists():
             assert process.poll() is None
             time.sleep(0.01)
-        time.sleep(0.6)
+        time.sleep(0.2)
         process.kill()
     assert not (tmp_path / "mlflow.db").exists()
 

@@ -43,7 +43,7 @@ class SACLearner(TorchLearner):
         loss, log_probs = policy_loss(self.policy, self.critics, batch.observations, noise, temperature)
         minimise(loss, self.policy_optimizer)
         self._temperature_adam.zero_grad()
-        temperature_loss(self.log_temperature, log_probs, self._target_entropy).backward()
+        temperature_loss(self.log_temperature, log_probs, self._target_entropy).backward()  # type: ignore[no-untyped-call]
         self._temperature_adam.step()
         self._note(policy_loss=loss, temperature=temperature, entropy=-log_probs.mean())
         polyak_update(self.target_critic, self.critic, self._config.agent.tau)

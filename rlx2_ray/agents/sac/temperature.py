@@ -1,4 +1,4 @@
-"""SAC's temperature: kept where the policy's entropy meets its target (Haarnoja et al. 2018, arXiv 1812.05905, eq. 18)."""
+"""SAC's temperature, kept where the policy's entropy meets its target (Haarnoja et al. 2018, arXiv 1812.05905)."""
 
 from __future__ import annotations
 

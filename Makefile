@@ -1,0 +1,45 @@
+# Two commands do all the set-up, each alone: `make demo` and `make test`.
+# They need Python 3.11, make and a C library, and download about 1 GB of packages from the Python package index.
+
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+.PHONY: demo test test-slow lint format type check bench clean
+
+demo: $(INSTALLED)  ## train a sparse TD3 agent on Ray actors, then look at it
+	$(BIN)/rlx2 train tune_configs/inverted_pendulum.yaml --runtime actors
+	@echo "Look at the run with: $(BIN)/mlflow ui --backend-store-uri sqlite:///mlflow.db"
+
+test: $(INSTALLED)
+	$(BIN)/pytest -m "not slow"
+
+test-slow: $(INSTALLED)
+	$(BIN)/pytest -m slow
+
+lint: $(INSTALLED)
+	$(BIN)/ruff check .
+
+format: $(INSTALLED)  ## rewrite the code; `make check` only looks
+	$(BIN)/ruff format .
+
+type: $(INSTALLED)
+	$(BIN)/mypy
+
+check: $(INSTALLED) lint type test  ## exactly what CI runs
+	$(BIN)/ruff format --check .
+
+bench: $(INSTALLED)  ## the README's learning table and picture, hours on two cores; resumes
+	$(BIN)/python benchmarks/inverted_pendulum.py
+
+clean:
+	rm -rf $(VENV) build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+# Torch first and by itself: its exact version satisfies every later requirement, so that none of them fetches another
+# build. On a machine without a GPU, PIP_EXTRA_INDEX_URL can name an index of CPU builds, which are far smaller.
+$(INSTALLED): pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet torch==2.13.0
+	$(BIN)/pip install --quiet --editable ".[dev]"
+	touch $@

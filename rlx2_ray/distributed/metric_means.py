@@ -1,0 +1,24 @@
+"""Means of the metrics that arrive with each piece of work."""
+
+from __future__ import annotations
+
+
+class MetricMeans:
+    def __init__(self) -> None:
+        self._values: dict[str, list[float]] = {}
+
+    def add(self, metrics: dict[str, float]) -> None:
+        for name, value in metrics.items():
+            self._values.setdefault(name, []).append(value)
+
+    def take(self) -> dict[str, float]:
+        """Means since the last call."""
+        means = {name: sum(values) / len(values) for name, values in self._values.items()}
+        self._values = {}
+        return means
+
+    def state(self) -> dict[str, list[float]]:
+        return {name: list(values) for name, values in self._values.items()}
+
+    def restore(self, state: dict[str, list[float]]) -> None:
+        self._values = {name: list(values) for name, values in state.items()}
