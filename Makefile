@@ -9,7 +9,7 @@ INSTALLED := $(VENV)/.installed
 .PHONY: demo test test-slow lint format type check bench clean
 
 demo: $(INSTALLED)  ## train a sparse TD3 agent on Ray actors, then look at it
-	$(BIN)/rlx2 train tune_configs/inverted_pendulum.yaml --runtime actors
+	$(BIN)/rlx2 train tune_configs/inverted_pendulum.yaml --runtime actors --rollout-actors 2 --replay-shards 2
 	@echo "Look at the run with: $(BIN)/mlflow ui --backend-store-uri sqlite:///mlflow.db"
 
 test: $(INSTALLED)

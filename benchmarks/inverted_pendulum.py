@@ -1,0 +1,152 @@
+"""Does it learn? InvertedPendulum-v5, TD3 and SAC, inline and on actors, three seeds each; a table and a picture.
+
+    make bench        # or: python benchmarks/inverted_pendulum.py [--jobs 2] [--only-report]
+
+Runs that are finished are not run again, and interrupted ones are resumed. The report is made from
+`results/inverted_pendulum*`; the picture is `docs/inverted_pendulum.png`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import shutil
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+
+from rlx2_ray.networks.policy_file import load_policy
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+
+ROOT = Path(__file__).resolve().parent.parent
+CONFIG = ROOT / "tune_configs" / "inverted_pendulum.yaml"
+RUNS = ROOT / "runs" / "inverted_pendulum"
+RESULTS = ROOT / "results" / "inverted_pendulum.json"
+POLICY = ROOT / "results" / "inverted_pendulum_policy.safetensors"  # of the first run
+TABLE = ROOT / "results" / "README.md"
+PICTURE = ROOT / "docs" / "inverted_pendulum.png"
+
+RUNTIMES, ALGORITHMS, SEEDS = ("inline", "actors"), ("td3", "sac"), (0, 1, 2)
+KEPT = (
+    *("env_id", "algo", "method", "seed", "engine", "runtime", "env_steps", "learner_steps", "score", "evaluations"),
+    *("policy_sparsity", "critic_sparsity", "active_weights", "size_ratio", "policy_digest", "versions"),
+)
+
+Result = dict[str, Any]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="The InvertedPendulum-v5 learning check.")
+    parser.add_argument("--jobs", type=int, default=2, help="runs at once")
+    parser.add_argument("--only-report", action="store_true", help="redraw from results/ without running")
+    arguments = parser.parse_args()
+    if not arguments.only_report:
+        with ThreadPoolExecutor(arguments.jobs) as pool:
+            list(pool.map(run, itertools.product(RUNTIMES, ALGORITHMS, SEEDS)))
+        collect()
+    results = json.loads(RESULTS.read_text())
+    TABLE.write_text(table(results))
+    draw(results)
+
+
+def run(arm: tuple[str, str, int]) -> None:
+    runtime, algo, seed = arm
+    out = directory(*arm)
+    if (out / "result.json").exists():
+        return
+    if (out / "config.yaml").exists():
+        command = ["resume", str(out)]
+    else:
+        command = ["train", str(CONFIG), "--runtime", runtime, "--algo", algo, "--seed", str(seed), "--out", str(out)]
+        command += ["--rollout-actors", "2", "--replay-shards", "2"] if runtime == "actors" else []
+        command += ["--tracking-uri", f"sqlite:///{RUNS}/mlflow.db", "--experiment", "inverted_pendulum"]
+    RUNS.mkdir(parents=True, exist_ok=True)
+    with out.with_suffix(".log").open("a") as log:
+        subprocess.run([sys.executable, "-m", "rlx2_ray", *command], check=True, stdout=log, stderr=log)
+
+
+def directory(runtime: str, algo: str, seed: int) -> Path:
+    return RUNS / f"{runtime}-{algo}-{seed}"
+
+
+def collect() -> None:
+    """Keep what the report needs of every run, and one policy."""
+    results = [
+        json.loads((directory(*arm) / "result.json").read_text())
+        for arm in itertools.product(RUNTIMES, ALGORITHMS, SEEDS)
+    ]
+    RESULTS.parent.mkdir(exist_ok=True)
+    RESULTS.write_text("[\n" + ",\n".join(json.dumps({key: one[key] for key in KEPT}) for one in results) + "\n]\n")
+    shutil.copy(directory(RUNTIMES[0], ALGORITHMS[0], SEEDS[0]) / "policy.safetensors", POLICY)
+
+
+def table(results: list[Result]) -> str:
+    first = results[0]
+    versions = ", ".join(f"{name} {version}" for name, version in first["versions"].items())
+    lines = [
+        "# Results",
+        "",
+        "Written by `make bench` (`benchmarks/inverted_pendulum.py`) from the files in this folder.",
+        "",
+        f"## {first['env_id']}: does it learn?",
+        "",
+        f"{first['env_steps']} env steps, `tune_configs/inverted_pendulum.yaml` (warm-up and schedules shortened, all "
+        f"three parts of RLx2 on), policy {first['policy_sparsity']:.0%} and critics {first['critic_sparsity']:.0%} "
+        "sparse. Score of a seed: mean over the last 30 evaluations of 10 noise-free episodes each, one evaluation "
+        "every 250 env steps; the most an episode can return is 1000. The asked floor is 900 in every seed.",
+        "",
+        "| runtime | algorithm | score of seed 0 | seed 1 | seed 2 | over 900 |",
+        "|---|---|---|---|---|---|",
+    ]
+    for runtime, algo in itertools.product(RUNTIMES, ALGORITHMS):
+        scores = [one["score"] for one in select(results, runtime, algo)]
+        cells = " | ".join(f"{score:.1f}" for score in scores)
+        lines.append(f"| {runtime} | {algo.upper()} | {cells} | {sum(s > 900 for s in scores)} of {len(scores)} |")
+    return "\n".join([*lines, "", f"Versions: {versions}.", ""])
+
+
+def select(results: list[Result], runtime: str, algo: str) -> list[Result]:
+    return [one for one in results if (one["runtime"], one["algo"]) == (runtime, algo)]
+
+
+def draw(results: list[Result]) -> None:
+    figure, (curves, structure) = plt.subplots(1, 2, figsize=(11, 3.6), width_ratios=(3, 2), layout="constrained")
+    draw_curves(curves, results)
+    draw_structure(structure)
+    PICTURE.parent.mkdir(exist_ok=True)
+    figure.savefig(PICTURE, dpi=110, metadata={"Software": None})
+
+
+def draw_curves(axes: plt.Axes, results: list[Result]) -> None:
+    for (runtime, algo), color in zip(itertools.product(RUNTIMES, ALGORITHMS), plt.cm.tab10.colors, strict=False):
+        runs = select(results, runtime, algo)
+        steps = [point["env_steps"] for point in runs[0]["evaluations"]]
+        returns = np.array([[point["return_mean"] for point in one["evaluations"]] for one in runs])
+        axes.plot(steps, np.median(returns, axis=0), color=color, label=f"{algo.upper()}, {runtime}")
+        axes.fill_between(steps, returns.min(axis=0), returns.max(axis=0), color=color, alpha=0.15, linewidth=0)
+    axes.set(xlabel="env steps", ylabel="return", title="InvertedPendulum-v5, 90 % / 80 % sparse, from scratch")
+    axes.legend(title=f"median and range of {len(SEEDS)} seeds", fontsize=8, title_fontsize=8)
+
+
+def draw_structure(axes: plt.Axes) -> None:
+    """What is left of the hidden layer of one trained policy."""
+    layers = load_policy(POLICY).layers
+    hidden = layers[1].scatter()
+    limit = np.abs(hidden).max()
+    # Few weights on a fine grid would vanish between pixels, so each is drawn as a point.
+    rows, columns = np.nonzero(hidden)
+    axes.scatter(columns, rows, c=hidden[rows, columns], s=1.2, cmap="coolwarm", vmin=-limit, vmax=limit)
+    axes.set(xlim=(0, hidden.shape[1]), ylim=(hidden.shape[0], 0), aspect="equal", xlabel="from unit", ylabel="to unit")
+    axes.set_title(f"{len(rows)} of {hidden.size} hidden weights live")
+
+
+if __name__ == "__main__":
+    main()
