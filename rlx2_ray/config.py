@@ -128,7 +128,7 @@ class ExperimentConfig(Section):
     seed: NonNegative = 0
     engine: Literal["torch"] = "torch"
     device: str = "cpu"  # torch engine: "cpu", "cuda", "cuda:1"
-    sparsity: SparsityConfig
+    sparsity: SparsityConfig = SparsityConfig()
     network: NetworkConfig = NetworkConfig()  # type: ignore[call-arg]
     agent: AgentConfig
     topology: TopologyConfig

@@ -1,4 +1,4 @@
-"""What every engine's learner offers to the runtimes, and the one place that chooses among them."""
+"""What every engine's learner offers to the runtimes, and what it needs from them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, Protocol
 from rlx2_ray.config import ExperimentConfig
 from rlx2_ray.networks.policy import Policy
 from rlx2_ray.networks.sparse_layer import Arrays, Layers
-from rlx2_ray.types import BadInput, Batch, Spaces
+from rlx2_ray.types import Batch
 
 
 class LearnerState(NamedTuple):
@@ -45,24 +45,6 @@ class Learner(Protocol):
         ...
 
     def restore(self, state: LearnerState) -> None: ...
-
-
-def make_learner(config: ExperimentConfig, spaces: Spaces) -> Learner:
-    """A fresh learner of the configured algorithm and engine."""
-    from rlx2_ray.agents.sac.learner import SACLearner  # torch is imported only where a learner lives
-    from rlx2_ray.agents.td3.learner import TD3Learner
-
-    return (TD3Learner if config.algo == "td3" else SACLearner)(config, spaces)
-
-
-def check_engine(config: ExperimentConfig) -> None:
-    """Raises BadInput where the engine cannot use the configured device."""
-    import torch
-
-    try:
-        torch.zeros(1, device=config.device)
-    except (RuntimeError, AssertionError):
-        raise BadInput(f"device is {config.device!r}, which torch cannot use here: choose cpu.") from None
 
 
 def window_length(config: ExperimentConfig, learner_steps: int) -> int:

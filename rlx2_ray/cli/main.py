@@ -34,7 +34,8 @@ def run(arguments: list[str]) -> int:
     except BadInput as error:
         return _fail(str(error), 2)
     except TyperException as error:
-        return _fail(f"{error.format_message().rstrip('.')}: see 'rlx2 --help'.", 2)
+        problem = error.format_message().rstrip(".") or "No command was given"
+        return _fail(f"{problem}: see 'rlx2 --help'.", 2)
     except RunFailed as error:
         return _fail(str(error), 1)
     except Interrupted as error:

@@ -47,9 +47,10 @@ def train(
     """Train one agent, log it to MLflow, and leave its policy and result in the run directory."""
     config = options.read_config(config_file, locals(), assignments)
     from rlx2_ray.distributed.launch import train as train_on_runtime
-    from rlx2_ray.experiment import session, tracking
+    from rlx2_ray.experiment import session
+    from rlx2_ray.experiment.tracking_uri import DEFAULT_TRACKING_URI
 
-    uri = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or tracking.DEFAULT_TRACKING_URI
+    uri = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_TRACKING_URI
     directory = out or default_directory(config)
     _show(session.start(config, directory, uri, experiment, train_on_runtime), directory, as_json)
 

@@ -9,7 +9,8 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from rlx2_ray.agents.learner import LearnerState, make_learner, needs_every_step, window_length
+from rlx2_ray.agents.engines import make_learner
+from rlx2_ray.agents.learner import LearnerState, needs_every_step, window_length
 from rlx2_ray.config import ExperimentConfig
 from rlx2_ray.distributed.union import draw_shares, split_batches
 from rlx2_ray.networks.sparse_layer import Layers

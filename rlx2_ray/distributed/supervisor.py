@@ -8,7 +8,6 @@ Data goes from actor to actor; this loop sees counts, metrics and references.
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,16 +16,15 @@ from ray.exceptions import RayActorError, RayTaskError
 from rlx2_ray.agents.learner import LearnerState
 from rlx2_ray.config import updates_due
 from rlx2_ray.distributed import actors
-from rlx2_ray.distributed.actors import EvaluatorActor, LearnerActor, Reference, ReplayActor, RolloutActor
+from rlx2_ray.distributed.actors import EvaluatorActor, LearnerActor, Reference, RolloutActor
 from rlx2_ray.distributed.local_ray import local_ray
 from rlx2_ray.distributed.metric_means import MetricMeans
 from rlx2_ray.distributed.rate_limiter import make_rate_limiter
 from rlx2_ray.distributed.rollout_worker import Collected
-from rlx2_ray.distributed.union import evictions, oldest_of_union
+from rlx2_ray.distributed.sharded_replay import ShardedReplay
 from rlx2_ray.experiment.evaluation import Evaluation
 from rlx2_ray.experiment.run import Run
 from rlx2_ray.networks.policy import densify, make_policy
-from rlx2_ray.replay.capacity import CHECKED_TRANSITIONS, policy_distance, should_shrink, shrink_count
 from rlx2_ray.types import RunFailed
 
 CALL_STEPS = 32  # env steps of one call to a rollout, for each of its lanes
@@ -63,18 +61,13 @@ class Supervisor:
         self._run = run
         self._config = config = run.config
         runtime = config.runtime
-        self._lanes = runtime.rollout_actors * runtime.envs_per_rollout
-        self._shards = [
-            ReplayActor(config, run.spaces, range(shard, self._lanes, runtime.replay_shards), self._lanes)
-            for shard in range(runtime.replay_shards)
-        ]
-        self._learner = LearnerActor(config, run.spaces, self._shards)
+        self._replay = ShardedReplay(config, run.spaces)
+        self._learner = LearnerActor(config, run.spaces, self._replay.shards)
         self._evaluator = EvaluatorActor(config)
-        ahead = CALL_STEPS * self._lanes
+        ahead = CALL_STEPS * runtime.rollout_actors * runtime.envs_per_rollout
         self._limiter = make_rate_limiter(config, env_steps_tolerance=ahead + CALL_UPDATES)
 
         self._tasks: dict[Reference, Task] = {}
-        self._sizes = [0] * runtime.replay_shards
         self._env_steps = self._env_steps_begun = 0
         self._learner_steps = self._learner_steps_begun = 0
         self._evaluated = self._checked = self._saved = 0  # env steps of the latest milestone of each kind
@@ -89,7 +82,7 @@ class Supervisor:
             RolloutActor(
                 config,
                 range(index * per_rollout, (index + 1) * per_rollout),
-                dict(enumerate(self._shards)),
+                dict(enumerate(self._replay.shards)),
                 first_time=self._env_steps,
             )
             for index in range(runtime.rollout_actors)
@@ -101,7 +94,7 @@ class Supervisor:
             self._start_tasks()
             self._take_one()
             self._reach_milestones()
-            self._run.advance(self._env_steps, sum(self._sizes), self._policy_distance)
+            self._run.advance(self._env_steps, self._replay.size, self._policy_distance)
         self._save()
         return self._run.finish(self._env_steps, self._learner_steps, actors.get(self._weights))
 
@@ -143,13 +136,12 @@ class Supervisor:
         def handle(collected: Collected) -> None:
             self._idle.append(rollout)
             self._env_steps += collected.env_steps
-            for shard, size in collected.sizes.items():
-                self._sizes[shard] = size
+            self._replay.note_sizes(collected.sizes)
 
         self._tasks[reference] = Task("collect", handle)
 
     def _start_learn(self, updates: int) -> None:
-        learning = self._learner.learn_later(updates, self._sizes)
+        learning = self._learner.learn_later(updates, self._replay.sizes)
         self._learner_steps_begun += updates
 
         def handle(learned: Any) -> None:
@@ -165,7 +157,7 @@ class Supervisor:
         learner_steps = self._learner_steps
         metrics = {
             **self._metrics.take(),
-            "replay/size": float(sum(self._sizes)),
+            "replay/size": float(self._replay.size),
             "replay/policy_distance": self._policy_distance,
         }
 
@@ -224,23 +216,8 @@ class Supervisor:
             self._start_evaluation(following)
 
     def _check_capacity(self) -> None:
-        """The dynamic-capacity rule over the union of the shards, with the latest policy."""
-        config, replay = self._config, self._config.replay
-        parts = actors.get([shard.oldest_later(CHECKED_TRANSITIONS) for shard in self._shards])
-        observations, policy_actions = oldest_of_union(parts, CHECKED_TRANSITIONS)
-        policy = make_policy(config.algo, densify(actors.get(self._weights)), 0.0, "mean")
-        self._policy_distance = policy_distance(policy.action(observations), policy_actions)
-        size = sum(self._sizes)
-        shrinks = should_shrink(self._policy_distance, size, replay.policy_distance_threshold, replay.min_capacity)
-        if replay.capacity_rule == "dynamic" and shrinks:
-            self._evict(shrink_count(size))
-
-    def _evict(self, count: int) -> None:
-        times = actors.get([shard.oldest_times_later(count) for shard in self._shards])
-        counts = evictions(times, count)
-        self._sizes = actors.get(
-            [shard.evict_oldest_later(part) for shard, part in zip(self._shards, counts, strict=True)]
-        )
+        policy = make_policy(self._config.algo, densify(actors.get(self._weights)), 0.0, "mean")
+        self._policy_distance = self._replay.check_capacity(policy)
 
     # State
 
@@ -254,27 +231,13 @@ class Supervisor:
                 "policy_distance": None if np.isnan(self._policy_distance) else self._policy_distance,
                 "metrics": self._metrics.state(),
             }
-            self._run.save_checkpoint(self._env_steps, state.arrays, values, self._save_replay)
-
-    def _save_replay(self, directory: Path, previous: Path | None) -> None:
-        actors.get(
-            [
-                shard.save_later(directory / _shard_name(index), previous / _shard_name(index) if previous else None)
-                for index, shard in enumerate(self._shards)
-            ]
-        )
-
-    def _load_replay(self, directory: Path) -> list[int]:
-        sizes: list[int] = actors.get(
-            [shard.load_later(directory / _shard_name(index)) for index, shard in enumerate(self._shards)]
-        )
-        return sizes
+            self._run.save_checkpoint(self._env_steps, state.arrays, values, self._replay.save)
 
     def _restore(self) -> None:
-        loaded = self._run.load_checkpoint(self._load_replay)
+        loaded = self._run.load_checkpoint(self._replay.load)
         if loaded is None:
             return
-        checkpoint, self._sizes = loaded
+        checkpoint, _ = loaded
         values = checkpoint.values
         self._env_steps = self._env_steps_begun = values["env_steps"]
         learner_state = LearnerState(checkpoint.arrays, values["learner"])
@@ -284,7 +247,3 @@ class Supervisor:
         self._saved = self._env_steps
         self._policy_distance = float("nan") if values["policy_distance"] is None else values["policy_distance"]
         self._metrics.restore(values["metrics"])
-
-
-def _shard_name(index: int) -> str:
-    return f"shard{index}"

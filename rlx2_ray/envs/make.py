@@ -19,10 +19,11 @@ Env = gymnasium.Env[Any, Any]
 def make_env(config: EnvConfig, render_mode: str | None = None) -> Env:
     """Raises BadInput, naming the id and gymnasium's reason."""
     quieten_mujoco()
+    rendering = {} if render_mode is None else {"render_mode": render_mode}  # not every environment takes one
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # gymnasium's advice on newer versions of an environment
-            env: Env = gymnasium.make(config.id, render_mode=render_mode, disable_env_checker=True, **config.kwargs)
+            env: Env = gymnasium.make(config.id, disable_env_checker=True, **rendering, **config.kwargs)
     except Exception as error:  # whatever an environment's own constructor raises
         reason = " ".join(str(error).split()).rstrip(".")
         raise BadInput(

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from rlx2_ray.agents.learner import LearnerState, make_learner, needs_every_step, window_length
+from rlx2_ray.agents.engines import make_learner
+from rlx2_ray.agents.learner import LearnerState, needs_every_step, window_length
 from rlx2_ray.config import ExperimentConfig, updates_due
 from rlx2_ray.envs.lane import EnvLane, LaneState
 from rlx2_ray.experiment.capacity_check import check_capacity

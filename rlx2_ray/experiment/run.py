@@ -17,7 +17,7 @@ from rlx2_ray.experiment.checkpoint import Checkpoint, load_newest, save_checkpo
 from rlx2_ray.experiment.display import Display
 from rlx2_ray.experiment.evaluation import Evaluation, score
 from rlx2_ray.experiment.interruption import StopWish
-from rlx2_ray.experiment.run_directory import RunDirectory
+from rlx2_ray.experiment.run_directory import Point, RunDirectory
 from rlx2_ray.experiment.tracking import Tracker
 from rlx2_ray.networks.policy_file import PolicyFile, policy_digest, save_policy
 from rlx2_ray.networks.sparse_layer import Arrays, Layers
@@ -43,7 +43,7 @@ class Run:
         self.tracker = tracker
         self.display = display
         self._stop = stop
-        self._points = directory.rewind(0)
+        self._points: list[Point] = []
         self._wall_before_s = self._training_before_s = 0.0
         self._started = time.monotonic()
         self._paused_s = 0.0
@@ -129,6 +129,7 @@ class Run:
         """The newest good checkpoint, with the points as they were then; None: the run begins anew."""
         loaded = load_newest(self.directory.checkpoints, load_replay, self.display.say)
         if loaded is None:
+            self.directory.rewind(0)
             return None
         values = loaded[0].values
         self._points = self.directory.rewind(values["env_steps"])

@@ -63,12 +63,16 @@ class RunDirectory:
         return config, Origin(**json.loads(self._origin_file.read_text()))
 
     def lock(self) -> None:
-        """Raises BadInput while another process works on the run. The lock goes with the process."""
+        """Raises BadInput while another process works on the run. The lock goes with `close`, or with the process."""
         self._lock = (self.path / "run.lock").open("w")
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise BadInput(f"{self.path} is in use by another process: wait for it or stop it.") from None
+
+    def close(self) -> None:
+        if self._lock is not None:
+            self._lock.close()
 
     def append(self, point: Point) -> None:
         with self._progress_file.open("a") as file:

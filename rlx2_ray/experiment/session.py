@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from rlx2_ray.agents.learner import check_engine
+from rlx2_ray.agents.engines import check_engine
 from rlx2_ray.config import ExperimentConfig
 from rlx2_ray.envs.make import probe_spaces
 from rlx2_ray.experiment.display import make_display
@@ -14,7 +15,8 @@ from rlx2_ray.experiment.interruption import stop_on_signals
 from rlx2_ray.experiment.result import installed_versions
 from rlx2_ray.experiment.run import Run
 from rlx2_ray.experiment.run_directory import Origin, RunDirectory
-from rlx2_ray.experiment.tracking import Tracker, resolve_tracking_uri
+from rlx2_ray.experiment.tracking import Tracker
+from rlx2_ray.experiment.tracking_uri import resolve_tracking_uri
 from rlx2_ray.sparse.plan import plan_agent
 from rlx2_ray.types import Interrupted, Spaces
 
@@ -24,23 +26,23 @@ Train = Callable[[Run, bool], Result]  # (run, whether to go on from its newest 
 
 def start(config: ExperimentConfig, out: Path, tracking_uri: str, experiment: str, train: Train) -> Result:
     """A new run in `out`. Raises BadInput with nothing written."""
-    directory = RunDirectory(out)
-    directory.check_unused()
-    tracking_uri = resolve_tracking_uri(tracking_uri)
-    spaces = _check(config)
-    directory.create(config, tracking_uri, experiment)
-    return _work(config, spaces, directory, resume=False, train=train)
+    with closing(RunDirectory(out)) as directory:
+        directory.check_unused()
+        tracking_uri = resolve_tracking_uri(tracking_uri)
+        spaces = _check(config)
+        directory.create(config, tracking_uri, experiment)
+        return _work(config, spaces, directory, resume=False, train=train)
 
 
 def resume(path: Path, train: Train) -> Result:
     """Go on with the run in `path`; of a finished one only the result is read."""
-    directory = RunDirectory(path)
-    config, _ = directory.open()
-    directory.lock()
-    finished = directory.read_result()
-    if finished is not None:
-        return finished
-    return _work(config, _check(config), directory, resume=True, train=train)
+    with closing(RunDirectory(path)) as directory:
+        config, _ = directory.open()
+        directory.lock()
+        finished = directory.read_result()
+        if finished is not None:
+            return finished
+        return _work(config, _check(config), directory, resume=True, train=train)
 
 
 def _check(config: ExperimentConfig) -> Spaces:

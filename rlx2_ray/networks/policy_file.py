@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -39,8 +40,8 @@ def save_policy(path: Path, policy: PolicyFile) -> None:
         "algo": policy.algo,
         "env": json.dumps(policy.env),
         "spaces": json.dumps(policy.spaces._asdict()),
-        "digest": policy_digest(policy.layers),
     }
+    metadata["digest"] = _digest(metadata, policy.layers)
     save_file(to_arrays(policy.layers, "policy"), path, metadata)
 
 
@@ -54,9 +55,19 @@ def load_policy(path: Path) -> PolicyFile:
         raise BadInput(f"{path} cannot be read as a policy ({error}): give a run directory or a policy file.") from None
     if metadata.get("format") != FORMAT:
         raise BadInput(f"{path} is not a policy file of this program: give a policy.safetensors that rlx2 wrote.")
-    layers = from_arrays(arrays, "policy")
-    if policy_digest(layers) != metadata["digest"]:
-        raise BadInput(f"{path} is damaged (its weights do not match their digest): restore it from a copy.")
+    digest = metadata.pop("digest", None)
+    try:
+        layers = from_arrays(arrays, "policy")
+    except KeyError:
+        layers = ()
+    if _digest(metadata, layers) != digest:
+        raise BadInput(f"{path} is damaged (its content does not match its digest): restore it from a copy.")
     spaces = json.loads(metadata["spaces"])
     spaces |= {key: tuple(spaces[key]) for key in ("action_low", "action_high")}
     return PolicyFile(layers, metadata["algo"], json.loads(metadata["env"]), Spaces(**spaces))
+
+
+def _digest(metadata: Mapping[str, str], layers: Layers) -> str:
+    """SHA-256, in hex, over all that the file holds."""
+    content = json.dumps(metadata, sort_keys=True) + policy_digest(layers)
+    return hashlib.sha256(content.encode()).hexdigest()

@@ -17,8 +17,9 @@ from typing import Any
 
 import pytest
 
-from rlx2_ray.experiment import tracking
-from rlx2_ray.experiment.tracking import DEFAULT_TRACKING_URI, Tracker, flatten, resolve_tracking_uri
+from rlx2_ray.experiment import tracking_store
+from rlx2_ray.experiment.tracking import Tracker, flatten
+from rlx2_ray.experiment.tracking_uri import DEFAULT_TRACKING_URI, resolve_tracking_uri
 from rlx2_ray.types import BadInput
 
 RETURN = "evaluation/return_mean"
@@ -288,7 +289,7 @@ def test_absent_server_is_reported_once_and_costs_little_time() -> None:
 def test_store_that_fails_is_left_alone_for_30_s_and_then_gets_every_point(
     desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tracking, "_SQLITE_WAIT_S", 0.1)
+    monkeypatch.setattr(tracking_store, "SQLITE_WAIT_S", 0.1)
     tracker = desk.tracker()
     tracker.start()
     database = tmp_path / "a folder" / "mlflow.db"

@@ -1,0 +1,25 @@
+"""The one place that chooses among engines and algorithms. torch is imported only where a learner lives."""
+
+from __future__ import annotations
+
+from rlx2_ray.agents.learner import Learner
+from rlx2_ray.config import ExperimentConfig
+from rlx2_ray.types import BadInput, Spaces
+
+
+def make_learner(config: ExperimentConfig, spaces: Spaces) -> Learner:
+    """A fresh learner of the configured algorithm and engine."""
+    from rlx2_ray.agents.sac.learner import SACLearner
+    from rlx2_ray.agents.td3.learner import TD3Learner
+
+    return (TD3Learner if config.algo == "td3" else SACLearner)(config, spaces)
+
+
+def check_engine(config: ExperimentConfig) -> None:
+    """Raises BadInput where the engine cannot use the configured device."""
+    import torch
+
+    try:
+        torch.zeros(1, device=config.device).cpu()  # "meta" makes tensors that hold nothing
+    except (RuntimeError, AssertionError):
+        raise BadInput(f"device is {config.device!r}, which torch cannot use here: choose cpu.") from None

@@ -1,0 +1,45 @@
+"""A small task, configurations for it, and random batches of experience."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from rlx2_ray.config import ExperimentConfig, merge, resolve
+from rlx2_ray.types import Batch, Spaces
+
+SPACES = Spaces(observation_size=3, action_size=2, action_low=(-1, -1), action_high=(1, 1))
+UNENDING = 10**9
+
+SMALL: dict[str, Any] = {
+    "method": "rigl",
+    "steps": 10_000,
+    "network": {"hidden": [16, 16]},
+    "sparsity": {"policy": 0.7, "critic": 0.6},
+    "topology": {"interval": 2, "end_update": UNENDING},
+    "agent": {"batch_size": 8},
+}
+
+
+def small_config(algo: str, **sections: Any) -> ExperimentConfig:
+    """Sparse networks of two hidden layers of 16, with a topology event at every second optimizer call."""
+    return resolve(merge(SMALL, {"algo": algo, **sections}))
+
+
+def random_batch(generator: np.random.Generator, size: int = 8, n_step: int = 1) -> Batch:
+    """Windows of all lengths, each kept to the rules of `Batch`: zero rewards and repeated observations past m."""
+    lengths = generator.integers(1, n_step + 1, size)
+    rewards = generator.standard_normal((size, n_step), np.float32)
+    next_observations = generator.standard_normal((size, n_step, SPACES.observation_size), np.float32)
+    for row, length in enumerate(lengths):
+        rewards[row, length:] = 0
+        next_observations[row, length:] = next_observations[row, length - 1]
+    return Batch(
+        generator.standard_normal((size, SPACES.observation_size), np.float32),
+        generator.uniform(-1, 1, (size, SPACES.action_size)).astype(np.float32),
+        rewards,
+        next_observations,
+        lengths,
+        generator.random(size) < 0.3,
+    )

@@ -1,0 +1,78 @@
+"""One topology event: a layer of eight weights worked by hand, and what no sequence of events may break."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rlx2_ray.sparse.topology import update_topology
+from rlx2_ray.types import Bools, Floats
+
+# Active are 0, 1, 3 and 5; by |weight|, least first: 1, 5, 3, 0.
+WEIGHTS = np.array([[0.9, -0.1, 0, 0.5], [0, -0.3, 0, 0]], np.float32)
+MASK = np.array([[1, 1, 0, 1], [0, 1, 0, 0]], np.bool_)
+# Grown first: 0 (once it is dropped), then 1, 2, 7, 6, 4, 5, 3.
+SCORES = np.array([[9.9, 0.8, 0.7, 0], [0.3, 0.2, 0.4, 0.6]], np.float32)
+
+
+def places(mask: Bools) -> list[int]:
+    return np.flatnonzero(mask).tolist()
+
+
+@pytest.mark.parametrize(
+    ("drop_fraction", "mask", "grown", "dropped"),
+    [
+        (0.0, [0, 1, 3, 5], [], []),
+        (0.24, [0, 1, 3, 5], [], []),  # floor(0.96) = 0
+        (0.25, [0, 1, 3, 5], [], []),  # 1 is dropped and grown again
+        (0.5, [0, 1, 2, 3], [2], [5]),  # 1 and 5 go; 1 and 2 come
+        (0.74, [0, 1, 2, 3], [2], [5]),  # floor(2.96) = 2
+        (0.75, [0, 1, 2, 7], [2, 7], [3, 5]),  # 1, 5 and 3 go; 1, 2 and 7 come
+        (1.0, [0, 1, 2, 7], [2, 7], [3, 5]),  # all go; 0, 1, 2 and 7 come
+    ],
+)
+def test_eight_weights(drop_fraction: float, mask: list[int], grown: list[int], dropped: list[int]) -> None:
+    update = update_topology(WEIGHTS, MASK, SCORES, drop_fraction)
+    assert (places(update.mask), places(update.grown), places(update.dropped)) == (mask, grown, dropped)
+
+
+def test_of_equals_the_first_stay_and_the_first_come() -> None:
+    tied = np.where(MASK, np.float32(0.5), np.float32(0))
+    # 0 and 1 are kept, 3 and 5 go; the first of the rest are 2 and 3.
+    update = update_topology(tied, MASK, np.zeros_like(SCORES), 0.5)
+    assert (places(update.mask), places(update.grown), places(update.dropped)) == ([0, 1, 2, 3], [2], [5])
+
+
+def test_an_active_weight_of_zero_outlives_inactive_ones() -> None:
+    update = update_topology(np.zeros_like(WEIGHTS), MASK, SCORES, 0.0)
+    assert places(update.mask) == [0, 1, 3, 5]
+
+
+@given(st.integers(1, 6), st.integers(1, 6), st.integers(0, 2**32 - 1))
+@settings(max_examples=25)
+def test_hundreds_of_events_keep_the_count(outputs: int, inputs: int, seed: int) -> None:
+    generator = np.random.default_rng(seed)
+    shape = (outputs, inputs)
+    mask = generator.random(shape) < 0.5
+    count = mask.sum()
+    for _ in range(200):
+        weights = mask * generator.integers(-2, 3, shape).astype(np.float32)  # with ties and zeros
+        scores = generator.integers(0, 3, shape).astype(np.float32)
+        before, mask = mask, check_event(weights, mask, scores, generator.random())
+        assert mask.sum() == count == before.sum()
+
+
+def check_event(weights: Floats, mask: Bools, scores: Floats, drop_fraction: float) -> Bools:
+    """The new mask of an event whose lists agree with it and whose dropped weights were not the greatest."""
+    update = update_topology(weights, mask, scores, drop_fraction)
+    assert np.array_equal(update.mask, (mask & ~update.dropped) | update.grown)
+    assert not (update.grown & mask).any()
+    assert not (update.dropped & ~mask).any()
+    assert update.dropped.sum() <= drop_fraction * mask.sum()
+    stayed = np.abs(weights[mask & update.mask])
+    lost = np.abs(weights[update.dropped])
+    regrown = int(drop_fraction * mask.sum()) - len(lost)
+    assert not len(lost) or (stayed < lost.min()).sum() <= regrown
+    return update.mask

@@ -1,0 +1,209 @@
+"""Small real runs: in this process, and in processes that can be killed; and what is found on disk afterwards."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+from rlx2_ray.config import ExperimentConfig, merge, nest, resolve
+from rlx2_ray.distributed.launch import train as train_on_runtime
+from rlx2_ray.experiment import session
+from rlx2_ray.experiment.tracking import Tracker
+
+ROOT = Path(__file__).parents[2]
+RLX2 = Path(sys.executable).parent / "rlx2"  # the installed console script
+Changes = dict[str, Any]  # dotted key -> value
+
+# Seconds long; topology events, the switch of the target and shrinking of the replay all happen inside.
+SMALL: Changes = {
+    "env.id": "InvertedPendulum-v5",
+    "steps": 600,
+    "sparsity.policy": 0.5,
+    "sparsity.critic": 0.4,
+    "network.hidden": [16, 16],
+    "agent.batch_size": 16,
+    "agent.warmup_steps": 100,
+    "topology.interval": 20,
+    "target.n_step_start": 150,
+    "replay.min_capacity": 100,
+    "replay.policy_distance_threshold": 0.0,
+    "replay.check_interval": 50,
+    "evaluation.interval": 100,
+    "evaluation.episodes": 1,
+    "checkpoint.interval": 170,
+}
+
+
+def small_config(**changes: Any) -> ExperimentConfig:
+    """`SMALL` with changes, whose names have __ for the dot."""
+    tree: Changes = {}
+    for key, value in {**SMALL, **dotted(changes)}.items():
+        tree = merge(tree, nest(key, value))
+    return resolve(tree)
+
+
+def dotted(changes: Changes) -> Changes:
+    return {key.replace("__", "."): value for key, value in changes.items()}
+
+
+def small_arguments(**changes: Any) -> list[str]:
+    """The same as arguments of `rlx2 train` or `rlx2 describe`."""
+    assignments = [f"{key}={json.dumps(value)}" for key, value in {**SMALL, **dotted(changes)}.items()]
+    return [argument for assignment in assignments for argument in ("--set", assignment)]
+
+
+def database_uri(folder: Path) -> str:
+    """An MLflow database in `folder`; a copy of one that has its tables, since making them takes seconds."""
+    database = folder / "mlflow.db"
+    if not database.exists():
+        with closing(sqlite3.connect(_database_template())) as source, closing(sqlite3.connect(database)) as copy:
+            source.backup(copy)
+    return f"sqlite:///{database}"
+
+
+@functools.cache
+def _database_template() -> Path:
+    folder = Path(tempfile.mkdtemp(prefix="rlx2-tests-"))
+    database = folder / "mlflow.db"
+    warnings: list[str] = []
+    tracker = Tracker(f"sqlite:///{database}", "template", "template", "template", {}, {}, warnings.append)
+    tracker.start()
+    assert not warnings
+    return database
+
+
+def train(directory: Path, **changes: Any) -> dict[str, Any]:
+    """A small run in this process, tracked beside `directory`."""
+    config = small_config(**changes)
+    return session.start(config, directory, database_uri(directory.parent), "tests", train_on_runtime)
+
+
+def resume(directory: Path) -> dict[str, Any]:
+    return session.resume(directory, train_on_runtime)
+
+
+def start_train(directory: Path, **changes: Any) -> subprocess.Popen[str]:
+    """A small run in a process of its own."""
+    uri = database_uri(directory.parent)
+    arguments = ["train", "--out", str(directory), "--tracking-uri", uri, *small_arguments(**changes)]
+    return start_rlx2(arguments, directory.parent)
+
+
+def start_rlx2(arguments: list[str], folder: Path) -> subprocess.Popen[str]:
+    """The console script in `folder`, in a process group of its own."""
+    return subprocess.Popen(
+        [str(RLX2), *arguments],
+        cwd=folder,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def rlx2(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """The console script, to its end."""
+    return subprocess.run([str(RLX2), *arguments], cwd=folder, env=environment(), capture_output=True, text=True)
+
+
+def environment() -> dict[str, str]:
+    """Of a process that finds the strange environments, and no settings of the person who runs the tests."""
+    own = {name: value for name, value in os.environ.items() if not name.startswith(("RAY_", "MLFLOW_"))}
+    return own | {"PYTHONPATH": str(ROOT), "PYTHONWARNINGS": ""}
+
+
+@contextmanager
+def ended(process: subprocess.Popen[str]) -> Iterator[subprocess.Popen[str]]:
+    """Kills the process at the end, whatever a test did with it."""
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def wait_for(condition: Callable[[], object], process: subprocess.Popen[str], seconds: float = 120) -> None:
+    """Until `condition` holds; fails with the process's words where it ended before."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if process.poll() is not None:
+            raise AssertionError(f"ended with {process.returncode}: {process.communicate()}")
+        if time.monotonic() > deadline:
+            raise AssertionError(f"{condition} did not come true in {seconds} s")
+        time.sleep(0.005)
+
+
+def kill_after_points(directory: Path, points: int, **changes: Any) -> None:
+    """A small run, killed once it has recorded that many evaluations."""
+    progress = directory / "progress.jsonl"
+    with ended(start_train(directory, **changes)) as process:
+        wait_for(lambda: progress.exists() and progress.read_text().count("\n") >= points, process)
+    assert not (directory / "result.json").exists(), "the run ended before it was killed"
+
+
+def read_points(directory: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (directory / "progress.jsonl").read_text().splitlines()]
+
+
+def evaluated_steps(directory: Path) -> list[int]:
+    return [point["env_steps"] for point in read_points(directory)]
+
+
+def checkpoint_names(directory: Path) -> list[str]:
+    return sorted(path.name for path in (directory / "checkpoints").iterdir())
+
+
+def tracked_runs(directory: Path) -> list[Any]:
+    """All runs of the database beside `directory` that this module's `train` made."""
+    client, experiment = _client(directory.parent)
+    return list(client.search_runs([experiment]))
+
+
+def tracked_run(directory: Path) -> Any:
+    """The one run there is."""
+    (run,) = tracked_runs(directory)
+    return run
+
+
+def metric_histories(directory: Path) -> dict[str, list[tuple[int, float]]]:
+    """(step, value) of every metric of the one run, by step."""
+    client, _ = _client(directory.parent)
+    run = tracked_run(directory)
+    return {
+        name: sorted((metric.step, metric.value) for metric in client.get_metric_history(run.info.run_id, name))
+        for name in run.data.metrics
+    }
+
+
+def _client(folder: Path) -> tuple[Any, str]:
+    from mlflow.tracking import MlflowClient
+
+    client = MlflowClient(f"sqlite:///{folder / 'mlflow.db'}")
+    names = {experiment.name: experiment.experiment_id for experiment in client.search_experiments()}
+    return client, names.get("tests") or names["rlx2"]
+
+
+def copy_run(source: Path, folder: Path) -> Path:
+    """The run directory `source` and its database, copied into another folder."""
+    shutil.copytree(source.parent, folder, dirs_exist_ok=True)
+    return folder / source.name
+
+
+def flip_byte(path: Path) -> None:
+    """Damage a file in its middle."""
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    path.unlink()  # it may be a hard link of an older checkpoint's file
+    path.write_bytes(content)

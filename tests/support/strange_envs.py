@@ -1,0 +1,72 @@
+"""Environments that a careful program must refuse or survive; their ids are "tests.support.strange_envs:NAME-v0"."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium
+import numpy as np
+from gymnasium.spaces import Box
+
+MODULE = "tests.support.strange_envs"
+Reset = tuple[np.ndarray, dict[str, Any]]
+Stepped = tuple[np.ndarray, float, bool, bool, dict[str, Any]]
+
+
+class Drift(gymnasium.Env[np.ndarray, np.ndarray]):
+    """A number that the action pushes about, for ten steps an episode."""
+
+    observation_space = Box(-100, 100, (2,))
+    action_space = Box(-1, 1, (1,))
+    episode_steps = 10
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Reset:
+        super().reset(seed=seed)
+        self._position, self._steps = float(self.np_random.uniform(-1, 1)), 0
+        return self._observation(), {}
+
+    def step(self, action: np.ndarray) -> Stepped:
+        self._position += float(action[0])
+        self._steps += 1
+        return self._observation(), -abs(self._position), False, self._steps == self.episode_steps, {}
+
+    def _observation(self) -> np.ndarray:
+        return np.array([self._position, self._steps], np.float32)
+
+
+class Unbounded(Drift):
+    action_space = Box(-np.inf, np.inf, (1,))
+
+
+class Broken(Drift):
+    """Returns what is not finite at step `step` of every instance's life, or at reset `reset`, counted from 1."""
+
+    def __init__(self, what: str, step: int = 0, reset: int = 0) -> None:
+        self._what, self._break_step, self._break_reset = what, step, reset
+        self._steps_ever = self._resets = 0
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Reset:
+        self._resets += 1
+        observation, info = super().reset(seed=seed)
+        return (observation * np.nan if self._resets == self._break_reset else observation), info
+
+    def step(self, action: np.ndarray) -> Stepped:
+        self._steps_ever += 1
+        observation, reward, terminated, truncated, info = super().step(action)
+        if self._steps_ever == self._break_step:
+            if self._what == "observation":
+                observation[1] = np.nan
+            else:
+                reward = np.inf
+        return observation, reward, terminated, truncated, info
+
+
+class Forgetful(Drift):
+    """Ignores its seed, so an episode cannot be repeated."""
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Reset:
+        return super().reset(seed=None)
+
+
+for _environment in (Drift, Unbounded, Broken, Forgetful):
+    gymnasium.register(f"{_environment.__name__}-v0", _environment)
