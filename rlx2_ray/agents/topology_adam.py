@@ -87,7 +87,7 @@ class TopologyAdam:
         layer.mask = torch.from_numpy(update.mask).to(layer.weight.device)
         state = self._adam.state[layer.weight]
         for tensor in (layer.weight, state["exp_avg"], state["exp_avg_sq"]):
-            tensor.mul_(layer.mask)  # grown weights and their moments were zero already
+            tensor.masked_fill_(~layer.mask, 0)  # not a product, which makes -0; grown ones were zero already
         return int(update.grown.sum())
 
     def _grow_scores(self, gradient: Tensor) -> Floats:

@@ -7,6 +7,7 @@ Data goes from actor to actor; this loop sees counts, metrics and references.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -78,7 +79,7 @@ class Supervisor:
         self._version = 0
         self._weights = self._learner.weights_later()
         per_rollout = runtime.envs_per_rollout
-        self._idle = [
+        self._idle = deque(
             RolloutActor(
                 config,
                 range(index * per_rollout, (index + 1) * per_rollout),
@@ -86,7 +87,7 @@ class Supervisor:
                 first_time=self._env_steps,
             )
             for index in range(runtime.rollout_actors)
-        ]
+        )
 
     def train(self) -> dict[str, Any]:
         while not self._is_finished():
@@ -113,7 +114,7 @@ class Supervisor:
         if evaluations >= MAX_EVALUATIONS:
             return
         while self._idle and self._steps_to_begin() > 0:
-            self._start_collect(self._idle.pop())
+            self._start_collect(self._idle.popleft())
         updates = self._limiter.updates_allowed(self._env_steps, self._learner_steps_begun)
         if updates and self._learner_steps_begun == self._learner_steps:
             self._start_learn(min(updates, CALL_UPDATES))

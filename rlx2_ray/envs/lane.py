@@ -14,10 +14,10 @@ import numpy as np
 from rlx2_ray.config import EnvConfig
 from rlx2_ray.envs.make import inspect_spaces, make_env
 from rlx2_ray.seeding import derive_seed
-from rlx2_ray.types import Floats, Spaces
+from rlx2_ray.types import Floats, RunFailed, Spaces
 
 
-class NonFinite(Exception):
+class NonFinite(RunFailed):
     """An environment returned NaN or infinity; the text names the environment, what, and the value."""
 
 
@@ -52,10 +52,10 @@ class EnvLane:
 
     def begin_episode(self, episode: int) -> None:
         seed, stream, lane = self._seed_path
-        observation, _ = self.env.reset(seed=derive_seed(seed, stream, lane, episode))
+        raw, _ = self.env.reset(seed=derive_seed(seed, stream, lane, episode))
+        self.observation = self._flatten(raw)
         self.episode = episode
         self._actions: list[Floats] = []
-        self.observation = self._flatten(observation)
 
     @property
     def at_start(self) -> bool:
@@ -64,9 +64,15 @@ class EnvLane:
 
     def step(self, action: Floats) -> Step:
         """Take an action in [-1, 1]; -1 and 1 are the bounds of each dimension, which need not be symmetric."""
+        before = self.observation
         next_observation, reward, terminated, truncated = self._step(action)
         if terminated or truncated:
-            self.begin_episode(self.episode + 1)
+            try:
+                self.begin_episode(self.episode + 1)
+            except NonFinite:  # the step counts as not taken, so that a checkpoint can repeat it
+                self._actions.pop()
+                self.observation = before
+                raise
         return Step(next_observation, reward, terminated, truncated)
 
     def _step(self, action: Floats) -> Step:

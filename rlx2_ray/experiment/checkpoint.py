@@ -47,10 +47,11 @@ def save_checkpoint(
 ) -> Path:
     """Write the checkpoint of `env_steps` below `root`, then remove all but the newest `keep`.
 
+    Checkpoints of later steps are damaged ones that the run fell back from: they go, and nothing of them is linked.
     `save_replay(directory, previous)` fills a new directory and may link files of the previous one.
     """
     target, aside = root / f"{PREFIX}{env_steps:012d}", root / f"{UNFINISHED}{env_steps:012d}"
-    older = [path for path in list_checkpoints(root) if path != target]
+    older = [path for path in list_checkpoints(root) if path < target]
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)
     save_file(arrays, aside / ARRAYS)
@@ -63,8 +64,10 @@ def save_checkpoint(
     shutil.rmtree(target, ignore_errors=True)
     aside.rename(target)
     _sync(root)
-    for path in [*older, target][:-keep]:
-        shutil.rmtree(path)
+    kept = [*older, target][-keep:]
+    for path in list_checkpoints(root):
+        if path not in kept:
+            shutil.rmtree(path)
     return target
 
 

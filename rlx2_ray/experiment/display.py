@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from typing import Protocol
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.text import Text
 
 REFRESH_S = 0.2
 PLAIN_INTERVAL_S = 30.0
@@ -24,27 +26,34 @@ class Display(Protocol):
     def close(self) -> None: ...
 
 
-def make_display(total_env_steps: int, done: int = 0) -> Display:
+def make_display(total_env_steps: int) -> Display:
     console = Console(stderr=True, highlight=False)
     kind = TerminalDisplay if console.is_terminal else PlainDisplay
-    return kind(console, total_env_steps, done)
+    return kind(console, total_env_steps)
+
+
+class _BarAndStatus(Progress):
+    """Two lines: in one, a terminal of 80 columns would have no room for the numbers."""
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        yield self.make_tasks_table(self.tasks)
+        yield from (Text(task.fields["status"]) for task in self.tasks)
 
 
 class TerminalDisplay:
-    def __init__(self, console: Console, total: int, done: int) -> None:
+    def __init__(self, console: Console, total: int) -> None:
         self._console = console
-        self._progress = Progress(
+        self._progress = _BarAndStatus(
             TextColumn("env steps"),
             MofNCompleteColumn(),
             BarColumn(bar_width=20),
             TextColumn("{task.fields[rate]}"),
             TextColumn("ETA"),
             TimeRemainingColumn(),
-            TextColumn("{task.fields[status]}"),
             console=console,
             transient=True,
         )
-        self._task = self._progress.add_task("", total=total, completed=done, rate="", status="")
+        self._task = self._progress.add_task("", total=total, rate="", status="")
         self._last = 0.0
         self._progress.start()
 
@@ -65,14 +74,16 @@ class TerminalDisplay:
 
 
 class PlainDisplay:
-    def __init__(self, console: Console, total: int, done: int) -> None:
+    def __init__(self, console: Console, total: int) -> None:
         self._console = console
         self._total = total
-        self._last = self._started = time.monotonic()
-        self._last_env_steps = done
+        self._last: float | None = None  # moment of the latest line, or of the first env step that was heard of
+        self._last_env_steps = 0
 
     def advance(self, env_steps: int, status: dict[str, str]) -> None:
         now = time.monotonic()
+        if self._last is None:  # a resumed run begins anywhere
+            self._last, self._last_env_steps = now, env_steps
         if now - self._last < PLAIN_INTERVAL_S:
             return
         rate = (env_steps - self._last_env_steps) / (now - self._last)

@@ -63,4 +63,4 @@ def polyak_update(target: MLP, online: MLP, tau: float) -> None:
     for slow, fast in zip(target, online, strict=True):
         if slow.mask is not fast.mask:  # only a topology event replaces a mask
             slow.mask = fast.mask
-            slow.weight.mul_(fast.mask)
+            slow.weight.masked_fill_(~fast.mask, 0)

@@ -40,7 +40,7 @@ def check_refusal(arguments: list[str], words: list[str], folder: Path, capsys: 
     output, error = capsys.readouterr()
     assert code == 2
     assert output == ""
-    assert error.endswith(".\n")
+    assert error[-2:] in (".\n", "?\n")
     assert error.count("\n") == 1
     assert [word for word in words if word not in error] == []
     assert files(folder) == before

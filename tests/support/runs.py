@@ -196,14 +196,17 @@ def _client(folder: Path) -> tuple[Any, str]:
 
 
 def copy_run(source: Path, folder: Path) -> Path:
-    """The run directory `source` and its database, copied into another folder."""
-    shutil.copytree(source.parent, folder, dirs_exist_ok=True)
-    return folder / source.name
+    """The run directory `source` and its database, copied into `folder`, where it is tracked from now on."""
+    run = folder / source.name
+    shutil.copytree(source, run)
+    shutil.copy(source.parent / "mlflow.db", folder)
+    origin = json.loads((run / "run.json").read_text())
+    (run / "run.json").write_text(json.dumps(origin | {"tracking_uri": f"sqlite:///{folder / 'mlflow.db'}"}))
+    return run
 
 
 def flip_byte(path: Path) -> None:
     """Damage a file in its middle."""
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 0xFF
-    path.unlink()  # it may be a hard link of an older checkpoint's file
     path.write_bytes(content)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from typing import Any
 
 import gymnasium
@@ -41,7 +43,7 @@ class Unbounded(Drift):
 class Broken(Drift):
     """Returns what is not finite at step `step` of every instance's life, or at reset `reset`, counted from 1."""
 
-    def __init__(self, what: str, step: int = 0, reset: int = 0) -> None:
+    def __init__(self, what: str = "observation", step: int = 0, reset: int = 0) -> None:
         self._what, self._break_step, self._break_reset = what, step, reset
         self._steps_ever = self._resets = 0
 
@@ -61,12 +63,25 @@ class Broken(Drift):
         return observation, reward, terminated, truncated, info
 
 
-class Forgetful(Drift):
-    """Ignores its seed, so an episode cannot be repeated."""
+class Interrupting(Drift):
+    """Presses Ctrl-C in its process at step `step` of every instance's life."""
+
+    def __init__(self, step: int) -> None:
+        self._interrupted_step, self._steps_ever = step, 0
+
+    def step(self, action: np.ndarray) -> Stepped:
+        self._steps_ever += 1
+        if self._steps_ever == self._interrupted_step:
+            os.kill(os.getpid(), signal.SIGINT)
+        return super().step(action)
+
+
+class Forgetful(Interrupting):
+    """Ignores its seed as well, so that an episode cannot be repeated."""
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Reset:
         return super().reset(seed=None)
 
 
-for _environment in (Drift, Unbounded, Broken, Forgetful):
+for _environment in (Drift, Unbounded, Broken, Interrupting, Forgetful):
     gymnasium.register(f"{_environment.__name__}-v0", _environment)

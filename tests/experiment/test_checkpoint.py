@@ -1,0 +1,154 @@
+"""Checkpoints that are whole or not there, and what is done with damaged ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rlx2_ray.experiment.checkpoint import (
+    ARRAYS,
+    CHECKSUMS,
+    VALUES,
+    Checkpoint,
+    DamagedCheckpoint,
+    list_checkpoints,
+    load_newest,
+    read_checkpoint,
+    save_checkpoint,
+)
+
+PAGE = "page.txt"
+
+
+def save(root: Path, step: int, keep: int = 2) -> Path:
+    """A checkpoint whose every part says its step."""
+    arrays = {"weights": np.full(3, step, np.float32)}
+    write = lambda directory, previous: (directory / PAGE).write_text(str(step))  # noqa: E731
+    return save_checkpoint(root, step, arrays, {"env_steps": step, "exact": 0.1 + step}, write, keep)
+
+
+def load(root: Path) -> tuple[tuple[Checkpoint, str] | None, list[str]]:
+    said: list[str] = []
+    return load_newest(root, lambda directory: (directory / PAGE).read_text(), said.append), said
+
+
+def loaded_step(root: Path) -> tuple[int, list[str]]:
+    """The step on which all parts of the newest good checkpoint agree, and what was said of others."""
+    loaded, said = load(root)
+    assert loaded is not None
+    (checkpoint, page) = loaded
+    step = int(page)
+    assert checkpoint.values == {"env_steps": step, "exact": 0.1 + step}
+    assert checkpoint.arrays["weights"].tolist() == [step] * 3
+    return step, said
+
+
+def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
+    save(tmp_path, 20)
+    assert loaded_step(tmp_path) == (20, [])
+
+
+def test_nothing_saved_is_nothing_loaded(tmp_path: Path) -> None:
+    assert load(tmp_path / "absent") == (None, [])
+
+
+@pytest.mark.parametrize("keep", [1, 2, 3])
+def test_the_newest_are_kept(tmp_path: Path, keep: int) -> None:
+    paths = [save(tmp_path, step, keep) for step in (5, 20, 100, 1000)]
+    assert list_checkpoints(tmp_path) == sorted(tmp_path.iterdir()) == paths[-keep:]
+
+
+def test_saving_a_step_again_replaces_it(tmp_path: Path) -> None:
+    for step in (5, 20, 20):
+        save(tmp_path, step)
+    assert len(list_checkpoints(tmp_path)) == 2
+    assert loaded_step(tmp_path) == (20, [])
+
+
+def test_the_replay_is_told_of_the_previous_one(tmp_path: Path) -> None:
+    seen: list[Path | None] = []
+    for step in (5, 20):
+        save_checkpoint(tmp_path, step, {}, {}, lambda directory, previous: seen.append(previous), 2)
+    assert seen == [None, tmp_path / "step_000000000005" / "replay"]
+
+
+@pytest.mark.parametrize("keep", [1, 2, 3])
+def test_one_that_the_run_fell_back_from_is_neither_linked_nor_kept(tmp_path: Path, keep: int) -> None:
+    good = save(tmp_path, 5, keep=3)
+    flip(save(tmp_path, 20, keep=3) / ARRAYS)
+    seen: list[Path | None] = []
+    now = save_checkpoint(tmp_path, 10, {}, {}, lambda directory, previous: seen.append(previous), keep)
+    assert seen == [good / "replay"]
+    assert list_checkpoints(tmp_path) == [good, now][-keep:]
+
+
+def test_a_checkpoint_is_written_aside(tmp_path: Path) -> None:
+    save(tmp_path, 5)
+
+    def fail(directory: Path, previous: Path | None) -> None:
+        assert [path.name for path in list_checkpoints(tmp_path)] == ["step_000000000005"]
+        raise OSError("the disk is full")
+
+    with pytest.raises(OSError, match="disk is full"):
+        save_checkpoint(tmp_path, 20, {}, {}, fail, keep=1)
+    assert loaded_step(tmp_path) == (5, [])
+    assert len(list(tmp_path.iterdir())) == 2  # the unfinished one is there, and ignored
+    save(tmp_path, 20)
+    assert loaded_step(tmp_path) == (20, [])
+    assert sorted(tmp_path.iterdir()) == list_checkpoints(tmp_path)
+
+
+def flip(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def truncate(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-5])
+
+
+@pytest.mark.parametrize(
+    ("name", "damage"),
+    [
+        *[(name, damage) for name in (ARRAYS, VALUES, CHECKSUMS) for damage in (flip, truncate, Path.unlink)],
+        (f"replay/{PAGE}", Path.unlink),  # the replay sees to the content of its own files
+    ],
+)
+def test_a_damaged_one_is_named_and_the_one_before_is_used(
+    tmp_path: Path, name: str, damage: Callable[[Path], None]
+) -> None:
+    save(tmp_path, 5)
+    damage(save(tmp_path, 20) / name)
+    step, (said,) = loaded_step(tmp_path)
+    assert step == 5
+    assert said.startswith(f"The checkpoint {tmp_path / 'step_000000000020'} is damaged (")
+
+
+def test_no_good_one_is_none(tmp_path: Path) -> None:
+    for step in (5, 20):
+        flip(save(tmp_path, step) / ARRAYS)
+    loaded, said = load(tmp_path)
+    assert loaded is None
+    assert len(said) == 2
+
+
+def test_the_damaged_part_is_named(tmp_path: Path) -> None:
+    path = save(tmp_path, 5)
+    flip(path / VALUES)
+    with pytest.raises(DamagedCheckpoint, match=f"^{VALUES} does not match its checksum$"):
+        read_checkpoint(path)
+
+
+@pytest.mark.parametrize("part", [ARRAYS, VALUES, CHECKSUMS])
+def test_any_flipped_byte_is_noticed(tmp_path: Path, part: str) -> None:
+    path = save(tmp_path, 5) / part
+    good = path.read_bytes()
+    for place in range(0, len(good), 3):
+        path.write_bytes(good[:place] + bytes([good[place] ^ 1]) + good[place + 1 :])
+        loaded, said = load(tmp_path)
+        assert loaded is None, place
+        assert len(said) == 1

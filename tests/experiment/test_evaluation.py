@@ -1,0 +1,75 @@
+"""Noise-free episodes and the score made of them."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+
+from rlx2_ray.config import EnvConfig
+from rlx2_ray.envs.lane import EnvLane
+from rlx2_ray.experiment.evaluation import STREAM, Evaluation, evaluate, score
+from rlx2_ray.networks.policy import DenseLayer, Policy, make_policy
+from rlx2_ray.types import RunFailed
+from tests.envs.environments import LIMITED, TOY
+
+
+def make_lane(env_id: str = TOY, **kwargs: Any) -> EnvLane:
+    return EnvLane(EnvConfig(id=env_id, kwargs=kwargs), 0, STREAM)
+
+
+def random_policy(observations: int, actions: int, algo: str = "td3") -> Policy:
+    generator = np.random.default_rng(0)
+    outputs = actions if algo == "td3" else 2 * actions
+    weights = generator.standard_normal((outputs, observations), np.float32)
+    return make_policy(algo, [DenseLayer(weights, np.zeros(outputs, np.float32))], 0.5, "sample")
+
+
+@pytest.mark.parametrize(("env_id", "total"), [(TOY, 1 + 2 + 3 + 4 + 5), (LIMITED, 1 + 2 + 3)])
+def test_returns_are_undiscounted_sums_of_whole_episodes(env_id: str, total: float) -> None:
+    assert evaluate(random_policy(4, 2), make_lane(env_id), 3, 0).returns == (total,) * 3
+
+
+@pytest.mark.parametrize("algo", ["td3", "sac"])
+def test_an_evaluation_depends_on_its_first_episode_alone(algo: str) -> None:
+    policy, lane = random_policy(11, 3, algo), make_lane("Hopper-v5")
+    first = evaluate(policy, lane, 3, first_episode=5)
+    between = evaluate(policy, lane, 2, first_episode=6)
+    assert evaluate(policy, lane, 3, first_episode=5) == first
+    assert evaluate(policy, make_lane("Hopper-v5"), 3, first_episode=5) == first
+    assert between.returns == first.returns[1:]
+    assert len(set(first.returns)) == 3
+
+
+def test_mean_and_population_deviation() -> None:
+    evaluation = Evaluation((1.0, 2.0, 6.0))
+    assert evaluation.mean == 3
+    assert evaluation.std == pytest.approx(math.sqrt((4 + 1 + 9) / 3))
+
+
+def test_every_frame_of_an_episode_is_shown() -> None:
+    times: list[int] = []
+    lane = make_lane()
+    evaluate(random_policy(4, 2), lane, 2, 0, on_step=lambda env: times.append(env.unwrapped.time))
+    # The last frame of an episode is the next one's first, for the lane begins it at once.
+    assert times[:5] == [0, 1, 2, 3, 4]
+    assert len(times) == 2 * 6
+
+
+def test_what_is_no_number_names_the_episode() -> None:
+    with pytest.raises(RunFailed, match=f"^{TOY} returned inf as reward in evaluation episode 8: .*\\.$"):
+        evaluate(random_policy(4, 2), make_lane(bad=math.inf, bad_step=2, bad_reward=True), 2, 8)
+
+
+@pytest.mark.parametrize(
+    ("means", "value"),
+    [([4.0], 4.0), ([1.0, 2.0, 6.0], 3.0), ([1000.0, *[1.0] * 15, *[3.0] * 15], 2.0), ([7.0, *[0.0] * 29], 7 / 30)],
+)
+def test_score_is_the_mean_of_the_last_thirty(means: list[float], value: float) -> None:
+    assert score(means) == pytest.approx(value)
+
+
+def test_no_evaluation_has_no_score() -> None:
+    assert math.isnan(score([]))

@@ -1,0 +1,204 @@
+"""The inline runtime: the same to the bit when repeated, and when killed and resumed."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.runs import (
+    SMALL,
+    Changes,
+    checkpoint_names,
+    copy_run,
+    evaluated_steps,
+    flip_byte,
+    kill_after_points,
+    metric_histories,
+    read_points,
+    resume,
+    tracked_run,
+    train,
+)
+
+ALL_POINTS = [100, 200, 300, 400, 500, 600]
+VARIANTS: dict[str, Changes] = {
+    "td3": {"algo": "td3"},
+    "sac, two lanes": {"algo": "sac", "runtime.envs_per_rollout": 2},
+}
+Runs = Callable[[str], Any]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Runs:
+    """The directory of a whole run of a variant, made once."""
+    made: dict[str, Path] = {}
+
+    def directory(variant: str) -> Path:
+        if variant not in made:
+            made[variant] = tmp_path_factory.mktemp("undisturbed") / "run"
+            train(made[variant], **VARIANTS[variant])
+        return made[variant]
+
+    return directory
+
+
+@pytest.fixture(scope="module")
+def killed(tmp_path_factory: pytest.TempPathFactory) -> Runs:
+    """A copy of a run of a variant that was killed at its fourth point, past the checkpoint of step 340."""
+    made: dict[str, Path] = {}
+
+    def directory(variant: str) -> Path:
+        if variant not in made:
+            made[variant] = tmp_path_factory.mktemp("killed") / "run"
+            kill_after_points(made[variant], 4, **VARIANTS[variant])
+        return copy_run(made[variant], tmp_path_factory.mktemp("copy"))
+
+    return directory
+
+
+def result_of(directory: Path) -> dict[str, Any]:
+    return resume(directory)  # of a finished run, only reads it
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_same_seed_gives_the_same_policy_and_evaluations(variant: str, undisturbed: Runs, tmp_path: Path) -> None:
+    first = result_of(undisturbed(variant))
+    second = train(tmp_path / "run", **VARIANTS[variant])
+    assert second["policy_digest"] == first["policy_digest"]
+    assert second["evaluations"] == first["evaluations"]
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_another_seed_gives_another_policy(variant: str, undisturbed: Runs, tmp_path: Path) -> None:
+    other = train(tmp_path / "run", seed=1, **VARIANTS[variant])
+    assert other["policy_digest"] != result_of(undisturbed(variant))["policy_digest"]
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_all_three_parts_of_rlx2_are_at_work_in_these_runs(variant: str, undisturbed: Runs) -> None:
+    points = read_points(undisturbed(variant))
+    assert points[-1]["replay/size"] < points[-1]["env_steps"], "the replay was shrunk"
+    assert min(point["topology/policy_overlap"] for point in points) < 1, "weights were moved"
+    assert points[-1]["learner_steps"] == 500 > SMALL["target.n_step_start"], "the target became n-step"
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_killed_run_resumes_to_the_undisturbed_policy(variant: str, undisturbed: Runs, killed: Runs) -> None:
+    directory, expected = killed(variant), result_of(undisturbed(variant))
+    assert checkpoint_names(directory) == ["step_000000000170", "step_000000000340"]
+    assert evaluated_steps(directory)[-1] > 340, "there is a point that must be measured again"
+    result = resume(directory)
+    assert result["policy_digest"] == expected["policy_digest"]
+    assert result["evaluations"] == expected["evaluations"]
+    assert result["score"] == expected["score"]
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_resumed_run_has_every_point_once(variant: str, undisturbed: Runs, killed: Runs) -> None:
+    directory = killed(variant)
+    resume(directory)
+    assert evaluated_steps(directory) == ALL_POINTS
+    run, histories = tracked_run(directory), metric_histories(directory)
+    assert run.info.status == "FINISHED"
+    expected = metric_histories(undisturbed(variant))
+    assert histories.keys() == expected.keys()
+    for name, history in histories.items():
+        assert [step for step, _ in history] == [step for step, _ in expected[name]]
+        assert name.startswith("throughput/") or history == expected[name]
+    assert [step for step, _ in histories["evaluation/return_mean"]] == ALL_POINTS
+
+
+def test_wall_clock_goes_on_where_the_checkpoint_left_it(killed: Runs) -> None:
+    directory = killed("td3")
+    spent = read_points(directory)[2]["wall_s"]  # at step 300, before the checkpoint of 340
+    assert resume(directory)["wall_s"] > spent
+    walls = [point["wall_s"] for point in read_points(directory)]
+    assert all(earlier < later for earlier, later in itertools.pairwise(walls))
+
+
+def test_run_killed_before_its_first_checkpoint_begins_anew(undisturbed: Runs, tmp_path: Path) -> None:
+    directory = tmp_path / "run"
+    kill_after_points(directory, 1)
+    assert not (directory / "checkpoints").exists()
+    result = resume(directory)
+    assert result["policy_digest"] == result_of(undisturbed("td3"))["policy_digest"]
+    assert evaluated_steps(directory) == ALL_POINTS
+    assert len(metric_histories(directory)["evaluation/return_mean"]) == len(ALL_POINTS)
+    assert tracked_run(directory).info.status == "FINISHED"
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        "arrays.safetensors",
+        "replay/*.arrow",
+        pytest.param("values.json", marks=pytest.mark.slow),
+        pytest.param("checksums.json", marks=pytest.mark.slow),
+        pytest.param("replay/index.json", marks=pytest.mark.slow),
+    ],
+)
+def test_damaged_checkpoint_is_named_and_the_one_before_it_used(
+    file: str, undisturbed: Runs, killed: Runs, capsys: pytest.CaptureFixture[str]
+) -> None:
+    directory = killed("td3")
+    newest = directory / "checkpoints" / "step_000000000340"
+    (damaged,) = newest.glob(file)
+    flip_byte(damaged)
+    result = resume(directory)
+    error = capsys.readouterr().err
+    assert [line for line in error.splitlines() if "damaged" in line and str(newest) in line and damaged.name in line]
+    assert "step_000000000170 is damaged" not in error
+    assert result["policy_digest"] == result_of(undisturbed("td3"))["policy_digest"]
+    assert evaluated_steps(directory) == ALL_POINTS
+
+
+@pytest.mark.parametrize("file", ["arrays.safetensors", "checksums.json", "replay/index.json"])
+@pytest.mark.slow
+def test_checkpoint_with_a_missing_file_is_passed_over(
+    file: str, undisturbed: Runs, killed: Runs, capsys: pytest.CaptureFixture[str]
+) -> None:
+    directory = killed("td3")
+    newest = directory / "checkpoints" / "step_000000000340"
+    (newest / file).unlink()
+    assert resume(directory)["policy_digest"] == result_of(undisturbed("td3"))["policy_digest"]
+    assert str(newest) in capsys.readouterr().err
+
+
+def test_run_whose_checkpoints_are_all_damaged_begins_anew(undisturbed: Runs, killed: Runs) -> None:
+    directory = killed("td3")
+    for arrays in directory.glob("checkpoints/*/arrays.safetensors"):
+        flip_byte(arrays)
+    assert resume(directory)["policy_digest"] == result_of(undisturbed("td3"))["policy_digest"]
+    assert evaluated_steps(directory) == ALL_POINTS
+
+
+def test_half_written_checkpoint_and_half_written_line_are_ignored(undisturbed: Runs, killed: Runs) -> None:
+    directory = killed("td3")
+    (directory / "checkpoints" / ".writing_000000000510").mkdir()
+    with (directory / "progress.jsonl").open("a") as file:
+        file.write('{"env_steps": 410, "return_me')
+    assert resume(directory)["policy_digest"] == result_of(undisturbed("td3"))["policy_digest"]
+    assert evaluated_steps(directory) == ALL_POINTS
+    assert checkpoint_names(directory) == ["step_000000000510", "step_000000000600"]
+
+
+def test_only_the_newest_checkpoints_are_kept(tmp_path: Path) -> None:
+    train(tmp_path / "run", checkpoint__keep=3, evaluation__interval=600)
+    assert checkpoint_names(tmp_path / "run") == ["step_000000000340", "step_000000000510", "step_000000000600"]
+
+
+def test_last_evaluation_and_checkpoint_are_at_the_end_whatever_their_intervals(tmp_path: Path) -> None:
+    result = train(tmp_path / "run", steps=250, evaluation__interval=400, checkpoint__interval=1000)
+    assert [point["env_steps"] for point in result["evaluations"]] == [250]
+    assert checkpoint_names(tmp_path / "run") == ["step_000000000250"]
+    assert result["learner_steps"] == 150
+
+
+def test_updates_per_env_step_may_be_a_fraction_or_several(tmp_path: Path) -> None:
+    for ratio, updates in ((0.5, 50), (2.0, 200)):
+        result = train(tmp_path / f"run{ratio}", steps=200, agent__updates_per_env_step=ratio)
+        assert result["learner_steps"] == updates

@@ -1,0 +1,28 @@
+"""Ctrl-C: the first is a wish, the second ends at once."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import pytest
+
+from rlx2_ray.experiment.interruption import stop_on_signals
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_first_signal_is_a_wish_and_the_second_ends_at_once(number: signal.Signals) -> None:
+    with stop_on_signals() as wish:
+        assert not wish.wished
+        os.kill(os.getpid(), number)
+        assert wish.wished
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), number)
+
+
+def test_handlers_are_put_back_after_an_error() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(ZeroDivisionError), stop_on_signals():
+        assert signal.getsignal(signal.SIGTERM) != before
+        _ = 1 / 0
+    assert signal.getsignal(signal.SIGTERM) == before

@@ -1,0 +1,173 @@
+"""How a run begins, ends and goes on: its status in MLflow, its exit code, and what is left on disk."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rlx2_ray.cli.main import run
+from rlx2_ray.experiment.run_directory import RunDirectory
+from rlx2_ray.types import BadInput, Interrupted, RunFailed
+from tests.support.runs import (
+    checkpoint_names,
+    ended,
+    evaluated_steps,
+    metric_histories,
+    read_points,
+    resume,
+    start_train,
+    tracked_run,
+    tracked_runs,
+    train,
+    wait_for,
+)
+from tests.support.strange_envs import MODULE
+
+
+def strange(name: str, **kwargs: Any) -> dict[str, Any]:
+    """Changes that choose a strange environment."""
+    return {"env__id": f"{MODULE}:{name}-v0", "env__kwargs": kwargs, "steps": 500}
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize(
+    ("what", "value"), [("observation", "nan as observation[1]"), ("reward", "inf as reward")]
+)
+def test_environment_that_returns_what_is_not_finite_fails_the_run(what: str, value: str, tmp_path: Path) -> None:
+    with pytest.raises(RunFailed) as failure:
+        train(tmp_path / "run", **strange("Broken", what=what, step=300))
+    assert value in str(failure.value)
+    assert "env step 300" in str(failure.value)
+    assert "\n" not in str(failure.value)
+    assert checkpoint_names(tmp_path / "run")[-1] == "step_000000000299"
+    assert tracked_run(tmp_path / "run").info.status == "FAILED"
+    assert not (tmp_path / "run" / "result.json").exists()
+
+
+def test_failed_run_goes_on_once_its_environment_works(tmp_path: Path) -> None:
+    broken = strange("Broken", step=300)  # a new instance gets 300 steps farther
+    with pytest.raises(RunFailed):
+        train(tmp_path / "run", **broken)
+    assert resume(tmp_path / "run")["env_steps"] == 500
+    assert evaluated_steps(tmp_path / "run") == [100, 200, 300, 400, 500]
+    assert tracked_run(tmp_path / "run").info.status == "FINISHED"
+
+
+def test_reset_that_is_not_finite_fails_the_run_at_its_step(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    broken = strange("Broken", reset=26) | {"steps": 450}  # the 26th training episode would begin at step 250
+    with pytest.raises(RunFailed, match="nan as observation.* at env step 250"):
+        train(tmp_path / "run", **broken)
+    assert checkpoint_names(tmp_path / "run")[-1] == "step_000000000249"
+    assert resume(tmp_path / "run")["env_steps"] == 450
+    assert "did not repeat" not in capsys.readouterr().err
+
+
+def test_first_reset_that_is_not_finite_is_a_failure_like_any_other(tmp_path: Path) -> None:
+    with pytest.raises(RunFailed, match=r"nan as observation\[0\]"):
+        train(tmp_path / "run", **strange("Broken", reset=1))
+    assert tracked_run(tmp_path / "run").info.status == "FAILED"
+
+
+def test_failure_in_an_evaluation_names_the_episode(tmp_path: Path) -> None:
+    # Every evaluation has one episode of 10 steps, so this is the fourth, at step 400.
+    with pytest.raises(RunFailed, match="evaluation episode 400"):
+        train(tmp_path / "run", **strange("Broken", step=35), agent__warmup_steps=450, runtime__envs_per_rollout=20)
+    assert checkpoint_names(tmp_path / "run")[-1] == "step_000000000340"
+    assert tracked_run(tmp_path / "run").info.status == "FAILED"
+
+
+def test_interrupted_run_is_checkpointed_marked_killed_and_resumes_to_the_bit(tmp_path: Path) -> None:
+    with pytest.raises(Interrupted, match="rlx2 resume"):
+        train(tmp_path / "run", **strange("Interrupting", step=300))
+    assert checkpoint_names(tmp_path / "run")[-1] == "step_000000000300"
+    assert tracked_run(tmp_path / "run").info.status == "KILLED"
+
+    resumed = resume(tmp_path / "run")
+    undisturbed = train(tmp_path / "undisturbed", **strange("Drift"))
+    assert resumed["policy_digest"] == undisturbed["policy_digest"]
+    assert resumed["evaluations"] == undisturbed["evaluations"]
+
+
+def test_environment_that_cannot_repeat_its_episode_is_said_and_the_run_goes_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(Interrupted):
+        train(tmp_path / "run", **strange("Forgetful", step=305))
+    assert resume(tmp_path / "run")["env_steps"] == 500
+    assert "did not repeat its episode" in capsys.readouterr().err
+
+
+def test_ctrl_c_ends_the_process_with_130_and_a_run_that_resumes(tmp_path: Path) -> None:
+    directory = tmp_path / "run"
+    with ended(start_train(directory, steps=2000)) as process:
+        wait_for(lambda: (directory / "progress.jsonl").exists() and read_points(directory), process)
+        os.killpg(process.pid, signal.SIGINT)
+        output, error = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in error
+    assert f"rlx2 resume {directory}" in error.splitlines()[-1]
+    assert output == ""
+    assert checkpoint_names(directory)
+    assert tracked_run(directory).info.status == "KILLED"
+
+    assert run(["resume", str(directory)]) == 0
+    assert evaluated_steps(directory) == list(range(100, 2001, 100))
+    assert len(metric_histories(directory)["evaluation/return_mean"]) == 20
+    assert tracked_run(directory).info.status == "FINISHED"
+
+
+@pytest.mark.slow
+def test_termination_signal_is_like_ctrl_c(tmp_path: Path) -> None:
+    directory = tmp_path / "run"
+    with ended(start_train(directory, steps=2000)) as process:
+        wait_for(lambda: (directory / "progress.jsonl").exists() and read_points(directory), process)
+        process.terminate()
+        process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert tracked_run(directory).info.status == "KILLED"
+
+
+def test_resume_of_a_finished_run_gives_its_result_and_changes_nothing(tmp_path: Path) -> None:
+    directory = tmp_path / "run"
+    result = train(directory, steps=200)
+    before = files(tmp_path)
+    assert resume(directory) == result
+    assert files(tmp_path) == before
+
+
+def test_run_in_use_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    directory = tmp_path / "run"
+    with ended(start_train(directory, steps=100_000)) as process:
+        wait_for((directory / "progress.jsonl").exists, process)
+        assert run(["resume", str(directory)]) == 2
+        assert f"{directory} is in use" in capsys.readouterr().err
+        assert process.poll() is None, "the run itself goes on"
+    assert len(tracked_runs(directory)) == 1
+
+
+def test_two_runs_cannot_begin_in_one_directory(tmp_path: Path) -> None:
+    train(tmp_path / "run", steps=200)
+    with pytest.raises(BadInput, match="already holds a run"):
+        train(tmp_path / "run", steps=200)
+
+
+def test_directory_is_free_again_after_a_run_in_this_process(tmp_path: Path) -> None:
+    train(tmp_path / "run", steps=200)
+    directory = RunDirectory(tmp_path / "run")
+    directory.lock()
+    directory.close()
+
+
+def test_signal_handlers_are_put_back(tmp_path: Path) -> None:
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    train(tmp_path / "run", steps=200)
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
