@@ -19,15 +19,13 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 
 from rlx2_ray.types import BadInput
 
 
 def _parse_count(value: object) -> object:
     """Let counts be written as 1e6 or "1e6" (YAML reads the latter as text); anything else is pydantic's to judge."""
-    if isinstance(value, bool):
-        raise ValueError("must be a whole number")
     if isinstance(value, str):
         try:
             value = float(value)
@@ -41,14 +39,23 @@ def _parse_count(value: object) -> object:
 
 
 Count = Annotated[int, BeforeValidator(_parse_count)]
-Positive = Annotated[Count, Field(gt=0)]
-NonNegative = Annotated[Count, Field(ge=0)]
+LARGEST = 10**15  # beyond it a count is a slip, and sums of counts would leave 64 bits
+Positive = Annotated[Count, Field(gt=0, le=LARGEST)]
+NonNegative = Annotated[Count, Field(ge=0, le=LARGEST)]
 Sparsity = Annotated[float, Field(ge=0, lt=1)]  # fraction of zeros
 Fraction = Annotated[float, Field(ge=0, le=1)]
 
 
 class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _refuse_booleans(cls, value: object) -> object:
+        """No key is one, and pydantic would read true as 1."""
+        if isinstance(value, bool):
+            raise ValueError("true and false are no values of any key, write a number or a name")
+        return value
 
 
 class EnvConfig(Section):
@@ -71,7 +78,7 @@ class AgentConfig(Section):
     discount: float = Field(0.99, ge=0, le=1)
     tau: float = Field(0.005, gt=0, le=1)  # Polyak coefficient of the targets
     warmup_steps: Positive  # env steps of uniformly random actions before the first update
-    updates_per_env_step: float = Field(1.0, gt=0)
+    updates_per_env_step: float = Field(1.0, gt=0, le=1_000)
     policy_delay: Positive  # critic updates per policy (and target) update
     # TD3 only; noises in units of the action bound
     exploration_noise: float = Field(0.1, ge=0)
@@ -255,7 +262,7 @@ def _consequences(tree: Tree) -> Tree:
     steps = _count_at(tree, "steps", 3_000_000)
     warmup = _count_at(tree, "agent.warmup_steps", max(1, min(25_000, steps // 10)))
     ratio = _at(tree, "agent.updates_per_env_step", 1.0)
-    updates = updates_due(steps, warmup, ratio) if isinstance(ratio, int | float) and math.isfinite(ratio) else 0
+    updates = updates_due(steps, warmup, ratio) if isinstance(ratio, int | float) and 0 < ratio <= 1_000 else 0
     large = tree.get("algo") == "sac" and _at(tree, "replay.capacity_rule", "") == "dynamic"
     maximum = _count_at(tree, "replay.max_capacity", 3_000_000 if large else 1_000_000)
     return {
@@ -280,7 +287,7 @@ def _count_at(tree: Mapping[str, Any], dotted_key: str, default: int) -> int:
         value = _parse_count(_at(tree, dotted_key, default))
     except ValueError:
         return default
-    return value if isinstance(value, int) and value > 0 else default
+    return value if isinstance(value, int) and 0 < value <= LARGEST else default
 
 
 def _validate(tree: Tree) -> ExperimentConfig:

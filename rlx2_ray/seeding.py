@@ -12,7 +12,7 @@ import numpy as np
 
 
 def make_generator(seed: int, name: str, *indices: int) -> np.random.Generator:
-    """A generator that depends on (seed, name, indices) and on nothing else."""
+    """A generator that depends on (seed, name, indices) alone. All streams of one name have as many indices."""
     return np.random.Generator(np.random.PCG64(_sequence(seed, name, *indices)))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -232,8 +233,8 @@ def test_counts_may_be_written_with_an_exponent(value: object) -> None:
         ("steps", 1.5, r"steps is 1\.5: must be a whole number"),
         ("steps", "many", "steps is 'many': must be a whole number"),
         ("steps", "1e999", "steps is '1e999': must be a whole number"),
-        ("steps", True, "steps is True: must be a whole number"),
-        ("seed", False, "seed is False: must be a whole number"),
+        ("steps", True, "steps is True: true and false are no values of any key, write a number or a name"),
+        ("seed", False, "seed is False: true and false are no values of any key, write a number or a name"),
         ("steps", None, "steps is None: .*"),
         ("seed", -1, "seed is -1: .*"),
         ("algo", "ppo", "algo is 'ppo': choose one of td3, sac"),
@@ -254,8 +255,6 @@ def test_mistakes_are_named_by_key_and_value_in_one_sentence(key: str, value: ob
 
 
 def assert_sentence(text: str, problem: str) -> None:
-    import re
-
     assert re.fullmatch(rf"{problem}\.?", text), text
     assert text.endswith((".", "?"))
     assert "\n" not in text

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from rlx2_ray.seeding import derive_seed, generator_state, make_generator, restore_generator
 
-PATHS = [(0, "a"), (1, "a"), (0, "b"), (0, "a", 0), (0, "a", 1), (0, "a", 0, 0), (0, "a", 1, 0), (0, "a", 0, 1)]
+# Of one name, as many indices everywhere: a missing index counts as 0.
+PATHS = [(0, "a", 0, 0), (1, "a", 0, 0), (0, "b", 0, 0), (0, "a", 1, 0), (0, "a", 0, 1), (0, "c"), (1, "c"), (0, "d")]
 
 
 def test_every_path_is_a_stream_of_its_own() -> None:

@@ -99,9 +99,7 @@ class TorchLearner:
         self.policy_optimizer.restore("policy", arrays, values["policy_optimizer"])
         self.critic_optimizer.restore("critic", arrays, values["critic_optimizer"])
         self.learner_steps = values["learner_steps"]
-        self._sums = {
-            name: torch.tensor(total, dtype=torch.float64) for name, total in values["metric_sums"].items()
-        }
+        self._sums = {name: torch.tensor(total, dtype=torch.float64) for name, total in values["metric_sums"].items()}
         self._counts = dict(values["metric_counts"])
 
     def _build(self, layers: dict[str, Layers]) -> None:

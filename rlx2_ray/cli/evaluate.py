@@ -30,7 +30,7 @@ def evaluate(
         _prepare_rendering(video)
     from rlx2_ray.experiment.playback import play
 
-    content = play(path, episodes, seed, video)
+    content = play(path, episodes, seed, video, warn=lambda text: typer.echo(text, err=True))
     if as_json:
         print_json(content)
     else:
@@ -44,3 +44,13 @@ def _prepare_rendering(video: Path) -> None:
         raise BadInput(f"--video is {video}, whose folder does not exist: make it, or name another file.")
     if "DISPLAY" not in os.environ:
         os.environ.setdefault("MUJOCO_GL", "egl")
+    from rlx2_ray.envs.make import quieten_mujoco
+
+    try:
+        quieten_mujoco()  # imports it
+    except Exception as error:  # whatever its OpenGL bindings raise
+        reason = " ".join(str(error).split()).rstrip(".")
+        raise BadInput(
+            f"--video needs a renderer, and MUJOCO_GL is {os.environ.get('MUJOCO_GL')!r}, which does not work here "
+            f"({reason}): set it to egl, osmesa or glfw, whichever is installed."
+        ) from None

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import ray
+from ray.exceptions import RayActorError, RayTaskError
 
 from rlx2_ray.agents.learner import LearnerState
 from rlx2_ray.config import ExperimentConfig
@@ -115,6 +116,20 @@ def wait_for_one(references: Sequence[Reference], timeout_s: float) -> Reference
     """The first to be ready, or None after `timeout_s`."""
     ready, _ = ray.wait(list(references), num_returns=1, timeout=timeout_s)
     return ready[0] if ready else None
+
+
+def root_cause(error: BaseException) -> BaseException:
+    """What went wrong in the first place, where one actor failed because of another."""
+    while isinstance(error, RayTaskError):
+        error = error.cause
+    return error
+
+
+def describe_death(error: RayActorError) -> str:
+    """Which actor died, in the words of one line; Ray's own fill a screen."""
+    lines = [line.strip() for line in str(error).splitlines()]
+    names = [line.removeprefix("class_name: ") for line in lines if line.startswith("class_name: ")]
+    return f"The actor {names[0]} died" if names else f"An actor died ({lines[0].rstrip('.')})"
 
 
 def _make_actor(worker: type, *arguments: Any) -> Any:

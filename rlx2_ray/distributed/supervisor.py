@@ -40,14 +40,16 @@ def train_on_actors(run: Run, resume: bool) -> dict[str, Any]:
     with local_ray(runtime.rollout_actors + runtime.replay_shards + 2):
         try:
             return Supervisor(run, resume).train()
-        except RayTaskError as error:
-            if isinstance(error.cause, RunFailed):
-                raise error.cause from None
+        except (RayTaskError, RayActorError) as error:
+            cause = actors.root_cause(error)
+            if isinstance(cause, RunFailed):
+                raise cause from None
+            if isinstance(cause, RayActorError):
+                raise RunFailed(
+                    f"{actors.describe_death(cause)}: 'rlx2 resume {run.directory.path}' goes on from the last "
+                    "checkpoint."
+                ) from None
             raise
-        except RayActorError as error:
-            raise RunFailed(
-                f"An actor died ({error}); 'rlx2 resume {run.directory.path}' goes on from the last checkpoint."
-            ) from None
 
 
 class Task(NamedTuple):

@@ -95,11 +95,8 @@ class EnvLane:
     def restore(self, state: LaneState) -> bool:
         """Replay the saved episode. False, and a new episode begun, where the environment went another way."""
         self.begin_episode(state.episode)
-        for action in state.actions:
-            step = self._step(action)
-            if step.terminated or step.truncated:
-                break
-        if np.array_equal(self.observation, state.observation) and len(self._actions) == len(state.actions):
+        goes_on = all(not (step.terminated or step.truncated) for step in map(self._step, state.actions))
+        if goes_on and np.array_equal(self.observation, state.observation):
             return True
         self.begin_episode(state.episode + 1)
         return False

@@ -19,7 +19,8 @@ Env = gymnasium.Env[Any, Any]
 def make_env(config: EnvConfig, render_mode: str | None = None) -> Env:
     """Raises BadInput, naming the id and gymnasium's reason."""
     quieten_mujoco()
-    rendering = {} if render_mode is None else {"render_mode": render_mode}  # not every environment takes one
+    # Not every environment's constructor takes a render mode, so it is given only where one is wanted.
+    rendering: dict[str, Any] = {} if render_mode is None else {"render_mode": render_mode}
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # gymnasium's advice on newer versions of an environment

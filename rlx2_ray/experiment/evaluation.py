@@ -37,7 +37,8 @@ def evaluate(
 ) -> Evaluation:
     """Undiscounted returns of `episodes` episodes; which they are depends on `first_episode` alone.
 
-    `on_step` is given the environment before the first and after every step (a video takes its frames there).
+    `on_step` is given the environment before the first and after every step, an episode's last excepted, after which
+    it already stands at the next episode's start. (A video takes its frames there.)
     """
     return Evaluation(tuple(_play(policy, lane, first_episode + k, on_step) for k in range(episodes)))
 

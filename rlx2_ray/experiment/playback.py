@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 from rlx2_ray.config import EnvConfig
 from rlx2_ray.envs.lane import EnvLane
 from rlx2_ray.envs.make import probe_spaces
-from rlx2_ray.experiment.checkpoint import list_checkpoints, read_checkpoint
+from rlx2_ray.experiment.checkpoint import load_newest
 from rlx2_ray.experiment.evaluation import evaluate
 from rlx2_ray.experiment.run_directory import RunDirectory
 from rlx2_ray.networks.policy import densify, make_policy
@@ -20,9 +21,9 @@ from rlx2_ray.types import BadInput
 STREAM = "evaluate command"
 
 
-def play(path: Path, episodes: int, seed: int, video: Path | None) -> dict[str, Any]:
+def play(path: Path, episodes: int, seed: int, video: Path | None, warn: Callable[[str], None]) -> dict[str, Any]:
     """Returns of noise-free episodes. Raises BadInput where there is no policy, or not for this environment."""
-    policy_file = find_policy(path)
+    policy_file = find_policy(path, warn)
     env = EnvConfig(**policy_file.env)
     with ExitStack() as stack:
         lane = EnvLane(env, seed, STREAM, render_mode="rgb_array" if video else None)
@@ -46,18 +47,19 @@ def play(path: Path, episodes: int, seed: int, video: Path | None) -> dict[str, 
     }
 
 
-def find_policy(path: Path) -> PolicyFile:
-    """The policy in a file, of a finished run, or of the newest checkpoint of an unfinished one."""
+def find_policy(path: Path, warn: Callable[[str], None]) -> PolicyFile:
+    """The policy in a file, of a finished run, or of the newest good checkpoint of an unfinished one."""
     if path.is_file():
         return load_policy(path)
     directory = RunDirectory(path)
     config, _ = directory.open()
     if directory.policy_file.exists():
         return load_policy(directory.policy_file)
-    for checkpoint in reversed(list_checkpoints(directory.checkpoints)):
-        layers = from_arrays(read_checkpoint(checkpoint).arrays, "policy")
-        return PolicyFile(layers, config.algo, config.env.model_dump(), probe_spaces(config.env))
-    raise BadInput(f"{path} has no policy and no checkpoint yet: let it run on, or resume it.")
+    loaded = load_newest(directory.checkpoints, lambda replay: None, warn)
+    if loaded is None:
+        raise BadInput(f"{path} has no policy and no checkpoint yet: let it run on, or resume it.")
+    layers = from_arrays(loaded[0].arrays, "policy")
+    return PolicyFile(layers, config.algo, config.env.model_dump(), probe_spaces(config.env))
 
 
 def _nothing(env: Any) -> None:
@@ -82,5 +84,11 @@ class _Film:
         self._writer.close()
 
     def frame(self, env: Any) -> None:
-        if self._lane.episode == 0:
-            self._writer.append_data(env.render())
+        if self._lane.episode != 0:
+            return
+        try:
+            image = env.render()
+        except Exception as error:  # whatever a renderer raises that has no screen, driver or package
+            reason = " ".join(str(error).split()).rstrip(".")
+            raise BadInput(f"--video is {self._path}, but the environment cannot be drawn here ({reason}).") from None
+        self._writer.append_data(image)

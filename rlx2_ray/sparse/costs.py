@@ -1,7 +1,8 @@
 """Size and FLOPs of a sparse agent relative to the dense one. Weights only; an MLP's FLOPs go with its active weights.
 
 A and Q are the weights of the policy and of ONE critic, a and c their densities. "paper" is the accounting of RLx2's
-table 2 (arXiv 2205.15043); "counted" is the multiply-adds that this software does in an update.
+table 2 (arXiv 2205.15043), whose factor for SAC is applied at every sparsity; "counted" is the multiply-adds that this
+software does in an update.
 """
 
 from __future__ import annotations

@@ -120,7 +120,9 @@ def test_policy_and_targets_move_every_delayth_update(algo: str, delay: int) -> 
 
 @ALGORITHMS
 def test_critics_learn_rewards_when_nothing_follows(algo: str) -> None:
-    config = small_config(algo, agent={"discount": 0, "learning_rate": 0.01}, topology={"interval": 50, "end_update": 200})
+    config = small_config(
+        algo, agent={"discount": 0, "learning_rate": 0.01}, topology={"interval": 50, "end_update": 200}
+    )
     learner, batch = make(config), random_batch(np.random.default_rng(0), 64)
     losses = []
     for _ in range(300):

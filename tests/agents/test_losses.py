@@ -80,9 +80,7 @@ def test_temperature_gradient() -> None:
 def test_the_temperature_does_not_push_the_policy() -> None:
     log_probs = torch.ones(3, requires_grad=True)
     log_temperature = torch.zeros((), requires_grad=True)
-    gradient = torch.autograd.grad(
-        temperature_loss(log_temperature, log_probs, -2.0), [log_probs], allow_unused=True
-    )
+    gradient = torch.autograd.grad(temperature_loss(log_temperature, log_probs, -2.0), [log_probs], allow_unused=True)
     assert gradient == (None,)
 
 

@@ -147,9 +147,7 @@ def test_path_or_address_that_cannot_be_used(
     ],
     ids=lambda value: " ".join(value),
 )
-def test_usage_error(
-    arguments: list[str], words: list[str], folder: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_usage_error(arguments: list[str], words: list[str], folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     check_refusal(arguments, words, folder, capsys)
 
 

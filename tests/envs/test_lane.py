@@ -118,8 +118,9 @@ def test_an_environment_that_went_another_way_is_left_for_a_new_episode() -> Non
     assert (again.episode, again.at_start) == (state.episode + 1, True)
 
 
-def test_an_episode_that_ended_early_is_left_for_a_new_one() -> None:
-    lane, shorter = make_lane(length=5), make_lane(length=2)
+@pytest.mark.parametrize("length", [2, 3])  # before the saved observation, and with it
+def test_an_episode_that_ended_early_is_left_for_a_new_one(length: int) -> None:
+    lane, shorter = make_lane(length=5), make_lane(length=length)
     walk(lane, 3)
     assert not shorter.restore(lane.state())
     assert (shorter.episode, shorter.at_start) == (1, True)
@@ -146,7 +147,7 @@ def test_what_is_no_number_is_named_and_changes_nothing(bad: float, bad_reward: 
 
 def test_a_policy_that_gives_no_number_is_named() -> None:
     lane = make_lane()
-    with pytest.raises(NonFinite, match="the policy gave .*nan.* as action"):
+    with pytest.raises(NonFinite, match=r"the policy gave .*nan.* as action"):
         lane.step(action(0, math.nan))
     assert lane.at_start
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import shutil
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,20 +16,24 @@ from tests.support.runs import (
     Changes,
     checkpoint_names,
     copy_run,
+    ended,
     evaluated_steps,
     flip_byte,
-    kill_after_points,
     metric_histories,
     read_points,
     resume,
+    start_train,
     tracked_run,
     train,
+    wait_for,
 )
+from tests.support.strange_envs import MODULE
 
 ALL_POINTS = [100, 200, 300, 400, 500, 600]
+DYING = f"{MODULE}:Dying-v0"  # a killed process is killed at env step 405
 VARIANTS: dict[str, Changes] = {
-    "td3": {"algo": "td3"},
-    "sac, two lanes": {"algo": "sac", "runtime.envs_per_rollout": 2},
+    "td3": {"algo": "td3", "env.id": DYING, "env.kwargs": {"step": 405}},
+    "sac, two lanes": {"algo": "sac", "env.id": DYING, "env.kwargs": {"step": 203}, "runtime.envs_per_rollout": 2},
 }
 Runs = Callable[[str], Any]
 
@@ -48,13 +54,15 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Runs:
 
 @pytest.fixture(scope="module")
 def killed(tmp_path_factory: pytest.TempPathFactory) -> Runs:
-    """A copy of a run of a variant that was killed at its fourth point, past the checkpoint of step 340."""
+    """A copy of a run of a variant that was killed after its fourth point, past the checkpoint of step 340."""
     made: dict[str, Path] = {}
 
     def directory(variant: str) -> Path:
         if variant not in made:
             made[variant] = tmp_path_factory.mktemp("killed") / "run"
-            kill_after_points(made[variant], 4, **VARIANTS[variant])
+            with ended(start_train(made[variant], **VARIANTS[variant])) as process:
+                _, error = process.communicate()
+            assert process.returncode == -signal.SIGKILL, error
         return copy_run(made[variant], tmp_path_factory.mktemp("copy"))
 
     return directory
@@ -90,7 +98,7 @@ def test_all_three_parts_of_rlx2_are_at_work_in_these_runs(variant: str, undistu
 def test_killed_run_resumes_to_the_undisturbed_policy(variant: str, undisturbed: Runs, killed: Runs) -> None:
     directory, expected = killed(variant), result_of(undisturbed(variant))
     assert checkpoint_names(directory) == ["step_000000000170", "step_000000000340"]
-    assert evaluated_steps(directory)[-1] > 340, "there is a point that must be measured again"
+    assert evaluated_steps(directory) == [100, 200, 300, 400], "the last must be measured again"
     result = resume(directory)
     assert result["policy_digest"] == expected["policy_digest"]
     assert result["evaluations"] == expected["evaluations"]
@@ -112,6 +120,17 @@ def test_resumed_run_has_every_point_once(variant: str, undisturbed: Runs, kille
     assert [step for step, _ in histories["evaluation/return_mean"]] == ALL_POINTS
 
 
+@pytest.mark.slow
+def test_run_killed_from_outside_at_any_moment_resumes_to_the_undisturbed_policy(tmp_path: Path) -> None:
+    directory, undisturbed = tmp_path / "run", tmp_path / "undisturbed"
+    with ended(start_train(directory, steps=3000)) as process:
+        wait_for(lambda: evaluated_steps(directory)[10:], process)
+        process.kill()
+    assert not (directory / "result.json").exists()
+    assert resume(directory)["policy_digest"] == train(undisturbed, steps=3000)["policy_digest"]
+    assert evaluated_steps(directory) == evaluated_steps(undisturbed) == list(range(100, 3001, 100))
+
+
 def test_wall_clock_goes_on_where_the_checkpoint_left_it(killed: Runs) -> None:
     directory = killed("td3")
     spent = read_points(directory)[2]["wall_s"]  # at step 300, before the checkpoint of 340
@@ -120,10 +139,9 @@ def test_wall_clock_goes_on_where_the_checkpoint_left_it(killed: Runs) -> None:
     assert all(earlier < later for earlier, later in itertools.pairwise(walls))
 
 
-def test_run_killed_before_its_first_checkpoint_begins_anew(undisturbed: Runs, tmp_path: Path) -> None:
-    directory = tmp_path / "run"
-    kill_after_points(directory, 1)
-    assert not (directory / "checkpoints").exists()
+def test_run_killed_before_its_first_checkpoint_begins_anew(undisturbed: Runs, killed: Runs) -> None:
+    directory = killed("td3")
+    shutil.rmtree(directory / "checkpoints")
     result = resume(directory)
     assert result["policy_digest"] == result_of(undisturbed("td3"))["policy_digest"]
     assert evaluated_steps(directory) == ALL_POINTS

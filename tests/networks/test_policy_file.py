@@ -50,7 +50,7 @@ def test_every_flipped_byte_is_noticed(tmp_path: Path) -> None:
     good = path.read_bytes()
     for place in range(len(good)):
         path.write_bytes(good[:place] + bytes([good[place] ^ 1]) + good[place + 1 :])
-        with pytest.raises(BadInput, match="policy.safetensors"):
+        with pytest.raises(BadInput, match=r"policy\.safetensors"):
             load_policy(path)
 
 

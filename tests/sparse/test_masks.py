@@ -27,6 +27,12 @@ def test_largest(count: int, active: list[int]) -> None:
     assert np.flatnonzero(masks.largest(WEIGHTS, count)).tolist() == active
 
 
+def test_of_many_equals_the_first_are_kept() -> None:
+    weights = np.random.default_rng(0).integers(0, 4, 1000).astype(np.float32)
+    first = sorted(range(1000), key=lambda place: -weights[place])[:400]  # Python's sort is stable
+    assert np.flatnonzero(masks.largest(weights.reshape(20, 50), 400)).tolist() == sorted(first)
+
+
 @given(st.integers(1, 8), st.integers(1, 8), st.data())
 def test_counts_are_exact(outputs: int, inputs: int, data: st.DataObject) -> None:
     count = data.draw(st.integers(0, outputs * inputs))

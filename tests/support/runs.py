@@ -20,6 +20,7 @@ from rlx2_ray.config import ExperimentConfig, merge, nest, resolve
 from rlx2_ray.distributed.launch import train as train_on_runtime
 from rlx2_ray.experiment import session
 from rlx2_ray.experiment.tracking import Tracker
+from tests.support.strange_envs import MAY_DIE
 
 ROOT = Path(__file__).parents[2]
 RLX2 = Path(sys.executable).parent / "rlx2"  # the installed console script
@@ -94,18 +95,13 @@ def resume(directory: Path) -> dict[str, Any]:
 
 
 def start_train(directory: Path, **changes: Any) -> subprocess.Popen[str]:
-    """A small run in a process of its own."""
+    """A small run in a process of its own, in which a `Dying` environment dies."""
     uri = database_uri(directory.parent)
     arguments = ["train", "--out", str(directory), "--tracking-uri", uri, *small_arguments(**changes)]
-    return start_rlx2(arguments, directory.parent)
-
-
-def start_rlx2(arguments: list[str], folder: Path) -> subprocess.Popen[str]:
-    """The console script in `folder`, in a process group of its own."""
     return subprocess.Popen(
         [str(RLX2), *arguments],
-        cwd=folder,
-        env=environment(),
+        cwd=directory.parent,
+        env=environment() | {MAY_DIE: "1"},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -145,16 +141,10 @@ def wait_for(condition: Callable[[], object], process: subprocess.Popen[str], se
         time.sleep(0.005)
 
 
-def kill_after_points(directory: Path, points: int, **changes: Any) -> None:
-    """A small run, killed once it has recorded that many evaluations."""
-    progress = directory / "progress.jsonl"
-    with ended(start_train(directory, **changes)) as process:
-        wait_for(lambda: progress.exists() and progress.read_text().count("\n") >= points, process)
-    assert not (directory / "result.json").exists(), "the run ended before it was killed"
-
-
 def read_points(directory: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (directory / "progress.jsonl").read_text().splitlines()]
+    """Empty where there are none yet."""
+    progress = directory / "progress.jsonl"
+    return [json.loads(line) for line in progress.read_text().splitlines()] if progress.exists() else []
 
 
 def evaluated_steps(directory: Path) -> list[int]:

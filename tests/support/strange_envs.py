@@ -11,6 +11,7 @@ import numpy as np
 from gymnasium.spaces import Box
 
 MODULE = "tests.support.strange_envs"
+MAY_DIE = "RLX2_TESTS_MAY_DIE"  # environment variable
 Reset = tuple[np.ndarray, dict[str, Any]]
 Stepped = tuple[np.ndarray, float, bool, bool, dict[str, Any]]
 
@@ -76,6 +77,20 @@ class Interrupting(Drift):
         return super().step(action)
 
 
+class Dying(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray]):
+    """A real pendulum that kills its process with SIGKILL at step `step` of its life, where `MAY_DIE` is set."""
+
+    def __init__(self, step: int) -> None:
+        super().__init__(gymnasium.make("InvertedPendulum-v5"))
+        self._last_step, self._steps_ever = step, 0
+
+    def step(self, action: np.ndarray) -> Any:
+        self._steps_ever += 1
+        if self._steps_ever == self._last_step and MAY_DIE in os.environ:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().step(action)
+
+
 class Forgetful(Interrupting):
     """Ignores its seed as well, so that an episode cannot be repeated."""
 
@@ -85,3 +100,4 @@ class Forgetful(Interrupting):
 
 for _environment in (Drift, Unbounded, Broken, Interrupting, Forgetful):
     gymnasium.register(f"{_environment.__name__}-v0", _environment)
+gymnasium.register("Dying-v0", lambda step: Dying(step))  # gymnasium takes no wrapper's class

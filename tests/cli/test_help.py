@@ -1,0 +1,50 @@
+"""Help: every command has it, with its options, defaults and units."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from rlx2_ray.cli.main import run
+from tests.support.runs import environment
+
+OPTIONS = {
+    "train": ["--env", "--algo", "--method", "--policy-sparsity", "--actor-sparsity", "--critic-sparsity", "--steps",
+              "--seed", "--engine", "--runtime", "--rollout-actors", "--replay-shards", "--out", "--tracking-uri",
+              "--set", "--json"],
+    "resume": ["DIR", "--json"],
+    "evaluate": ["--episodes", "--seed", "--video", "--json"],
+    "describe": ["--env", "--observation-size", "--action-size", "--json"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("command", OPTIONS)
+def test_command_s_help_names_its_options(
+    command: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    assert run([command, "--help"]) == 0
+    output, error = capsys.readouterr()
+    assert [option for option in OPTIONS[command] if option not in output] == []
+    assert error == ""
+
+
+def test_help_gives_defaults_and_units(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    run(["train", "--help"])
+    output, _ = capsys.readouterr()
+    for words in ("Env steps.", "3000000", "sqlite:///mlflow.db", "Hopper-v5", "[0, 1)", "0.9", "inline"):
+        assert words in output
+
+
+def test_module_is_the_console_script(tmp_path: Path) -> None:
+    process = subprocess.run(
+        [sys.executable, "-m", "rlx2_ray", "--help"], cwd=tmp_path, env=environment(), capture_output=True, text=True
+    )
+    assert process.returncode == 0
+    assert [command for command in OPTIONS if command not in process.stdout] == []
+    assert process.stderr == ""
+    assert list(tmp_path.iterdir()) == []

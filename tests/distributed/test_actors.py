@@ -1,0 +1,314 @@
+"""The actors runtime on a real Ray: the same outcome as inline, clean, and resumable whoever dies."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import psutil
+import pytest
+
+from rlx2_ray.config import load, resolve
+from tests.support.runs import (
+    Changes,
+    checkpoint_names,
+    database_uri,
+    ended,
+    environment,
+    evaluated_steps,
+    metric_histories,
+    read_points,
+    rlx2,
+    small_config,
+    start_train,
+    tracked_run,
+    train,
+    wait_for,
+)
+from tests.support.strange_envs import MODULE
+
+ACTORS: Changes = {
+    "runtime.kind": "actors",
+    "runtime.rollout_actors": 2,
+    "runtime.replay_shards": 2,
+    "agent.warmup_steps": 200,
+    "evaluation.interval": 400,
+    "checkpoint.interval": 300,
+    "steps": 1190,
+}
+POINTS = [400, 800, 1190]
+LONG: Changes = ACTORS | {"steps": 6000, "evaluation.interval": 500, "checkpoint.interval": 800}
+LONG_POINTS = list(range(500, 6001, 500))
+LOOPBACK = ("127.0.0.1", "::1", "::ffff:127.0.0.1")
+
+
+class Watched(NamedTuple):
+    """A run that has ended, and what was seen of its processes."""
+
+    directory: Path
+    output: str
+    error: str
+    processes: set[psutil.Process]
+    listeners: set[tuple[str, int]]
+
+
+def family(process: subprocess.Popen[str]) -> set[psutil.Process]:
+    """The processes that a run has started, and theirs."""
+    try:
+        return set(psutil.Process(process.pid).children(recursive=True))
+    except psutil.NoSuchProcess:
+        return set()
+
+
+def listeners(processes: set[psutil.Process]) -> set[tuple[str, int]]:
+    """Addresses on which any of them listens."""
+    pids = {process.pid for process in processes}
+    connections = psutil.net_connections("inet")
+    return {tuple(each.laddr) for each in connections if each.pid in pids and each.status == psutil.CONN_LISTEN}
+
+
+def check_gone(processes: set[psutil.Process], seconds: float = 120) -> None:
+    """Ray's agents look only once a minute whether their killed parent is still there."""
+    _, alive = psutil.wait_procs(processes, timeout=seconds)
+    assert [(process.pid, process.name()) for process in alive] == []
+
+
+def find_worker(process: subprocess.Popen[str], worker: str) -> psutil.Process | None:
+    return next((each for each in family(process) if worker in " ".join(_command_line(each))), None)
+
+
+def _command_line(process: psutil.Process) -> list[str]:
+    try:
+        return list(process.cmdline())
+    except psutil.Error:
+        return []
+
+
+def points_there(directory: Path, count: int) -> Callable[[], bool]:
+    return lambda: len(read_points(directory)) >= count
+
+
+def resume_and_check(directory: Path, points: list[int]) -> dict[str, Any]:
+    """The run goes on to its end, with every point once, in one MLflow run."""
+    process = rlx2("resume", str(directory), "--json", folder=directory.parent)
+    assert process.returncode == 0, process.stderr
+    assert evaluated_steps(directory) == points
+    assert tracked_run(directory).info.status == "FINISHED"
+    for name, history in metric_histories(directory).items():
+        steps = [step for step, _ in history]
+        assert len(steps) == len(set(steps)), name
+    assert [step for step, _ in metric_histories(directory)["evaluation/return_mean"]] == points
+    result: dict[str, Any] = json.loads(process.stdout.splitlines()[-1])
+    return result
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Watched:
+    directory = tmp_path_factory.mktemp("actors") / "run"
+    processes: set[psutil.Process] = set()
+    addresses: set[tuple[str, int]] = set()
+    with ended(start_train(directory, **ACTORS)) as process:
+        while process.poll() is None:
+            now = family(process)
+            processes |= now
+            addresses |= listeners(now)
+            time.sleep(0.5)
+        output, error = process.communicate()
+    assert process.returncode == 0, error
+    return Watched(directory, output, error, processes, addresses)
+
+
+def test_run_has_exactly_its_env_steps_and_planned_updates(finished: Watched) -> None:
+    result = json.loads((finished.directory / "result.json").read_text())
+    config = resolve(load(finished.directory / "config.yaml"))
+    assert result["env_steps"] == config.steps == 1190
+    assert result["learner_steps"] == config.planned_updates == 990
+    assert (result["runtime"], config.hash) == ("actors", small_config(**ACTORS).hash)
+
+
+def test_evaluations_are_at_every_multiple_of_the_interval_and_the_end_in_order(finished: Watched) -> None:
+    assert evaluated_steps(finished.directory) == POINTS
+    result = json.loads((finished.directory / "result.json").read_text())
+    assert [point["env_steps"] for point in result["evaluations"]] == POINTS
+
+
+def test_evaluation_sees_the_policy_after_the_updates_that_were_due(finished: Watched) -> None:
+    for point in read_points(finished.directory):
+        assert point["env_steps"] - 200 <= point["learner_steps"] <= point["env_steps"] - 200 + 300
+
+
+def test_every_part_of_rlx2_is_at_work(finished: Watched) -> None:
+    points = read_points(finished.directory)
+    assert points[-1]["replay/size"] < 1190, "the replay was shrunk"
+    assert min(point["topology/policy_overlap"] for point in points) < 1, "weights were moved"
+
+
+def test_files_keys_and_metrics_are_those_of_an_inline_run(finished: Watched, tmp_path: Path) -> None:
+    inline = train(tmp_path / "run", steps=200)
+    directory = finished.directory
+    assert json.loads((directory / "result.json").read_text()).keys() == inline.keys()
+    assert sorted(path.name for path in directory.iterdir()) == sorted(
+        path.name for path in (tmp_path / "run").iterdir()
+    )
+    assert read_points(directory)[-1].keys() == read_points(tmp_path / "run")[-1].keys()
+    assert metric_histories(directory).keys() == metric_histories(tmp_path / "run").keys()
+    assert tracked_run(directory).data.params.keys() == tracked_run(tmp_path / "run").data.params.keys()
+
+
+def test_finished_run_is_finished_in_mlflow(finished: Watched) -> None:
+    assert tracked_run(finished.directory).info.status == "FINISHED"
+    histories = metric_histories(finished.directory)
+    assert [step for step, _ in histories["evaluation/return_mean"]] == POINTS
+
+
+def test_nothing_listens_beyond_loopback(finished: Watched) -> None:
+    assert len(finished.listeners) > 2, "the test saw Ray's servers"
+    assert [address for address in finished.listeners if address[0] not in LOOPBACK] == []
+
+
+@pytest.mark.slow
+def test_nothing_listens_beyond_loopback_even_if_ray_was_imported_before(tmp_path: Path) -> None:
+    program = (
+        "import sys\n"
+        "import ray\n"
+        "from rlx2_ray.distributed.local_ray import local_ray\n"
+        "with local_ray(1):\n"
+        "    ray.get(ray.remote(lambda: 7).remote())\n"
+        "    print('ready', file=sys.stderr, flush=True)\n"
+        "    input()\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", program],
+        cwd=tmp_path,
+        env=environment(),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with ended(process):
+        assert process.stderr is not None
+        assert process.stderr.readline() == "ready\n"
+        addresses = listeners(family(process))
+        process.communicate("done\n")
+    assert len(addresses) > 2
+    assert [address for address in addresses if address[0] not in LOOPBACK] == []
+
+
+def test_no_process_is_left_behind(finished: Watched) -> None:
+    names = {process.pid for process in finished.processes}
+    assert len(names) >= 8, "the test saw Ray's servers, 2 rollouts, 2 shards, learner, evaluator"
+    check_gone(finished.processes, seconds=10)
+
+
+def test_output_is_free_of_ray_s_own_words(finished: Watched) -> None:
+    assert [line for line in finished.error.splitlines() if not line.startswith("env step")] == []
+
+
+def test_policy_of_an_actors_run_is_played(finished: Watched) -> None:
+    process = rlx2("evaluate", str(finished.directory), "--episodes", "1", "--json", folder=finished.directory.parent)
+    result = json.loads((finished.directory / "result.json").read_text())
+    assert json.loads(process.stdout.splitlines()[-1])["policy_digest"] == result["policy_digest"]
+
+
+@pytest.mark.slow
+def test_run_whose_driver_was_killed_resumes_with_every_point_once(tmp_path: Path) -> None:
+    directory = tmp_path / "run"
+    with ended(start_train(directory, **LONG)) as process:
+        wait_for(points_there(directory, 5), process)
+        processes = family(process)
+        process.kill()
+        process.wait()
+        check_gone(processes)
+    newest = int(checkpoint_names(directory)[-1].removeprefix("step_"))
+    assert 800 <= newest < 6000
+    result = resume_and_check(directory, LONG_POINTS)
+    assert (result["env_steps"], result["learner_steps"]) == (6000, 5800)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("worker", ["RolloutWorker", "ReplayShard", "LearnerWorker", "EvaluationWorker"])
+def test_death_of_an_actor_is_one_sentence_and_a_run_that_resumes(worker: str, tmp_path: Path) -> None:
+    directory = tmp_path / "run"
+    with ended(start_train(directory, **LONG)) as process:
+        wait_for(points_there(directory, 3), process)
+        victim = find_worker(process, worker)
+        assert victim is not None
+        victim.kill()
+        output, error = process.communicate(timeout=120)
+    assert process.returncode == 1
+    assert output == ""
+    words = [line for line in error.splitlines() if not line.startswith("env step")]
+    assert len(words) == 1, error
+    assert words[0].startswith(f"rlx2: The actor {worker} died")
+    assert f"rlx2 resume {directory}" in words[0]
+    assert tracked_run(directory).info.status == "FAILED"
+    resume_and_check(directory, LONG_POINTS)
+
+
+@pytest.mark.slow
+def test_ctrl_c_in_the_terminal_checkpoints_and_resumes(tmp_path: Path) -> None:
+    """A terminal sends the signal to every process of the group, the actors among them."""
+    directory = tmp_path / "run"
+    with ended(start_train(directory, **LONG)) as process:
+        wait_for(points_there(directory, 2), process)
+        processes = family(process)
+        os.killpg(process.pid, signal.SIGINT)
+        _, error = process.communicate(timeout=120)
+    assert process.returncode == 130
+    assert "Traceback" not in error
+    assert tracked_run(directory).info.status == "KILLED"
+    check_gone(processes)
+    newest = int(checkpoint_names(directory)[-1].removeprefix("step_"))
+    assert newest >= evaluated_steps(directory)[-1]
+    resume_and_check(directory, LONG_POINTS)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("what", "value"), [("observation", "nan as observation[1]"), ("reward", "inf as reward")])
+def test_environment_that_returns_what_is_not_finite_fails_the_run(what: str, value: str, tmp_path: Path) -> None:
+    directory = tmp_path / "run"
+    broken = {"env.id": f"{MODULE}:Broken-v0", "env.kwargs": {"what": what, "step": 500}, "steps": 1500}
+    with ended(start_train(directory, **ACTORS | broken | {"evaluation.interval": 300})) as process:
+        _, error = process.communicate(timeout=120)
+    assert process.returncode == 1
+    words = [line for line in error.splitlines() if not line.startswith("env step")]
+    assert len(words) == 1, error
+    assert value in words[0]
+    assert " at env step " in words[0]
+    newest = int(checkpoint_names(directory)[-1].removeprefix("step_"))
+    assert newest > 800, "what the other actors had done was saved"
+    assert tracked_run(directory).info.status == "FAILED"
+    resume_and_check(directory, [300, 600, 900, 1200, 1500])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("algo", ["td3", "sac"])
+def test_more_lanes_than_shards_and_sac(algo: str, tmp_path: Path) -> None:
+    changes = ACTORS | {"algo": algo, "runtime.envs_per_rollout": 2, "runtime.replay_shards": 3}
+    with ended(start_train(tmp_path / "run", **changes)) as process:
+        _, error = process.communicate(timeout=120)
+    assert process.returncode == 0, error
+    assert evaluated_steps(tmp_path / "run") == POINTS
+
+
+@pytest.mark.slow
+def test_damaged_checkpoint_of_one_shard_is_passed_over(tmp_path: Path) -> None:
+    directory = tmp_path / "run"
+    uri = database_uri(tmp_path)
+    assert uri
+    with ended(start_train(directory, **LONG)) as process:
+        wait_for(points_there(directory, 5), process)
+    newest = directory / "checkpoints" / checkpoint_names(directory)[-1]
+    (newest / "replay" / "shard1" / "index.json").unlink()
+    process_again = rlx2("resume", str(directory), folder=tmp_path)
+    assert process_again.returncode == 0, process_again.stderr
+    assert [line for line in process_again.stderr.splitlines() if str(newest) in line and "damaged" in line]
+    assert evaluated_steps(directory) == LONG_POINTS

@@ -1,0 +1,120 @@
+"""The layers of the package, read from its source: imports go one way, and heavy libraries stay where they belong."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import rlx2_ray
+
+ROOT = Path(rlx2_ray.__file__).parent
+FILES = sorted(ROOT.rglob("*.py"))
+
+BASE = {"types", "seeding", "config"}
+PARTS = BASE | {"kernels", "sparse", "networks", "replay", "envs"}
+RUN = PARTS | {"agents", "experiment", "distributed"}
+# What each part may import besides itself; "" is the package's own __init__, and not all parts exist yet.
+ALLOWED: dict[str, set[str]] = {
+    "": set(),
+    "types": set(),
+    "seeding": set(),
+    "config": {"types"},
+    "kernels": {"types"},
+    "sparse": {"types", "config", "kernels"},
+    "networks": {"types", "config", "kernels", "sparse"},
+    "replay": {"types", "seeding", "kernels"},
+    "envs": {"types", "seeding", "config"},
+    "agents": BASE | {"kernels", "sparse", "networks"},
+    "experiment": PARTS | {"agents"},
+    "distributed": PARTS | {"agents", "experiment"},
+    "sweep": RUN,
+    "rllib": RUN,
+    "cli": RUN | {"sweep", "rllib"},
+    "__main__": {"cli"},
+}
+
+# Where a library may be imported at all.
+HOMES = {
+    "ray": ("distributed/", "sweep/", "rllib/"),
+    "torch": ("networks/masked_mlp.py", "agents/"),
+    "mlflow": ("experiment/tracking",),
+    "mujoco": ("envs/",),
+    "pyarrow": ("replay/",),
+    "typer": ("cli/",),
+    "imageio": ("experiment/", "cli/"),
+}
+
+
+def imported_modules(path: Path) -> Iterator[str]:
+    """Dotted names of all modules imported in a file, also within functions; of `from a import b` both a and a.b."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path} has a relative import"
+            yield node.module or ""
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def part_of(module: str) -> str:
+    """`sparse` of rlx2_ray.sparse.plan."""
+    return module.partition(".")[2].partition(".")[0]
+
+
+def file_part(path: Path) -> str:
+    relative = path.relative_to(ROOT)
+    return relative.parts[0].removesuffix(".py") if relative.name != "__init__.py" or len(relative.parts) > 1 else ""
+
+
+def known_parts() -> set[str]:
+    return {path.stem for path in ROOT.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()}
+
+
+def uses(path: Path) -> set[str]:
+    """Parts of the package that a file imports, its own left out."""
+    names = [name for name in imported_modules(path) if name.split(".")[0] == "rlx2_ray"]
+    return {part for part in map(part_of, names) if part in known_parts()} - {file_part(path)}
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_imports_go_one_way(path: Path) -> None:
+    assert uses(path) <= ALLOWED[file_part(path)]
+
+
+def test_the_order_has_no_cycle() -> None:
+    left = dict(ALLOWED)
+    while left:
+        free = [part for part, below in left.items() if not below & left.keys()]
+        assert free, f"these import each other: {sorted(left)}"
+        for part in free:
+            del left[part]
+
+
+@pytest.mark.parametrize("library", HOMES)
+def test_heavy_libraries_stay_at_home(library: str) -> None:
+    users = {
+        str(path.relative_to(ROOT))
+        for path in FILES
+        if any(name.split(".")[0] == library for name in imported_modules(path))
+    }
+    assert users, f"nothing imports {library}"
+    assert not {user for user in users if not user.startswith(HOMES[library])}
+
+
+@pytest.mark.parametrize(
+    "module", ["rlx2_ray", "rlx2_ray.cli.main", "rlx2_ray.distributed.rollout_worker", "rlx2_ray.experiment.rollout"]
+)
+def test_importing_it_loads_neither_ray_nor_torch(module: str) -> None:
+    code = f"import sys, {module}; print(sorted({{'ray', 'torch', 'mlflow'}} & sys.modules.keys()))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_a_learner_does_load_torch() -> None:
+    code = "import sys, rlx2_ray.agents.td3.learner; print('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "True"
