@@ -303,9 +303,11 @@ def _sentence(error: ValidationError) -> str:
     problem = problems[0]
     key = ".".join(str(part) for part in problem["loc"])
     if problem["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(key, all_keys(), n=1)
+        near = difflib.get_close_matches(key, _keys_of_depth(key.count(".")), n=1)
         hint = f"did you mean {near[0]}?" if near else "see config.yaml of any run for all keys."
         return f"There is no key {key}: {hint}"
+    if problem["type"] == "model_type":
+        return f"{key} is {problem['input']!r}: it should hold keys and values, such as {_example_key(key)}."
     message = problem["msg"].removeprefix("Value error, ").replace("Input should", "it should")
     return f"{key} is {problem['input']!r}: {message}."
 
@@ -320,6 +322,15 @@ def all_keys(model: type[BaseModel] = ExperimentConfig, prefix: str = "") -> lis
         else:
             keys.append(prefix + name)
     return keys
+
+
+def _keys_of_depth(dots: int) -> list[str]:
+    """Keys and sections that have as many dots."""
+    return sorted({".".join(key.split(".")[: dots + 1]) for key in all_keys() if key.count(".") >= dots})
+
+
+def _example_key(section: str) -> str:
+    return next(key for key in all_keys() if key.startswith(f"{section}."))
 
 
 def _check_together(config: ExperimentConfig) -> None:
