@@ -1,5 +1,5 @@
 # Two commands do all the set-up, each alone: `make demo` and `make test`.
-# They need Python 3.11, make and a C library, and download about 1 GB of packages from the Python package index.
+# They need Python 3.11, make and a C library, and download the packages of pyproject.toml from the package index.
 
 PYTHON ?= python3.11
 VENV := .venv

@@ -98,8 +98,8 @@ def table(results: list[Result]) -> str:
         "",
         f"## {first['env_id']}: does it learn?",
         "",
-        f"{first['env_steps']} env steps, `tune_configs/inverted_pendulum.yaml` (warm-up and schedules shortened, all "
-        f"three parts of RLx2 on), policy {first['policy_sparsity']:.0%} and critics {first['critic_sparsity']:.0%} "
+        f"{first['env_steps']} env steps, `tune_configs/inverted_pendulum.yaml` (its head says what differs from the "
+        f"defaults; all three parts of RLx2 on), policy {first['policy_sparsity']:.0%} and critics {first['critic_sparsity']:.0%} "
         "sparse. Score of a seed: mean over the last 30 evaluations of 10 noise-free episodes each, one evaluation "
         "every 250 env steps; the most an episode can return is 1000. The asked floor is 900 in every seed.",
         "",
