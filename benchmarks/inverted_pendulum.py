@@ -99,9 +99,10 @@ def table(results: list[Result]) -> str:
         f"## {first['env_id']}: does it learn?",
         "",
         f"{first['env_steps']} env steps, `tune_configs/inverted_pendulum.yaml` (its head says what differs from the "
-        f"defaults; all three parts of RLx2 on), policy {first['policy_sparsity']:.0%} and critics {first['critic_sparsity']:.0%} "
-        "sparse. Score of a seed: mean over the last 30 evaluations of 10 noise-free episodes each, one evaluation "
-        "every 250 env steps; the most an episode can return is 1000. The asked floor is 900 in every seed.",
+        "defaults; all three parts of RLx2 on), "
+        f"policy {first['policy_sparsity']:.0%} and critics {first['critic_sparsity']:.0%} sparse. Score of a seed: "
+        "mean over the last 30 evaluations of 10 noise-free episodes each, one evaluation every 250 env steps; the "
+        "most an episode can return is 1000. The asked floor is 900 in every seed.",
         "",
         "| runtime | algorithm | score of seed 0 | seed 1 | seed 2 | over 900 |",
         "|---|---|---|---|---|---|",

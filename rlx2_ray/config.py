@@ -2,8 +2,8 @@
 
 A user writes only what differs from the defaults. `resolve` fills in the rest, from the most general to the most
 particular: defaults of the fields, of the algorithm, of the method, the user's own keys; and last the values that
-follow from others (warm-up, end of the topology schedule, start of the n-step target, replay capacities). A resolved
-configuration names every value, so it reads back to itself and to the same hash.
+follow from others (sparsities, warm-up, end of the topology schedule, start of the n-step target, replay capacities).
+A resolved configuration names every value, so it reads back to itself and to the same hash.
 
 The constants are those of RLx2 (arXiv 2205.15043) and, beneath it, of TD3 (arXiv 1802.09477) and SAC (1812.05905).
 """
@@ -40,6 +40,7 @@ def _parse_count(value: object) -> object:
 
 Count = Annotated[int, BeforeValidator(_parse_count)]
 LARGEST = 10**15  # beyond it a count is a slip, and sums of counts would leave 64 bits
+LARGEST_RATIO = 1_000
 Positive = Annotated[Count, Field(gt=0, le=LARGEST)]
 NonNegative = Annotated[Count, Field(ge=0, le=LARGEST)]
 Sparsity = Annotated[float, Field(ge=0, lt=1)]  # fraction of zeros
@@ -78,7 +79,7 @@ class AgentConfig(Section):
     discount: float = Field(0.99, ge=0, le=1)
     tau: float = Field(0.005, gt=0, le=1)  # Polyak coefficient of the targets
     warmup_steps: Positive  # env steps of uniformly random actions before the first update
-    updates_per_env_step: float = Field(1.0, gt=0, le=1_000)
+    updates_per_env_step: float = Field(1.0, gt=0, le=LARGEST_RATIO)
     policy_delay: Positive  # critic updates per policy (and target) update
     # TD3 only; noises in units of the action bound
     exploration_noise: float = Field(0.1, ge=0)
@@ -90,11 +91,11 @@ class AgentConfig(Section):
 
 
 class TopologyConfig(Section):
-    rule: Literal["dense", "static", "set", "rigl"]
+    rule: Literal["dense", "static", "set", "rigl"]  # dense: no sparsity at all
     interval: Positive = 10_000  # optimizer calls of a network between two events
     drop_fraction: Fraction = 0.5  # of active weights at the first event; annealed to 0 by a cosine
     end_update: NonNegative  # learner updates after which the structure stays
-    initial_mask: Literal["magnitude", "random"] = "magnitude"
+    initial_mask: Literal["magnitude", "random"]
 
 
 class TargetConfig(Section):
@@ -164,16 +165,14 @@ ALGORITHMS: dict[str, Tree] = {
     "sac": {"agent": {"policy_delay": 1}},
 }
 
-SPARSE: Tree = {"sparsity": {"policy": 0.9, "critic": 0.8}}
 PLAIN: Tree = {"target": {"n_step": 1}, "replay": {"capacity_rule": "fixed"}}
 METHODS: dict[str, Tree] = {
     "dense": {"topology": {"rule": "dense"}, **PLAIN},
-    "static": {"topology": {"rule": "static", "initial_mask": "random"}, **SPARSE, **PLAIN},
-    "set": {"topology": {"rule": "set"}, **SPARSE, **PLAIN},
-    "rigl": {"topology": {"rule": "rigl"}, **SPARSE, **PLAIN},
+    "static": {"topology": {"rule": "static"}, **PLAIN},
+    "set": {"topology": {"rule": "set"}, **PLAIN},
+    "rigl": {"topology": {"rule": "rigl"}, **PLAIN},
     "rlx2": {
         "topology": {"rule": "rigl"},
-        **SPARSE,
         "target": {"n_step": 3},
         "replay": {"capacity_rule": "dynamic"},
     },
@@ -261,14 +260,19 @@ def _consequences(tree: Tree) -> Tree:
     """Defaults that follow from other values. Only well-formed values are used; the rest fails validation later."""
     steps = _count_at(tree, "steps", 3_000_000)
     warmup = _count_at(tree, "agent.warmup_steps", max(1, min(25_000, steps // 10)))
-    ratio = _at(tree, "agent.updates_per_env_step", 1.0)
-    updates = updates_due(steps, warmup, ratio) if isinstance(ratio, int | float) and 0 < ratio <= 1_000 else 0
+    ratio = _ratio_at(tree, "agent.updates_per_env_step", 1.0)
+    rule = _at(tree, "topology.rule", "")
+    policy_sparsity, critic_sparsity = (0.0, 0.0) if rule == "dense" else (0.9, 0.8)
     large = tree.get("algo") == "sac" and _at(tree, "replay.capacity_rule", "") == "dynamic"
     maximum = _count_at(tree, "replay.max_capacity", 3_000_000 if large else 1_000_000)
     return {
+        "sparsity": {"policy": policy_sparsity, "critic": critic_sparsity},
         "agent": {"warmup_steps": warmup},
-        "topology": {"end_update": updates},
-        "target": {"n_step_start": steps // 10},
+        "topology": {
+            "end_update": updates_due(steps, warmup, ratio),
+            "initial_mask": "random" if rule == "static" else "magnitude",
+        },
+        "target": {"n_step_start": int(steps * ratio) // 10},
         "replay": {"max_capacity": maximum, "min_capacity": min(200_000 if large else 100_000, maximum)},
     }
 
@@ -288,6 +292,14 @@ def _count_at(tree: Mapping[str, Any], dotted_key: str, default: int) -> int:
     except ValueError:
         return default
     return value if isinstance(value, int) and 0 < value <= LARGEST else default
+
+
+def _ratio_at(tree: Mapping[str, Any], dotted_key: str, default: float) -> float:
+    try:
+        value = float(_at(tree, dotted_key, default))
+    except (TypeError, ValueError):
+        return default
+    return value if 0 < value <= LARGEST_RATIO else default
 
 
 def _validate(tree: Tree) -> ExperimentConfig:
@@ -344,8 +356,8 @@ def _check_together(config: ExperimentConfig) -> None:
     if config.topology.rule == "dense" and (sparsity.policy or sparsity.critic):
         key = "sparsity.policy" if sparsity.policy else "sparsity.critic"
         raise BadInput(
-            f"{key} is {sparsity.policy or sparsity.critic} but method {config.method} is dense: "
-            "choose another method or leave the sparsity out."
+            f"{key} is {sparsity.policy or sparsity.critic} but method {config.method} has topology.rule dense: "
+            "choose another or leave the sparsity out."
         )
     if replay.min_capacity > replay.max_capacity:
         raise BadInput(

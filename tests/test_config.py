@@ -262,7 +262,7 @@ def assert_sentence(text: str, problem: str) -> None:
 
 @pytest.mark.parametrize("model", ["policy", "critic"])
 def test_a_dense_method_has_no_sparsity(model: str) -> None:
-    with pytest.raises(BadInput, match=rf"^sparsity\.{model} is 0\.5 but method dense is dense: .*\.$"):
+    with pytest.raises(BadInput, match=rf"^sparsity\.{model} is 0\.5 but method dense has topology\.rule dense: .*\.$"):
         resolve({"method": "dense", "sparsity": {model: 0.5}})
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
@@ -35,6 +36,7 @@ def local_ray(actors: int) -> Iterator[None]:
 
         # Where Ray was imported before the environment was prepared, it would listen to the whole network.
         ray_constants.ENABLE_RAY_CLUSTER = False
+        on_sigterm = signal.getsignal(signal.SIGTERM)
         ray.init(
             address="local",
             num_cpus=actors,
@@ -43,6 +45,7 @@ def local_ray(actors: int) -> Iterator[None]:
             log_to_driver=False,
             logging_level="ERROR",
         )
+        signal.signal(signal.SIGTERM, on_sigterm)  # Ray puts a handler of its own, which would end the run unsaved
     try:
         # Standard output belongs to the command; Ray tells there at length of every process that dies.
         with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere):

@@ -1,15 +1,18 @@
-"""Means of the metrics that arrive with each piece of work."""
+"""The metrics that arrive with each piece of work, summed up for the next evaluation."""
 
 from __future__ import annotations
 
 
 class MetricMeans:
+    """Means of `train/*`, as each learner takes them; of any other metric the latest value."""
+
     def __init__(self) -> None:
         self._values: dict[str, list[float]] = {}
 
     def add(self, metrics: dict[str, float]) -> None:
         for name, value in metrics.items():
-            self._values.setdefault(name, []).append(value)
+            earlier = self._values.get(name, []) if name.startswith("train/") else []
+            self._values[name] = [*earlier, value]
 
     def take(self) -> dict[str, float]:
         """Means since the last call."""

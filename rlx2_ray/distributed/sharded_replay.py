@@ -9,8 +9,9 @@ from rlx2_ray.config import ExperimentConfig
 from rlx2_ray.distributed import actors
 from rlx2_ray.distributed.actors import ReplayActor
 from rlx2_ray.distributed.union import evictions, oldest_of_union
+from rlx2_ray.experiment.capacity_check import count_to_drop
 from rlx2_ray.networks.policy import Policy
-from rlx2_ray.replay.capacity import CHECKED_TRANSITIONS, policy_distance, should_shrink, shrink_count
+from rlx2_ray.replay.capacity import CHECKED_TRANSITIONS, policy_distance
 from rlx2_ray.types import Spaces
 
 
@@ -40,10 +41,9 @@ class ShardedReplay:
         parts = actors.get([shard.oldest_later(CHECKED_TRANSITIONS) for shard in self.shards])
         observations, policy_actions = oldest_of_union(parts, CHECKED_TRANSITIONS)
         distance = policy_distance(policy.action(observations), policy_actions)
-        config = self._config
-        shrinks = should_shrink(distance, self.size, config.policy_distance_threshold, config.min_capacity)
-        if config.capacity_rule == "dynamic" and shrinks:
-            self._evict_oldest(shrink_count(self.size))
+        count = count_to_drop(distance, self.size, self._config)
+        if count:
+            self._evict_oldest(count)
         return distance
 
     def _evict_oldest(self, count: int) -> None:

@@ -183,7 +183,7 @@ class Supervisor:
         task = self._tasks.pop(reference)
         try:
             value = actors.get(reference)
-        except RayTaskError:
+        except (RayTaskError, RayActorError):
             self._save()  # what the other actors have done is not lost
             raise
         task.handle(value)

@@ -17,7 +17,11 @@ def check_capacity(replay: ReplayBuffer, policy: Policy, config: ReplayConfig) -
     if len(observations) == 0:
         return float("nan")
     distance = policy_distance(policy.action(observations), policy_actions)
-    shrinks = should_shrink(distance, replay.size, config.policy_distance_threshold, config.min_capacity)
-    if config.capacity_rule == "dynamic" and shrinks:
-        replay.evict_oldest(shrink_count(replay.size))
+    replay.evict_oldest(count_to_drop(distance, replay.size, config))
     return distance
+
+
+def count_to_drop(distance: float, size: int, config: ReplayConfig) -> int:
+    """How many of `size` transitions the configured rule drops; 0 where it does not shrink."""
+    shrinks = should_shrink(distance, size, config.policy_distance_threshold, config.min_capacity)
+    return shrink_count(size) if config.capacity_rule == "dynamic" and shrinks else 0

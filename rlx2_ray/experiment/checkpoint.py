@@ -45,13 +45,12 @@ def save_checkpoint(
     save_replay: Callable[[Path, Path | None], None],
     keep: int,
 ) -> Path:
-    """Write the checkpoint of `env_steps` below `root`, then remove all but the newest `keep`.
+    """Write the checkpoint of `env_steps`, the latest, below `root`, then remove all but the newest `keep`.
 
-    Checkpoints of later steps are damaged ones that the run fell back from: they go, and nothing of them is linked.
     `save_replay(directory, previous)` fills a new directory and may link files of the previous one.
     """
     target, aside = root / f"{PREFIX}{env_steps:012d}", root / f"{UNFINISHED}{env_steps:012d}"
-    older = [path for path in list_checkpoints(root) if path < target]
+    older = [path for path in list_checkpoints(root) if path != target]
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)
     save_file(arrays, aside / ARRAYS)
@@ -64,11 +63,20 @@ def save_checkpoint(
     shutil.rmtree(target, ignore_errors=True)
     aside.rename(target)
     _sync(root)
-    kept = [*older, target][-keep:]
-    for path in list_checkpoints(root):
-        if path not in kept:
-            shutil.rmtree(path)
+    for path in [*older, target][:-keep]:
+        shutil.rmtree(path)
     return target
+
+
+def forget_after(root: Path, newest: Path | None) -> None:
+    """Remove the checkpoints later than `newest` (all, where it is None) and unfinished ones.
+
+    A run that goes on from `newest` must neither link their replay, which is another history's, nor keep them in place
+    of good ones.
+    """
+    for path in [*list_checkpoints(root), *root.glob(f"{UNFINISHED}*")]:
+        if newest is None or path.name > newest.name or path.name.startswith(UNFINISHED):
+            shutil.rmtree(path)
 
 
 def load_newest(

@@ -63,9 +63,7 @@ class InlineTrainer:
             self._learn()
             if self._is_due(config.replay.check_interval):
                 self._check_capacity()
-            if self._is_due(config.evaluation.interval) or self._env_steps == config.steps:
-                with run.pause_training_clock():
-                    self._evaluate()
+            self._evaluate_if_due()
             if self._is_due(config.checkpoint.interval) or self._env_steps == config.steps:
                 with run.pause_training_clock():
                     self.save()
@@ -104,9 +102,19 @@ class InlineTrainer:
     def _check_capacity(self) -> None:
         self._policy_distance = check_capacity(self._replay, self._policy, self._config.replay)
 
+    def _evaluate_if_due(self) -> None:
+        due = self._is_due(self._config.evaluation.interval) or self._env_steps == self._config.steps
+        if due and self._run.last_evaluated < self._env_steps:
+            with self._run.pause_training_clock():
+                self._evaluate()
+
     def _evaluate(self) -> None:
         episodes = self._config.evaluation.episodes
-        evaluation = evaluate(self._policy, self._evaluation_lane, episodes, first_episode=self._env_steps)
+        try:
+            evaluation = evaluate(self._policy, self._evaluation_lane, episodes, first_episode=self._env_steps)
+        except RunFailed as failure:
+            self.save()
+            raise RunFailed(f"At env step {self._env_steps}: {failure}") from None
         metrics = {
             **self._learner.metrics(),
             "replay/size": float(self._replay.size),
@@ -150,3 +158,4 @@ class InlineTrainer:
                     f"{self._config.env.id} did not repeat its episode, so the run goes on with a new one: "
                     "it will not equal an uninterrupted run to the bit."
                 )
+        self._evaluate_if_due()  # where the run failed in the evaluation that belongs to this very step

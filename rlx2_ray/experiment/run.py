@@ -13,7 +13,7 @@ import numpy as np
 
 from rlx2_ray.config import ExperimentConfig
 from rlx2_ray.experiment import result
-from rlx2_ray.experiment.checkpoint import Checkpoint, load_newest, save_checkpoint
+from rlx2_ray.experiment.checkpoint import Checkpoint, forget_after, list_checkpoints, load_newest, save_checkpoint
 from rlx2_ray.experiment.display import Display
 from rlx2_ray.experiment.evaluation import Evaluation, score
 from rlx2_ray.experiment.interruption import StopWish
@@ -126,13 +126,21 @@ class Run:
         save_checkpoint(self.directory.checkpoints, env_steps, arrays, values | spent, save_replay, keep)
 
     def load_checkpoint(self, load_replay: Callable[[Path], Replay]) -> tuple[Checkpoint, Replay] | None:
-        """The newest good checkpoint, with the points as they were then; None: the run begins anew."""
-        loaded = load_newest(self.directory.checkpoints, load_replay, self.display.say)
+        """The newest good checkpoint, with the points as they were then; None: there is none, the run begins anew.
+
+        Raises RunFailed where there are checkpoints, but none that can be read.
+        """
+        root = self.directory.checkpoints
+        loaded = load_newest(root, load_replay, self.display.say)
+        if loaded is None and list_checkpoints(root):
+            raise RunFailed(f"No checkpoint in {root} can be read: restore one, or remove them all to begin anew.")
+        forget_after(root, loaded[0].path if loaded else None)
         if loaded is None:
             self.directory.rewind(0)
             return None
         values = loaded[0].values
         self._points = self.directory.rewind(values["env_steps"])
+        self.tracker.log([_tracked(point) for point in self._points])  # it sends those that the store does not have
         self._wall_before_s, self._training_before_s = values["wall_s"], values["training_s"]
         return loaded
 
@@ -141,11 +149,7 @@ class Run:
         env = self.config.env.model_dump()
         save_policy(self.directory.policy_file, PolicyFile(policy, self.config.algo, env, self.spaces))
         outcome = self._outcome(env_steps, learner_steps, policy_digest(policy))
-        self.tracker.log_artifacts([self.directory.config_file, self.directory.policy_file])
-        self.tracker.finish("FINISHED")
-        outcome["mlflow_run_id"] = self.tracker.run_id
-        self.directory.write_result(outcome)
-        return outcome
+        return deliver(self.directory, self.tracker, outcome)
 
     def _outcome(self, env_steps: int, learner_steps: int, digest: str) -> dict[str, Any]:
         plan = plan_agent(self.config, self.spaces.observation_size, self.spaces.action_size)
@@ -165,6 +169,24 @@ class Run:
             "checkpoint": str(newest[0]) if newest else None,
             "versions": result.installed_versions(),
         }
+
+
+def deliver(directory: RunDirectory, tracker: Tracker, outcome: dict[str, Any]) -> dict[str, Any]:
+    """Give a finished run's files to the tracker and end its MLflow run; a mark stays while that has not succeeded."""
+    directory.undelivered_mark.touch()
+    tracker.log_artifacts([directory.config_file, directory.policy_file])
+    if tracker.finish("FINISHED"):
+        directory.undelivered_mark.unlink()
+    outcome = {**outcome, "mlflow_run_id": tracker.run_id}
+    directory.write_result(outcome)
+    return outcome
+
+
+def deliver_again(directory: RunDirectory, tracker: Tracker, outcome: dict[str, Any]) -> dict[str, Any]:
+    """`deliver` for a run that finished while the store was out of reach, with all its points."""
+    points = directory.rewind(outcome["env_steps"])
+    tracker.log([_tracked(point) for point in points])
+    return deliver(directory, tracker, outcome)
 
 
 def _tracked(point: dict[str, Any]) -> dict[str, float]:

@@ -30,6 +30,7 @@ class RunDirectory:
         self.config_file = path / "config.yaml"
         self.policy_file = path / "policy.safetensors"
         self.result_file = path / "result.json"
+        self.undelivered_mark = path / "undelivered"  # there while MLflow has not got all of a finished run
         self._origin_file = path / "run.json"
         self._progress_file = path / "progress.jsonl"
         self._lock: IO[str] | None = None
@@ -60,15 +61,20 @@ class RunDirectory:
         if not self.config_file.exists():
             raise BadInput(f"{self.path} holds no run: give a directory that 'rlx2 train' wrote.")
         config = configuration.resolve(configuration.load(self.config_file))
-        return config, Origin(**json.loads(self._origin_file.read_text()))
+        try:
+            return config, Origin(**json.loads(self._origin_file.read_text()))
+        except (OSError, ValueError, TypeError):
+            raise BadInput(f"{self._origin_file} is missing or damaged: restore it from a copy.") from None
 
     def lock(self) -> None:
         """Raises BadInput while another process works on the run. The lock goes with `close`, or with the process."""
-        self._lock = (self.path / "run.lock").open("w")
         try:
+            self._lock = (self.path / "run.lock").open("w")
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise BadInput(f"{self.path} is in use by another process: wait for it or stop it.") from None
+        except OSError as error:
+            raise BadInput(f"{self.path} cannot be written to ({error.strerror}): make it writable.") from None
 
     def close(self) -> None:
         if self._lock is not None:

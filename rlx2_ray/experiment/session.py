@@ -13,7 +13,7 @@ from rlx2_ray.envs.make import probe_spaces
 from rlx2_ray.experiment.display import make_display
 from rlx2_ray.experiment.interruption import stop_on_signals
 from rlx2_ray.experiment.result import installed_versions
-from rlx2_ray.experiment.run import Run
+from rlx2_ray.experiment.run import Run, deliver_again
 from rlx2_ray.experiment.run_directory import Origin, RunDirectory
 from rlx2_ray.experiment.tracking import Tracker
 from rlx2_ray.experiment.tracking_uri import resolve_tracking_uri
@@ -37,12 +37,23 @@ def start(config: ExperimentConfig, out: Path, tracking_uri: str, experiment: st
 def resume(path: Path, train: Train) -> Result:
     """Go on with the run in `path`; of a finished one only the result is read."""
     with closing(RunDirectory(path)) as directory:
-        config, _ = directory.open()
+        config, origin = directory.open()
         directory.lock()
         finished = directory.read_result()
         if finished is not None:
-            return finished
+            return _deliver_again(config, directory, origin, finished)
         return _work(config, _check(config), directory, resume=True, train=train)
+
+
+def _deliver_again(config: ExperimentConfig, directory: RunDirectory, origin: Origin, finished: Result) -> Result:
+    """The result, after another try to tell MLflow where the first did not succeed."""
+    if not directory.undelivered_mark.exists():
+        return finished
+    display = make_display(config.steps)
+    try:
+        return deliver_again(directory, _make_tracker(config, directory, origin, display.say), finished)
+    finally:
+        display.close()
 
 
 def _check(config: ExperimentConfig) -> Spaces:

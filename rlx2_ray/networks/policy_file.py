@@ -42,7 +42,9 @@ def save_policy(path: Path, policy: PolicyFile) -> None:
         "spaces": json.dumps(policy.spaces._asdict()),
     }
     metadata["digest"] = _digest(metadata, policy.layers)
-    save_file(to_arrays(policy.layers, "policy"), path, metadata)
+    aside = path.with_suffix(".tmp")
+    save_file(to_arrays(policy.layers, "policy"), aside, metadata)
+    aside.replace(path)  # so that a file of this name is always whole
 
 
 def load_policy(path: Path) -> PolicyFile:

@@ -254,13 +254,16 @@ def test_death_of_an_actor_is_one_sentence_and_a_run_that_resumes(worker: str, t
 
 
 @pytest.mark.slow
-def test_ctrl_c_in_the_terminal_checkpoints_and_resumes(tmp_path: Path) -> None:
-    """A terminal sends the signal to every process of the group, the actors among them."""
+@pytest.mark.parametrize(("number", "send"), [(signal.SIGINT, os.killpg), (signal.SIGTERM, os.kill)])
+def test_asked_to_stop_a_run_checkpoints_and_resumes(
+    number: signal.Signals, send: Callable[[int, int], None], tmp_path: Path
+) -> None:
+    """Ctrl-C goes to every process of the terminal's group, the actors among them; SIGTERM to the one process."""
     directory = tmp_path / "run"
     with ended(start_train(directory, **LONG)) as process:
         wait_for(points_there(directory, 2), process)
         processes = family(process)
-        os.killpg(process.pid, signal.SIGINT)
+        send(process.pid, number)
         _, error = process.communicate(timeout=120)
     assert process.returncode == 130
     assert "Traceback" not in error

@@ -267,9 +267,9 @@ def test_evaluation_of_a_step_is_the_one_inline_makes() -> None:
 
 def test_metric_means_are_of_the_calls_since_they_were_taken() -> None:
     means = MetricMeans()
-    means.add({"loss": 1.0})
-    means.add({"loss": 3.0, "rare": 5.0})
+    means.add({"train/loss": 1.0, "topology/overlap": 1.0})
+    means.add({"train/loss": 3.0, "train/rare": 5.0, "topology/overlap": 0.5})
     restored = MetricMeans()
     restored.restore(means.state())
-    assert means.take() == restored.take() == {"loss": 2.0, "rare": 5.0}
+    assert means.take() == restored.take() == {"train/loss": 2.0, "train/rare": 5.0, "topology/overlap": 0.5}
     assert means.take() == {}

@@ -14,6 +14,7 @@ from rlx2_ray.experiment.checkpoint import (
     VALUES,
     Checkpoint,
     DamagedCheckpoint,
+    forget_after,
     list_checkpoints,
     load_newest,
     read_checkpoint,
@@ -78,7 +79,10 @@ def test_the_replay_is_told_of_the_previous_one(tmp_path: Path) -> None:
 @pytest.mark.parametrize("keep", [1, 2, 3])
 def test_one_that_the_run_fell_back_from_is_neither_linked_nor_kept(tmp_path: Path, keep: int) -> None:
     good = save(tmp_path, 5, keep=3)
-    flip(save(tmp_path, 20, keep=3) / ARRAYS)
+    flip(save(tmp_path, 7, keep=3) / ARRAYS)  # earlier than the next one, as after Ctrl-C
+    (tmp_path / ".writing_000000000009").mkdir()
+    forget_after(tmp_path, good)
+    assert list(tmp_path.iterdir()) == [good]
     seen: list[Path | None] = []
     now = save_checkpoint(tmp_path, 10, {}, {}, lambda directory, previous: seen.append(previous), keep)
     assert seen == [good / "replay"]

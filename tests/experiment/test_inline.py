@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from rlx2_ray.types import RunFailed
 from tests.support.runs import (
     SMALL,
     Changes,
@@ -186,10 +187,15 @@ def test_checkpoint_with_a_missing_file_is_passed_over(
     assert str(newest) in capsys.readouterr().err
 
 
-def test_run_whose_checkpoints_are_all_damaged_begins_anew(undisturbed: Runs, killed: Runs) -> None:
+def test_run_whose_checkpoints_are_all_damaged_is_not_begun_anew_unasked(undisturbed: Runs, killed: Runs) -> None:
     directory = killed("td3")
+    points = (directory / "progress.jsonl").read_bytes()
     for arrays in directory.glob("checkpoints/*/arrays.safetensors"):
         flip_byte(arrays)
+    with pytest.raises(RunFailed, match=r"No checkpoint in .* can be read"):
+        resume(directory)
+    assert (directory / "progress.jsonl").read_bytes() == points
+    shutil.rmtree(directory / "checkpoints")
     assert resume(directory)["policy_digest"] == result_of(undisturbed("td3"))["policy_digest"]
     assert evaluated_steps(directory) == ALL_POINTS
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ from typing import Any
 import pytest
 
 from rlx2_ray.cli.main import run
+from rlx2_ray.distributed.launch import train as train_on_runtime
+from rlx2_ray.experiment import session
 from rlx2_ray.experiment.run_directory import RunDirectory
 from rlx2_ray.types import BadInput, Interrupted, RunFailed
 from tests.support.runs import (
@@ -76,11 +79,13 @@ def test_first_reset_that_is_not_finite_is_a_failure_like_any_other(tmp_path: Pa
 
 
 def test_failure_in_an_evaluation_names_the_episode(tmp_path: Path) -> None:
-    # Every evaluation has one episode of 10 steps, so this is the fourth, at step 400.
-    with pytest.raises(RunFailed, match="evaluation episode 400"):
+    # Every evaluation has one episode of 10 steps, so this is the fourth in a life of the process, at step 400.
+    with pytest.raises(RunFailed, match=r"At env step 400: .*evaluation episode 400"):
         train(tmp_path / "run", **strange("Broken", step=35), agent__warmup_steps=450, runtime__envs_per_rollout=20)
-    assert checkpoint_names(tmp_path / "run")[-1] == "step_000000000340"
+    assert checkpoint_names(tmp_path / "run")[-1] == "step_000000000400"
     assert tracked_run(tmp_path / "run").info.status == "FAILED"
+    resume(tmp_path / "run")  # no life has a fourth one now
+    assert evaluated_steps(tmp_path / "run") == [100, 200, 300, 400, 500]
 
 
 def test_interrupted_run_is_checkpointed_marked_killed_and_resumes_to_the_bit(tmp_path: Path) -> None:
@@ -168,3 +173,18 @@ def test_signal_handlers_are_put_back(tmp_path: Path) -> None:
     before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
     train(tmp_path / "run", steps=200)
     assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
+
+
+def test_what_the_store_missed_is_delivered_by_resume(tmp_path: Path) -> None:
+    folder = tmp_path / "store"
+    folder.write_text("a file stands where the folder of the database should be")
+    uri = f"sqlite:///{folder}/mlflow.db"
+    missed = session.start(small_config(steps=300), tmp_path / "run", uri, "tests", train_on_runtime)
+    assert missed["mlflow_run_id"] is None
+    folder.unlink()
+    delivered = resume(tmp_path / "run")
+    assert {**delivered, "mlflow_run_id": None} == missed
+    shutil.move(folder / "mlflow.db", tmp_path / "mlflow.db")  # where the helpers look
+    assert tracked_run(tmp_path / "run").info.status == "FINISHED"
+    assert [step for step, _ in metric_histories(tmp_path / "run")["evaluation/return_mean"]] == [100, 200, 300]
+    assert resume(tmp_path / "run") == delivered  # nothing is left to deliver

@@ -60,5 +60,8 @@ class SACLearner(TorchLearner):
         saved = dict(state.values["temperature"])
         with torch.no_grad():
             self.log_temperature.fill_(saved.pop("log"))
-        moments = {name: torch.tensor(value) for name, value in saved.items()}
-        self._temperature_adam.state[self.log_temperature] = moments
+        device = self._config.device
+        self._temperature_adam.state[self.log_temperature] = {
+            name: torch.tensor(value, device="cpu" if name == "step" else device)  # torch keeps the step on the CPU
+            for name, value in saved.items()
+        }
