@@ -15,7 +15,7 @@ from rlx2_ray.config import ExperimentConfig
 
 ConfigFile = Annotated[
     Path | None,
-    typer.Argument(metavar="[CONFIG.yaml]", help="Keys that differ from the defaults; options win over it."),
+    typer.Argument(metavar="CONFIG.yaml", help="Keys that differ from the defaults; options win over it."),
 ]
 Env = Annotated[str | None, typer.Option("--env", metavar="ID", help="Gymnasium id.", show_default="Hopper-v5")]
 Algo = Annotated[str | None, typer.Option("--algo", metavar="td3|sac", help="Algorithm.", show_default="td3")]
@@ -35,7 +35,7 @@ CriticSparsity = Annotated[
 ]
 Steps = Annotated[str | None, typer.Option("--steps", metavar="N", help="Env steps.", show_default="3000000")]
 Seed = Annotated[str | None, typer.Option("--seed", metavar="N", help="Of everything random.", show_default="0")]
-Engine = Annotated[str | None, typer.Option("--engine", metavar="torch", help="Learner.", show_default="torch")]
+Engine = Annotated[str | None, typer.Option("--engine", metavar="torch", help="Of the learner.", show_default="torch")]
 Runtime = Annotated[
     str | None,
     typer.Option(

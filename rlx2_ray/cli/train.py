@@ -19,7 +19,12 @@ Out = Annotated[
 ]
 TrackingUri = Annotated[
     str | None,
-    typer.Option("--tracking-uri", metavar="URI", help="MLflow store.", show_default="sqlite:///mlflow.db"),
+    typer.Option(
+        "--tracking-uri",
+        metavar="URI",
+        help="MLflow store.",
+        show_default="MLFLOW_TRACKING_URI, or sqlite:///mlflow.db",
+    ),
 ]
 Experiment = Annotated[str, typer.Option("--experiment", metavar="NAME", help="MLflow experiment.")]
 Directory = Annotated[Path, typer.Argument(metavar="DIR", help="A run directory that 'rlx2 train' wrote.")]
