@@ -141,7 +141,7 @@ def draw_structure(axes: plt.Axes) -> None:
     """What is left of the hidden layer of one trained policy."""
     layers = load_policy(POLICY).layers
     hidden = layers[1].scatter()
-    limit = np.abs(hidden).max()
+    limit = np.quantile(np.abs(hidden[hidden != 0]), 0.9)  # the few greatest would leave all others pale
     # Few weights on a fine grid would vanish between pixels, so each is drawn as a point.
     rows, columns = np.nonzero(hidden)
     axes.scatter(columns, rows, c=hidden[rows, columns], s=1.2, cmap="coolwarm", vmin=-limit, vmax=limit)
