@@ -153,7 +153,7 @@ class Run:
 
     def _outcome(self, env_steps: int, learner_steps: int, digest: str) -> dict[str, Any]:
         plan = plan_agent(self.config, self.spaces.observation_size, self.spaces.action_size)
-        newest = sorted(self.directory.checkpoints.glob("step_*"))[-1:]
+        newest = list_checkpoints(self.directory.checkpoints)[-1:]
         return {
             **result.describe_identity(self.config),
             "env_steps": env_steps,

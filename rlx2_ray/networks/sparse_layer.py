@@ -33,10 +33,10 @@ class SparseLayer(NamedTuple):
         mask.ravel()[self.indices] = True
         return mask
 
-    def scatter(self, values: Floats | None = None) -> Floats:
-        """(outputs, inputs) array of `values` (by default the weights) at the active places, 0 elsewhere."""
+    def scatter(self) -> Floats:
+        """The weights as an (outputs, inputs) array, 0 where inactive."""
         dense = np.zeros(self.shape, dtype=np.float32)
-        dense.ravel()[self.indices] = self.weights if values is None else values
+        dense.ravel()[self.indices] = self.weights
         return dense
 
 
