@@ -134,7 +134,7 @@ class ExperimentConfig(Section):
     method: Literal["dense", "static", "set", "rigl", "rlx2"] = "rlx2"
     steps: Positive = 3_000_000  # env steps
     seed: NonNegative = 0
-    engine: Literal["torch"] = "torch"
+    engine: Literal["sparse", "torch"] = "sparse"
     device: str = "cpu"  # torch engine: "cpu", "cuda", "cuda:1"
     sparsity: SparsityConfig = SparsityConfig()
     network: NetworkConfig = NetworkConfig()  # type: ignore[call-arg]

@@ -9,6 +9,11 @@ from rlx2_ray.types import BadInput, Spaces
 
 def make_learner(config: ExperimentConfig, spaces: Spaces) -> Learner:
     """A fresh learner of the configured algorithm and engine."""
+    if config.engine == "sparse":
+        from rlx2_ray.agents.sac.sparse_learner import SparseSACLearner
+        from rlx2_ray.agents.td3.sparse_learner import SparseTD3Learner
+
+        return (SparseTD3Learner if config.algo == "td3" else SparseSACLearner)(config, spaces)
     from rlx2_ray.agents.sac.learner import SACLearner
     from rlx2_ray.agents.td3.learner import TD3Learner
 

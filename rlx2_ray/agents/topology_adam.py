@@ -1,6 +1,6 @@
 """Adam over one model that, at the calls its schedule names, rewires the model instead of stepping it.
 
-Source: RigL's training loop (Evci et al. 2020, arXiv 1911.11134, algorithm 1); Adam is torch's.
+Adam is torch's; when and how the model is rewired is `evolution.py`'s.
 """
 
 from __future__ import annotations
@@ -12,12 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from rlx2_ray.agents.evolution import TopologyEvolution
 from rlx2_ray.config import ExperimentConfig
 from rlx2_ray.networks.masked_mlp import MLP, MaskedLinear, parameters
 from rlx2_ray.networks.sparse_layer import Arrays
-from rlx2_ray.sparse.schedule import TopologySchedule
-from rlx2_ray.sparse.topology import update_topology
-from rlx2_ray.types import Floats
 
 MOMENTS = {"first_moment": "exp_avg", "second_moment": "exp_avg_sq"}  # our names of Adam's state in torch
 
@@ -37,14 +35,8 @@ class TopologyAdam:
         generator: np.random.Generator,
     ) -> None:
         """`update_interval`: learner updates per call of `step`, 1 or the policy delay."""
-        self.calls = 0
-        self.overlap = 1.0  # fraction of active weights that the latest topology event left active
+        self.evolution = TopologyEvolution(config, update_interval, generator)
         self._layers = layers
-        self._rule = config.topology.rule
-        self._schedule = TopologySchedule(
-            config.topology.interval, config.topology.end_update // update_interval, config.topology.drop_fraction
-        )
-        self._generator = generator
         self._parameters = parameters(layers)
         self._adam = torch.optim.Adam(self._parameters, lr=config.agent.learning_rate, fused=True)
         for tensor in self._parameters:
@@ -61,8 +53,8 @@ class TopologyAdam:
     @torch.no_grad()
     def step(self, gradients: Sequence[Tensor]) -> None:
         """One optimizer call with the dense gradients of `parameters`, in their order."""
-        self.calls += 1
-        if self._rule in ("set", "rigl") and self._schedule.is_update(self.calls):
+        self.evolution.calls += 1
+        if self.evolution.is_due:
             self._rewire(gradients[::2])  # parameters alternate between weight and bias
             return
         for tensor, gradient in zip(self._parameters, gradients, strict=True):
@@ -73,27 +65,20 @@ class TopologyAdam:
         self._adam.step()
 
     def _rewire(self, weight_gradients: Sequence[Tensor]) -> None:
-        drop_fraction = self._schedule.drop_fraction(self.calls)
-        grown = active = 0
-        for layer, gradient in zip(self._layers, weight_gradients, strict=True):
-            active += int(layer.mask.sum())
+        masks = self.evolution.rewire(
+            [layer.weight.cpu().numpy() for layer in self._layers],
+            [layer.mask.cpu().numpy() for layer in self._layers],
+            [gradient.cpu().numpy() for gradient in weight_gradients],
+        )
+        for layer, mask in zip(self._layers, masks, strict=True):
             if layer.is_sparse:
-                grown += self._rewire_layer(layer, gradient, drop_fraction)
-        self.overlap = 1 - grown / active
+                self._set_mask(layer, torch.from_numpy(mask).to(layer.weight.device))
 
-    def _rewire_layer(self, layer: MaskedLinear, gradient: Tensor, drop_fraction: float) -> int:
-        weights, mask = layer.weight.cpu().numpy(), layer.mask.cpu().numpy()
-        update = update_topology(weights, mask, self._grow_scores(gradient), drop_fraction)
-        layer.mask = torch.from_numpy(update.mask).to(layer.weight.device)
+    def _set_mask(self, layer: MaskedLinear, mask: Tensor) -> None:
+        layer.mask = mask
         state = self._adam.state[layer.weight]
         for tensor in (layer.weight, state["exp_avg"], state["exp_avg_sq"]):
-            tensor.masked_fill_(~layer.mask, 0)  # not a product, which makes -0; grown ones were zero already
-        return int(update.grown.sum())
-
-    def _grow_scores(self, gradient: Tensor) -> Floats:
-        if self._rule == "rigl":
-            return gradient.abs().cpu().numpy()
-        return self._generator.random(gradient.shape, dtype=np.float32)
+            tensor.masked_fill_(~mask, 0)  # not a product, which makes -0; grown ones were zero already
 
     def state(self, prefix: str) -> tuple[Arrays, dict[str, Any]]:
         """Moments of active weights and of biases by layer, and counters."""
@@ -106,12 +91,12 @@ class TopologyAdam:
                 arrays[f"{prefix}.{index}.weights.{ours}"] = weight_state[theirs].ravel()[active].cpu().numpy()
                 arrays[f"{prefix}.{index}.bias.{ours}"] = bias_state[theirs].cpu().numpy().copy()
                 steps = int(weight_state["step"])
-        return arrays, {"calls": self.calls, "steps": steps, "overlap": self.overlap}
+        return arrays, {**self.evolution.counters(), "steps": steps}
 
     @torch.no_grad()
     def restore(self, prefix: str, arrays: Mapping[str, Any], counters: Mapping[str, Any]) -> None:
         """The inverse of `state`, over layers that were already restored."""
-        self.calls, self.overlap = int(counters["calls"]), float(counters["overlap"])
+        self.evolution.restore(counters)
         for tensor in self._parameters:
             self._adam.state[tensor]["step"].fill_(counters["steps"])
         for index, layer in enumerate(self._layers):

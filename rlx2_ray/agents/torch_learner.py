@@ -6,17 +6,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from rlx2_ray.agents.initial_models import initial_models
 from rlx2_ray.agents.learner import LearnerState
 from rlx2_ray.agents.tensors import TensorBatch, to_tensors
 from rlx2_ray.agents.topology_adam import TopologyAdam
 from rlx2_ray.agents.values import Critics
 from rlx2_ray.config import ExperimentConfig
-from rlx2_ray.networks.initial import initial_layers
 from rlx2_ray.networks.masked_mlp import MLP, make_mlp, to_sparse
 from rlx2_ray.networks.policy import DenseLayer, Policy, make_policy
 from rlx2_ray.networks.sparse_layer import Arrays, Layers, from_arrays, to_arrays
 from rlx2_ray.seeding import generator_state, make_generator, restore_generator
-from rlx2_ray.sparse.plan import plan_agent
 from rlx2_ray.types import Batch, Floats, Spaces
 
 
@@ -39,10 +38,7 @@ class TorchLearner:
         self._topology = make_generator(config.seed, "topology")
         self._sums: dict[str, Tensor] = {}  # of metrics since the last report
         self._counts: dict[str, int] = {}
-        plan = plan_agent(config, spaces.observation_size, spaces.action_size)
-        policy = initial_layers(plan.policy, config, make_generator(config.seed, "policy"))
-        critic = initial_layers(plan.critic, config, make_generator(config.seed, "critic"))
-        self._build({"policy": policy, "critic": critic, "target_policy": policy, "target_critic": critic})
+        self._build(initial_models(config, spaces))
 
     @property
     def _models(self) -> dict[str, MLP]:
@@ -60,8 +56,8 @@ class TorchLearner:
         self._sums, self._counts = {}, {}
         return {
             **means,
-            "topology/policy_overlap": self.policy_optimizer.overlap,
-            "topology/critic_overlap": self.critic_optimizer.overlap,
+            "topology/policy_overlap": self.policy_optimizer.evolution.overlap,
+            "topology/critic_overlap": self.critic_optimizer.evolution.overlap,
         }
 
     def policy_layers(self) -> Layers:
@@ -113,9 +109,12 @@ class TorchLearner:
         self.critic_optimizer = TopologyAdam(self.critic, config, 1, self._topology)
 
     def _draw_noise(self, *shape: int, scale: float = 1.0) -> Tensor:
-        """Normal noise from a generator that is part of the state; `torch.Generator`s differ between devices."""
-        noise: Floats = self._noise.standard_normal(shape, dtype=np.float32) * np.float32(scale)
-        return torch.from_numpy(noise).to(self._config.device)
+        """Normal noise from a generator that is part of the state; `torch.Generator`s differ between devices.
+
+        Drawn with the axes in reverse order, which is how the sparse engine reads it.
+        """
+        noise: Floats = self._noise.standard_normal(shape[::-1], dtype=np.float32) * np.float32(scale)
+        return torch.from_numpy(noise.T).to(self._config.device)
 
     def _note(self, **values: Tensor) -> None:
         """Add to the running means of `train/*` metrics."""

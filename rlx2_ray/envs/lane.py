@@ -17,6 +17,10 @@ from rlx2_ray.seeding import derive_seed
 from rlx2_ray.types import Floats, RunFailed, Spaces
 
 
+ONE = np.float64(1)  # plus a float32 array makes a float64 array
+LARGEST = np.finfo(np.float32).max
+
+
 class NonFinite(RunFailed):
     """An environment returned NaN or infinity; the text names the environment, what, and the value."""
 
@@ -47,7 +51,7 @@ class EnvLane:
         self._seed_path = (seed, stream, lane)
         self._low = np.asarray(self.spaces.action_low)
         self._half_range = (np.asarray(self.spaces.action_high) - self._low) / 2
-        self._action_space: Any = self.env.action_space
+        self._action_dtype, self._action_shape = self.env.action_space.dtype, self.env.action_space.shape
         self.begin_episode(0)
 
     def begin_episode(self, episode: int) -> None:
@@ -65,22 +69,21 @@ class EnvLane:
     def step(self, action: Floats) -> Step:
         """Take an action in [-1, 1]; -1 and 1 are the bounds of each dimension, which need not be symmetric."""
         before = self.observation
-        next_observation, reward, terminated, truncated = self._step(action)
-        if terminated or truncated:
+        step = self._step(action)
+        if step.terminated or step.truncated:
             try:
                 self.begin_episode(self.episode + 1)
             except NonFinite:  # the step counts as not taken, so that a checkpoint can repeat it
                 self._actions.pop()
                 self.observation = before
                 raise
-        return Step(next_observation, reward, terminated, truncated)
+        return step
 
     def _step(self, action: Floats) -> Step:
-        if not np.isfinite(action).all():
+        if not all(map(math.isfinite, action.tolist())):
             raise NonFinite(f"the policy gave {action} as action")
-        scaled = self._low + (action.astype(np.float64) + 1) * self._half_range
-        scaled = scaled.astype(self._action_space.dtype).reshape(self._action_space.shape)
-        raw, reward, terminated, truncated, _ = self.env.step(scaled)
+        scaled = self._low + (action + ONE) * self._half_range
+        raw, reward, terminated, truncated, _ = self.env.step(scaled.astype(self._action_dtype).reshape(self._action_shape))
         next_observation = self._flatten(raw)
         if not math.isfinite(reward):
             raise NonFinite(f"{self._id} returned {reward} as reward")
@@ -105,9 +108,10 @@ class EnvLane:
         self.env.close()  # type: ignore[no-untyped-call]
 
     def _flatten(self, raw: Any) -> Floats:
-        with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite and is named below
-            observation = np.asarray(raw).astype(np.float32).ravel()
-        if not np.isfinite(observation).all():
-            index = int(np.flatnonzero(~np.isfinite(observation))[0])
-            raise NonFinite(f"{self._id} returned {observation[index]} as observation[{index}]")
-        return observation
+        flat = np.asarray(raw).ravel()
+        fits = np.abs(flat) <= LARGEST  # not what is NaN
+        if np.count_nonzero(fits) < flat.size:
+            index = int(np.flatnonzero(~fits)[0])
+            with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite
+                raise NonFinite(f"{self._id} returned {flat.astype(np.float32)[index]} as observation[{index}]")
+        return flat.astype(np.float32)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from rich.console import Console, RenderableType
@@ -13,10 +13,12 @@ from rich.text import Text
 REFRESH_S = 0.2
 PLAIN_INTERVAL_S = 30.0
 
+Status = dict[str, str]  # name -> value, in the order of showing
+
 
 class Display(Protocol):
-    def advance(self, env_steps: int, status: dict[str, str]) -> None:
-        """Cheap enough for every env step. `status`: what else to show, in order."""
+    def advance(self, env_steps: int, status: Callable[[], Status]) -> None:
+        """Cheap enough for every env step. `status`: what else to show, asked for only when it is shown."""
         ...
 
     def say(self, text: str) -> None:
@@ -57,14 +59,14 @@ class TerminalDisplay:
         self._last = 0.0
         self._progress.start()
 
-    def advance(self, env_steps: int, status: dict[str, str]) -> None:
+    def advance(self, env_steps: int, status: Callable[[], Status]) -> None:
         now = time.monotonic()
         if now - self._last < REFRESH_S:
             return
         self._last = now
         speed = self._progress.tasks[self._task].speed
         rate = f"{speed:.0f}/s" if speed else ""
-        self._progress.update(self._task, completed=env_steps, rate=rate, status=_in_words(status))
+        self._progress.update(self._task, completed=env_steps, rate=rate, status=_in_words(status()))
 
     def say(self, text: str) -> None:
         self._console.print(text, markup=False, soft_wrap=True)
@@ -80,7 +82,7 @@ class PlainDisplay:
         self._last: float | None = None  # moment of the latest line, or of the first env step that was heard of
         self._last_env_steps = 0
 
-    def advance(self, env_steps: int, status: dict[str, str]) -> None:
+    def advance(self, env_steps: int, status: Callable[[], Status]) -> None:
         now = time.monotonic()
         if self._last is None:  # a resumed run begins anywhere
             self._last, self._last_env_steps = now, env_steps
@@ -90,7 +92,7 @@ class PlainDisplay:
         self._last, self._last_env_steps = now, env_steps
         eta = f"ETA {_duration((self._total - env_steps) / rate)}" if rate > 0 else "ETA unknown"
         share = env_steps / self._total
-        self.say(f"env steps {env_steps}/{self._total} ({share:.0%})  {rate:.0f}/s  {eta}  {_in_words(status)}")
+        self.say(f"env steps {env_steps}/{self._total} ({share:.0%})  {rate:.0f}/s  {eta}  {_in_words(status())}")
 
     def say(self, text: str) -> None:
         self._console.print(text, markup=False, soft_wrap=True)
@@ -99,7 +101,7 @@ class PlainDisplay:
         pass
 
 
-def _in_words(status: dict[str, str]) -> str:
+def _in_words(status: Status) -> str:
     return "  ".join(f"{name} {value}" for name, value in status.items())
 
 

@@ -80,13 +80,15 @@ class Run:
 
     def advance(self, env_steps: int, replay_size: int, policy_distance: float) -> None:
         """Show progress."""
-        status = {
+        self.display.advance(env_steps, lambda: self._status(replay_size, policy_distance))
+
+    def _status(self, replay_size: int, policy_distance: float) -> dict[str, str]:
+        return {
             "return": f"{self._points[-1]['return_mean']:.1f}" if self._points else "-",
             "sparsity": f"{self.config.sparsity.policy:.0%}/{self.config.sparsity.critic:.0%}",
             "buffer": str(replay_size),
             "policy distance": "-" if math.isnan(policy_distance) else f"{policy_distance:.3f}",
         }
-        self.display.advance(env_steps, status)
 
     def record(self, env_steps: int, learner_steps: int, evaluation: Evaluation, metrics: dict[str, float]) -> None:
         """One evaluation, with what else is known at that moment. Raises RunFailed where training diverged."""

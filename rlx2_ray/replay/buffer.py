@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rlx2_ray.replay.columns import BOUNDARY
+from rlx2_ray.kernels.windows import BOUNDARY, find_boundaries
 from rlx2_ray.replay.lane import Lane
-from rlx2_ray.replay.windows import gather_windows
+from rlx2_ray.replay.windows import gather_windows, join_batches, reorder_batch
 from rlx2_ray.types import Batch, Floats, Fragment, Indices
 
 
@@ -55,12 +55,15 @@ class ReplayBuffer:
         """
         if self.size == 0:
             raise ValueError("cannot sample from an empty replay buffer")
+        if len(self.lanes) == 1:
+            (lane,) = self.lanes.values()
+            return gather_windows(lane, self._draw_ids(lane, batch_size), n_step, every_step)
         lane_indices, ids = self._draw(batch_size)
         batches = [
-            gather_windows(lane.columns, ids[lane_indices == index], n_step, every_step)
+            gather_windows(lane, ids[lane_indices == index], n_step, every_step)
             for index, lane in enumerate(self.lanes.values())
         ]
-        return batches[0] if len(batches) == 1 else _interleave(batches, lane_indices)
+        return _interleave(batches, lane_indices)
 
     def oldest(self, count: int) -> tuple[Floats, Floats, Indices]:
         """Observations, policy actions and times (N, ...) of the N = min(count, size) oldest transitions by time."""
@@ -83,6 +86,13 @@ class ReplayBuffer:
         assert self.size <= self.capacity
         for lane in self.lanes.values():
             lane.check_valid()
+
+    def _draw_ids(self, lane: Lane, count: int) -> Indices:
+        """Row ids (count,) of uniformly drawn transitions of `lane`, which is the only one."""
+        ids = self.generator.integers(lane.tail, lane.head, size=count)
+        while len(missing := find_boundaries(lane.columns.flag, ids)):
+            ids[missing] = self.generator.integers(lane.tail, lane.head, size=len(missing))
+        return ids
 
     def _draw(self, count: int) -> tuple[Indices, Indices]:
         """Lane indices and row ids (count,) of uniformly drawn transitions."""
@@ -126,4 +136,4 @@ class ReplayBuffer:
 def _interleave(batches: Sequence[Batch], lane_indices: Indices) -> Batch:
     """One batch in the order drawn, so that a batch's position says nothing about its lane."""
     places = np.argsort(np.argsort(lane_indices, kind="stable"), kind="stable")
-    return Batch(*(np.concatenate(parts)[places] for parts in zip(*batches, strict=True)))
+    return reorder_batch(join_batches(batches), places)

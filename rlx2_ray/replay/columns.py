@@ -7,21 +7,16 @@ is stored once, and whatever ends an episode is followed by a BOUNDARY row that 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rlx2_ray.types import Floats, Indices
 
-STEP: Final = 0  # a transition whose episode goes on
-TERMINATED: Final = 1  # a transition into a terminal state
-TRUNCATED: Final = 2  # the last transition of an episode that was cut short
-BOUNDARY: Final = 3  # no transition: the observation after the last transition of an episode, or after the newest one
-
 
 class Columns(NamedTuple):
-    """C-contiguous arrays over the same R physical rows; row id i lies at place i % R.
+    """Arrays over the same R rows.
 
     In a BOUNDARY row only `observation` and `flag` mean something.
     """
@@ -30,20 +25,32 @@ class Columns(NamedTuple):
     action: Floats  # (R, action_size), in [-1, 1], as executed
     policy_action: Floats  # (R, action_size), noise-free action at collection
     reward: Floats  # (R,)
-    flag: NDArray[np.uint8]  # (R,), one of STEP, TERMINATED, TRUNCATED, BOUNDARY
+    flag: NDArray[np.uint8]  # (R,), one of STEP, TERMINATED, TRUNCATED, BOUNDARY of `kernels.windows`
     time: Indices  # (R,), env steps taken by the whole run before this transition
 
 
-def make_columns(rows: int, observation_size: int, action_size: int) -> Columns:
-    """Zeroed columns; the system gives memory to the pages only once they are written."""
-    return Columns(
-        observation=np.zeros((rows, observation_size), np.float32),
-        action=np.zeros((rows, action_size), np.float32),
+class Ring(NamedTuple):
+    """The memory of R rows; row id i lies at place i % R.
+
+    All that a window copies of a row lies side by side: sampling is random access, so it costs what memory it touches.
+    """
+
+    packed: Floats  # (R, observation_size + action_size + 1): observation, action and reward
+    columns: Columns  # of which those three are views of `packed`
+
+
+def make_ring(rows: int, observation_size: int, action_size: int) -> Ring:
+    """Zeroed rows; the system gives memory to the pages only once they are written."""
+    packed = np.zeros((rows, observation_size + action_size + 1), np.float32)
+    columns = Columns(
+        observation=packed[:, :observation_size],
+        action=packed[:, observation_size:-1],
         policy_action=np.zeros((rows, action_size), np.float32),
-        reward=np.zeros(rows, np.float32),
+        reward=packed[:, -1],
         flag=np.zeros(rows, np.uint8),
         time=np.zeros(rows, np.int64),
     )
+    return Ring(packed, columns)
 
 
 def map_columns(function: Callable[[NDArray[Any]], NDArray[Any]], columns: Columns) -> Columns:
@@ -55,7 +62,7 @@ def map_columns(function: Callable[[NDArray[Any]], NDArray[Any]], columns: Colum
 def read_rows(columns: Columns, ids: Indices) -> Columns:
     """Copies of the rows `ids` (N,), in that order."""
     places = ids % len(columns.flag)
-    return map_columns(lambda column: column.take(places, axis=0), columns)
+    return map_columns(lambda column: column[places], columns)
 
 
 def write_rows(columns: Columns, ids: Indices, rows: Columns) -> None:

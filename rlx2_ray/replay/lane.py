@@ -8,12 +8,14 @@ a run of transitions always ends just before a BOUNDARY row.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rlx2_ray.replay.columns import BOUNDARY, STEP, TERMINATED, TRUNCATED, make_columns, read_rows, write_rows
+from rlx2_ray.kernels.windows import BOUNDARY, STEP, TERMINATED, TRUNCATED
+from rlx2_ray.replay.columns import make_ring, read_rows, write_rows
 from rlx2_ray.types import Fragment, Indices
 
 INITIAL_ROWS = 4096
@@ -32,10 +34,10 @@ class LaneCounters(NamedTuple):
 
 
 class Lane:
-    """A ring of rows. `columns` and the counters are public to read; only the methods below write them."""
+    """A ring of rows. `packed`, `columns` (see `Ring`) and the counters are public to read, not to write."""
 
     def __init__(self, observation_size: int, action_size: int) -> None:
-        self.columns = make_columns(INITIAL_ROWS, observation_size, action_size)
+        self.packed, self.columns = make_ring(INITIAL_ROWS, observation_size, action_size)
         self.rows = INITIAL_ROWS  # as in LaneCounters, these six
         self.tail = 0
         self.head = 0
@@ -80,12 +82,13 @@ class Lane:
     def restore(self, counters: LaneCounters) -> None:
         """Take over `counters` with empty columns; the rows are to be filled with `columns.write_rows`."""
         observation_size, action_size = self.columns.observation.shape[1], self.columns.action.shape[1]
-        self.columns = make_columns(counters.rows, observation_size, action_size)
+        self.packed, self.columns = make_ring(counters.rows, observation_size, action_size)
         self.rows, self.tail, self.head, self.size, self.is_open, self.next_time = counters
 
     def check_valid(self) -> None:
         """Assert every invariant; slow, for tests."""
-        assert all(column.flags.c_contiguous and len(column) == self.rows for column in self.columns)
+        assert self.packed.flags.c_contiguous
+        assert all(len(column) == self.rows for column in (self.packed, *self.columns))
         assert 0 <= self.tail <= self.head
         assert self.head + self.is_open - self.tail <= self.rows
         live = read_rows(self.columns, np.arange(self.tail, self.head))
@@ -120,7 +123,7 @@ class Lane:
         ids = np.arange(self.tail, self.head + self.is_open)
         live = read_rows(self.columns, ids)
         self.rows = max(needed, int(GROWTH * self.rows))
-        self.columns = make_columns(self.rows, live.observation.shape[1], live.action.shape[1])
+        self.packed, self.columns = make_ring(self.rows, live.observation.shape[1], live.action.shape[1])
         write_rows(self.columns, ids, live)
 
     def _write(self, fragment: Fragment, count: int) -> None:
@@ -128,27 +131,26 @@ class Lane:
         # A lane's rows are in order of age by themselves; a stamp that lags behind must not turn that order round.
         time = max(fragment.time, self.next_time)
         self.next_time = time + count
-        columns, head = self.columns, self.head
-        _write_ring(columns.observation, head, fragment.observations)
-        _write_ring(columns.action, head, fragment.actions)
-        _write_ring(columns.policy_action, head, fragment.policy_actions)
-        _write_ring(columns.reward, head, fragment.rewards)
-        _write_ring(columns.flag, head, _flags(fragment, count))
-        _write_ring(columns.time, head, np.arange(time, time + count))
+        columns, place = self.columns, self.head % self.rows
+        _write_ring(columns.observation, place, fragment.observations)
+        _write_ring(columns.action, place, fragment.actions)
+        _write_ring(columns.policy_action, place, fragment.policy_actions)
+        _write_ring(columns.reward, place, fragment.rewards)
+        _write_ring(columns.flag, place, _flags(fragment, count))
+        _write_ring(columns.time, place, range(time, time + count))
 
 
-def _flags(fragment: Fragment, count: int) -> NDArray[np.uint8]:
-    """Flags (T + 1,) of a fragment's transitions and of the row after them."""
-    flags = np.full(count + 1, STEP, np.uint8)
-    flags[count - 1] = TERMINATED if fragment.terminated else TRUNCATED if fragment.truncated else STEP
-    flags[count] = BOUNDARY
-    return flags
+def _flags(fragment: Fragment, count: int) -> list[int]:
+    """Flags of a fragment's transitions and of the row after them."""
+    last = TERMINATED if fragment.terminated else TRUNCATED if fragment.truncated else STEP
+    return [STEP] * (count - 1) + [last, BOUNDARY]
 
 
-def _write_ring(column: NDArray[Any], first_id: int, values: NDArray[Any]) -> None:
-    """Write `values` from row `first_id` on; two slices, because they are several times cheaper than indices."""
-    place = first_id % len(column)
-    fits = len(column) - place
-    column[place : place + len(values)] = values[:fits]
-    if len(values) > fits:
-        column[: len(values) - fits] = values[fits:]
+def _write_ring(column: NDArray[Any], place: int, values: Sequence[Any] | NDArray[Any]) -> None:
+    """Write `values` from `place` on; two slices, because they are several times cheaper than indices."""
+    end, rows = place + len(values), len(column)
+    if end <= rows:
+        column[place:end] = values
+    else:
+        column[place:] = values[: rows - place]
+        column[: end - rows] = values[rows - place :]

@@ -48,9 +48,9 @@ def plain(total: int) -> tuple[PlainDisplay, io.StringIO]:
 
 def test_plain_line_tells_step_rate_time_left_and_status(clock: Clock) -> None:
     display, output = plain(total=10_000)
-    display.advance(1, STATUS)
+    display.advance(1, lambda: STATUS)
     clock.now += 30
-    display.advance(3001, STATUS)
+    display.advance(3001, lambda: STATUS)
     (line,) = output.getvalue().splitlines()
     assert line.startswith("env steps 3001/10000 (30%)  100/s  ETA 0:01:10  ")
     assert [fact for fact in FACTS if fact not in line] == []
@@ -60,16 +60,16 @@ def test_plain_lines_are_half_a_minute_apart(clock: Clock) -> None:
     display, output = plain(total=10_000)
     for second in range(100):
         clock.now += 1
-        display.advance(second, STATUS)
+        display.advance(second, lambda: STATUS)
     assert len(output.getvalue().splitlines()) == 3
 
 
 def test_rate_of_a_resumed_run_counts_only_the_steps_of_this_life(clock: Clock) -> None:
     display, output = plain(total=10_000)
     clock.now += 1
-    display.advance(5000, STATUS)  # the first that it hears of
+    display.advance(5000, lambda: STATUS)  # the first that it hears of
     clock.now += 40
-    display.advance(5400, STATUS)
+    display.advance(5400, lambda: STATUS)
     assert "env steps 5400/10000 (54%)  10/s  ETA 0:07:40" in output.getvalue()
 
 
@@ -77,7 +77,7 @@ def test_time_left_is_unknown_while_nothing_moves(clock: Clock) -> None:
     display, output = plain(total=10_000)
     for _ in range(2):
         clock.now += 31
-        display.advance(100, STATUS)
+        display.advance(100, lambda: STATUS)
     assert output.getvalue().splitlines()[-1].count("ETA unknown") == 1
 
 
@@ -96,7 +96,7 @@ def test_terminal_shows_the_same_facts_and_leaves_only_the_messages(width: int) 
     output = io.StringIO()
     display = TerminalDisplay(Console(file=output, width=width, force_terminal=True), 3_000_000)
     for env_steps in range(2_000_998, 2_001_002):
-        display.advance(env_steps, STATUS)
+        display.advance(env_steps, lambda: STATUS)
         time.sleep(0.25)
     display.say("a message")
     display.close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rlx2_ray.replay.columns import BOUNDARY, STEP, TERMINATED, TRUNCATED
+from rlx2_ray.kernels.windows import BOUNDARY, STEP, TERMINATED, TRUNCATED
 from rlx2_ray.replay.lane import Lane
 from tests.replay.streams import ACTION_SIZE, OBSERVATION_SIZE, FragmentSource
 

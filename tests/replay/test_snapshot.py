@@ -30,8 +30,8 @@ def assert_same_buffers(left: ReplayBuffer, right: ReplayBuffer) -> None:
         assert one.counters() == other.counters()
         starts = one.oldest(one.size)
         assert_same_arrays(
-            gather_windows(one.columns, starts, 3, True),
-            gather_windows(other.columns, starts, 3, True),
+            gather_windows(one, starts, 3, True),
+            gather_windows(other, starts, 3, True),
         )
     assert_same_arrays(left.oldest(1000), right.oldest(1000))
     if left.size:

@@ -41,7 +41,7 @@ def test_three_step_window_by_hand(
     lane.insert(counting_fragment(0, 4, True, ending == "terminated", ending == "truncated"))
     if ending != "open":  # what comes after must not be seen
         lane.insert(counting_fragment(5, 3, True, False, False))
-    batch = gather_windows(lane.columns, np.array([start]), n_step=3, every_step=True)
+    batch = gather_windows(lane, np.array([start]), n_step=3, every_step=True)
     assert batch.observations.tolist() == [[start]]
     assert batch.actions.tolist() == [[-start]]
     assert batch.rewards.tolist() == [rewards]
@@ -68,7 +68,7 @@ def test_every_window_equals_the_reference(stream: list[Operation], n_step: int,
     for operation in stream:
         perform(operation, source, buffer, reference)
     for number, lane in buffer.lanes.items():
-        batch = gather_windows(lane.columns, lane.oldest(lane.size), n_step, every_step=True)
+        batch = gather_windows(lane, lane.oldest(lane.size), n_step, every_step=True)
         expected = reference.windows(number, n_step)
         assert len(batch.lengths) == len(expected)
         for index, window in enumerate(expected):
@@ -83,6 +83,6 @@ def test_bootstrap_observation_alone_is_the_last_of_every_step(stream: list[Oper
         perform(operation, source, buffer)
     for lane in buffer.lanes.values():
         starts = lane.oldest(lane.size)
-        whole = gather_windows(lane.columns, starts, n_step, every_step=True)
-        short = gather_windows(lane.columns, starts, n_step, every_step=False)
+        whole = gather_windows(lane, starts, n_step, every_step=True)
+        short = gather_windows(lane, starts, n_step, every_step=False)
         np.testing.assert_array_equal(short.next_observations, whole.next_observations[:, -1:])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import torch
 
@@ -25,6 +26,7 @@ class SACLearner(TorchLearner):
         start = math.log(config.agent.initial_temperature)
         self.log_temperature = torch.tensor(start, device=config.device, requires_grad=True)
         self._temperature_adam = torch.optim.Adam([self.log_temperature], lr=config.agent.learning_rate)
+        self._set_moments({"step": 0.0, "exp_avg": 0.0, "exp_avg_sq": 0.0})
 
     def _update(self, batch: TensorBatch) -> None:
         agent = self._config.agent
@@ -60,8 +62,12 @@ class SACLearner(TorchLearner):
         saved = dict(state.values["temperature"])
         with torch.no_grad():
             self.log_temperature.fill_(saved.pop("log"))
+        self._set_moments(saved)
+
+    def _set_moments(self, moments: Mapping[str, float]) -> None:
+        """The temperature's Adam state, by torch's names."""
         device = self._config.device
         self._temperature_adam.state[self.log_temperature] = {
             name: torch.tensor(value, device="cpu" if name == "step" else device)  # torch keeps the step on the CPU
-            for name, value in saved.items()
+            for name, value in moments.items()
         }

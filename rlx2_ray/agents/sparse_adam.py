@@ -1,0 +1,92 @@
+"""Adam over one model of the sparse engine that, at the calls its schedule names, rewires the model instead."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+import numpy as np
+
+from rlx2_ray.agents.evolution import TopologyEvolution
+from rlx2_ray.config import ExperimentConfig
+from rlx2_ray.kernels.network import Model
+from rlx2_ray.kernels.optimizer import Moments, adam_step
+from rlx2_ray.networks.sparse_layer import BIAS, WEIGHTS, Arrays, Layers, SparseLayer
+from rlx2_ray.networks.sparse_model import SparseModel, move
+
+Result = TypeVar("Result")
+MOMENTS = ("first_moment", "second_moment")
+
+
+class SparseAdam:
+    """Owns `model` (the policy, or both critics): steps change its arrays, events replace it by another object."""
+
+    def __init__(
+        self, model: SparseModel, config: ExperimentConfig, update_interval: int, generator: np.random.Generator
+    ) -> None:
+        self.model = model
+        self.steps = 0
+        self.evolution = TopologyEvolution(config, update_interval, generator)
+        self.moments = _zero_moments(model)
+        self._learning_rate = config.agent.learning_rate
+
+    def call(self, add_gradient: Callable[[Model], Result]) -> Result:
+        """One optimizer call with the gradient that `add_gradient` adds to a model's; returns what that returned.
+
+        An event needs the gradient of all weights, active or not; the same compiled functions give it for the same
+        model with every weight active.
+        """
+        self.evolution.calls += 1
+        if not self.evolution.is_due:
+            result = add_gradient(self.model.kernel)
+            self._step()
+            return result
+        dense = self.model.densified()
+        result = add_gradient(dense.kernel)
+        self._rewire(dense)
+        return result
+
+    def _step(self) -> None:
+        self.steps += 1
+        kernel = self.model.kernel
+        adam_step(kernel.parameters, kernel.gradient, self.moments, self.steps, self._learning_rate)
+
+    def _rewire(self, dense: SparseModel) -> None:
+        """`dense`: the model `densified`, with the gradient in it."""
+        old = self.model
+        weights = [layer.scatter() for layer in old.layers()]
+        gradients = [layer.scatter() for layer in dense.split(dense.kernel.gradient)]
+        masks = self.evolution.rewire(weights, old.masks, gradients)
+        moments = [move(old.split(values), masks) for values in self.moments]
+        self.model = old.rewired(masks)
+        self.moments = Moments(*map(self.model.join, moments))
+
+    def state(self, prefix: str) -> tuple[Arrays, dict[str, Any]]:
+        """Moments of active weights and of biases by layer, and counters."""
+        arrays: Arrays = {}
+        for name, values in zip(MOMENTS, self.moments, strict=True):
+            for index, layer in enumerate(self.model.split(values)):
+                arrays[f"{prefix}.{index}.{WEIGHTS}.{name}"] = layer.weights
+                arrays[f"{prefix}.{index}.{BIAS}.{name}"] = layer.bias
+        return arrays, {**self.evolution.counters(), "steps": self.steps}
+
+    def restore(self, prefix: str, arrays: Mapping[str, Any], counters: Mapping[str, Any]) -> None:
+        """The inverse of `state`, over a model that was already restored."""
+        self.evolution.restore(counters)
+        self.steps = int(counters["steps"])
+        self.moments = Moments(*(self.model.join(self._saved(prefix, name, arrays)) for name in MOMENTS))
+
+    def _saved(self, prefix: str, name: str, arrays: Mapping[str, Any]) -> Layers:
+        return tuple(
+            SparseLayer(
+                layer.shape,
+                layer.indices,
+                arrays[f"{prefix}.{index}.{WEIGHTS}.{name}"],
+                arrays[f"{prefix}.{index}.{BIAS}.{name}"],
+            )
+            for index, layer in enumerate(self.model.layers())
+        )
+
+
+def _zero_moments(model: SparseModel) -> Moments:
+    return Moments(np.zeros_like(model.kernel.parameters), np.zeros_like(model.kernel.parameters))

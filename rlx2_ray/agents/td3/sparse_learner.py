@@ -1,0 +1,44 @@
+"""TD3 on the sparse engine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from rlx2_ray.agents.batches import FeatureMajor
+from rlx2_ray.agents.sparse_learner import SparseLearner, follow
+from rlx2_ray.agents.td3.sparse_update import Constants, critic_gradient, policy_gradient
+from rlx2_ray.networks.sparse_layer import Layers
+from rlx2_ray.networks.sparse_model import SparseModel
+
+
+class SparseTD3Learner(SparseLearner):
+    def _build(self, layers: Mapping[str, Layers]) -> None:
+        super()._build(layers)
+        agent = self._config.agent
+        self._constants = Constants(agent.discount, agent.target_noise_clip)
+        workspace = self.policy.kernel.workspace
+        self.target_policy = SparseModel(
+            layers["target_policy"], first_input=self._spaces.observation_size, workspace=workspace
+        )
+
+    @property
+    def _models(self) -> dict[str, SparseModel]:
+        return {**super()._models, "target_policy": self.target_policy}
+
+    def _update(self, batch: FeatureMajor) -> None:
+        agent = self._config.agent
+        noise = self._draw_noise(*batch.actions.shape, scale=agent.target_policy_noise)
+        targets = self.target_policy.kernel, self.target_critic.kernel
+        loss, q_mean = self.critic_optimizer.call(
+            lambda critic: critic_gradient(critic, *targets, batch, noise, self._constants)
+        )
+        self._note(critic_loss=loss, q_mean=q_mean)
+        if self.learner_steps % agent.policy_delay == 0:
+            self._update_policy(batch)
+
+    def _update_policy(self, batch: FeatureMajor) -> None:
+        loss = self.policy_optimizer.call(lambda policy: policy_gradient(policy, self.critic.kernel, batch))
+        self._note(policy_loss=loss)
+        tau = self._config.agent.tau
+        self.target_critic = follow(self.target_critic, self.critic, tau)
+        self.target_policy = follow(self.target_policy, self.policy, tau)

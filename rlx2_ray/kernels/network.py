@@ -1,0 +1,206 @@
+"""Forward and backward passes of a model over the LANES samples in its workspace.
+
+Deltas (gradients of the loss by a unit's value) replace the values: once a layer's weight gradient is known, the values
+of its inputs are needed only to say where ReLU let them pass.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from rlx2_ray.kernels.blas import gemm
+from rlx2_ray.kernels.structure import Structure
+from rlx2_ray.kernels.vectors import (
+    ALIGNMENT,
+    LANES,
+    row_added,
+    row_gated,
+    row_gradient,
+    row_linear,
+    row_relu,
+)
+from rlx2_ray.types import Floats
+
+ZERO, ONE = np.float32(0), np.float32(1)
+
+
+class Model(NamedTuple):
+    """What the passes work on. `structure` and `parameters` are the model; the rest is room to work in."""
+
+    structure: Structure
+    parameters: Floats  # (slots,)
+    gradient: Floats  # (slots,), of the loss; passes add to it
+    turned: Floats  # (entries,), weights in the order of the columns, of the latest `turn_weights`
+    workspace: Floats  # (units, LANES), values or deltas
+    spare: Floats  # (inputs of the widest dense layer, LANES)
+
+
+def make_model(structure: Structure, parameters: Floats, workspace: Floats | None = None) -> Model:
+    """`workspace`: of a model with the same sizes, to share it; what the other left there may then be gone."""
+    layers = structure.layers
+    units = int(layers["inputs"][0] + layers["outputs"].sum())
+    widest = int((layers["inputs"] * layers["is_dense"]).max())
+    return Model(
+        structure,
+        parameters,
+        np.zeros_like(parameters),
+        np.zeros(len(structure.places), np.float32),
+        aligned_zeros(units) if workspace is None else workspace,
+        aligned_zeros(widest),
+    )
+
+
+def aligned_zeros(units: int) -> Floats:
+    """(units, LANES), with every row at the start of a cache line."""
+    room = np.zeros(units * LANES + ALIGNMENT // 4, np.float32)
+    start = -room.ctypes.data % ALIGNMENT // 4
+    return room[start : start + units * LANES].reshape(units, LANES)
+
+
+@njit(error_model="numpy")
+def forward(model: Model, first: int, end: int) -> None:
+    """Fill in the outputs of layers first ... end - 1; the inputs of the first stand in the workspace."""
+    for number in range(first, end):
+        layer = model.structure.layers[number]
+        if layer.is_dense:
+            _dense_forward(model, layer)
+        else:
+            _sparse_forward(model, layer)
+
+
+@njit(error_model="numpy")
+def _sparse_forward(model, layer):
+    structure, parameters, workspace = model.structure, model.parameters, model.workspace
+    row_start, units, live = structure.row_start, structure.units, structure.live
+    for place in range(layer.live, layer.live_end):
+        row = np.int64(live[place])
+        start, end = row_start[layer.rows + row], row_start[layer.rows + row + 1]
+        bias = parameters[layer.bias + row]
+        if layer.is_output:
+            row_linear(parameters, units, start, end, bias, workspace, workspace, layer.target + row)
+        else:
+            row_relu(parameters, units, start, end, bias, workspace, workspace, layer.target + row)
+
+
+@njit(error_model="numpy")
+def _dense_forward(model, layer):
+    weights = model.parameters[layer.weights :]
+    source = model.workspace[layer.source :]
+    target = model.workspace[layer.target : layer.target + layer.outputs]
+    gemm(weights, layer.inputs, 0, source, 0, target, (layer.outputs, LANES, layer.inputs), ZERO)
+    for row in range(layer.outputs):
+        bias = model.parameters[layer.bias + row]
+        for lane in range(LANES):
+            value = target[row, lane] + bias
+            target[row, lane] = value if layer.is_output or value > 0 else ZERO
+
+
+@njit(error_model="numpy")
+def turn_weights(model: Model) -> None:
+    """Bring the weights into the order that `backward` reads; due whenever parameters have changed."""
+    turned, parameters, places = model.turned, model.parameters, model.structure.places
+    for entry in range(places.size):
+        turned[entry] = parameters[places[entry]]
+
+
+@njit(error_model="numpy")
+def backward(model: Model, first: int, end: int, with_weights: bool) -> None:
+    """Propagate deltas from the outputs of layer end - 1 to those of layer `first`, after `forward` over the same layers.
+
+    `with_weights`: add to the gradient of these layers' weights and biases on the way.
+    """
+    layers = model.structure.layers
+    for number in range(end - 1, first - 1, -1):
+        layer = layers[number]
+        if with_weights:
+            if layer.is_dense:
+                _dense_gradient(model, layer)
+            else:
+                _sparse_gradient(model, layer)
+        if number > first:
+            if layer.is_dense:
+                _dense_deltas(model, layer)
+            else:
+                _sparse_deltas(model, layer, layers[number - 1])
+
+
+@njit(error_model="numpy")
+def _sparse_gradient(model, layer):
+    structure, gradient, workspace = model.structure, model.gradient, model.workspace
+    row_start, units, live = structure.row_start, structure.units, structure.live
+    for place in range(layer.live, layer.live_end):
+        row = np.int64(live[place])
+        start, end = row_start[layer.rows + row], row_start[layer.rows + row + 1]
+        row_gradient(workspace, layer.target + row, workspace, units, start, end, gradient, layer.bias + row)
+
+
+@njit(error_model="numpy", fastmath={"reassoc", "nsz"})
+def _dense_gradient(model, layer):
+    weights = model.gradient[layer.weights : layer.weights + layer.outputs * layer.inputs]
+    matrix = weights.reshape((layer.outputs, layer.inputs))
+    target = model.workspace[layer.target :]
+    source = model.workspace[layer.source :]
+    gemm(target, LANES, 0, source, 1, matrix, (layer.outputs, layer.inputs, LANES), ONE)
+    for row in range(layer.outputs):
+        total = ZERO
+        for lane in range(LANES):
+            total += target[row, lane]
+        model.gradient[layer.bias + row] += total
+
+
+@njit(error_model="numpy")
+def _sparse_deltas(model, layer, before):
+    structure, turned, workspace = model.structure, model.turned, model.workspace
+    column_start, units, live = structure.column_start, structure.column_units, structure.live
+    for place in range(before.live, before.live_end):
+        column = np.int64(live[place])
+        start, end = column_start[layer.columns + column], column_start[layer.columns + column + 1]
+        row_gated(turned, units, start, end, ZERO, workspace, workspace, layer.source + column)
+
+
+@njit(error_model="numpy")
+def _dense_deltas(model, layer):
+    weights = model.parameters[layer.weights :]
+    target = model.workspace[layer.target :]
+    source = model.workspace[layer.source :]
+    gemm(weights, layer.inputs, 1, target, 0, model.spare, (layer.inputs, LANES, layer.outputs), ZERO)
+    for unit in range(layer.inputs):
+        for lane in range(LANES):
+            source[unit, lane] = model.spare[unit, lane] if source[unit, lane] > 0 else ZERO
+
+
+@njit(error_model="numpy")
+def input_deltas(model: Model, number: int, add: bool) -> None:
+    """Replace the network's inputs from `first_input` on by their deltas, or add these; `number`: its first layer."""
+    layer = model.structure.layers[number]
+    if layer.is_dense:
+        _dense_input_deltas(model, layer, add)
+    else:
+        _sparse_input_deltas(model, layer, add)
+
+
+@njit(error_model="numpy")
+def _sparse_input_deltas(model, layer, add):
+    structure, turned, workspace = model.structure, model.turned, model.workspace
+    column_start, units = structure.column_start, structure.column_units
+    for column in range(layer.first_input, layer.inputs):
+        start, end = column_start[layer.columns + column], column_start[layer.columns + column + 1]
+        if add:
+            row_added(turned, units, start, end, ZERO, workspace, workspace, column)
+        else:
+            row_linear(turned, units, start, end, ZERO, workspace, workspace, column)
+
+
+@njit(error_model="numpy")
+def _dense_input_deltas(model, layer, add):
+    weights = model.parameters[layer.weights + layer.first_input :]
+    target = model.workspace[layer.target :]
+    wanted = model.workspace[layer.first_input : layer.inputs]
+    size = (layer.inputs - layer.first_input, LANES, layer.outputs)
+    gemm(weights, layer.inputs, 1, target, 0, wanted, size, ONE if add else ZERO)
+
+

@@ -1,0 +1,45 @@
+"""Adam and Polyak averaging over a model's flat parameters."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+
+from rlx2_ray.types import Floats
+
+BETA_1, BETA_2, EPSILON = 0.9, 0.999, np.float32(1e-8)  # torch's defaults, which every code of TD3 and SAC uses
+
+
+class Moments(NamedTuple):
+    """Running means of the gradient and of its square, (slots,) each."""
+
+    first: Floats
+    second: Floats
+
+
+@njit(error_model="numpy", cache=True)
+def adam_step(parameters, gradient, moments, steps, learning_rate):
+    """Step number `steps` (from 1) of Adam (Kingma & Ba 2015, arXiv 1412.6980, algorithm 1); zeroes the gradient.
+
+    Written as torch writes it: the second moment's correction divides its root, epsilon is added after.
+    """
+    rate = np.float32(learning_rate / (1 - BETA_1**steps))
+    root = np.float32(1 / np.sqrt(1 - BETA_2**steps))
+    new_1, new_2, old_2 = np.float32(1 - BETA_1), np.float32(1 - BETA_2), np.float32(BETA_2)
+    first_moment, second_moment = moments.first, moments.second
+    for slot in range(parameters.size):
+        slope = gradient[slot]
+        first_moment[slot] += new_1 * (slope - first_moment[slot])
+        second_moment[slot] = old_2 * second_moment[slot] + new_2 * (slope * slope)
+        parameters[slot] -= rate * first_moment[slot] / (np.sqrt(second_moment[slot]) * root + EPSILON)
+        gradient[slot] = np.float32(0)
+
+
+@njit(error_model="numpy", cache=True)
+def polyak_update(target, online, tau):
+    """target <- (1 - tau) * target + tau * online, over parameters of one structure."""
+    tau = np.float32(tau)
+    for slot in range(target.size):
+        target[slot] += tau * (online[slot] - target[slot])

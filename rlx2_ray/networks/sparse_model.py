@@ -1,0 +1,81 @@
+"""A model of sparse layers in the form that the compiled kernels work on, and the way to and from plain layers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rlx2_ray.kernels.network import Model, make_model
+from rlx2_ray.kernels.structure import build_structure
+from rlx2_ray.networks.sparse_layer import Layers, SparseLayer
+from rlx2_ray.types import Bools, Floats
+
+
+class SparseModel:
+    """`networks` networks over the same inputs. `kernel` is what compiled functions take; its arrays are this model."""
+
+    def __init__(
+        self, layers: Layers, networks: int = 1, first_input: int = 0, workspace: Floats | None = None
+    ) -> None:
+        """`first_input` and `workspace` as in `build_structure` and `make_model`."""
+        self.networks = networks
+        self.first_input = first_input
+        self.masks = [layer.mask() for layer in layers]
+        structure = build_structure(self.masks, networks, first_input)
+        self._slots = [
+            record["weights"] + (layer.indices if record["is_dense"] else np.arange(len(layer.indices)))
+            for record, layer in zip(structure.layers, layers, strict=True)
+        ]
+        last = structure.layers[-1]
+        parameters = self._join(int(last["bias"] + last["outputs"]), structure.layers, layers)
+        self.kernel: Model = make_model(structure, parameters, workspace)
+
+    def _join(self, size: int, records: NDArray[Any], layers: Layers) -> Floats:
+        values = np.zeros(size, np.float32)
+        for record, slots, layer in zip(records, self._slots, layers, strict=True):
+            values[slots] = layer.weights
+            values[record["bias"] : record["bias"] + record["outputs"]] = layer.bias
+        return values
+
+    def join(self, layers: Layers) -> Floats:
+        """Values of these layers' structure (parameters, moments) as one array (slots,)."""
+        return self._join(len(self.kernel.parameters), self.kernel.structure.layers, layers)
+
+    def split(self, values: Floats) -> Layers:
+        """The inverse of `join`: copies."""
+        return tuple(
+            SparseLayer(
+                mask.shape,
+                np.flatnonzero(mask).astype(np.int32),
+                values[slots],
+                values[record["bias"] : record["bias"] + record["outputs"]].copy(),
+            )
+            for record, slots, mask in zip(self.kernel.structure.layers, self._slots, self.masks, strict=True)
+        )
+
+    def layers(self) -> Layers:
+        """A copy of the model."""
+        return self.split(self.kernel.parameters)
+
+    def rewired(self, masks: list[Bools]) -> SparseModel:
+        """The model with other weights active: values stay where they were, new ones are 0. The workspace is cleared."""
+        workspace = self.kernel.workspace
+        workspace[:] = 0
+        rewired = SparseModel(move(self.layers(), masks), self.networks, self.first_input, workspace)
+        rewired.masks = masks  # the same object, by which a target knows its online model's structure
+        return rewired
+
+    def densified(self) -> SparseModel:
+        """The same function with every weight active, those that were not at 0. In a workspace of its own."""
+        full = [np.ones_like(mask) for mask in self.masks]
+        return SparseModel(move(self.layers(), full), self.networks, self.first_input)
+
+
+def move(layers: Layers, masks: Sequence[Bools]) -> Layers:
+    """The layers with other weights active: values stay where they were, new ones are 0."""
+    return tuple(
+        SparseLayer.from_dense(layer.scatter(), mask, layer.bias) for layer, mask in zip(layers, masks, strict=True)
+    )
