@@ -134,7 +134,7 @@ class ExperimentConfig(Section):
     method: Literal["dense", "static", "set", "rigl", "rlx2"] = "rlx2"
     steps: Positive = 3_000_000  # env steps
     seed: NonNegative = 0
-    engine: Literal["sparse", "torch"] = "sparse"
+    engine: Literal["sparse", "torch"]
     device: str = "cpu"  # torch engine: "cpu", "cuda", "cuda:1"
     sparsity: SparsityConfig = SparsityConfig()
     network: NetworkConfig = NetworkConfig()  # type: ignore[call-arg]
@@ -266,6 +266,7 @@ def _consequences(tree: Tree) -> Tree:
     large = tree.get("algo") == "sac" and _at(tree, "replay.capacity_rule", "") == "dynamic"
     maximum = _count_at(tree, "replay.max_capacity", 3_000_000 if large else 1_000_000)
     return {
+        "engine": "sparse" if _at(tree, "device", "cpu") == "cpu" else "torch",
         "sparsity": {"policy": policy_sparsity, "critic": critic_sparsity},
         "agent": {"warmup_steps": warmup},
         "topology": {

@@ -1,4 +1,4 @@
-"""The one place that chooses among engines and algorithms. torch is imported only where a learner lives."""
+"""The one place that chooses among engines and algorithms. torch is imported only where one of its learners lives."""
 
 from __future__ import annotations
 
@@ -9,11 +9,20 @@ from rlx2_ray.types import BadInput, Spaces
 
 def make_learner(config: ExperimentConfig, spaces: Spaces) -> Learner:
     """A fresh learner of the configured algorithm and engine."""
-    if config.engine == "sparse":
-        from rlx2_ray.agents.sac.sparse_learner import SparseSACLearner
-        from rlx2_ray.agents.td3.sparse_learner import SparseTD3Learner
+    return _make_sparse(config, spaces) if config.engine == "sparse" else _make_torch(config, spaces)
 
-        return (SparseTD3Learner if config.algo == "td3" else SparseSACLearner)(config, spaces)
+
+def _make_sparse(config: ExperimentConfig, spaces: Spaces) -> Learner:
+    from rlx2_ray.agents.sac.sparse_learner import SparseSACLearner
+    from rlx2_ray.agents.td3.sparse_learner import SparseTD3Learner
+    from rlx2_ray.agents.warm_up import warm_up
+
+    learner = SparseTD3Learner if config.algo == "td3" else SparseSACLearner
+    warm_up(config.algo, learner)
+    return learner(config, spaces)
+
+
+def _make_torch(config: ExperimentConfig, spaces: Spaces) -> Learner:
     from rlx2_ray.agents.sac.learner import SACLearner
     from rlx2_ray.agents.td3.learner import TD3Learner
 
@@ -22,6 +31,10 @@ def make_learner(config: ExperimentConfig, spaces: Spaces) -> Learner:
 
 def check_engine(config: ExperimentConfig) -> None:
     """Raises BadInput where the engine cannot use the configured device."""
+    if config.engine == "sparse":
+        if config.device != "cpu":
+            raise BadInput(f"device is {config.device!r}, but the sparse engine computes on the cpu: set engine torch.")
+        return
     import torch
 
     try:

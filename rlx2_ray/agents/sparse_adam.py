@@ -19,7 +19,7 @@ MOMENTS = ("first_moment", "second_moment")
 
 
 class SparseAdam:
-    """Owns `model` (the policy, or both critics): steps change its arrays, events replace it by another object."""
+    """Steps and rewires `model` (the policy, or both critics)."""
 
     def __init__(
         self, model: SparseModel, config: ExperimentConfig, update_interval: int, generator: np.random.Generator
@@ -53,13 +53,13 @@ class SparseAdam:
 
     def _rewire(self, dense: SparseModel) -> None:
         """`dense`: the model `densified`, with the gradient in it."""
-        old = self.model
-        weights = [layer.scatter() for layer in old.layers()]
+        model = self.model
+        weights = [layer.scatter() for layer in model.layers()]
         gradients = [layer.scatter() for layer in dense.split(dense.kernel.gradient)]
-        masks = self.evolution.rewire(weights, old.masks, gradients)
-        moments = [move(old.split(values), masks) for values in self.moments]
-        self.model = old.rewired(masks)
-        self.moments = Moments(*map(self.model.join, moments))
+        masks = self.evolution.rewire(weights, model.masks, gradients)
+        moments = [move(model.split(values), masks) for values in self.moments]
+        model.rewire(masks)
+        self.moments = Moments(*map(model.join, moments))
 
     def state(self, prefix: str) -> tuple[Arrays, dict[str, Any]]:
         """Moments of active weights and of biases by layer, and counters."""

@@ -14,6 +14,7 @@ from rlx2_ray.agents.sparse_adam import SparseAdam
 from rlx2_ray.config import ExperimentConfig
 from rlx2_ray.kernels.denormals import flush_denormals
 from rlx2_ray.kernels.optimizer import polyak_update
+from rlx2_ray.networks.compiled_network import CompiledNetwork
 from rlx2_ray.networks.policy import Policy, make_policy
 from rlx2_ray.networks.sparse_layer import Arrays, Layers, from_arrays, to_arrays
 from rlx2_ray.networks.sparse_model import SparseModel
@@ -37,23 +38,16 @@ class SparseLearner:
 
     def _build(self, layers: Mapping[str, Layers]) -> None:
         config = self._config
-        policy = SparseModel(layers["policy"], first_input=self._spaces.observation_size)
-        critic = self._critics(layers["critic"])
-        self.policy_optimizer = SparseAdam(policy, config, config.agent.policy_delay, self._topology)
-        self.critic_optimizer = SparseAdam(critic, config, 1, self._topology)
-        self.target_critic = self._critics(layers["target_critic"], workspace=critic.kernel.workspace)
+        self.policy = self._model(layers["policy"])
+        self.critic = self._model(layers["critic"], networks=2)
+        self.target_critic = self._model(layers["target_critic"], networks=2, like=self.critic)
+        self.policy_optimizer = SparseAdam(self.policy, config, config.agent.policy_delay, self._topology)
+        self.critic_optimizer = SparseAdam(self.critic, config, 1, self._topology)
 
-    def _critics(self, layers: Layers, workspace: Floats | None = None) -> SparseModel:
-        """Twin critics; of their inputs only the actions get a gradient."""
-        return SparseModel(layers, networks=2, first_input=self._spaces.observation_size, workspace=workspace)
-
-    @property
-    def policy(self) -> SparseModel:
-        return self.policy_optimizer.model
-
-    @property
-    def critic(self) -> SparseModel:
-        return self.critic_optimizer.model
+    def _model(self, layers: Layers, networks: int = 1, like: SparseModel | None = None) -> SparseModel:
+        """Of the inputs only actions get gradients. `like`: a model to share the workspace with."""
+        workspace = like.kernel.workspace if like else None
+        return SparseModel(layers, networks, self._spaces.observation_size, workspace)
 
     @property
     def _models(self) -> dict[str, SparseModel]:
@@ -74,6 +68,11 @@ class SparseLearner:
             "topology/policy_overlap": self.policy_optimizer.evolution.overlap,
             "topology/critic_overlap": self.critic_optimizer.evolution.overlap,
         }
+
+    def acting_policy(self) -> Policy:
+        agent = self._config.agent
+        network = CompiledNetwork(self.policy)
+        return make_policy(self._config.algo, network, agent.exploration_noise, agent.exploration)
 
     def policy_layers(self) -> Layers:
         return self.policy.layers()
@@ -118,9 +117,8 @@ class SparseLearner:
             self._counts[key] = self._counts.get(key, 0) + 1
 
 
-def follow(target: SparseModel, online: SparseModel, tau: float) -> SparseModel:
+def follow(target: SparseModel, online: SparseModel, tau: float) -> None:
     """One Polyak step, with which the target takes on the structure of the online model."""
     if target.masks is not online.masks:
-        target = target.rewired(online.masks)
+        target.rewire(online.masks)
     polyak_update(target.kernel.parameters, online.kernel.parameters, tau)
-    return target

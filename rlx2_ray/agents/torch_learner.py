@@ -13,7 +13,7 @@ from rlx2_ray.agents.topology_adam import TopologyAdam
 from rlx2_ray.agents.values import Critics
 from rlx2_ray.config import ExperimentConfig
 from rlx2_ray.networks.masked_mlp import MLP, make_mlp, to_sparse
-from rlx2_ray.networks.policy import DenseLayer, Policy, make_policy
+from rlx2_ray.networks.policy import DenseLayer, DenseNetwork, Policy, make_policy
 from rlx2_ray.networks.sparse_layer import Arrays, Layers, from_arrays, to_arrays
 from rlx2_ray.seeding import generator_state, make_generator, restore_generator
 from rlx2_ray.types import Batch, Floats, Spaces
@@ -68,7 +68,7 @@ class TorchLearner:
         layers = [
             DenseLayer(layer.weight.detach().cpu().numpy(), layer.bias.detach().cpu().numpy()) for layer in self.policy
         ]
-        return make_policy(self._config.algo, layers, agent.exploration_noise, agent.exploration)
+        return make_policy(self._config.algo, DenseNetwork(layers), agent.exploration_noise, agent.exploration)
 
     def state(self) -> LearnerState:
         arrays: Arrays = {}

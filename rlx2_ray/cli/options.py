@@ -35,7 +35,9 @@ CriticSparsity = Annotated[
 ]
 Steps = Annotated[str | None, typer.Option("--steps", metavar="N", help="Env steps.", show_default="3000000")]
 Seed = Annotated[str | None, typer.Option("--seed", metavar="N", help="Of everything random.", show_default="0")]
-Engine = Annotated[str | None, typer.Option("--engine", metavar="torch", help="Of the learner.", show_default="torch")]
+Engine = Annotated[
+    str | None, typer.Option("--engine", metavar="sparse|torch", help="Of the learner.", show_default="sparse on cpu")
+]
 Runtime = Annotated[
     str | None,
     typer.Option(

@@ -16,7 +16,6 @@ from rlx2_ray.envs.make import inspect_spaces, make_env
 from rlx2_ray.seeding import derive_seed
 from rlx2_ray.types import Floats, RunFailed, Spaces
 
-
 ONE = np.float64(1)  # plus a float32 array makes a float64 array
 LARGEST = np.finfo(np.float32).max
 
@@ -83,7 +82,8 @@ class EnvLane:
         if not all(map(math.isfinite, action.tolist())):
             raise NonFinite(f"the policy gave {action} as action")
         scaled = self._low + (action + ONE) * self._half_range
-        raw, reward, terminated, truncated, _ = self.env.step(scaled.astype(self._action_dtype).reshape(self._action_shape))
+        scaled = scaled.astype(self._action_dtype).reshape(self._action_shape)
+        raw, reward, terminated, truncated, _ = self.env.step(scaled)
         next_observation = self._flatten(raw)
         if not math.isfinite(reward):
             raise NonFinite(f"{self._id} returned {reward} as reward")

@@ -35,6 +35,7 @@ LAYER: Final = np.dtype(
             "first_input",  # inputs before it need no gradient
             *("rows", "columns"),  # where the layer begins in row_start and in column_start
             *("live", "live_end"),  # its part of `live`
+            *("connections", "connections_end"),  # its part of `connections`; none where rows are faster
         )
     ]
 )
@@ -50,10 +51,14 @@ class Structure(NamedTuple):
     column_start: Int64s
     column_units: Int32s  # (entries,), workspace row of a weight's output
     places: Int32s  # (entries,), the weight's slot
+    connections: Int32s  # (some layers' live weights, 3): input unit, output unit and slot, column after column
 
 
 BREAK_EVEN_DENSITY: Final = 0.5  # BLAS does about twice as many multiplications a second (benchmarks/RESULTS.md)
 BREAK_EVEN_SIZE: Final = 32  # and needs so many rows and columns to do them
+
+
+SHORT_ROW: Final = 6  # weights of a row on average, below which one observation is faster column after column
 
 
 def is_dense(mask: Bools) -> bool:
@@ -73,9 +78,13 @@ def build_structure(masks: Sequence[Bools], networks: int = 1, first_input: int 
     live = find_live(masks, networks)
     layers = _lay_out(masks, networks, first_input)
     parts = [_sparse_part(*arguments) for arguments in zip(layers, masks, live, strict=True)]
-    for name, offsets in (("rows", "row_start"), ("columns", "column_start"), ("live", "live")):
-        layers[name] = _offsets([len(getattr(part, offsets)) for part in parts])[:-1]
-    layers["live_end"] = layers["live"] + [len(part.live) for part in parts]
+    for name, array in (
+        *(("rows", "row_start"), ("columns", "column_start")),
+        *(("live", "live"), ("connections", "connections")),
+    ):
+        layers[name] = _offsets([len(getattr(part, array)) for part in parts])[:-1]
+    for name in ("live", "connections"):
+        layers[f"{name}_end"] = layers[name] + [len(getattr(part, name)) for part in parts]
     entries = _offsets([len(part.places) for part in parts])
     columns = [part.column_start + first for part, first in zip(parts, entries, strict=False)]
     joined = [np.concatenate(arrays) for arrays in zip(*(part[1:] for part in parts), strict=True)]
@@ -118,20 +127,26 @@ def _sparse_part(layer: Any, mask: Bools, live: Bools) -> Structure:
     """One layer's own arrays; entries are counted from the layer's first."""
     live_units = np.flatnonzero(live).astype(np.int32)
     if layer["is_dense"]:
-        none = np.zeros(0, np.int32)
-        nowhere = np.zeros(0, np.int64)
-        return Structure(layer, nowhere, np.zeros(mask.size, np.int32), live_units, nowhere, none, none)
+        none, nowhere = np.zeros(0, np.int32), np.zeros(0, np.int64)
+        units, connections = np.zeros(mask.size, np.int32), np.zeros((0, 3), np.int32)
+        return Structure(layer, nowhere, units, live_units, nowhere, none, none, connections)
     rows, columns = np.nonzero(mask)
-    wanted = live[rows] & (columns >= layer["first_input"])
-    order = np.flatnonzero(wanted)[np.argsort(columns[wanted], kind="stable")]
+    by_column = np.argsort(columns, kind="stable")
+    by_column = by_column[live[rows[by_column]]]
+    connections = np.stack(
+        [layer["source"] + columns[by_column], layer["target"] + rows[by_column], layer["weights"] + by_column], axis=1
+    ).astype(np.int32)
+    wanted = columns[by_column] >= layer["first_input"]
+    has_short_rows = not layer["is_output"] and len(rows) < SHORT_ROW * len(mask)
     return Structure(
         layer,
         layer["weights"] + _offsets(mask.sum(axis=1)),
         (layer["source"] + columns).astype(np.int32),
         live_units,
-        _offsets(np.bincount(columns[order], minlength=mask.shape[1])),
-        (layer["target"] + rows[order]).astype(np.int32),
-        (layer["weights"] + order).astype(np.int32),
+        _offsets(np.bincount(columns[by_column][wanted], minlength=mask.shape[1])),
+        connections[wanted, 1],
+        connections[wanted, 2],
+        connections if has_short_rows else connections[:0],
     )
 
 

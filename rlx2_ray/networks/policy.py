@@ -13,9 +13,13 @@ from rlx2_ray.types import Floats
 LOG_STD_MIN, LOG_STD_MAX = -5.0, 2.0
 
 
-class DenseLayer(NamedTuple):
-    weights: Floats  # (outputs, inputs), zero where inactive
-    bias: Floats  # (outputs,)
+class Network(Protocol):
+    @property
+    def output_size(self) -> int: ...
+
+    def outputs(self, observation: Floats, squashed: int = 0) -> Floats:
+        """(outputs,) for one observation, or (N, outputs) for N of them; the first `squashed` outputs go through tanh."""
+        ...
 
 
 class Policy(Protocol):
@@ -33,12 +37,13 @@ class Policy(Protocol):
 class DeterministicPolicy:
     """TD3 (Fujimoto et al. 2018, arXiv 1802.09477): tanh of the last layer; explores with Gaussian noise."""
 
-    def __init__(self, layers: Sequence[DenseLayer], exploration_noise: float) -> None:
-        self._layers = layers
+    def __init__(self, network: Network, exploration_noise: float) -> None:
+        self._network = network
+        self._size = network.output_size
         self._noise = exploration_noise
 
     def action(self, observation: Floats) -> Floats:
-        return np.tanh(forward(self._layers, observation))
+        return self._network.outputs(observation, squashed=self._size)
 
     def explore(self, observation: Floats, generator: np.random.Generator) -> tuple[Floats, Floats]:
         action = self.action(observation)
@@ -49,16 +54,17 @@ class DeterministicPolicy:
 class SquashedGaussianPolicy:
     """SAC (Haarnoja et al. 2018, arXiv 1812.05905): the last layer gives mean and log_std of a Gaussian before tanh."""
 
-    def __init__(self, layers: Sequence[DenseLayer], sample: bool) -> None:
-        self._layers = layers
+    def __init__(self, network: Network, sample: bool) -> None:
+        self._network = network
+        self._size = network.output_size // 2
         self._sample = sample
 
     def action(self, observation: Floats) -> Floats:
-        mean, _ = np.split(forward(self._layers, observation), 2, axis=-1)
-        return np.tanh(mean)
+        return self._network.outputs(observation, squashed=self._size)[..., : self._size]
 
     def explore(self, observation: Floats, generator: np.random.Generator) -> tuple[Floats, Floats]:
-        mean, raw = np.split(forward(self._layers, observation), 2, axis=-1)
+        outputs = self._network.outputs(observation)
+        mean, raw = outputs[..., : self._size], outputs[..., self._size :]
         action = np.tanh(mean)
         if not self._sample:
             return action, action
@@ -66,24 +72,40 @@ class SquashedGaussianPolicy:
         return np.tanh(mean + std * generator.standard_normal(mean.shape, dtype=np.float32)), action
 
 
-def forward(layers: Sequence[DenseLayer], observation: Floats) -> Floats:
-    """An MLP with ReLU between layers; (..., inputs) to (..., outputs)."""
-    hidden = observation
-    for weights, bias in layers[:-1]:
-        hidden = hidden @ weights.T
-        hidden += bias
-        np.maximum(hidden, 0, out=hidden)
-    weights, bias = layers[-1]
-    return hidden @ weights.T + bias
+class DenseLayer(NamedTuple):
+    weights: Floats  # (outputs, inputs), zero where inactive
+    bias: Floats  # (outputs,)
 
 
-def make_policy(algo: str, layers: Sequence[DenseLayer], exploration_noise: float, exploration: str) -> Policy:
-    """The acting policy of an algorithm over the given arrays, which are kept by reference."""
+class DenseNetwork:
+    """In numpy: an MLP with ReLU between layers, over the given arrays, which are kept by reference."""
+
+    def __init__(self, layers: Sequence[DenseLayer]) -> None:
+        self.layers = layers
+
+    @property
+    def output_size(self) -> int:
+        return len(self.layers[-1].bias)
+
+    def outputs(self, observation: Floats, squashed: int = 0) -> Floats:
+        hidden = observation
+        for weights, bias in self.layers[:-1]:
+            hidden = hidden @ weights.T
+            hidden += bias
+            np.maximum(hidden, 0, out=hidden)
+        weights, bias = self.layers[-1]
+        outputs = hidden @ weights.T + bias
+        outputs[..., :squashed] = np.tanh(outputs[..., :squashed])
+        return outputs
+
+
+def make_policy(algo: str, network: Network, exploration_noise: float, exploration: str) -> Policy:
+    """The acting policy of an algorithm with the given network, which is kept by reference."""
     if algo == "td3":
-        return DeterministicPolicy(layers, exploration_noise)
-    return SquashedGaussianPolicy(layers, sample=exploration == "sample")
+        return DeterministicPolicy(network, exploration_noise)
+    return SquashedGaussianPolicy(network, sample=exploration == "sample")
 
 
-def densify(layers: Layers) -> list[DenseLayer]:
-    """Sparse layers as dense arrays."""
-    return [DenseLayer(layer.scatter(), layer.bias) for layer in layers]
+def densify(layers: Layers) -> DenseNetwork:
+    """Sparse layers as a network of dense arrays."""
+    return DenseNetwork([DenseLayer(layer.scatter(), layer.bias) for layer in layers])

@@ -15,23 +15,35 @@ from rlx2_ray.types import Bools, Floats
 
 
 class SparseModel:
-    """`networks` networks over the same inputs. `kernel` is what compiled functions take; its arrays are this model."""
+    """`networks` networks of equal depth over the same inputs. Compiled functions work on `kernel`, in place."""
+
+    kernel: Model  # replaced by `rewire`
+    masks: list[Bools]  # likewise
 
     def __init__(
         self, layers: Layers, networks: int = 1, first_input: int = 0, workspace: Floats | None = None
     ) -> None:
         """`first_input` and `workspace` as in `build_structure` and `make_model`."""
-        self.networks = networks
-        self.first_input = first_input
-        self.masks = [layer.mask() for layer in layers]
-        structure = build_structure(self.masks, networks, first_input)
+        self._networks = networks
+        self._first_input = first_input
+        self._build(layers, [layer.mask() for layer in layers], workspace)
+
+    def _build(self, layers: Layers, masks: list[Bools], workspace: Floats | None) -> None:
+        self.masks = masks
+        structure = build_structure(masks, self._networks, self._first_input)
         self._slots = [
             record["weights"] + (layer.indices if record["is_dense"] else np.arange(len(layer.indices)))
             for record, layer in zip(structure.layers, layers, strict=True)
         ]
         last = structure.layers[-1]
         parameters = self._join(int(last["bias"] + last["outputs"]), structure.layers, layers)
-        self.kernel: Model = make_model(structure, parameters, workspace)
+        self.kernel = make_model(structure, parameters, workspace)
+
+    def rewire(self, masks: list[Bools]) -> None:
+        """Make other weights active: values stay where they were, new ones are 0. Clears the workspace."""
+        workspace = self.kernel.workspace
+        workspace[:] = 0
+        self._build(move(self.layers(), masks), masks, workspace)
 
     def _join(self, size: int, records: NDArray[Any], layers: Layers) -> Floats:
         values = np.zeros(size, np.float32)
@@ -60,18 +72,10 @@ class SparseModel:
         """A copy of the model."""
         return self.split(self.kernel.parameters)
 
-    def rewired(self, masks: list[Bools]) -> SparseModel:
-        """The model with other weights active: values stay where they were, new ones are 0. The workspace is cleared."""
-        workspace = self.kernel.workspace
-        workspace[:] = 0
-        rewired = SparseModel(move(self.layers(), masks), self.networks, self.first_input, workspace)
-        rewired.masks = masks  # the same object, by which a target knows its online model's structure
-        return rewired
-
     def densified(self) -> SparseModel:
         """The same function with every weight active, those that were not at 0. In a workspace of its own."""
         full = [np.ones_like(mask) for mask in self.masks]
-        return SparseModel(move(self.layers(), full), self.networks, self.first_input)
+        return SparseModel(move(self.layers(), full), self._networks, self._first_input)
 
 
 def move(layers: Layers, masks: Sequence[Bools]) -> Layers:

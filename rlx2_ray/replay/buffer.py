@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rlx2_ray.kernels.windows import BOUNDARY, find_boundaries
+from rlx2_ray.kernels.windows import Windows, gather_windows
 from rlx2_ray.replay.lane import Lane
-from rlx2_ray.replay.windows import gather_windows, join_batches, reorder_batch
+from rlx2_ray.replay.windows import as_batch, live_rows, make_windows
 from rlx2_ray.types import Batch, Floats, Fragment, Indices
 
 
@@ -51,19 +51,13 @@ class ReplayBuffer:
     def sample(self, batch_size: int, n_step: int, every_step: bool) -> Batch:
         """Windows that start at `batch_size` transitions, drawn uniformly and with replacement.
 
-        `n_step` and `every_step` as in `windows.gather_windows`.
+        `n_step` and `every_step` as in `windows.make_windows`, which also says how the batch lies in memory.
         """
-        if self.size == 0:
-            raise ValueError("cannot sample from an empty replay buffer")
-        if len(self.lanes) == 1:
-            (lane,) = self.lanes.values()
-            return gather_windows(lane, self._draw_ids(lane, batch_size), n_step, every_step)
-        lane_indices, ids = self._draw(batch_size)
-        batches = [
-            gather_windows(lane, ids[lane_indices == index], n_step, every_step)
-            for index, lane in enumerate(self.lanes.values())
-        ]
-        return _interleave(batches, lane_indices)
+        windows = make_windows(batch_size, n_step, every_step, self.observation_size, self.action_size)
+        slots = np.arange(batch_size)
+        while self._draw(slots, windows):
+            slots = np.flatnonzero(windows.lengths == 0)  # drawn was a BOUNDARY row, where no window begins
+        return as_batch(windows)
 
     def oldest(self, count: int) -> tuple[Floats, Floats, Indices]:
         """Observations, policy actions and times (N, ...) of the N = min(count, size) oldest transitions by time."""
@@ -76,10 +70,18 @@ class ReplayBuffer:
 
     def evict_oldest(self, count: int) -> None:
         """Forget the min(count, size) oldest transitions by time; of equal times the earlier lane's goes first."""
+        if count == 1:  # what a full buffer does at every step of an inline run
+            self._evict_one()
+            return
         lane_indices, _ = self._oldest_rows(count)
         counts = np.bincount(lane_indices, minlength=len(self.lanes))
         for lane, lane_count in zip(self.lanes.values(), counts.tolist(), strict=True):
             lane.evict_oldest(lane_count)
+
+    def _evict_one(self) -> None:
+        lanes = [lane for lane in self.lanes.values() if lane.size]
+        if lanes:
+            min(lanes, key=lambda lane: lane.oldest_time).evict_oldest(1)
 
     def check_valid(self) -> None:
         """Assert every invariant; slow, for tests."""
@@ -87,32 +89,19 @@ class ReplayBuffer:
         for lane in self.lanes.values():
             lane.check_valid()
 
-    def _draw_ids(self, lane: Lane, count: int) -> Indices:
-        """Row ids (count,) of uniformly drawn transitions of `lane`, which is the only one."""
-        ids = self.generator.integers(lane.tail, lane.head, size=count)
-        while len(missing := find_boundaries(lane.columns.flag, ids)):
-            ids[missing] = self.generator.integers(lane.tail, lane.head, size=len(missing))
-        return ids
-
-    def _draw(self, count: int) -> tuple[Indices, Indices]:
-        """Lane indices and row ids (count,) of uniformly drawn transitions."""
-        lane_indices, ids = np.empty(count, np.int64), np.empty(count, np.int64)
-        missing = np.arange(count)
-        while missing.size:
-            lane_indices[missing], ids[missing] = self._draw_rows(missing.size)
-            is_boundary = self._gather("flag", lane_indices[missing], ids[missing]) == BOUNDARY
-            missing = missing[is_boundary]
-        return lane_indices, ids
-
-    def _draw_rows(self, count: int) -> tuple[Indices, Indices]:
-        """Lane indices and row ids (count,) of uniformly drawn live rows, BOUNDARY rows among them."""
+    def _draw(self, slots: Indices, windows: Windows) -> int:
+        """Fill `slots` (N,) of `windows` from uniformly drawn rows; returns in how many a BOUNDARY row was drawn."""
         lanes = self.lanes.values()
-        ends = np.cumsum([lane.head - lane.tail for lane in lanes])
-        draws = self.generator.integers(ends[-1], size=count)
-        lane_indices = np.searchsorted(ends, draws, side="right")
-        # Number `ends[i] - 1` of all live rows is lane i's newest, whose id is head - 1.
-        offsets = np.array([lane.head for lane in lanes]) - ends
-        return lane_indices, draws + offsets[lane_indices]
+        count = sum([lane.head - lane.tail for lane in lanes])
+        if count == 0:
+            raise ValueError("cannot sample from an empty replay buffer")
+        numbers = self.generator.integers(count, size=len(slots))
+        boundaries = first = 0
+        for lane in lanes:
+            rows = live_rows(lane, first)
+            boundaries += gather_windows(*rows, numbers, slots, *windows)
+            first += rows.count
+        return boundaries
 
     def _oldest_rows(self, count: int) -> tuple[Indices, Indices]:
         """Lane indices and row ids of the min(count, size) oldest transitions, oldest first."""
@@ -131,9 +120,3 @@ class ReplayBuffer:
             chosen = lane_indices == index
             values[chosen] = source[ids[chosen] % len(source)]
         return values
-
-
-def _interleave(batches: Sequence[Batch], lane_indices: Indices) -> Batch:
-    """One batch in the order drawn, so that a batch's position says nothing about its lane."""
-    places = np.argsort(np.argsort(lane_indices, kind="stable"), kind="stable")
-    return reorder_batch(join_batches(batches), places)

@@ -58,6 +58,11 @@ class Lane:
         self.is_open = not (fragment.terminated or fragment.truncated)
         self.head += count if self.is_open else count + 1
 
+    @property
+    def oldest_time(self) -> int:
+        """Of the oldest transition, which there must be."""
+        return int(self.columns.time[self.tail % self.rows])
+
     def oldest(self, count: int) -> Indices:
         """Ids of the oldest min(count, size) transitions, oldest first."""
         # Two BOUNDARY rows are never neighbours and the tail is none, so twice as many rows hold enough transitions.
@@ -67,11 +72,12 @@ class Lane:
 
     def evict_oldest(self, count: int) -> None:
         """Forget the oldest min(count, size) transitions."""
-        ids = self.oldest(count)
-        if not len(ids):
+        count = min(count, self.size)
+        if count <= 0:
             return
-        self.size -= len(ids)
-        self.tail = int(ids[-1]) + 1
+        self.size -= count
+        # Row `tail` is a transition: nothing needs to be searched for the usual count.
+        self.tail = 1 + (self.tail if count == 1 else int(self.oldest(count)[-1]))
         if self.tail < self.head and self.columns.flag[self.tail % self.rows] == BOUNDARY:
             self.tail += 1
 
@@ -131,19 +137,33 @@ class Lane:
         # A lane's rows are in order of age by themselves; a stamp that lags behind must not turn that order round.
         time = max(fragment.time, self.next_time)
         self.next_time = time + count
-        columns, place = self.columns, self.head % self.rows
+        place = self.head % self.rows
+        if count == 1 and place + 1 < self.rows:
+            self._write_one(fragment, place, time)
+            return
+        columns = self.columns
         _write_ring(columns.observation, place, fragment.observations)
         _write_ring(columns.action, place, fragment.actions)
         _write_ring(columns.policy_action, place, fragment.policy_actions)
         _write_ring(columns.reward, place, fragment.rewards)
-        _write_ring(columns.flag, place, _flags(fragment, count))
+        _write_ring(columns.flag, place, [STEP] * (count - 1) + [_last_flag(fragment), BOUNDARY])
         _write_ring(columns.time, place, range(time, time + count))
 
+    def _write_one(self, fragment: Fragment, place: int, time: int) -> None:
+        """The same for one transition and within the ring, as nearly all are inline, in half the time."""
+        columns = self.columns
+        columns.observation[place : place + 2] = fragment.observations
+        columns.action[place] = fragment.actions[0]
+        columns.policy_action[place] = fragment.policy_actions[0]
+        columns.reward[place] = fragment.rewards[0]
+        columns.flag[place] = _last_flag(fragment)
+        columns.flag[place + 1] = BOUNDARY
+        columns.time[place] = time
 
-def _flags(fragment: Fragment, count: int) -> list[int]:
-    """Flags of a fragment's transitions and of the row after them."""
-    last = TERMINATED if fragment.terminated else TRUNCATED if fragment.truncated else STEP
-    return [STEP] * (count - 1) + [last, BOUNDARY]
+
+def _last_flag(fragment: Fragment) -> int:
+    """Of the last transition."""
+    return TERMINATED if fragment.terminated else TRUNCATED if fragment.truncated else STEP
 
 
 def _write_ring(column: NDArray[Any], place: int, values: Sequence[Any] | NDArray[Any]) -> None:

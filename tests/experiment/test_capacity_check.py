@@ -10,7 +10,7 @@ import pytest
 
 from rlx2_ray.config import ReplayConfig, resolve
 from rlx2_ray.experiment.capacity_check import check_capacity
-from rlx2_ray.networks.policy import DenseLayer, Policy, make_policy
+from rlx2_ray.networks.policy import DenseLayer, DenseNetwork, Policy, make_policy
 from rlx2_ray.replay.buffer import ReplayBuffer
 from rlx2_ray.types import Fragment
 
@@ -20,7 +20,7 @@ SIZE = 30
 def constant_policy(*means: float) -> Policy:
     """Acts with `means` whatever it sees."""
     bias = np.arctanh(np.array(means, np.float32))
-    return make_policy("td3", [DenseLayer(np.zeros((2, 1), np.float32), bias)], 0.1, "sample")
+    return make_policy("td3", DenseNetwork([DenseLayer(np.zeros((2, 1), np.float32), bias)]), 0.1, "sample")
 
 
 def filled_buffer() -> ReplayBuffer:

@@ -18,8 +18,7 @@ from numpy.typing import NDArray
 
 from rlx2_ray.replay.buffer import ReplayBuffer
 from rlx2_ray.replay.snapshot import load, save
-from rlx2_ray.replay.windows import gather_windows
-from tests.replay.streams import FragmentSource, Operation, make_buffer, operations, perform
+from tests.replay.streams import FragmentSource, Operation, make_buffer, operations, perform, windows_at
 
 SEGMENT_ROWS = 4
 
@@ -30,8 +29,8 @@ def assert_same_buffers(left: ReplayBuffer, right: ReplayBuffer) -> None:
         assert one.counters() == other.counters()
         starts = one.oldest(one.size)
         assert_same_arrays(
-            gather_windows(one, starts, 3, True),
-            gather_windows(other, starts, 3, True),
+            windows_at(one, starts, 3, True),
+            windows_at(other, starts, 3, True),
         )
     assert_same_arrays(left.oldest(1000), right.oldest(1000))
     if left.size:

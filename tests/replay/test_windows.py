@@ -7,11 +7,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rlx2_ray.kernels.windows import Windows, gather_windows, gather_windows_reference
 from rlx2_ray.replay.lane import Lane
-from rlx2_ray.replay.windows import gather_windows
+from rlx2_ray.replay.windows import live_rows, make_windows
 from rlx2_ray.types import Batch, Fragment
 from tests.replay.reference import ReferenceBuffer, Window
-from tests.replay.streams import LANES, FragmentSource, Operation, make_buffer, operations, perform
+from tests.replay.streams import (
+    ACTION_SIZE,
+    LANES,
+    OBSERVATION_SIZE,
+    FragmentSource,
+    Operation,
+    make_buffer,
+    operations,
+    perform,
+    windows_at,
+)
 
 
 def counting_fragment(time: int, steps: int, starts: bool, terminated: bool, truncated: bool) -> Fragment:
@@ -41,7 +52,7 @@ def test_three_step_window_by_hand(
     lane.insert(counting_fragment(0, 4, True, ending == "terminated", ending == "truncated"))
     if ending != "open":  # what comes after must not be seen
         lane.insert(counting_fragment(5, 3, True, False, False))
-    batch = gather_windows(lane, np.array([start]), n_step=3, every_step=True)
+    batch = windows_at(lane, np.array([start]), n_step=3, every_step=True)
     assert batch.observations.tolist() == [[start]]
     assert batch.actions.tolist() == [[-start]]
     assert batch.rewards.tolist() == [rewards]
@@ -68,7 +79,7 @@ def test_every_window_equals_the_reference(stream: list[Operation], n_step: int,
     for operation in stream:
         perform(operation, source, buffer, reference)
     for number, lane in buffer.lanes.items():
-        batch = gather_windows(lane, lane.oldest(lane.size), n_step, every_step=True)
+        batch = windows_at(lane, lane.oldest(lane.size), n_step, every_step=True)
         expected = reference.windows(number, n_step)
         assert len(batch.lengths) == len(expected)
         for index, window in enumerate(expected):
@@ -83,6 +94,73 @@ def test_bootstrap_observation_alone_is_the_last_of_every_step(stream: list[Oper
         perform(operation, source, buffer)
     for lane in buffer.lanes.values():
         starts = lane.oldest(lane.size)
-        whole = gather_windows(lane, starts, n_step, every_step=True)
-        short = gather_windows(lane, starts, n_step, every_step=False)
+        whole = windows_at(lane, starts, n_step, every_step=True)
+        short = windows_at(lane, starts, n_step, every_step=False)
         np.testing.assert_array_equal(short.next_observations, whole.next_observations[:, -1:])
+
+
+def blank_windows(slots: int, n_step: int, every_step: bool) -> Windows:
+    """Room in which every number shows that it was not written."""
+    windows = make_windows(slots, n_step, every_step, OBSERVATION_SIZE, ACTION_SIZE)
+    for array in windows:
+        array.fill(-1)
+    return windows
+
+
+@settings(max_examples=150, deadline=None)
+@given(operations, st.integers(1, 5), st.booleans(), st.integers(1, 60), st.integers(0, 2**32))
+def test_compiled_gather_equals_its_plain_reference(
+    stream: list[Operation], n_step: int, every_step: bool, capacity: int, seed: int
+) -> None:
+    """On all live rows, BOUNDARY rows too, in any order, into any slots; some numbers are another lane's."""
+    buffer, source, generator = make_buffer(capacity), FragmentSource(), np.random.default_rng(seed)
+    for operation in stream:
+        perform(operation, source, buffer)
+    for lane in buffer.lanes.values():
+        rows = live_rows(lane, first=int(generator.integers(10)))
+        numbers = generator.permutation(rows.first + rows.count + 5)
+        slots = generator.permutation(len(numbers) + 3)[: len(numbers)]
+        if generator.random() < 0.5:
+            slots.sort()  # neighbours take another way
+        ours, plain = (blank_windows(len(numbers) + 3, n_step, every_step) for _ in range(2))
+        boundaries = gather_windows(rows, numbers, slots, ours)
+        assert boundaries == gather_windows_reference(rows, numbers, slots, plain)
+        assert boundaries == rows.count - lane.size == np.count_nonzero(ours.lengths == 0)
+        for name, array in ours._asdict().items():
+            np.testing.assert_array_equal(array, getattr(plain, name), name)
+
+
+@pytest.mark.parametrize("count", [1, 15, 16, 17, 256])
+def test_wide_batches_of_a_long_ring_that_wraps_round(count: int) -> None:
+    lane, source = Lane(OBSERVATION_SIZE, ACTION_SIZE), FragmentSource()
+    for length in (300, 40, 1, 260, 90, 80):
+        lane.insert(source.make(length, "terminated"))
+        lane.evict_oldest(lane.size - 330)
+    assert lane.head // lane.rows > lane.tail // lane.rows
+    rows = live_rows(lane, first=0)
+    numbers = np.random.default_rng(0).integers(rows.count, size=count)
+    ours, plain = (blank_windows(count, 3, True) for _ in range(2))
+    gather_windows(rows, numbers, np.arange(count), ours)
+    gather_windows_reference(rows, numbers, np.arange(count), plain)
+    for one, other in zip(ours, plain, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_windows_of_a_batch_lie_side_by_side() -> None:
+    buffer = make_buffer(100)
+    buffer.insert(FragmentSource().make(20))
+    batch = buffer.sample(8, 3, every_step=True)
+    assert batch.observations.shape == (8, OBSERVATION_SIZE)
+    assert batch.next_observations.shape == (8, 3, OBSERVATION_SIZE)
+    for array in batch:
+        assert np.moveaxis(array, 0, -1).flags.c_contiguous
+
+
+def test_every_number_of_windows_has_one_compiled_form() -> None:
+    """Another would be compiled in the middle of a run."""
+    for lanes, n_step, every_step in ((1, 1, False), (1, 3, True), (2, 3, False), (3, 1, True)):
+        buffer, source = make_buffer(100, lanes), FragmentSource()
+        for lane in range(lanes):
+            buffer.insert(source.make(9, lane=lane))
+        buffer.sample(5, n_step, every_step)
+    assert len(gather_windows.signatures) == 1

@@ -44,7 +44,7 @@ class SparseSACLearner(SparseLearner):
         )
         self._update_temperature(log_prob)
         self._note(policy_loss=loss, temperature=float(temperature), entropy=-log_prob)
-        self.target_critic = follow(self.target_critic, self.critic, self._config.agent.tau)
+        follow(self.target_critic, self.critic, self._config.agent.tau)
 
     def _update_temperature(self, log_prob: float) -> None:
         """A step down the gradient by log(alpha) of -log(alpha) * mean(log pi + target entropy)."""

@@ -16,10 +16,7 @@ class SparseTD3Learner(SparseLearner):
         super()._build(layers)
         agent = self._config.agent
         self._constants = Constants(agent.discount, agent.target_noise_clip)
-        workspace = self.policy.kernel.workspace
-        self.target_policy = SparseModel(
-            layers["target_policy"], first_input=self._spaces.observation_size, workspace=workspace
-        )
+        self.target_policy = self._model(layers["target_policy"], like=self.policy)
 
     @property
     def _models(self) -> dict[str, SparseModel]:
@@ -40,5 +37,5 @@ class SparseTD3Learner(SparseLearner):
         loss = self.policy_optimizer.call(lambda policy: policy_gradient(policy, self.critic.kernel, batch))
         self._note(policy_loss=loss)
         tau = self._config.agent.tau
-        self.target_critic = follow(self.target_critic, self.critic, tau)
-        self.target_policy = follow(self.target_policy, self.policy, tau)
+        follow(self.target_critic, self.critic, tau)
+        follow(self.target_policy, self.policy, tau)

@@ -1,0 +1,34 @@
+"""Has every compiled function of an algorithm compiled, by a few updates of a tiny learner."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from rlx2_ray.agents.learner import Learner
+from rlx2_ray.config import ExperimentConfig, resolve
+from rlx2_ray.kernels.cache import compile_once
+from rlx2_ray.types import Batch, Spaces
+
+SPACES = Spaces(observation_size=2, action_size=1, action_low=(-1.0,), action_high=(1.0,))
+
+
+def warm_up(algo: str, learner: Callable[[ExperimentConfig, Spaces], Learner]) -> None:
+    """`learner`: the class of the algorithm's learner."""
+    config = resolve({"algo": algo, "method": "dense", "network": {"hidden": [2]}})
+    compile_once(algo.upper(), lambda: _call_all(learner(config, SPACES)))
+
+
+def _call_all(learner: Learner) -> None:
+    batch = Batch(
+        observations=np.zeros((1, 2), np.float32),
+        actions=np.zeros((1, 1), np.float32),
+        rewards=np.zeros((1, 1), np.float32),
+        next_observations=np.zeros((1, 1, 2), np.float32),
+        lengths=np.ones(1, np.int64),
+        terminated=np.zeros(1, np.bool_),
+    )
+    for _ in range(2):  # TD3 updates its policy at every second one
+        learner.update(batch)
+    learner.acting_policy().action(batch.observations[0])

@@ -1,0 +1,81 @@
+"""Where compiled code is kept, so that it is compiled once a machine, and by one process even if many start at once.
+
+numba compiles a cached function anew when the file of that function has changed, but not when one that it calls has,
+and it does not expect several processes to write at once. So the cache lies in a folder whose name is a digest of all
+the sources, and whoever fills it holds a lock.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import functools
+import hashlib
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+
+import llvmlite.binding as llvm
+import numba
+
+PACKAGE = Path(__file__).resolve().parent.parent
+SOURCES = ("kernels", "agents", "networks")  # folders with compiled functions, and with constants in them
+
+
+def use_cache() -> None:
+    """Tell numba; to be called before functions are decorated."""
+    numba.config.CACHE_DIR = str(cache_directory())
+
+
+@functools.cache
+def cache_directory() -> Path:
+    """Of this version of the sources, below $NUMBA_CACHE_DIR if that is set."""
+    digest = hashlib.sha256(f"{sys.version} {version('numba')} {version('llvmlite')} {version('numpy')}".encode())
+    for folder in SOURCES:
+        for path in sorted((PACKAGE / folder).rglob("*.py")):
+            digest.update(path.read_bytes())
+    return _root() / digest.hexdigest()[:16]
+
+
+def _root() -> Path:
+    if chosen := os.environ.get("NUMBA_CACHE_DIR"):
+        return Path(chosen)
+    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "rlx2_ray" / "kernels"
+    with contextlib.suppress(OSError):
+        home.mkdir(parents=True, exist_ok=True)
+    if os.access(home, os.W_OK):
+        return home
+    return Path(tempfile.gettempdir()) / f"rlx2_ray-{os.getuid()}" / "kernels"
+
+
+def compile_once(name: str, run: Callable[[], None]) -> None:
+    """Let `run` call all functions that go by `name`, unless a process on such a machine has done so before."""
+    directory = cache_directory()
+    ready = directory / f"{name}-{_machine()}.ready"
+    if ready.exists():
+        return
+    directory.mkdir(parents=True, exist_ok=True)
+    with (directory / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if ready.exists():  # another process has just done it
+            return
+        _say(f"Compiling the kernels of {name} for this machine, which is done once ...")
+        started = time.monotonic()
+        run()
+        ready.touch()
+        _say(f"... took {time.monotonic() - started:.1f} s; they are kept in {directory}.")
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()
+
+
+def _machine() -> str:
+    """A digest of what numba compiles for: a home folder may be shared by different processors."""
+    features = llvm.get_host_cpu_features().flatten()
+    return hashlib.sha256(f"{llvm.get_host_cpu_name()} {features}".encode()).hexdigest()[:8]
