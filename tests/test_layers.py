@@ -42,6 +42,7 @@ ALLOWED: dict[str, set[str]] = {
 HOMES = {
     "ray": ("distributed/", "sweep/", "rllib/"),
     "torch": ("networks/masked_mlp.py", "agents/"),
+    "numba": ("kernels/", "agents/", "networks/"),
     "mlflow": ("experiment/tracking",),
     "mujoco": ("envs/",),
     "pyarrow": ("replay/",),

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
+from rlx2_ray.kernels.compiled import compiled
 from rlx2_ray.kernels.vectors import LANES
 from rlx2_ray.types import Batch, Bools, Floats, Indices
 
@@ -34,14 +34,14 @@ def feature_major(batch: Batch) -> FeatureMajor:
     )
 
 
-@njit(error_model="numpy")
-def lanes_from(first, size):
+@compiled
+def lanes_from(first: int, size: int) -> int:
     """How many lanes of the piece that begins at sample `first` hold samples of a batch of `size`."""
     return min(LANES, size - first)
 
 
-@njit(error_model="numpy")
-def load(values, first, workspace, row):
+@compiled
+def load(values: Floats, first: int, workspace: Floats, row: int) -> None:
     """Copy samples from `first` on of (units, B) into the workspace from `row` on; lanes beyond B keep what they held.
 
     What those hold is finite, and has no effect: their deltas are zero.
@@ -52,8 +52,8 @@ def load(values, first, workspace, row):
             workspace[row + unit, lane] = values[unit, first + lane]
 
 
-@njit(error_model="numpy")
-def discounted_rewards(batch, first, discount, targets):
+@compiled
+def discounted_rewards(batch: FeatureMajor, first: int, discount: np.float32, targets: Floats) -> None:
     """(LANES,) targets: sum over k of discount^k * rewards[k]."""
     count = lanes_from(first, batch.lengths.size)
     for lane in range(count):
@@ -65,7 +65,7 @@ def discounted_rewards(batch, first, discount, targets):
             targets[lane] += factor * batch.rewards[step, first + lane]
 
 
-@njit(error_model="numpy")
-def bootstrap(batch, sample, discount):
+@compiled
+def bootstrap(batch: FeatureMajor, sample: int, discount: np.float32) -> np.float32:
     """discount^m where the window of a sample has m steps, or 0 where it ends in a terminal state."""
     return np.float32(0) if batch.terminated[sample] else discount ** batch.lengths[sample]

@@ -34,9 +34,7 @@ class TopologyEvolution:
         """Whether the call that `calls` counts is an event, and so no step."""
         return self._rule in ("set", "rigl") and self._schedule.is_update(self.calls)
 
-    def rewire(
-        self, weights: Sequence[Floats], masks: Sequence[Bools], gradients: Sequence[Floats]
-    ) -> list[Bools]:
+    def rewire(self, weights: Sequence[Floats], masks: Sequence[Bools], gradients: Sequence[Floats]) -> list[Bools]:
         """The new masks of all layers; each argument holds (outputs, inputs) arrays.
 
         Args:

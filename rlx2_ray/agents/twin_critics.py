@@ -3,32 +3,34 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
-from rlx2_ray.agents.batches import lanes_from, load
-from rlx2_ray.kernels.network import backward, forward
+from rlx2_ray.agents.batches import FeatureMajor, lanes_from, load
+from rlx2_ray.kernels.compiled import compiled
+from rlx2_ray.kernels.network import Model, backward, forward
 from rlx2_ray.kernels.vectors import LANES
+from rlx2_ray.types import Floats
 
 
-@njit(error_model="numpy")
-def output_row(model, network, networks):
+@compiled
+def output_row(model: Model, network: int, networks: int) -> int:
     """The workspace row of the first output of a model's network."""
     depth = model.structure.layers.size // networks
-    return model.structure.layers[(network + 1) * depth - 1].target
+    row: int = model.structure.layers[(network + 1) * depth - 1].target
+    return row
 
 
-@njit(error_model="numpy")
-def add_minimum(critic, factor_of, first, size, targets):
-    """targets += factor_of[lane] * min(Q_1, Q_2), the critics being evaluated at what stands in the workspace."""
+@compiled
+def add_minimum(critic: Model, factors: Floats, first: int, size: int, targets: Floats) -> None:
+    """targets += factors * min(Q_1, Q_2), (LANES,) each, of the critics at what stands in their workspace."""
     forward(critic, 0, critic.structure.layers.size)
     one, other = output_row(critic, 0, 2), output_row(critic, 1, 2)
     for lane in range(lanes_from(first, size)):
-        targets[lane] += factor_of[lane] * min(critic.workspace[one, lane], critic.workspace[other, lane])
+        targets[lane] += factors[lane] * min(critic.workspace[one, lane], critic.workspace[other, lane])
 
 
-@njit(error_model="numpy")
-def regress(critic, batch, first, targets):
-    """Add to the critics' gradient that of the mean squared error against (LANES,) `targets`, of samples from `first` on.
+@compiled
+def regress(critic: Model, batch: FeatureMajor, first: int, targets: Floats) -> tuple[float, float]:
+    """Add to the critics' gradient that of the mean squared error against (LANES,) `targets`, of LANES samples.
 
     Returns these samples' part of the loss and of the mean of Q_1.
     """

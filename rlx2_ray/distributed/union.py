@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,10 +20,13 @@ def draw_shares(
 
 
 def split_batches(parts: Sequence[Batch | None], shares: NDArray[np.int64]) -> list[Batch]:
-    """The batches, from what each shard sent for all of them together (None where it was asked for nothing)."""
+    """The batches, from what each shard sent for all of them together (None where it was asked for nothing).
+
+    They lie in memory as `ReplayBuffer.sample` leaves them, whatever became of the parts on their way.
+    """
     ends = np.cumsum(shares, axis=0)
     return [
-        _concatenate(
+        _join(
             [
                 Batch(*(array[ends[row, shard] - shares[row, shard] : ends[row, shard]] for array in part))  # type: ignore[arg-type]
                 for shard, part in enumerate(parts)
@@ -33,8 +37,16 @@ def split_batches(parts: Sequence[Batch | None], shares: NDArray[np.int64]) -> l
     ]
 
 
-def _concatenate(parts: list[Batch]) -> Batch:
-    return parts[0] if len(parts) == 1 else Batch(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
+def _join(parts: Sequence[Batch]) -> Batch:
+    return Batch(*(_join_arrays(arrays) for arrays in zip(*parts, strict=True)))
+
+
+def _join_arrays(arrays: Sequence[NDArray[Any]]) -> NDArray[Any]:
+    """One after the other along the first axis, in fresh memory where that axis is the last."""
+    inner = range(1, arrays[0].ndim)
+    joined = np.empty((*arrays[0].shape[1:], sum([len(array) for array in arrays])), arrays[0].dtype)
+    np.concatenate([array.transpose(*inner, 0) for array in arrays], axis=-1, out=joined)
+    return joined.transpose(-1, *range(len(inner)))
 
 
 def oldest_of_union(parts: Sequence[tuple[Floats, Floats, Indices]], count: int) -> tuple[Floats, Floats]:

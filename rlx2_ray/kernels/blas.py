@@ -23,7 +23,9 @@ GEMM = ir.FunctionType(
 
 
 @intrinsic  # type: ignore[untyped-decorator]
-def gemm(typing_context: Any, a: Any, a_stride: Any, a_turned: Any, b: Any, b_turned: Any, c: Any, size: Any, keep: Any) -> Any:
+def gemm(
+    typing_context: Any, a: Any, a_stride: Any, a_turned: Any, b: Any, b_turned: Any, c: Any, size: Any, keep: Any
+) -> Any:
     """c = keep * c + op(a) op(b) with row-major float32 matrices; op transposes where `turned` is 1.
 
     Args:

@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from llvmlite import ir
-from numba import njit, types
+from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
+
+from rlx2_ray.kernels.compiled import entry_point
 
 IS_X86: Final = platform.machine() in ("x86_64", "AMD64")
 FLUSH_TO_ZERO, DENORMALS_ARE_ZERO = 0x8000, 0x0040  # bits of the register MXCSR
@@ -33,7 +35,7 @@ def _set_bits(typing_context: Any) -> Any:
     return types.void(), generate
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@entry_point
 def flush_denormals() -> None:
     """For this thread, until it ends. Does nothing on other processors than x86."""
     _set_bits()

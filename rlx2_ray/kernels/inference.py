@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
-from numba import njit
+from numpy.typing import NDArray
 
+from rlx2_ray.kernels.compiled import compiled, compiled_sums, entry_point
 from rlx2_ray.kernels.mathematics import tanh
+from rlx2_ray.kernels.structure import Int32s, Int64s
+from rlx2_ray.types import Floats
 
 
-@njit(error_model="numpy", cache=True)
-def network_outputs(layers, row_start, sources, connections, parameters, observation, units, squashed):
+@entry_point
+def network_outputs(
+    layers: NDArray[Any],
+    row_start: Int64s,
+    sources: Int32s,
+    connections: Int32s,
+    parameters: Floats,
+    observation: Floats,
+    units: Floats,
+    squashed: int,
+) -> Floats:
     """(outputs,) of a model of one network for an observation (inputs,); tanh of the first `squashed` of them.
 
-    `units`: room for the value of every unit.
+    `layers` to `connections`: of its structure. `units`: room for the value of every unit.
     """
     units[: observation.size] = observation
     for number in range(layers.size):
@@ -36,8 +50,8 @@ def network_outputs(layers, row_start, sources, connections, parameters, observa
     return outputs
 
 
-@njit(error_model="numpy", fastmath={"reassoc", "nsz", "contract"})
-def _add_dense(layer, parameters, units, values):
+@compiled_sums
+def _add_dense(layer: Any, parameters: Floats, units: Floats, values: Floats) -> None:
     source = units[layer.source : layer.source + layer.inputs]
     for row in range(layer.outputs):
         first = layer.weights + row * layer.inputs
@@ -48,16 +62,18 @@ def _add_dense(layer, parameters, units, values):
         values[row] += total
 
 
-@njit(error_model="numpy")
-def _add_columns(layer, connections, parameters, units):
+@compiled
+def _add_columns(layer: Any, connections: Int32s, parameters: Floats, units: Floats) -> None:
     """Short rows: no sum waits for the one before it, and no end of a row has to be guessed."""
     for number in range(layer.connections, layer.connections_end):
         source, target, slot = connections[number, 0], connections[number, 1], connections[number, 2]
         units[np.uint32(target)] += parameters[np.uint32(slot)] * units[np.uint32(source)]
 
 
-@njit(error_model="numpy")
-def _add_rows(layer, row_start, sources, parameters, units, values):
+@compiled
+def _add_rows(
+    layer: Any, row_start: Int64s, sources: Int32s, parameters: Floats, units: Floats, values: Floats
+) -> None:
     """Long rows. Those of units that are not live are summed up too; nothing reads them."""
     for row in range(layer.outputs):
         total = values[row]
@@ -66,8 +82,10 @@ def _add_rows(layer, row_start, sources, parameters, units, values):
         values[row] = total
 
 
-@njit(error_model="numpy", fastmath={"reassoc", "nsz", "contract"})
-def _add_few_rows(layer, row_start, sources, parameters, units, values):
+@compiled_sums
+def _add_few_rows(
+    layer: Any, row_start: Int64s, sources: Int32s, parameters: Floats, units: Floats, values: Floats
+) -> None:
     """Very long rows: each as several sums at once, since an addition waits for the one before it."""
     for row in range(layer.outputs):
         first, end = row_start[layer.rows + row], row_start[layer.rows + row + 1]

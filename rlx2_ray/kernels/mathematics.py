@@ -9,8 +9,10 @@ from typing import Any, Final
 
 import numpy as np
 from llvmlite import ir
-from numba import njit, types
+from numba import types
 from numba.extending import intrinsic
+
+from rlx2_ray.kernels.compiled import compiled
 
 f = np.float32
 LARGEST: Final = f(87.3)  # exp of it is still finite, and of its negative still normal
@@ -29,19 +31,20 @@ def _float_of_bits(typing_context: Any, bits: Any) -> Any:
     return types.float32(types.int32), generate
 
 
-@njit(error_model="numpy")
-def exp(x):
+@compiled
+def exp(x: np.float32) -> np.float32:
     """Of the argument clipped to +-87.3. exp(x) = 2^n exp(r), |r| <= log(2) / 2, exp(r) by its Taylor polynomial."""
     x = min(max(x, -LARGEST), LARGEST)
     n = np.floor(x * LOG2_E + f(0.5))
     r = x - n * LOG_2_HIGH - n * LOG_2_LOW
     tail = f(1 / 6) + r * (f(1 / 24) + r * (f(1 / 120) + r * (f(1 / 720) + r * f(1 / 5040))))
     taylor = f(1) + r * (f(1) + r * (f(0.5) + r * tail))
-    return taylor * _float_of_bits((np.int32(n) + np.int32(127)) << np.int32(23))
+    result: np.float32 = taylor * _float_of_bits((np.int32(n) + np.int32(127)) << np.int32(23))
+    return result
 
 
-@njit(error_model="numpy")
-def tanh(x):
+@compiled
+def tanh(x: np.float32) -> np.float32:
     """tanh(x) = t / (t + 2) with t = exp(2x) - 1; below 0.1 by its Taylor polynomial, for t would lose digits."""
     small = abs(x) < f(0.1)
     square = x * x
@@ -50,8 +53,8 @@ def tanh(x):
     return series if small else t / (t + f(2))
 
 
-@njit(error_model="numpy")
-def softplus(x):
+@compiled
+def softplus(x: np.float32) -> np.float32:
     """log(1 + exp(x)) = max(x, 0) + log(1 + e), e = exp(-|x|); log(1 + e) = 2 atanh(e / (2 + e)) by its series."""
     e = exp(-abs(x))
     ratio = e / (f(2) + e)  # at most 1/3

@@ -6,13 +6,12 @@ of its inputs are needed only to say where ReLU let them pass.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
-from numpy.typing import NDArray
 
 from rlx2_ray.kernels.blas import gemm
+from rlx2_ray.kernels.compiled import compiled, compiled_sums
 from rlx2_ray.kernels.structure import Structure
 from rlx2_ray.kernels.vectors import (
     ALIGNMENT,
@@ -61,7 +60,7 @@ def aligned_zeros(units: int) -> Floats:
     return room[start : start + units * LANES].reshape(units, LANES)
 
 
-@njit(error_model="numpy")
+@compiled
 def forward(model: Model, first: int, end: int) -> None:
     """Fill in the outputs of layers first ... end - 1; the inputs of the first stand in the workspace."""
     for number in range(first, end):
@@ -72,8 +71,8 @@ def forward(model: Model, first: int, end: int) -> None:
             _sparse_forward(model, layer)
 
 
-@njit(error_model="numpy")
-def _sparse_forward(model, layer):
+@compiled
+def _sparse_forward(model: Model, layer: Any) -> None:
     structure, parameters, workspace = model.structure, model.parameters, model.workspace
     row_start, units, live = structure.row_start, structure.units, structure.live
     for place in range(layer.live, layer.live_end):
@@ -86,8 +85,8 @@ def _sparse_forward(model, layer):
             row_relu(parameters, units, start, end, bias, workspace, workspace, layer.target + row)
 
 
-@njit(error_model="numpy")
-def _dense_forward(model, layer):
+@compiled
+def _dense_forward(model: Model, layer: Any) -> None:
     weights = model.parameters[layer.weights :]
     source = model.workspace[layer.source :]
     target = model.workspace[layer.target : layer.target + layer.outputs]
@@ -99,7 +98,7 @@ def _dense_forward(model, layer):
             target[row, lane] = value if layer.is_output or value > 0 else ZERO
 
 
-@njit(error_model="numpy")
+@compiled
 def turn_weights(model: Model) -> None:
     """Bring the weights into the order that `backward` reads; due whenever parameters have changed."""
     turned, parameters, places = model.turned, model.parameters, model.structure.places
@@ -107,9 +106,9 @@ def turn_weights(model: Model) -> None:
         turned[entry] = parameters[places[entry]]
 
 
-@njit(error_model="numpy")
+@compiled
 def backward(model: Model, first: int, end: int, with_weights: bool) -> None:
-    """Propagate deltas from the outputs of layer end - 1 to those of layer `first`, after `forward` over the same layers.
+    """Propagate deltas from the outputs of layer end - 1 to those of layer `first`; after `forward` over these layers.
 
     `with_weights`: add to the gradient of these layers' weights and biases on the way.
     """
@@ -128,8 +127,8 @@ def backward(model: Model, first: int, end: int, with_weights: bool) -> None:
                 _sparse_deltas(model, layer, layers[number - 1])
 
 
-@njit(error_model="numpy")
-def _sparse_gradient(model, layer):
+@compiled
+def _sparse_gradient(model: Model, layer: Any) -> None:
     structure, gradient, workspace = model.structure, model.gradient, model.workspace
     row_start, units, live = structure.row_start, structure.units, structure.live
     for place in range(layer.live, layer.live_end):
@@ -138,8 +137,8 @@ def _sparse_gradient(model, layer):
         row_gradient(workspace, layer.target + row, workspace, units, start, end, gradient, layer.bias + row)
 
 
-@njit(error_model="numpy", fastmath={"reassoc", "nsz"})
-def _dense_gradient(model, layer):
+@compiled_sums
+def _dense_gradient(model: Model, layer: Any) -> None:
     weights = model.gradient[layer.weights : layer.weights + layer.outputs * layer.inputs]
     matrix = weights.reshape((layer.outputs, layer.inputs))
     target = model.workspace[layer.target :]
@@ -152,8 +151,8 @@ def _dense_gradient(model, layer):
         model.gradient[layer.bias + row] += total
 
 
-@njit(error_model="numpy")
-def _sparse_deltas(model, layer, before):
+@compiled
+def _sparse_deltas(model: Model, layer: Any, before: Any) -> None:
     structure, turned, workspace = model.structure, model.turned, model.workspace
     column_start, units, live = structure.column_start, structure.column_units, structure.live
     for place in range(before.live, before.live_end):
@@ -162,8 +161,8 @@ def _sparse_deltas(model, layer, before):
         row_gated(turned, units, start, end, ZERO, workspace, workspace, layer.source + column)
 
 
-@njit(error_model="numpy")
-def _dense_deltas(model, layer):
+@compiled
+def _dense_deltas(model: Model, layer: Any) -> None:
     weights = model.parameters[layer.weights :]
     target = model.workspace[layer.target :]
     source = model.workspace[layer.source :]
@@ -173,7 +172,7 @@ def _dense_deltas(model, layer):
             source[unit, lane] = model.spare[unit, lane] if source[unit, lane] > 0 else ZERO
 
 
-@njit(error_model="numpy")
+@compiled
 def input_deltas(model: Model, number: int, add: bool) -> None:
     """Replace the network's inputs from `first_input` on by their deltas, or add these; `number`: its first layer."""
     layer = model.structure.layers[number]
@@ -183,8 +182,8 @@ def input_deltas(model: Model, number: int, add: bool) -> None:
         _sparse_input_deltas(model, layer, add)
 
 
-@njit(error_model="numpy")
-def _sparse_input_deltas(model, layer, add):
+@compiled
+def _sparse_input_deltas(model: Model, layer: Any, add: bool) -> None:
     structure, turned, workspace = model.structure, model.turned, model.workspace
     column_start, units = structure.column_start, structure.column_units
     for column in range(layer.first_input, layer.inputs):
@@ -195,12 +194,10 @@ def _sparse_input_deltas(model, layer, add):
             row_linear(turned, units, start, end, ZERO, workspace, workspace, column)
 
 
-@njit(error_model="numpy")
-def _dense_input_deltas(model, layer, add):
+@compiled
+def _dense_input_deltas(model: Model, layer: Any, add: bool) -> None:
     weights = model.parameters[layer.weights + layer.first_input :]
     target = model.workspace[layer.target :]
     wanted = model.workspace[layer.first_input : layer.inputs]
     size = (layer.inputs - layer.first_input, LANES, layer.outputs)
     gemm(weights, layer.inputs, 1, target, 0, wanted, size, ONE if add else ZERO)
-
-

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
+from rlx2_ray.kernels.compiled import entry_point
 from rlx2_ray.types import Floats
 
 BETA_1, BETA_2, EPSILON = 0.9, 0.999, np.float32(1e-8)  # torch's defaults, which every code of TD3 and SAC uses
@@ -19,8 +19,8 @@ class Moments(NamedTuple):
     second: Floats
 
 
-@njit(error_model="numpy", cache=True)
-def adam_step(parameters, gradient, moments, steps, learning_rate):
+@entry_point
+def adam_step(parameters: Floats, gradient: Floats, moments: Moments, steps: int, learning_rate: float) -> None:
     """Step number `steps` (from 1) of Adam (Kingma & Ba 2015, arXiv 1412.6980, algorithm 1); zeroes the gradient.
 
     Written as torch writes it: the second moment's correction divides its root, epsilon is added after.
@@ -37,9 +37,9 @@ def adam_step(parameters, gradient, moments, steps, learning_rate):
         gradient[slot] = np.float32(0)
 
 
-@njit(error_model="numpy", cache=True)
-def polyak_update(target, online, tau):
+@entry_point
+def polyak_update(target: Floats, online: Floats, tau: float) -> None:
     """target <- (1 - tau) * target + tau * online, over parameters of one structure."""
-    tau = np.float32(tau)
+    fraction = np.float32(tau)
     for slot in range(target.size):
-        target[slot] += tau * (online[slot] - target[slot])
+        target[slot] += fraction * (online[slot] - target[slot])

@@ -63,11 +63,11 @@ SHORT_ROW: Final = 6  # weights of a row on average, below which one observation
 
 def is_dense(mask: Bools) -> bool:
     """Whether BLAS does the whole of a layer faster than the sparse kernels do its active part."""
-    return min(mask.shape) >= BREAK_EVEN_SIZE and np.count_nonzero(mask) > BREAK_EVEN_DENSITY * mask.size
+    return min(mask.shape) >= BREAK_EVEN_SIZE and bool(np.count_nonzero(mask) > BREAK_EVEN_DENSITY * mask.size)
 
 
 def weight_slots(mask: Bools) -> int:
-    return mask.size if is_dense(mask) else np.count_nonzero(mask)
+    return mask.size if is_dense(mask) else int(np.count_nonzero(mask))
 
 
 def build_structure(masks: Sequence[Bools], networks: int = 1, first_input: int = 0) -> Structure:
@@ -100,7 +100,7 @@ def find_live(masks: Sequence[Bools], networks: int) -> list[Bools]:
         if is_output or is_dense(masks[number]):
             live.append(np.ones(len(masks[number]), np.bool_))
         else:
-            live.append(masks[number + 1][live[-1]].any(axis=0))
+            live.append(np.asarray(masks[number + 1][live[-1]].any(axis=0)))
     return live[::-1]
 
 

@@ -39,9 +39,7 @@ class Emitter:
 
     def data(self, position: int) -> Any:
         """Pointer to the first element of the array that is argument `position`."""
-        return self._context.make_array(self._types[position])(
-            self._context, self.builder, self._args[position]
-        ).data
+        return self._context.make_array(self._types[position])(self._context, self.builder, self._args[position]).data
 
     def unit(self, array: Any, row: Any) -> Any:
         """Pointer to a row of a (units, LANES) array."""
@@ -103,9 +101,9 @@ class Emitter:
 
     def sums(self, vectors: Sequence[Any]) -> Any:
         """The sums of the elements of four vectors, as one vector of four: a third of the work of four single sums."""
-        pairs = [self._fold_lanes(*vectors[:2], 1), self._fold_lanes(*vectors[2:], 1)]
-        eight = self._fold_halves(self._fold_lanes(pairs[0], pairs[1], 2))
-        return self._fold_halves(eight)
+        first, second, third, fourth = vectors
+        groups = self._fold_lanes(self._fold_lanes(first, second, 1), self._fold_lanes(third, fourth, 1), 2)
+        return self._fold_halves(self._fold_halves(groups))
 
     def sum(self, vector: Any) -> Any:
         while vector.type.count > 1:
@@ -166,7 +164,15 @@ def _make_row_product(finish: Callable[[Emitter, Lanes, Any], Lanes]) -> Any:
 
     @intrinsic  # type: ignore[untyped-decorator]
     def row_product(
-        typing_context: Any, weights: Any, units: Any, first: Any, end: Any, start: Any, source: Any, target: Any, row: Any
+        typing_context: Any,
+        weights: Any,
+        units: Any,
+        first: Any,
+        end: Any,
+        start: Any,
+        source: Any,
+        target: Any,
+        row: Any,
     ) -> Any:
         """target[row] = finish(start + sum over k in [first, end) of weights[k] * source[units[k]]).
 

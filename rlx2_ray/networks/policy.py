@@ -18,7 +18,7 @@ class Network(Protocol):
     def output_size(self) -> int: ...
 
     def outputs(self, observation: Floats, squashed: int = 0) -> Floats:
-        """(outputs,) for one observation, or (N, outputs) for N of them; the first `squashed` outputs go through tanh."""
+        """(outputs,) for one observation, or (N, outputs) for N of them; the first `squashed` go through tanh."""
         ...
 
 

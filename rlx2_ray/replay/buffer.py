@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rlx2_ray.kernels.windows import Windows, gather_windows
+from rlx2_ray.kernels.windows import LiveRows, gather_windows, mark_boundaries
 from rlx2_ray.replay.lane import Lane
 from rlx2_ray.replay.windows import as_batch, live_rows, make_windows
 from rlx2_ray.types import Batch, Floats, Fragment, Indices
@@ -53,10 +53,11 @@ class ReplayBuffer:
 
         `n_step` and `every_step` as in `windows.make_windows`, which also says how the batch lies in memory.
         """
+        lanes = self._live_rows()
+        numbers = self._draw(lanes, batch_size)
         windows = make_windows(batch_size, n_step, every_step, self.observation_size, self.action_size)
-        slots = np.arange(batch_size)
-        while self._draw(slots, windows):
-            slots = np.flatnonzero(windows.lengths == 0)  # drawn was a BOUNDARY row, where no window begins
+        for rows in lanes:
+            gather_windows(*rows, numbers, *windows)
         return as_batch(windows)
 
     def oldest(self, count: int) -> tuple[Floats, Floats, Indices]:
@@ -89,19 +90,22 @@ class ReplayBuffer:
         for lane in self.lanes.values():
             lane.check_valid()
 
-    def _draw(self, slots: Indices, windows: Windows) -> int:
-        """Fill `slots` (N,) of `windows` from uniformly drawn rows; returns in how many a BOUNDARY row was drawn."""
-        lanes = self.lanes.values()
-        count = sum([lane.head - lane.tail for lane in lanes])
-        if count == 0:
+    def _live_rows(self) -> list[LiveRows]:
+        lanes, first = [], 0
+        for lane in self.lanes.values():
+            lanes.append(live_rows(lane, first))
+            first += lane.head - lane.tail
+        return lanes
+
+    def _draw(self, lanes: Sequence[LiveRows], count: int) -> Indices:
+        """Numbers (count,) of uniformly drawn transitions among the live rows of all lanes."""
+        total = sum([rows.size for rows in lanes])
+        if total == 0:
             raise ValueError("cannot sample from an empty replay buffer")
-        numbers = self.generator.integers(count, size=len(slots))
-        boundaries = first = 0
-        for lane in lanes:
-            rows = live_rows(lane, first)
-            boundaries += gather_windows(*rows, numbers, slots, *windows)
-            first += rows.count
-        return boundaries
+        numbers, is_boundary = self.generator.integers(total, size=count), np.empty(count, np.bool_)
+        while boundaries := sum([mark_boundaries(*rows, numbers, is_boundary) for rows in lanes]):
+            numbers[is_boundary] = self.generator.integers(total, size=boundaries)
+        return numbers
 
     def _oldest_rows(self, count: int) -> tuple[Indices, Indices]:
         """Lane indices and row ids of the min(count, size) oldest transitions, oldest first."""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import pickle
+
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -48,6 +51,19 @@ def test_every_window_is_in_exactly_one_batch_and_batches_have_their_shares(rows
         assert np.array_equal(batch.terminated, batch.lengths % 2 == 0)
     everything = np.sort(np.concatenate([batch.lengths for batch in batches]))
     assert everything.tolist() == [1000 * shard + k for shard in range(3) for k in range(totals[shard])]
+
+
+@pytest.mark.parametrize("shards", [1, 2])
+def test_windows_of_a_batch_lie_side_by_side_after_a_pickle_too(shards: int) -> None:
+    shares = np.array([[3, 5], [4, 4]])[:, :shards]
+    parts = []
+    for total in shares.sum(axis=0).tolist():
+        buffer = make_buffer(0)
+        buffer.insert(FragmentSource().make(20))
+        parts.append(pickle.loads(pickle.dumps(buffer.sample(total, 3, every_step=True), protocol=5)))
+    for batch in split_batches(parts, shares):
+        for array in batch:
+            assert np.moveaxis(array, 0, -1).flags.c_contiguous
 
 
 def test_every_transition_of_unequal_shards_is_equally_likely() -> None:

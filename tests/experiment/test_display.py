@@ -64,6 +64,15 @@ def test_plain_lines_are_half_a_minute_apart(clock: Clock) -> None:
     assert len(output.getvalue().splitlines()) == 3
 
 
+def test_status_is_put_into_words_only_for_a_line(clock: Clock) -> None:
+    display, output = plain(total=10_000)
+    asked = []
+    for second in range(100):
+        clock.now += 1
+        display.advance(second, lambda: asked.append(1) or STATUS)
+    assert len(asked) == len(output.getvalue().splitlines()) == 3
+
+
 def test_rate_of_a_resumed_run_counts_only_the_steps_of_this_life(clock: Clock) -> None:
     display, output = plain(total=10_000)
     clock.now += 1

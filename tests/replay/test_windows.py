@@ -7,7 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rlx2_ray.kernels.windows import Windows, gather_windows, gather_windows_reference
+from rlx2_ray.kernels.windows import (
+    BOUNDARY,
+    Windows,
+    gather_windows,
+    gather_windows_reference,
+    mark_boundaries,
+)
 from rlx2_ray.replay.lane import Lane
 from rlx2_ray.replay.windows import live_rows, make_windows
 from rlx2_ray.types import Batch, Fragment
@@ -107,27 +113,51 @@ def blank_windows(slots: int, n_step: int, every_step: bool) -> Windows:
     return windows
 
 
+def assert_same_windows(left: Windows, right: Windows) -> None:
+    for name, one, other in zip(Windows._fields, left, right, strict=True):
+        np.testing.assert_array_equal(one, other, name)
+
+
 @settings(max_examples=150, deadline=None)
 @given(operations, st.integers(1, 5), st.booleans(), st.integers(1, 60), st.integers(0, 2**32))
 def test_compiled_gather_equals_its_plain_reference(
     stream: list[Operation], n_step: int, every_step: bool, capacity: int, seed: int
 ) -> None:
-    """On all live rows, BOUNDARY rows too, in any order, into any slots; some numbers are another lane's."""
+    """For numbers of several lanes mixed, and some that are nobody's, whose windows are to stay as they are."""
     buffer, source, generator = make_buffer(capacity), FragmentSource(), np.random.default_rng(seed)
     for operation in stream:
         perform(operation, source, buffer)
+    first = int(generator.integers(10))
+    numbers, lanes = [np.arange(first)], []
     for lane in buffer.lanes.values():
-        rows = live_rows(lane, first=int(generator.integers(10)))
-        numbers = generator.permutation(rows.first + rows.count + 5)
-        slots = generator.permutation(len(numbers) + 3)[: len(numbers)]
-        if generator.random() < 0.5:
-            slots.sort()  # neighbours take another way
-        ours, plain = (blank_windows(len(numbers) + 3, n_step, every_step) for _ in range(2))
-        boundaries = gather_windows(rows, numbers, slots, ours)
-        assert boundaries == gather_windows_reference(rows, numbers, slots, plain)
-        assert boundaries == rows.count - lane.size == np.count_nonzero(ours.lengths == 0)
-        for name, array in ours._asdict().items():
-            np.testing.assert_array_equal(array, getattr(plain, name), name)
+        lanes.append(live_rows(lane, first))
+        numbers.append(lane.oldest(lane.size) - lane.tail + first)
+        first += lanes[-1].size
+    mixed = generator.permutation(np.concatenate(numbers))
+    ours, plain = (blank_windows(len(mixed), n_step, every_step) for _ in range(2))
+    for rows in lanes:
+        gather_windows(*rows, mixed, *ours)
+        gather_windows_reference(rows, mixed, plain)
+    assert_same_windows(ours, plain)
+    assert np.count_nonzero(ours.lengths > 0) == buffer.size
+
+
+@settings(max_examples=50, deadline=None)
+@given(operations, st.integers(1, 60))
+def test_boundaries_are_marked_in_every_lane(stream: list[Operation], capacity: int) -> None:
+    buffer, source = make_buffer(capacity), FragmentSource()
+    for operation in stream:
+        perform(operation, source, buffer)
+    first, expected = 0, []
+    lanes = []
+    for lane in buffer.lanes.values():
+        lanes.append(live_rows(lane, first))
+        first += lanes[-1].size
+        expected += [lane.columns.flag[row % lane.rows] == BOUNDARY for row in range(lane.tail, lane.head)]
+    is_boundary = np.empty(first, np.bool_)
+    counts = [mark_boundaries(*rows, np.arange(first), is_boundary) for rows in lanes]
+    assert is_boundary.tolist() == expected
+    assert counts == [rows.size - lane.size for rows, lane in zip(lanes, buffer.lanes.values(), strict=True)]
 
 
 @pytest.mark.parametrize("count", [1, 15, 16, 17, 256])
@@ -138,12 +168,11 @@ def test_wide_batches_of_a_long_ring_that_wraps_round(count: int) -> None:
         lane.evict_oldest(lane.size - 330)
     assert lane.head // lane.rows > lane.tail // lane.rows
     rows = live_rows(lane, first=0)
-    numbers = np.random.default_rng(0).integers(rows.count, size=count)
+    numbers = np.random.default_rng(0).integers(rows.size, size=count)
     ours, plain = (blank_windows(count, 3, True) for _ in range(2))
-    gather_windows(rows, numbers, np.arange(count), ours)
-    gather_windows_reference(rows, numbers, np.arange(count), plain)
-    for one, other in zip(ours, plain, strict=True):
-        np.testing.assert_array_equal(one, other)
+    gather_windows(*rows, numbers, *ours)
+    gather_windows_reference(rows, numbers, plain)
+    assert_same_windows(ours, plain)
 
 
 def test_windows_of_a_batch_lie_side_by_side() -> None:

@@ -19,7 +19,6 @@ class SparseSACLearner(SparseLearner):
     def __init__(self, config: ExperimentConfig, spaces: Spaces) -> None:
         super().__init__(config, spaces)
         self._target_entropy = -float(spaces.action_size)
-        self._discount = np.float32(config.agent.discount)
         self.log_temperature = np.array([math.log(config.agent.initial_temperature)], np.float32)
         self._temperature_moments = Moments(np.zeros(1, np.float32), np.zeros(1, np.float32))
         self._temperature_steps = 0
@@ -30,7 +29,7 @@ class SparseSACLearner(SparseLearner):
         target = self.target_critic.kernel
         loss, q_mean = self.critic_optimizer.call(
             lambda critic: critic_gradient(
-                critic, self.policy.kernel, target, batch, noise, self._discount, temperature
+                critic, self.policy.kernel, target, batch, noise, self._config.agent.discount, temperature
             )
         )
         self._note(critic_loss=loss, q_mean=q_mean)

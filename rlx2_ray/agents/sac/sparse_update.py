@@ -9,14 +9,15 @@ import math
 from typing import Final
 
 import numpy as np
-from numba import njit
 
-from rlx2_ray.agents.batches import bootstrap, discounted_rewards, lanes_from, load
+from rlx2_ray.agents.batches import FeatureMajor, bootstrap, discounted_rewards, lanes_from, load
 from rlx2_ray.agents.twin_critics import add_minimum, output_row, regress
+from rlx2_ray.kernels.compiled import compiled, entry_point
 from rlx2_ray.kernels.mathematics import exp, softplus, tanh
-from rlx2_ray.kernels.network import backward, forward, input_deltas, turn_weights
+from rlx2_ray.kernels.network import Model, backward, forward, input_deltas, turn_weights
 from rlx2_ray.kernels.vectors import LANES
 from rlx2_ray.networks.policy import LOG_STD_MAX, LOG_STD_MIN
+from rlx2_ray.types import Floats
 
 HALF_RANGE: Final = np.float32((LOG_STD_MAX - LOG_STD_MIN) / 2)
 LOWEST: Final = np.float32(LOG_STD_MIN)
@@ -25,8 +26,8 @@ HALF_LOG_2_PI: Final = np.float32(0.5 * math.log(2 * math.pi))
 ONE, TWO, HALF = np.float32(1), np.float32(2), np.float32(0.5)
 
 
-@njit(error_model="numpy")
-def _sample(policy, noise, step, first, actions, log_probs):
+@compiled
+def _sample(policy: Model, noise: Floats, step: int, first: int, actions: Floats, log_probs: Floats) -> None:
     """Draw actions where the policy's outputs stand in its workspace, as `policy.sample_action` does.
 
     Args:
@@ -42,8 +43,8 @@ def _sample(policy, noise, step, first, actions, log_probs):
         _sample_dimension(means, raws, normals, actions[action], log_probs)
 
 
-@njit(error_model="numpy")
-def _sample_dimension(means, raws, normals, actions, log_probs):
+@compiled
+def _sample_dimension(means: Floats, raws: Floats, normals: Floats, actions: Floats, log_probs: Floats) -> None:
     """One action dimension of `_sample`, apart so that its loop is compiled to vectors."""
     for lane in range(normals.size):
         normal = normals[lane]
@@ -55,19 +56,28 @@ def _sample_dimension(means, raws, normals, actions, log_probs):
         log_probs[lane] += log_normal - log_jacobian
 
 
-@njit(error_model="numpy", cache=True)
-def critic_gradient(critic, policy, target_critic, batch, noise, discount, temperature):
+@entry_point
+def critic_gradient(
+    critic: Model,
+    policy: Model,
+    target_critic: Model,
+    batch: FeatureMajor,
+    noise: Floats,
+    discount: float,
+    temperature: np.float32,
+) -> tuple[float, float]:
     """Add to the critics' gradient; returns (loss, mean of Q_1). `noise`: (A, n, B), standard normal."""
     turn_weights(critic)
+    gamma = np.float32(discount)
     size = batch.lengths.size
     factors, targets = np.empty(LANES, np.float32), np.empty(LANES, np.float32)
     loss, q_mean = 0.0, 0.0
     for first in range(0, size, LANES):
-        discounted_rewards(batch, first, discount, targets)
-        _add_entropies(policy, target_critic, batch, noise, first, discount, temperature, targets)
+        discounted_rewards(batch, first, gamma, targets)
+        _add_entropies(policy, target_critic, batch, noise, first, gamma, temperature, targets)
         load(batch.next_observations[-1], first, target_critic.workspace, 0)
         for lane in range(lanes_from(first, size)):
-            factors[lane] = bootstrap(batch, first + lane, discount)
+            factors[lane] = bootstrap(batch, first + lane, gamma)
         add_minimum(target_critic, factors, first, size, targets)
         part = regress(critic, batch, first, targets)
         loss += part[0]
@@ -75,8 +85,17 @@ def critic_gradient(critic, policy, target_critic, batch, noise, discount, tempe
     return loss, q_mean
 
 
-@njit(error_model="numpy")
-def _add_entropies(policy, critic, batch, noise, first, discount, temperature, targets):
+@compiled
+def _add_entropies(
+    policy: Model,
+    critic: Model,
+    batch: FeatureMajor,
+    noise: Floats,
+    first: int,
+    discount: np.float32,
+    temperature: np.float32,
+    targets: Floats,
+) -> None:
     """Targets gain the discounted entropies along their windows; the critics are given each window's last action."""
     observations, size = batch.observations.shape[0], batch.actions.shape[0]
     actions, log_probs = np.empty((size, LANES), np.float32), np.empty(LANES, np.float32)
@@ -96,8 +115,10 @@ def _add_entropies(policy, critic, batch, noise, first, discount, temperature, t
                     critic.workspace[observations + action, lane] = actions[action, lane]
 
 
-@njit(error_model="numpy", cache=True)
-def policy_gradient(policy, critic, batch, noise, temperature):
+@entry_point
+def policy_gradient(
+    policy: Model, critic: Model, batch: FeatureMajor, noise: Floats, temperature: np.float32
+) -> tuple[float, float]:
     """Add to the policy's gradient that of mean(alpha * log pi(a|s) - min_i Q_i(s, a)).
 
     `noise`: (A, 1, B), standard normal. Returns (loss, mean of log pi).
@@ -125,8 +146,8 @@ def policy_gradient(policy, critic, batch, noise, temperature):
     return loss / size, log_prob_sum / size
 
 
-@njit(error_model="numpy")
-def _minimum_deltas(critic, count, size):
+@compiled
+def _minimum_deltas(critic: Model, count: int, size: int) -> float:
     """Deltas of the inputs by -mean min(Q_1, Q_2), in their place; returns the sum of the minima over `count` lanes."""
     depth = critic.structure.layers.size // 2
     workspace = critic.workspace
@@ -139,7 +160,7 @@ def _minimum_deltas(critic, count, size):
         share = HALF if first == second else (ONE if first < second else np.float32(0))
         weight = each if lane < count else np.float32(0)
         workspace[one, lane], workspace[other, lane] = weight * share, weight * (ONE - share)
-        total += min(first, second) if lane < count else np.float32(0)
+        total += float(min(first, second)) if lane < count else 0.0
     for network in range(2):
         backward(critic, network * depth, (network + 1) * depth, False)
     for network in range(2):
@@ -147,8 +168,10 @@ def _minimum_deltas(critic, count, size):
     return total
 
 
-@njit(error_model="numpy")
-def _policy_deltas(policy, noise, first, actions, action_deltas, weight):
+@compiled
+def _policy_deltas(
+    policy: Model, noise: Floats, first: int, actions: Floats, action_deltas: Floats, weight: np.float32
+) -> None:
     """Deltas of the policy's outputs, in their place. `weight`: temperature / B, the weight of a sample's log pi.
 
     With u before the squashing, d log pi / du = 2 tanh(u) and d log pi / d log_std = -1 besides what goes through u.
@@ -161,8 +184,10 @@ def _policy_deltas(policy, noise, first, actions, action_deltas, weight):
         _dimension_deltas(means, raws, normals, actions[action], action_deltas[action], weight)
 
 
-@njit(error_model="numpy")
-def _dimension_deltas(means, raws, normals, actions, action_deltas, weight):
+@compiled
+def _dimension_deltas(
+    means: Floats, raws: Floats, normals: Floats, actions: Floats, action_deltas: Floats, weight: np.float32
+) -> None:
     """One action dimension of `_policy_deltas`."""
     for lane in range(normals.size):
         value = actions[lane]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from rlx2_ray.agents.batches import FeatureMajor
 from rlx2_ray.agents.sparse_learner import SparseLearner, follow
-from rlx2_ray.agents.td3.sparse_update import Constants, critic_gradient, policy_gradient
+from rlx2_ray.agents.td3.sparse_update import critic_gradient, policy_gradient
 from rlx2_ray.networks.sparse_layer import Layers
 from rlx2_ray.networks.sparse_model import SparseModel
 
@@ -14,8 +14,6 @@ from rlx2_ray.networks.sparse_model import SparseModel
 class SparseTD3Learner(SparseLearner):
     def _build(self, layers: Mapping[str, Layers]) -> None:
         super()._build(layers)
-        agent = self._config.agent
-        self._constants = Constants(agent.discount, agent.target_noise_clip)
         self.target_policy = self._model(layers["target_policy"], like=self.policy)
 
     @property
@@ -27,7 +25,7 @@ class SparseTD3Learner(SparseLearner):
         noise = self._draw_noise(*batch.actions.shape, scale=agent.target_policy_noise)
         targets = self.target_policy.kernel, self.target_critic.kernel
         loss, q_mean = self.critic_optimizer.call(
-            lambda critic: critic_gradient(critic, *targets, batch, noise, self._constants)
+            lambda critic: critic_gradient(critic, *targets, batch, noise, agent.discount, agent.target_noise_clip)
         )
         self._note(critic_loss=loss, q_mean=q_mean)
         if self.learner_steps % agent.policy_delay == 0:

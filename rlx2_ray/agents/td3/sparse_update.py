@@ -5,36 +5,38 @@ Shapes: B batch, O observation, A action, K window. Models and workspaces as in 
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
-from numba import njit
 
-from rlx2_ray.agents.batches import bootstrap, discounted_rewards, lanes_from, load
+from rlx2_ray.agents.batches import FeatureMajor, bootstrap, discounted_rewards, lanes_from, load
 from rlx2_ray.agents.twin_critics import add_minimum, output_row, regress
+from rlx2_ray.kernels.compiled import compiled, entry_point
 from rlx2_ray.kernels.mathematics import tanh
-from rlx2_ray.kernels.network import backward, forward, input_deltas, turn_weights
+from rlx2_ray.kernels.network import Model, backward, forward, input_deltas, turn_weights
 from rlx2_ray.kernels.vectors import LANES
+from rlx2_ray.types import Floats
 
 
-class Constants(NamedTuple):
-    discount: float
-    noise_clip: float
-
-
-@njit(error_model="numpy", cache=True)
-def critic_gradient(critic, target_policy, target_critic, batch, noise, constants):
-    """Add to the critics' gradient; returns (loss, mean of Q_1). `noise`: (A, B), drawn from N(0, target_policy_noise)."""
+@entry_point
+def critic_gradient(
+    critic: Model,
+    target_policy: Model,
+    target_critic: Model,
+    batch: FeatureMajor,
+    noise: Floats,
+    discount: float,
+    noise_clip: float,
+) -> tuple[float, float]:
+    """Add to the critics' gradient; returns (loss, mean of Q_1). `noise`: (A, B), from N(0, target_policy_noise)."""
     turn_weights(critic)
-    discount = np.float32(constants.discount)
+    gamma, clip = np.float32(discount), np.float32(noise_clip)
     factors, targets = np.empty(LANES, np.float32), np.empty(LANES, np.float32)
     size = batch.lengths.size
     loss, q_mean = 0.0, 0.0
     for first in range(0, size, LANES):
-        _smoothed_actions(target_policy, target_critic, batch, noise, first, np.float32(constants.noise_clip))
-        discounted_rewards(batch, first, discount, targets)
+        _smoothed_actions(target_policy, target_critic, batch, noise, first, clip)
+        discounted_rewards(batch, first, gamma, targets)
         for lane in range(lanes_from(first, size)):
-            factors[lane] = bootstrap(batch, first + lane, discount)
+            factors[lane] = bootstrap(batch, first + lane, gamma)
         add_minimum(target_critic, factors, first, size, targets)
         part = regress(critic, batch, first, targets)
         loss += part[0]
@@ -42,8 +44,10 @@ def critic_gradient(critic, target_policy, target_critic, batch, noise, constant
     return loss, q_mean
 
 
-@njit(error_model="numpy")
-def _smoothed_actions(policy, critic, batch, noise, first, clip):
+@compiled
+def _smoothed_actions(
+    policy: Model, critic: Model, batch: FeatureMajor, noise: Floats, first: int, clip: np.float32
+) -> None:
     """Give the critics the last next observations and clip(pi'(s) + clip(noise)) there."""
     next_observations = batch.next_observations[-1]
     load(next_observations, first, policy.workspace, 0)
@@ -56,8 +60,8 @@ def _smoothed_actions(policy, critic, batch, noise, first, clip):
         _smooth(policy.workspace[row + action], smoothing, clip, target)
 
 
-@njit(error_model="numpy")
-def _smooth(outputs, noise, clip, actions):
+@compiled
+def _smooth(outputs: Floats, noise: Floats, clip: np.float32, actions: Floats) -> None:
     """One action dimension of `_smoothed_actions`, apart so that its loop is compiled to vectors."""
     one = np.float32(1)
     for lane in range(noise.size):
@@ -65,8 +69,8 @@ def _smooth(outputs, noise, clip, actions):
         actions[lane] = min(max(tanh(outputs[lane]) + smoothing, -one), one)
 
 
-@njit(error_model="numpy", cache=True)
-def policy_gradient(policy, critic, batch):
+@entry_point
+def policy_gradient(policy: Model, critic: Model, batch: FeatureMajor) -> float:
     """Add to the policy's gradient that of -mean Q_1(s, pi(s)); returns this loss."""
     turn_weights(policy)
     turn_weights(critic)

@@ -1,0 +1,76 @@
+"""One learner update: ours at the configured sparsity, ours dense, and dense in torch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from rlx2_ray.agents.engines import make_learner
+from rlx2_ray.agents.learner import Learner, needs_every_step
+from rlx2_ray.bench.timing import time_in_turns
+from rlx2_ray.bench.torch_dense import torch_dense
+from rlx2_ray.config import ExperimentConfig, resolve
+from rlx2_ray.types import Batch, Spaces
+
+
+def bench_learner(config: ExperimentConfig, spaces: Spaces, compile_torch: bool) -> dict[str, Any]:
+    """Microseconds and ratios. Windows have their full n steps; those of the dense arms have one."""
+    dense = dense_arm(config)
+    variants = ("eager", "fused", "compiled") if compile_torch else ("eager", "fused")
+    references = {variant: torch_dense(dense, spaces, variant) for variant in variants}  # type: ignore[arg-type]
+    contestants = {
+        "sparse": _Updates(config, spaces).once,
+        "dense": _Updates(dense, spaces).once,
+        **{variant: reference.update for variant, reference in references.items()},
+    }
+    timings = time_in_turns(contestants, config.agent.policy_delay)
+    times = {name: timing.microseconds for name, timing in timings.calls.items()}
+    return {
+        "sparse_us": times["sparse"],
+        "dense_us": times["dense"],
+        "torch_dense_us": times["eager"],
+        "torch_dense_fused_us": times["fused"],
+        "torch_dense_compiled_us": times.get("compiled"),
+        "ratio_vs_torch_dense": timings.ratio("eager", "sparse"),
+        "dense_ratio_vs_torch_dense": timings.ratio("eager", "dense"),
+        "spread": {name: timing.spread for name, timing in timings.calls.items()},
+    }
+
+
+def dense_arm(config: ExperimentConfig) -> ExperimentConfig:
+    """The same task and algorithm, with method dense."""
+    tree = config.model_dump()
+    return resolve(
+        {"method": "dense"} | {key: tree[key] for key in ("env", "algo", "steps", "engine", "network", "agent")}
+    )
+
+
+class _Updates:
+    """A learner, and batches as its replay buffer gathers them."""
+
+    def __init__(self, config: ExperimentConfig, spaces: Spaces) -> None:
+        self._learner: Learner = make_learner(config, spaces)
+        generator = np.random.default_rng(0)
+        self._batches = [random_batch(config, spaces, generator) for _ in range(4)]
+
+    def once(self) -> None:
+        self._learner.update(self._batches[self._learner.learner_steps % len(self._batches)])
+
+
+def random_batch(config: ExperimentConfig, spaces: Spaces, generator: np.random.Generator) -> Batch:
+    """Full windows of the configured length, in the memory layout of the replay buffer."""
+
+    def normal(*shape: int) -> Any:
+        return generator.standard_normal(shape, dtype=np.float32)
+
+    size, n_step = config.agent.batch_size, config.target.n_step
+    kept = n_step if needs_every_step(config) else 1
+    return Batch(
+        observations=normal(spaces.observation_size, size).T,
+        actions=np.tanh(normal(spaces.action_size, size)).T,
+        rewards=normal(n_step, size).T,
+        next_observations=normal(kept, spaces.observation_size, size).transpose(2, 0, 1),
+        lengths=np.full(size, n_step),
+        terminated=np.zeros(size, np.bool_),
+    )

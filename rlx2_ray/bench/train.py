@@ -1,0 +1,61 @@
+"""Whole training on one core, environment included, evaluation excluded: env steps a second of the learning phase."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from rlx2_ray.bench.learner import dense_arm
+from rlx2_ray.config import ExperimentConfig, merge, resolve
+from rlx2_ray.experiment.inline import train_inline
+from rlx2_ray.experiment.session import start
+
+WARM_UP = 1_000  # env steps of random actions
+SKIPPED = 500  # learning env steps before the clock starts
+
+
+def bench_train(config: ExperimentConfig, env_steps: int) -> dict[str, Any]:
+    """Env steps a second as configured, dense on the same engine, and dense on the torch engine."""
+    dense = dense_arm(config)
+    on_torch = resolve(merge(dense.model_dump(), {"engine": "torch"}))
+    rates = {
+        "sparse": training_speed(config, env_steps),
+        "dense": training_speed(dense, env_steps),
+        "torch_dense": training_speed(on_torch, env_steps),
+    }
+    return {
+        "env_steps": env_steps,
+        **{f"{name}_env_steps_per_s": rate for name, rate in rates.items()},
+        "ratio_vs_torch_dense": rates["sparse"] / rates["torch_dense"],
+    }
+
+
+def training_speed(config: ExperimentConfig, env_steps: int) -> float:
+    """Env steps a second of a real run, inline, in a folder that is removed.
+
+    Its clock stands still during evaluations and checkpoints. `env_steps`, rounded up, are timed, after a short
+    warm-up; their targets have their full n steps.
+    """
+    first = WARM_UP + SKIPPED
+    last = first * (1 + -(-env_steps // first))  # evaluations, which the times come from, are `first` steps apart
+    changes = {
+        "steps": last,
+        "agent": {"warmup_steps": WARM_UP},
+        "target": {"n_step_start": 0},
+        "evaluation": {"interval": first, "episodes": 1},
+        "runtime": {"kind": "inline"},
+    }
+    with tempfile.TemporaryDirectory(prefix="rlx2-bench-") as folder:
+        run = Path(folder) / "run"
+        tracking = f"sqlite:///{folder}/mlflow.db"
+        start(resolve(merge(config.model_dump(), changes)), run, tracking, "bench", train_inline)
+        points = [json.loads(line) for line in (run / "progress.jsonl").read_text().splitlines()]
+    seconds = _training_s(points[-1]) - _training_s(points[0])
+    return (last - first) / seconds
+
+
+def _training_s(point: dict[str, Any]) -> float:
+    seconds: float = point["env_steps"] / point["throughput/env_steps_per_s"]
+    return seconds

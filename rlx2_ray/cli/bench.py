@@ -1,0 +1,129 @@
+"""`rlx2 bench`: how fast, as ratios against named references that are measured in the same run."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from rlx2_ray.cli import options
+from rlx2_ray.cli.output import print_json, print_table
+from rlx2_ray.config import ExperimentConfig, merge, resolve
+from rlx2_ray.types import Spaces
+
+app = typer.Typer(no_args_is_help=True, help="Measure speed, as ratios against named references, in one run.")
+
+TorchCompile = Annotated[
+    bool, typer.Option("--torch-compile", help="Also time torch.compile; it needs a C++ compiler and a minute.")
+]
+TimedSteps = Annotated[
+    int, typer.Option("--timed-steps", metavar="N", min=1, help="Env steps of each run that are on the clock.")
+]
+
+
+@app.command("learner")
+def learner(
+    config_file: options.ConfigFile = None,
+    env: options.Env = None,
+    algo: options.Algo = None,
+    method: options.Method = None,
+    policy_sparsity: options.PolicySparsity = None,
+    critic_sparsity: options.CriticSparsity = None,
+    assignments: options.Set = None,
+    torch_compile: TorchCompile = False,
+    as_json: options.Json = False,
+) -> None:
+    """One learner update: sparse, dense on the same engine, and dense in torch; one thread each, in turns."""
+    config = _on_sparse_engine(options.read_config(config_file, locals(), assignments))
+    from rlx2_ray.bench.learner import bench_learner
+
+    content = bench_learner(config, _spaces(config), torch_compile)
+    rows = {
+        "sparse engine, as configured": "sparse_us",
+        "sparse engine, dense": "dense_us",
+        "torch, dense": "torch_dense_us",
+        "torch, dense, fused Adam": "torch_dense_fused_us",
+        "torch, dense, fused Adam, torch.compile": "torch_dense_compiled_us",
+    }
+    _report(config, content, rows, "microseconds an update", "ratio_vs_torch_dense", as_json)
+
+
+@app.command("train")
+def train(
+    config_file: options.ConfigFile = None,
+    env: options.Env = None,
+    algo: options.Algo = None,
+    method: options.Method = None,
+    policy_sparsity: options.PolicySparsity = None,
+    critic_sparsity: options.CriticSparsity = None,
+    assignments: options.Set = None,
+    timed_steps: TimedSteps = 3_000,
+    as_json: options.Json = False,
+) -> None:
+    """Whole training on one core, environment included, evaluation excluded: sparse, dense, and dense in torch."""
+    config = _on_sparse_engine(options.read_config(config_file, locals(), assignments))
+    from rlx2_ray.bench.train import bench_train
+
+    content = bench_train(config, timed_steps)
+    rows = {
+        "sparse engine, as configured": "sparse_env_steps_per_s",
+        "sparse engine, dense": "dense_env_steps_per_s",
+        "torch engine, dense": "torch_dense_env_steps_per_s",
+    }
+    _report(config, content, rows, "env steps a second", "ratio_vs_torch_dense", as_json)
+
+
+@app.command("policy")
+def policy(
+    config_file: options.ConfigFile = None,
+    env: options.Env = None,
+    algo: options.Algo = None,
+    method: options.Method = None,
+    policy_sparsity: options.PolicySparsity = None,
+    assignments: options.Set = None,
+    as_json: options.Json = False,
+) -> None:
+    """One action, observation in, action out: ours, and the same network masked dense elsewhere."""
+    config = _on_sparse_engine(options.read_config(config_file, locals(), assignments))
+    from rlx2_ray.bench.policy import bench_policy
+
+    content = bench_policy(config, _spaces(config))
+    rows = {
+        "sparse engine, as configured": "sparse_us",
+        "numpy": "numpy_us",
+        "torch": "torch_us",
+        "ONNX Runtime": "onnxruntime_us",
+    }
+    _report(config, content, rows, "microseconds an action", "ratio_vs_torch", as_json)
+
+
+def _on_sparse_engine(config: ExperimentConfig) -> ExperimentConfig:
+    return resolve(merge(config.model_dump(), {"engine": "sparse", "device": "cpu"}))
+
+
+def _spaces(config: ExperimentConfig) -> Spaces:
+    from rlx2_ray.envs.make import probe_spaces
+
+    return probe_spaces(config.env)
+
+
+def _report(
+    config: ExperimentConfig, content: dict[str, Any], rows: dict[str, str], unit: str, ratio: str, as_json: bool
+) -> None:
+    """`rows`: for each contestant, the key of its figure."""
+    from rlx2_ray.experiment.result import describe_identity, installed_versions
+
+    content = {
+        **describe_identity(config),
+        "policy_sparsity": config.sparsity.policy,
+        "critic_sparsity": config.sparsity.critic,
+        **content,
+        "versions": installed_versions(),
+    }
+    if as_json:
+        print_json(content)
+        return
+    sparsities = f"{config.sparsity.policy:.0%} / {config.sparsity.critic:.0%} sparse"
+    figures = [[name, f"{content[key]:.1f}"] for name, key in rows.items() if content[key] is not None]
+    print_table(f"{config.env.id}, {config.algo.upper()}, {sparsities}", ["", unit], figures)
+    typer.echo(f"{content[ratio]:.1f} times faster than {ratio.removeprefix('ratio_vs_').replace('_', ', ')}.")
