@@ -4,9 +4,10 @@
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
+PEERS := .venv-peers
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo test test-slow lint format type check bench clean
+.PHONY: demo test test-slow lint format type check bench bench-engines bench-speed bench-peers clean
 
 demo: $(INSTALLED)  ## train a sparse TD3 agent on Ray actors, then look at it
 	$(BIN)/rlx2 train tune_configs/inverted_pendulum.yaml --runtime actors --rollout-actors 2 --replay-shards 2
@@ -33,8 +34,17 @@ check: $(INSTALLED) lint type test  ## exactly what CI runs
 bench: $(INSTALLED)  ## the README's learning table and picture, hours on two cores; resumes
 	$(BIN)/python benchmarks/inverted_pendulum.py
 
+bench-engines: $(INSTALLED)  ## do both engines learn the same? hours on two cores; resumes
+	$(BIN)/python benchmarks/engines.py
+
+bench-speed: $(INSTALLED)  ## benchmarks/RESULTS.md without the peers, ten minutes on one core
+	$(BIN)/python -m benchmarks.speed
+
+bench-peers: $(INSTALLED) $(PEERS)/.installed  ## the same for whole training beside SB3 and SBX, half an hour on one core
+	$(BIN)/python -m benchmarks.speed training report
+
 clean:
-	rm -rf $(VENV) build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(PEERS) build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 # Torch first and by itself: its exact version satisfies every later requirement, so that none of them fetches another
 # build. On a machine without a GPU, PIP_EXTRA_INDEX_URL can name an index of CPU builds, which are far smaller.
@@ -42,4 +52,11 @@ $(INSTALLED): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet torch==2.13.0
 	$(BIN)/pip install --quiet --editable ".[dev]"
+	touch $@
+
+# The peers have an environment of their own, since they pin other versions.
+$(PEERS)/.installed: benchmarks/peers/requirements.txt
+	$(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/pip install --quiet torch==2.13.0
+	$(PEERS)/bin/pip install --quiet --requirement benchmarks/peers/requirements.txt
 	touch $@

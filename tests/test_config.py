@@ -117,6 +117,22 @@ def test_values_that_follow_from_the_steps(
     assert config.target.n_step_start == start
 
 
+@pytest.mark.parametrize(
+    ("given", "engine"),
+    [
+        ({}, "sparse"),
+        ({"device": "cpu"}, "sparse"),
+        ({"device": "cuda"}, "torch"),
+        ({"device": "cuda:1"}, "torch"),
+        ({"engine": "torch"}, "torch"),
+        ({"engine": "torch", "device": "cuda"}, "torch"),
+        ({"method": "dense"}, "sparse"),
+    ],
+)
+def test_the_engine_follows_from_the_device(given: dict[str, Any], engine: str) -> None:
+    assert resolve(given).engine == engine
+
+
 def test_a_small_buffer_lowers_its_minimum() -> None:
     replay = resolve({"replay": {"max_capacity": 5000}}).replay
     assert (replay.min_capacity, replay.max_capacity) == (5000, 5000)
@@ -148,6 +164,7 @@ OTHER_VALUES = {
     "method": "rigl",
     "steps": 2_000_000,
     "seed": 1,
+    "engine": "torch",
     "device": "cuda",
     "sparsity.policy": 0.91,
     "sparsity.critic": 0.81,
@@ -239,6 +256,8 @@ def test_counts_may_be_written_with_an_exponent(value: object) -> None:
         ("seed", -1, "seed is -1: .*"),
         ("algo", "ppo", "algo is 'ppo': choose one of td3, sac"),
         ("method", None, "method is None: choose one of dense, .*"),
+        ("engine", "steam", "engine is 'steam': it should be 'sparse' or 'torch'"),
+        ("engine", None, "engine is None: it should be 'sparse' or 'torch'"),
         ("method", ["rlx2"], r"method is \['rlx2'\]: choose one of dense, .*"),
         ("network.hidden", [], r"network\.hidden is \[\]: .*"),
         ("network.hidden", [64, 0], r"network\.hidden\.1 is 0: .*"),

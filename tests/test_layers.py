@@ -32,17 +32,20 @@ ALLOWED: dict[str, set[str]] = {
     "agents": BASE | {"kernels", "sparse", "networks"},
     "experiment": PARTS | {"agents"},
     "distributed": PARTS | {"agents", "experiment"},
+    "bench": PARTS | {"agents", "experiment"},
     "sweep": RUN,
     "rllib": RUN,
-    "cli": RUN | {"sweep", "rllib"},
+    "cli": RUN | {"bench", "sweep", "rllib"},
     "__main__": {"cli"},
 }
 
 # Where a library may be imported at all.
 HOMES = {
     "ray": ("distributed/", "sweep/", "rllib/"),
-    "torch": ("networks/masked_mlp.py", "agents/"),
-    "numba": ("kernels/", "agents/", "networks/"),
+    "torch": ("networks/masked_mlp.py", "agents/", "bench/"),
+    "numba": ("kernels/",),
+    "llvmlite": ("kernels/",),
+    "onnxruntime": ("bench/",),
     "mlflow": ("experiment/tracking",),
     "mujoco": ("envs/",),
     "pyarrow": ("replay/",),
@@ -116,6 +119,28 @@ def test_importing_it_loads_neither_ray_nor_torch(module: str) -> None:
     assert done.stdout.strip() == "[]"
 
 
-def test_a_learner_does_load_torch() -> None:
-    code = "import sys, rlx2_ray.agents.td3.learner; print('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "True"
+TRAINING = """
+import sys
+import numpy as np
+from rlx2_ray.agents.engines import check_engine, make_learner
+from rlx2_ray.config import resolve
+from rlx2_ray.types import Batch, Spaces
+
+config = resolve({"algo": sys.argv[1], "engine": sys.argv[2], "network": {"hidden": [16]}})
+check_engine(config)
+learner = make_learner(config, Spaces(3, 1, (-1.0,), (1.0,)))
+lengths, terminated = np.ones(2, np.int64), np.zeros(2, np.bool_)
+observations, nexts = np.ones((2, 3), np.float32), np.ones((2, 1, 3), np.float32)
+for _ in range(2):
+    learner.update(Batch(observations, observations[:, :1], observations[:, :1], nexts, lengths, terminated))
+learner.restore(learner.state())
+learner.acting_policy().action(observations[0])
+print(learner.metrics()["train/critic_loss"] > 0, "torch" in sys.modules)
+"""
+
+
+@pytest.mark.parametrize("algo", ["td3", "sac"])
+@pytest.mark.parametrize(("engine", "loads_torch"), [("sparse", "False"), ("torch", "True")])
+def test_only_the_torch_engine_loads_torch(algo: str, engine: str, loads_torch: str) -> None:
+    done = subprocess.run([sys.executable, "-c", TRAINING, algo, engine], capture_output=True, text=True)
+    assert done.stdout.split() == ["True", loads_torch], done.stderr

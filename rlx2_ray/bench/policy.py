@@ -14,7 +14,7 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
-from rlx2_ray.agents.initial_models import initial_models
+from rlx2_ray.agents.base_learner import initial_models
 from rlx2_ray.bench.timing import time_in_turns
 from rlx2_ray.config import ExperimentConfig
 from rlx2_ray.networks.compiled_network import CompiledNetwork

@@ -13,9 +13,9 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from rlx2_ray.kernels.compiled import compiled, entry_point
 from rlx2_ray.types import Bools, Floats, Indices
 
 Flags = NDArray[np.uint8]
@@ -50,7 +50,7 @@ class Windows(NamedTuple):
 # Both functions take the fields of the tuples one by one: numba is slow to unpack a tuple that comes from Python.
 
 
-@njit(error_model="numpy", cache=True)  # type: ignore[untyped-decorator]
+@entry_point
 def mark_boundaries(
     packed: Floats, flag: Flags, tail: int, first: int, size: int, numbers: Indices, is_boundary: Bools
 ) -> int:
@@ -63,7 +63,7 @@ def mark_boundaries(
     return boundaries
 
 
-@njit(error_model="numpy", cache=True)  # type: ignore[untyped-decorator]
+@entry_point
 def gather_windows(
     packed: Floats,
     flag: Flags,
@@ -112,7 +112,7 @@ def gather_windows_reference(rows: LiveRows, numbers: Indices, windows: Windows)
     windows.terminated[found] = rows.flag[(starts + lengths - 1) % ring] == TERMINATED
 
 
-@njit(error_model="numpy")  # type: ignore[untyped-decorator]
+@compiled
 def _find(rows: LiveRows, numbers: Indices) -> tuple[Indices, Indices]:
     """(places in the ring, indices in `numbers`) of those of `numbers` that are in `rows`."""
     places, found = np.empty_like(numbers), np.empty_like(numbers)
@@ -125,7 +125,7 @@ def _find(rows: LiveRows, numbers: Indices) -> tuple[Indices, Indices]:
     return places[:count], found[:count]
 
 
-@njit(error_model="numpy")  # type: ignore[untyped-decorator]
+@compiled
 def _follow(rows: LiveRows, place: int, windows: Windows, window: int) -> None:
     """Write length, rewards and ending of the window that begins at `place`."""
     n_step = len(windows.rewards)
@@ -138,13 +138,13 @@ def _follow(rows: LiveRows, place: int, windows: Windows, window: int) -> None:
         windows.rewards[step, window] = rows.packed[_wrap(rows, place + step), -1] if step < length else np.float32(0)
 
 
-@njit(error_model="numpy")  # type: ignore[untyped-decorator]
+@compiled
 def _wrap(rows: LiveRows, place: int) -> int:
     """`place` of a row that may lie beyond the end of the ring, by less than its length."""
     return place - len(rows.flag) if place >= len(rows.flag) else place
 
 
-@njit(error_model="numpy")  # type: ignore[untyped-decorator]
+@compiled
 def _gather(source: Floats, places: Indices, found: Indices, target: Floats) -> None:
     """target[f, found[i]] = source[places[i], f] for as many features as `target` has.
 

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rlx2_ray.kernels.windows import LiveRows, gather_windows, mark_boundaries
+from rlx2_ray.kernels.windows import LiveRows, mark_boundaries
 from rlx2_ray.replay.lane import Lane
-from rlx2_ray.replay.windows import as_batch, live_rows, make_windows
+from rlx2_ray.replay.windows import gather_batch, live_rows
 from rlx2_ray.types import Batch, Floats, Fragment, Indices
 
 
@@ -51,14 +51,11 @@ class ReplayBuffer:
     def sample(self, batch_size: int, n_step: int, every_step: bool) -> Batch:
         """Windows that start at `batch_size` transitions, drawn uniformly and with replacement.
 
-        `n_step` and `every_step` as in `windows.make_windows`, which also says how the batch lies in memory.
+        `n_step` and `every_step` as in `windows.gather_batch`; how a batch lies in memory is said there, too.
         """
         lanes = self._live_rows()
         numbers = self._draw(lanes, batch_size)
-        windows = make_windows(batch_size, n_step, every_step, self.observation_size, self.action_size)
-        for rows in lanes:
-            gather_windows(*rows, numbers, *windows)
-        return as_batch(windows)
+        return gather_batch(lanes, numbers, n_step, every_step, self.observation_size)
 
     def oldest(self, count: int) -> tuple[Floats, Floats, Indices]:
         """Observations, policy actions and times (N, ...) of the N = min(count, size) oldest transitions by time."""
@@ -99,7 +96,7 @@ class ReplayBuffer:
 
     def _draw(self, lanes: Sequence[LiveRows], count: int) -> Indices:
         """Numbers (count,) of uniformly drawn transitions among the live rows of all lanes."""
-        total = sum([rows.size for rows in lanes])
+        total = lanes[-1].first + lanes[-1].size
         if total == 0:
             raise ValueError("cannot sample from an empty replay buffer")
         numbers, is_boundary = self.generator.integers(total, size=count), np.empty(count, np.bool_)

@@ -6,25 +6,13 @@ every other array whose first axis is moved to the end. That is what a compiled 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
-from rlx2_ray.kernels.windows import LiveRows, Windows
+from rlx2_ray.kernels.windows import LiveRows, Windows, gather_windows
 from rlx2_ray.replay.lane import Lane
-from rlx2_ray.types import Batch
-
-
-def make_windows(batch_size: int, n_step: int, every_step: bool, observation_size: int, action_size: int) -> Windows:
-    """Room for windows of up to `n_step` steps.
-
-    `every_step` False: `next_observations` has only the one that the target bootstraps from (K = 1), else K = n_step.
-    """
-    return Windows(
-        inputs=np.empty((observation_size + action_size, batch_size), np.float32),
-        rewards=np.empty((n_step, batch_size), np.float32),
-        next_observations=np.empty((n_step if every_step else 1, observation_size, batch_size), np.float32),
-        lengths=np.empty(batch_size, np.int64),
-        terminated=np.empty(batch_size, np.bool_),
-    )
+from rlx2_ray.types import Batch, Indices
 
 
 def live_rows(lane: Lane, first: int) -> LiveRows:
@@ -32,14 +20,27 @@ def live_rows(lane: Lane, first: int) -> LiveRows:
     return LiveRows(lane.packed, lane.columns.flag, lane.tail % lane.rows, first, lane.head - lane.tail)
 
 
-def as_batch(windows: Windows) -> Batch:
+def gather_batch(
+    lanes: Sequence[LiveRows], numbers: Indices, n_step: int, every_step: bool, observation_size: int
+) -> Batch:
+    """The windows of up to `n_step` steps that begin at the transitions with the numbers `numbers` (B,).
+
+    `every_step` False: `next_observations` has only the one that the target bootstraps from (K = 1), else K = n_step.
+    """
+    windows = make_windows(len(numbers), n_step, every_step, observation_size, lanes[0].packed.shape[1] - 1)
+    for rows in lanes:
+        gather_windows(*rows, numbers, *windows)
     inputs, rewards, next_observations, lengths, terminated = windows
-    observation_size = next_observations.shape[1]
-    return Batch(
-        observations=inputs[:observation_size].T,
-        actions=inputs[observation_size:].T,
-        rewards=rewards.T,
-        next_observations=next_observations.transpose(2, 0, 1),
-        lengths=lengths,
-        terminated=terminated,
+    observations, actions = inputs[:observation_size], inputs[observation_size:]
+    return Batch(observations.T, actions.T, rewards.T, next_observations.transpose(2, 0, 1), lengths, terminated)
+
+
+def make_windows(count: int, n_step: int, every_step: bool, observation_size: int, input_size: int) -> Windows:
+    """Room for `count` windows; `input_size` of observation and action together."""
+    return Windows(
+        np.empty((input_size, count), np.float32),
+        np.empty((n_step, count), np.float32),
+        np.empty((n_step if every_step else 1, observation_size, count), np.float32),
+        np.empty(count, np.int64),
+        np.empty(count, np.bool_),
     )

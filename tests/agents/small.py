@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
+import pytest
 
 from rlx2_ray.config import ExperimentConfig, merge, resolve
 from rlx2_ray.types import Batch, Spaces
@@ -20,6 +21,11 @@ SMALL: dict[str, Any] = {
     "topology": {"interval": 2, "end_update": UNENDING},
     "agent": {"batch_size": 8},
 }
+# The sparse engine gives the layer between hidden ones to BLAS, the inactive weights among them.
+NEARLY_DENSE: Final[dict[str, Any]] = {"network": {"hidden": [40, 33]}, "sparsity": {"policy": 0.3, "critic": 0.3}}
+
+ALGORITHMS = pytest.mark.parametrize("algo", ["td3", "sac"])
+ENGINES = pytest.mark.parametrize("engine", ["torch", "sparse"])
 
 
 def small_config(algo: str, **sections: Any) -> ExperimentConfig:
@@ -27,19 +33,21 @@ def small_config(algo: str, **sections: Any) -> ExperimentConfig:
     return resolve(merge(SMALL, {"algo": algo, **sections}))
 
 
-def random_batch(generator: np.random.Generator, size: int = 8, n_step: int = 1) -> Batch:
+def random_batch(
+    generator: np.random.Generator, size: int = 8, n_step: int = 1, every_step: bool = True, spaces: Spaces = SPACES
+) -> Batch:
     """Windows of all lengths, each kept to the rules of `Batch`: zero rewards and repeated observations past m."""
     lengths = generator.integers(1, n_step + 1, size)
     rewards = generator.standard_normal((size, n_step), np.float32)
-    next_observations = generator.standard_normal((size, n_step, SPACES.observation_size), np.float32)
+    next_observations = generator.standard_normal((size, n_step, spaces.observation_size), np.float32)
     for row, length in enumerate(lengths):
         rewards[row, length:] = 0
         next_observations[row, length:] = next_observations[row, length - 1]
     return Batch(
-        generator.standard_normal((size, SPACES.observation_size), np.float32),
-        generator.uniform(-1, 1, (size, SPACES.action_size)).astype(np.float32),
+        generator.standard_normal((size, spaces.observation_size), np.float32),
+        generator.uniform(-1, 1, (size, spaces.action_size)).astype(np.float32),
         rewards,
-        next_observations,
+        next_observations if every_step else next_observations[:, -1:],
         lengths,
         generator.random(size) < 0.3,
     )

@@ -64,7 +64,7 @@ def test_result_says_what_was_asked_for_and_done(finished: Finished) -> None:
         "algo": "td3",
         "method": "rlx2",
         "seed": 5,
-        "engine": "torch",
+        "engine": "sparse",
         "runtime": "inline",
         "policy_sparsity": 0.5,  # --set wins over --policy-sparsity
     }

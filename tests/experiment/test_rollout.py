@@ -15,7 +15,9 @@ from rlx2_ray.networks.policy import DenseLayer, DenseNetwork, make_policy
 from rlx2_ray.types import Fragment, RunFailed
 from tests.envs.environments import LIMITED, TOY
 
-STILL = make_policy("td3", DenseNetwork([DenseLayer(np.zeros((2, 4), np.float32), np.full(2, 0.3, np.float32))]), 0.1, "sample")
+STILL = make_policy(
+    "td3", DenseNetwork([DenseLayer(np.zeros((2, 4), np.float32), np.full(2, 0.3, np.float32))]), 0.1, "sample"
+)
 
 
 def make_lane(env_id: str = TOY, **kwargs: Any) -> EnvLane:

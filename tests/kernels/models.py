@@ -1,11 +1,12 @@
 """Random models with all that can be odd about one, in the kernels' form and in that of their reference.
 
-All numbers are whole and small. A layer has at most 80 units, so that every sum of every pass stays below 2**24: float32
-holds it exactly, in whatever order it is added up, and kernel and reference must be equal, not close.
+All numbers are whole, at most 2 in size, and a layer has at most 80 units. So every sum of every pass stays below
+2**24: float32 holds it exactly, however it is added up, and kernel and reference must be equal, not close.
 """
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -65,15 +66,13 @@ def cases(draw: st.DrawFn, networks: int | None = None) -> Case:
     layers: list[SparseLayer] = []
     for _ in range(count):
         sizes = [inputs, *(draw(SIZES) for _ in range(depth))]
-        for source, target in zip(sizes[:-1], sizes[1:], strict=True):
+        for source, target in pairwise(sizes):
             layers.append(random_layer(generator, draw(masks(target, source))))
     return Case(tuple(layers), count, draw(st.integers(0, inputs)), generator)
 
 
 def random_layer(generator: np.random.Generator, mask: Bools) -> SparseLayer:
-    return SparseLayer.from_dense(
-        whole_numbers(generator, *mask.shape), mask, whole_numbers(generator, len(mask))
-    )
+    return SparseLayer.from_dense(whole_numbers(generator, *mask.shape), mask, whole_numbers(generator, len(mask)))
 
 
 @st.composite

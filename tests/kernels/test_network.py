@@ -132,7 +132,10 @@ def test_a_pass_over_one_network_leaves_the_other_alone(case: Case) -> None:
 def test_real_numbers_to_float32_accuracy(density: float) -> None:
     layers = random_layers(40, 64, 48, 3, density=density)
     generator = np.random.default_rng(0)
-    inputs, deltas = generator.standard_normal((40, LANES), np.float32), generator.standard_normal((3, LANES), np.float32)
+    inputs, deltas = (
+        generator.standard_normal((40, LANES), np.float32),
+        generator.standard_normal((3, LANES), np.float32),
+    )
     case, model = Case(layers, 1, 0, generator), SparseModel(layers)
     run_forward(model, inputs)
     values = [outputs_of(model, number).copy() for number in range(3)]
@@ -151,11 +154,11 @@ def assert_close(actual: NDArray[Any], expected: NDArray[Any]) -> None:
 
 
 @pytest.mark.xfail(strict=True, reason="what BLAS adds to inactive weights of a dense layer is not taken away")
-@given(cases())
-def test_inactive_weights_get_no_gradient(case: Case) -> None:
-    model, deltas = case.model(), case.draw_deltas()
-    run_forward(model, case.draw(case.inputs, LANES))
-    run_backward(model, case.networks, deltas)
+def test_inactive_weights_get_no_gradient() -> None:
+    model = SparseModel(random_layers(32, 32, density=0.8))
+    assert model.kernel.structure.layers["is_dense"].all()
+    run_forward(model, np.ones((32, LANES), np.float32))
+    run_backward(model, 1, [np.ones((32, LANES), np.float32)])
     assert np.array_equal(model.join(model.split(model.kernel.gradient)), model.kernel.gradient)
 
 
@@ -170,7 +173,7 @@ def is_dense_over_dead_units(case: Case) -> bool:
     "is_met",
     [
         is_dense_over_dead_units,
-        lambda case: case.networks == 2 and case.model().kernel.structure.layers["is_dense"].all(),
+        lambda case: case.networks == 2 and case.model().kernel.structure.layers["is_dense"][len(case.layers) // 2],
         lambda case: any(len(layer.indices) == 1 for layer in case.layers),
         lambda case: 0 < case.first_input == case.inputs,
     ],
@@ -179,7 +182,7 @@ def test_the_random_models_are_odd_enough(is_met: Callable[[Case], bool]) -> Non
     find(cases(), is_met, settings=settings(phases=[Phase.generate], max_examples=2000, database=None))
 
 
-@pytest.mark.parametrize("units", [0, 1, 5])
+@pytest.mark.parametrize("units", [1, 5])
 def test_workspace_rows_begin_at_cache_lines(units: int) -> None:
     rooms = [aligned_zeros(units) for _ in range(8)]
     assert [room.shape for room in rooms] == [(units, LANES)] * 8

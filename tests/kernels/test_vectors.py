@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from numba import njit
 from numpy.typing import NDArray
 
 from rlx2_ray.kernels import vectors
+from rlx2_ray.kernels.compiled import compiled
 from rlx2_ray.kernels.network import aligned_zeros
 from rlx2_ray.kernels.vectors import LANES
 from rlx2_ray.types import Floats
@@ -20,28 +20,28 @@ LENGTHS = pytest.mark.parametrize("length", [*range(10), 63, 64, 65, 66])
 
 
 # An intrinsic can be called from compiled code only, which has to know it by name.
-@njit
-def row_relu(*arguments):  # type: ignore[no-untyped-def]
+@compiled
+def row_relu(*arguments: Any) -> None:
     vectors.row_relu(*arguments)
 
 
-@njit
-def row_linear(*arguments):  # type: ignore[no-untyped-def]
+@compiled
+def row_linear(*arguments: Any) -> None:
     vectors.row_linear(*arguments)
 
 
-@njit
-def row_gated(*arguments):  # type: ignore[no-untyped-def]
+@compiled
+def row_gated(*arguments: Any) -> None:
     vectors.row_gated(*arguments)
 
 
-@njit
-def row_added(*arguments):  # type: ignore[no-untyped-def]
+@compiled
+def row_added(*arguments: Any) -> None:
     vectors.row_added(*arguments)
 
 
-@njit
-def row_gradient(*arguments):  # type: ignore[no-untyped-def]
+@compiled
+def row_gradient(*arguments: Any) -> None:
     vectors.row_gradient(*arguments)
 
 

@@ -63,8 +63,8 @@ def test_td3_noise_has_the_asked_scale_and_stays_in_bounds() -> None:
 
 
 def test_forward_leaves_its_inputs_alone() -> None:
-    layers = densify(random_layers(5, 8, 3))
-    observation, biases = OBSERVATIONS[0].copy(), [layer.bias.copy() for layer in layers]
-    make_policy("td3", layers, 0.1, "sample").action(observation)
+    network = densify(random_layers(5, 8, 3))
+    observation, biases = OBSERVATIONS[0].copy(), [layer.bias.copy() for layer in network.layers]
+    make_policy("td3", network, 0.1, "sample").action(observation)
     assert np.array_equal(observation, OBSERVATIONS[0])
-    assert all(np.array_equal(layer.bias, bias) for layer, bias in zip(layers, biases, strict=True))
+    assert all(np.array_equal(layer.bias, bias) for layer, bias in zip(network.layers, biases, strict=True))

@@ -7,10 +7,9 @@ from typing import Literal, NamedTuple
 import numpy as np
 from hypothesis import strategies as st
 
-from rlx2_ray.kernels.windows import gather_windows
 from rlx2_ray.replay.buffer import ReplayBuffer
 from rlx2_ray.replay.lane import Lane
-from rlx2_ray.replay.windows import as_batch, live_rows, make_windows
+from rlx2_ray.replay.windows import gather_batch, live_rows
 from rlx2_ray.types import Batch, Floats, Fragment, Indices
 from tests.replay.reference import ReferenceBuffer
 
@@ -102,7 +101,4 @@ def perform(operation: Operation, source: FragmentSource, *buffers: ReplayBuffer
 
 def windows_at(lane: Lane, starts: Indices, n_step: int, every_step: bool) -> Batch:
     """The windows that begin at the transitions with row ids `starts`."""
-    observation_size, action_size = lane.columns.observation.shape[1], lane.columns.action.shape[1]
-    windows = make_windows(len(starts), n_step, every_step, observation_size, action_size)
-    gather_windows(*live_rows(lane, 0), starts - lane.tail, *windows)
-    return as_batch(windows)
+    return gather_batch([live_rows(lane, 0)], starts - lane.tail, n_step, every_step, lane.columns.observation.shape[1])

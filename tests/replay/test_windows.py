@@ -105,9 +105,9 @@ def test_bootstrap_observation_alone_is_the_last_of_every_step(stream: list[Oper
         np.testing.assert_array_equal(short.next_observations, whole.next_observations[:, -1:])
 
 
-def blank_windows(slots: int, n_step: int, every_step: bool) -> Windows:
+def blank_windows(count: int, n_step: int, every_step: bool) -> Windows:
     """Room in which every number shows that it was not written."""
-    windows = make_windows(slots, n_step, every_step, OBSERVATION_SIZE, ACTION_SIZE)
+    windows = make_windows(count, n_step, every_step, OBSERVATION_SIZE, OBSERVATION_SIZE + ACTION_SIZE)
     for array in windows:
         array.fill(-1)
     return windows

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 
 from rlx2_ray.agents.td3.critic import target_q
@@ -14,13 +16,12 @@ from rlx2_ray.networks.sparse_layer import Layers
 
 
 class TD3Learner(TorchLearner):
-    def _build(self, layers: dict[str, Layers]) -> None:
+    def _build(self, layers: Mapping[str, Layers]) -> None:
         super()._build(layers)
         self.target_policy = make_mlp(layers["target_policy"], self._config.device, trainable=False)
 
-    @property
     def _models(self) -> dict[str, MLP]:
-        return {**super()._models, "target_policy": self.target_policy}
+        return {**super()._models(), "target_policy": self.target_policy}
 
     def _update(self, batch: TensorBatch) -> None:
         agent = self._config.agent

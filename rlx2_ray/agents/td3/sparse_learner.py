@@ -16,9 +16,8 @@ class SparseTD3Learner(SparseLearner):
         super()._build(layers)
         self.target_policy = self._model(layers["target_policy"], like=self.policy)
 
-    @property
     def _models(self) -> dict[str, SparseModel]:
-        return {**super()._models, "target_policy": self.target_policy}
+        return {**super()._models(), "target_policy": self.target_policy}
 
     def _update(self, batch: FeatureMajor) -> None:
         agent = self._config.agent

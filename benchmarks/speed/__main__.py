@@ -1,0 +1,49 @@
+"""How fast: measures, keeps the figures in results/speed/, and writes benchmarks/RESULTS.md and its pictures.
+
+    python -m benchmarks.speed [updates] [actions] [roofline] [width] [training] [report]
+
+Without names: all but `training`, which needs the peers' environment (`make bench-peers`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+
+import rlx2_ray.cli.threads  # noqa: F401 - before anything imports numpy
+from benchmarks.speed import report, roofline, training, width
+from benchmarks.speed.common import TASKS, bench, keep
+
+SECTIONS = ("updates", "actions", "roofline", "width", "training", "report")
+DEFAULT = ("updates", "actions", "roofline", "width", "report")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.speed", description=__doc__.splitlines()[0])
+    parser.add_argument("sections", nargs="*", default=DEFAULT, metavar="SECTION", help=f"of {', '.join(SECTIONS)}")
+    parser.add_argument("--cpu", type=int, default=0, help="the core that everything is measured on")
+    arguments = parser.parse_args()
+    os.sched_setaffinity(0, {arguments.cpu})  # of the processes that are started from here, too
+    for section in arguments.sections:
+        measure(section, arguments.cpu)
+
+
+def measure(section: str, cpu: int) -> None:
+    if section == "updates":
+        keep(section, [{**bench("learner", task, "--torch-compile"), "task": task._asdict()} for task in TASKS])
+    elif section == "actions":
+        keep(section, [{**bench("policy", task), "task": task._asdict()} for task in TASKS if task.algo == "td3"])
+    elif section == "roofline":
+        keep(section, roofline.measure())
+    elif section == "width":
+        keep(section, width.measure())
+    elif section == "training":
+        keep(section, training.measure(cpu))
+    elif section == "report":
+        report.write()
+    else:
+        raise SystemExit(f"There is no section {section}: choose of {', '.join(SECTIONS)}.")
+
+
+if __name__ == "__main__":
+    main()

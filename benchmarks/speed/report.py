@@ -1,0 +1,186 @@
+"""benchmarks/RESULTS.md and its picture, from the figures in results/speed/."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+
+from benchmarks.speed.common import FIGURES, ROOT, kept
+
+RESULTS = ROOT / "benchmarks" / "RESULTS.md"
+PICTURE = ROOT / "docs" / "width.png"
+
+# Asked of each task (env, algorithm): times faster than dense torch. Floors, not goals.
+FLOORS = {
+    ("Hopper-v5", "td3"): 12,
+    ("Walker2d-v5", "td3"): 11,
+    ("HalfCheetah-v5", "td3"): 5,
+    ("Ant-v5", "td3"): 6,
+    ("Hopper-v5", "sac"): 11,
+    ("Walker2d-v5", "sac"): 4,
+    ("HalfCheetah-v5", "sac"): 4,
+    ("Ant-v5", "sac"): 4,
+}
+
+
+HEAD = """\
+# How fast
+
+Written by `python -m benchmarks.speed report` from the figures in `results/speed/`, which `make bench-speed` and
+`make bench-peers` measure. One core, one thread, denormals flushed everywhere; contestants take turns of about 30 ms
+(training: whole runs in turns), figures are medians over rounds, and a ratio is the median of the rounds' ratios: the
+machine is shared, so ratios hold and absolute times do not.
+
+{versions}"""
+
+
+def versions() -> str:
+    names = ("python", "torch", "numpy", "gymnasium", "mujoco")
+    installed = kept("updates")[0]["versions"]
+    return "Versions: " + ", ".join(f"{name} {installed[name]}" for name in names if name in installed) + "."
+
+
+def table(headings: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    lines = [list(headings)]
+    lines.append(["---"] + ["---:"] * (len(lines[0]) - 1))
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in [*lines, *map(list, rows)])
+
+
+def name(task: dict[str, Any]) -> str:
+    sparsities = f"{task['policy_sparsity']:.0%} / {task['critic_sparsity']:.0%}"
+    return f"{task['algo'].upper()}, {task['env']}, {sparsities}"
+
+
+def updates_section(figures: list[dict[str, Any]]) -> str:
+    rows = []
+    for one in figures:
+        task = one["task"]
+        compiled = one["torch_dense_compiled_us"]
+        rows.append(
+            [
+                name(task),
+                f"{one['sparse_us']:.0f}",
+                f"{one['dense_us']:.0f}",
+                f"{one['torch_dense_us']:.0f}",
+                f"{one['torch_dense_fused_us']:.0f}",
+                f"{compiled:.0f}" if compiled else "-",
+                f"**{one['ratio_vs_torch_dense']:.1f}** (floor {FLOORS[task['env'], task['algo']]})",
+                f"{one['dense_ratio_vs_torch_dense']:.2f}",
+            ]
+        )
+    headings = [
+        *("one update, µs", "ours, sparse", "ours, dense", "torch, dense", "with fused Adam", "and torch.compile"),
+        *("sparse is faster than torch, dense, by", "ours, dense, by"),
+    ]
+    text = (
+        "`rlx2 bench learner`. Batch 256, hidden 256 x 256. Sparse arms have 3-step windows, dense ones 1-step ones. "
+        "The torch reference is `rlx2_ray/bench/torch_dense.py`: the textbook update, batches ready as tensors."
+    )
+    return f"## One learner update\n\n{text}\n\n{table(headings, rows)}"
+
+
+def training_section(figures: list[dict[str, Any]]) -> str:
+    rows = [
+        [
+            name(one["task"]),
+            *(f"{one['env_steps_per_s'][who]:.0f}" for who in ("ours", "sb3", "sbx")),
+            *(f"{one['ratios'][who]:.1f}" for who in ("sb3", "sbx")),
+        ]
+        for one in figures
+    ]
+    headings = ["env steps a second", "ours, sparse", "SB3, dense", "SBX, dense", "ours / SB3", "ours / SBX"]
+    text = (
+        "Environment, exploration, replay and one update an env step; evaluation excluded. Peers: Stable-Baselines3 "
+        "(torch) and SBX (JAX), at the versions in `benchmarks/peers/requirements.txt`, same networks and batch."
+    )
+    return f"## Whole training\n\n{text}\n\n{table(headings, rows)}"
+
+
+def actions_section(figures: list[dict[str, Any]]) -> str:
+    rows = [
+        [
+            f"{one['task']['env']}, {one['task']['policy_sparsity']:.0%}",
+            *(f"{one[f'{who}_us']:.2f}" for who in ("sparse", "numpy", "torch", "onnxruntime")),
+            f"{one['ratio_vs_torch']:.1f}",
+            f"{one['ratio_vs_onnxruntime']:.1f}",
+        ]
+        for one in figures
+    ]
+    headings = [
+        *("one action, µs", "ours", "numpy", "torch", "ONNX Runtime"),
+        *("faster than torch by", "than ONNX Runtime by"),
+    ]
+    text = "`rlx2 bench policy`. Observation in, action out; the others compute the same network, masked dense."
+    return f"## One action\n\n{text}\n\n{table(headings, rows)}"
+
+
+def roofline_section(figures: dict[str, Any]) -> str:
+    kernels, update = figures["kernels"], figures["update"]
+    sparsities = sorted({label.split()[-1] for label in kernels if label[-1].isdigit()})
+    rows = [
+        [kernel, *(f"{kernels[f'{kernel} {sparsity}']:.0f}" for sparsity in sparsities)]
+        for kernel in ("forward", "input gradient", "weight gradient")
+    ]
+    whole = update.pop("whole update")
+    shares = [[part, f"{value:.0f}", f"{value / whole:.0%}"] for part, value in update.items()]
+    shares.append(["whole update", f"{whole:.0f}", "100%"])
+    return ROOFLINE.format(
+        rates=table(["GFLOP/s at sparsity", *sparsities], rows),
+        dense=f"{kernels['dense BLAS']:.0f}",
+        cached=f"{kernels['first cache']:.0f}",
+        shares=table(["part of a TD3 update, Hopper, 98 % / 95 %", "µs", "share"], shares),
+    )
+
+
+ROOFLINE = """\
+## Roofline
+
+A layer of 256 x 256 on 64 samples (a multiply-add counts as two operations):
+
+{rates}
+
+What bounds them: dense BLAS (256 x 256 x 256) does {dense} GFLOP/s here, which is what the arithmetic units give. A
+sparse kernel loads a vector for every multiply-add, where a dense one keeps it in a register: the forward kernel at
+sparsity 0.5 with all its operands in the first cache does {cached}. At 64 samples a layer's inputs are 64 KiB, twice
+the first cache of this machine, and short rows add their own cost (a start, an end, a mispredicted branch).
+
+{shares}"""
+
+
+def width_section(figures: list[dict[str, Any]]) -> str:
+    figure, axes = plt.subplots(figsize=(5, 3.2), layout="constrained")
+    widths = [one["width"] for one in figures]
+    axes.plot(widths, [one["ratio"] for one in figures], "o-", label="measured")
+    axes.plot(widths, [(width / widths[0]) ** 2 for width in widths], "--", label="work of a dense update")
+    axes.set(xscale="log", yscale="log", xlabel="hidden width", ylabel=f"time of an update / at {widths[0]}")
+    axes.set_xticks(widths, [str(width) for width in widths])
+    axes.legend()
+    figure.savefig(PICTURE, dpi=110, metadata={"Software": None})
+    rows = [
+        [str(one["width"]), str(one["active"]), f"{one['microseconds']:.0f}", f"{one['ratio']:.2f}"] for one in figures
+    ]
+    text = "TD3 on Hopper's sizes, hidden layers ever wider, sparsities such that as many weights stay active."
+    rates = table(["hidden width", "active weights", "µs an update", "against the first"], rows)
+    return f"## Cost follows the active weights\n\n{text}\n\n{rates}\n\n![time against width](../docs/width.png)"
+
+
+SECTIONS = {
+    "updates": updates_section,
+    "training": training_section,
+    "actions": actions_section,
+    "roofline": roofline_section,
+    "width": width_section,
+}
+
+
+def write() -> None:
+    parts = [HEAD.format(versions=versions())]
+    for section, describe in SECTIONS.items():
+        if (FIGURES / f"{section}.json").exists():
+            parts.append(describe(kept(section)))
+    RESULTS.write_text("\n\n".join(parts) + "\n")

@@ -1,0 +1,99 @@
+"""What learners of every engine share: a fresh start, metrics, and state in and out in a form free of engines."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from rlx2_ray.agents.evolution import TopologyEvolution
+from rlx2_ray.agents.learner import LearnerState
+from rlx2_ray.config import ExperimentConfig
+from rlx2_ray.networks.initial import initial_layers
+from rlx2_ray.networks.sparse_layer import Arrays, Layers, from_arrays, to_arrays
+from rlx2_ray.seeding import generator_state, make_generator, restore_generator
+from rlx2_ray.sparse.plan import plan_agent
+from rlx2_ray.types import Spaces
+
+
+class Optimizer(Protocol):
+    """Of one model, the policy or both critics."""
+
+    @property
+    def evolution(self) -> TopologyEvolution: ...
+
+    def state(self, prefix: str) -> tuple[Arrays, dict[str, Any]]: ...
+
+    def restore(self, prefix: str, arrays: Mapping[str, Any], counters: Mapping[str, Any]) -> None: ...
+
+
+class BaseLearner:
+    """Models go by name: "policy", "critic" (both of them), "target_critic", and TD3's "target_policy"."""
+
+    def __init__(self, config: ExperimentConfig, spaces: Spaces) -> None:
+        self.learner_steps = 0
+        self._config = config
+        self._spaces = spaces
+        self._noise = make_generator(config.seed, "learner noise")
+        self._topology = make_generator(config.seed, "topology")
+        self._sums: dict[str, Any] = {}  # of metrics since the last report
+        self._counts: dict[str, int] = {}
+        self._build(initial_models(config, spaces))
+
+    def _build(self, layers: Mapping[str, Layers]) -> None:
+        """Make the models, and optimizers that have not stepped yet."""
+        raise NotImplementedError
+
+    def _optimizers(self) -> dict[str, Optimizer]:
+        """By the name of their model."""
+        raise NotImplementedError
+
+    def _layers(self) -> dict[str, Layers]:
+        """Copies of all models."""
+        raise NotImplementedError
+
+    def metrics(self) -> dict[str, float]:
+        means = {name: float(total) / self._counts[name] for name, total in self._sums.items()}
+        self._sums, self._counts = {}, {}
+        overlaps = {name: optimizer.evolution.overlap for name, optimizer in self._optimizers().items()}
+        return means | {f"topology/{name}_overlap": overlap for name, overlap in overlaps.items()}
+
+    def _note(self, **values: Any) -> None:
+        """Add to the running means of `train/*` metrics."""
+        for name, value in values.items():
+            key = f"train/{name}"
+            self._sums[key] = self._sums.get(key, 0.0) + value
+            self._counts[key] = self._counts.get(key, 0) + 1
+
+    def state(self) -> LearnerState:
+        arrays: Arrays = {}
+        values: dict[str, Any] = {
+            "learner_steps": self.learner_steps,
+            "noise": generator_state(self._noise),
+            "topology": generator_state(self._topology),
+            "metric_sums": {name: float(total) for name, total in self._sums.items()},
+            "metric_counts": dict(self._counts),
+        }
+        for name, layers in self._layers().items():
+            arrays |= to_arrays(layers, name)
+        for name, optimizer in self._optimizers().items():
+            moments, values[f"{name}_optimizer"] = optimizer.state(name)
+            arrays |= moments
+        return LearnerState(arrays, values)
+
+    def restore(self, state: LearnerState) -> None:
+        arrays, values = state
+        self._noise = restore_generator(values["noise"])
+        self._topology = restore_generator(values["topology"])
+        self._build({name: from_arrays(arrays, name) for name in self._layers()})
+        for name, optimizer in self._optimizers().items():
+            optimizer.restore(name, arrays, values[f"{name}_optimizer"])
+        self.learner_steps = values["learner_steps"]
+        self._sums, self._counts = dict(values["metric_sums"]), dict(values["metric_counts"])
+
+
+def initial_models(config: ExperimentConfig, spaces: Spaces) -> dict[str, Layers]:
+    """Fresh models; targets start as copies."""
+    plan = plan_agent(config, spaces.observation_size, spaces.action_size)
+    policy = initial_layers(plan.policy, config, make_generator(config.seed, "policy"))
+    critic = initial_layers(plan.critic, config, make_generator(config.seed, "critic"))
+    return {"policy": policy, "critic": critic, "target_policy": policy, "target_critic": critic}
