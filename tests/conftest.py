@@ -16,5 +16,7 @@ settings.load_profile("rlx2")
 def denormal_numbers() -> Iterator[None]:
     """A learner has its whole process round denormal numbers to zero; hypothesis refuses to draw floats then."""
     yield
-    if torch := sys.modules.get("torch"):
+    if {"torch", "numba"} & sys.modules.keys():
+        import torch
+
         torch.set_flush_denormal(False)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from rlx2_ray.kernels.windows import LiveRows, mark_boundaries
 from rlx2_ray.replay.lane import Lane
-from rlx2_ray.replay.windows import gather_batch, live_rows
+from rlx2_ray.replay.windows import compile_kernels, gather_batch, live_rows
 from rlx2_ray.types import Batch, Floats, Fragment, Indices
 
 
@@ -30,6 +30,7 @@ class ReplayBuffer:
     ) -> None:
         if not lanes or capacity < 1:
             raise ValueError(f"a replay buffer needs a lane and a capacity of at least 1, not {lanes} and {capacity}")
+        compile_kernels()
         self.observation_size = observation_size
         self.action_size = action_size
         self.capacity = capacity

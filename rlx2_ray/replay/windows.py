@@ -10,7 +10,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from rlx2_ray.kernels.windows import LiveRows, Windows, gather_windows
+from rlx2_ray.kernels.cache import compile_once
+from rlx2_ray.kernels.windows import LiveRows, Windows, gather_windows, mark_boundaries
 from rlx2_ray.replay.lane import Lane
 from rlx2_ray.types import Batch, Indices
 
@@ -44,3 +45,15 @@ def make_windows(count: int, n_step: int, every_step: bool, observation_size: in
         np.empty(count, np.int64),
         np.empty(count, np.bool_),
     )
+
+
+def compile_kernels() -> None:
+    """Have what sampling needs compiled, where that has not been done on this machine."""
+    compile_once("replay", _call_all)
+
+
+def _call_all() -> None:
+    rows = LiveRows(np.zeros((1, 3), np.float32), np.zeros(1, np.uint8), tail=0, first=0, size=1)
+    number = np.zeros(1, np.int64)
+    mark_boundaries(*rows, number, np.zeros(1, np.bool_))
+    gather_batch([rows], number, n_step=1, every_step=False, observation_size=1)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,7 +14,15 @@ import pytest
 from rlx2_ray.cli.main import run
 from rlx2_ray.cli.train import default_directory
 from rlx2_ray.config import load, resolve
-from tests.support.runs import database_uri, evaluated_steps, read_points, rlx2, small_arguments, small_config
+from tests.support.runs import (
+    database_uri,
+    environment,
+    evaluated_steps,
+    read_points,
+    rlx2,
+    small_arguments,
+    small_config,
+)
 
 RESULT_KEYS = {
     "env_id", "algo", "method", "seed", "engine", "runtime", "env_steps", "learner_steps", "score", "evaluations",
@@ -137,6 +147,27 @@ def test_unreachable_mlflow_is_said_once_and_the_run_goes_on(tmp_path: Path) -> 
     assert result["mlflow_run_id"] is None
     assert (result["env_steps"], len(result["evaluations"])) == (200, 2)
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+PROGRAM = """
+import sys
+from rlx2_ray.cli.main import run
+code = run(sys.argv[1:])
+print(code, "torch" in sys.modules)
+"""
+
+
+def test_run_on_the_sparse_engine_never_loads_torch(tmp_path: Path) -> None:
+    arguments = [*small_arguments(steps=150), "--tracking-uri", database_uri(tmp_path), "--out", "run", "--json"]
+    program = [sys.executable, "-c", PROGRAM, "train", *arguments]
+    process = subprocess.run(program, cwd=tmp_path, env=environment(), capture_output=True, text=True)
+    assert process.stdout.splitlines()[1:] == ["0 False"], process.stderr
+
+
+def test_engine_can_be_chosen(tmp_path: Path) -> None:
+    arguments = [*small_arguments(steps=150), "--engine", "torch", "--out", str(tmp_path / "run")]
+    assert run(["train", *arguments, "--tracking-uri", database_uri(tmp_path)]) == 0
+    assert json.loads((tmp_path / "run" / "result.json").read_text())["engine"] == "torch"
 
 
 def test_tracking_uri_is_taken_from_mlflow_s_own_variable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

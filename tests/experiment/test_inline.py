@@ -35,6 +35,7 @@ DYING = f"{MODULE}:Dying-v0"  # a killed process is killed at env step 405
 VARIANTS: dict[str, Changes] = {
     "td3": {"algo": "td3", "env.id": DYING, "env.kwargs": {"step": 405}},
     "sac, two lanes": {"algo": "sac", "env.id": DYING, "env.kwargs": {"step": 203}, "runtime.envs_per_rollout": 2},
+    "td3 on torch": {"algo": "td3", "engine": "torch", "env.id": DYING, "env.kwargs": {"step": 405}},
 }
 Runs = Callable[[str], Any]
 
@@ -79,6 +80,15 @@ def test_same_seed_gives_the_same_policy_and_evaluations(variant: str, undisturb
     second = train(tmp_path / "run", **VARIANTS[variant])
     assert second["policy_digest"] == first["policy_digest"]
     assert second["evaluations"] == first["evaluations"]
+
+
+def test_engines_train_alike_but_not_to_the_bit(undisturbed: Runs) -> None:
+    sparse, torch = result_of(undisturbed("td3")), result_of(undisturbed("td3 on torch"))
+    assert (sparse["engine"], torch["engine"]) == ("sparse", "torch")
+    figures = ("env_steps", "learner_steps", "active_weights", "size_ratio", "train_flops_ratio_counted")
+    assert [sparse[figure] for figure in figures] == [torch[figure] for figure in figures]
+    first_losses = (read_points(undisturbed(variant))[1]["train/critic_loss"] for variant in ("td3", "td3 on torch"))
+    assert next(first_losses) == pytest.approx(next(first_losses), rel=1e-3)
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
@@ -208,6 +218,17 @@ def test_half_written_checkpoint_and_half_written_line_are_ignored(undisturbed: 
     assert resume(directory)["policy_digest"] == result_of(undisturbed("td3"))["policy_digest"]
     assert evaluated_steps(directory) == ALL_POINTS
     assert checkpoint_names(directory) == ["step_000000000510", "step_000000000600"]
+
+
+@pytest.mark.parametrize("engine", ["sparse", "torch"])
+@pytest.mark.parametrize("algo", ["td3", "sac"])
+def test_training_that_diverges_fails_the_run_and_keeps_the_good_checkpoint(
+    engine: str, algo: str, tmp_path: Path
+) -> None:
+    with pytest.raises(RunFailed, match=r"^policy\.0\.weights is not finite at env step 10[12]; .* is kept\.$"):
+        train(tmp_path / "run", algo=algo, engine=engine, agent__learning_rate=1e12, checkpoint__interval=100)
+    assert checkpoint_names(tmp_path / "run") == ["step_000000000100"]
+    assert tracked_run(tmp_path / "run").info.status == "FAILED"
 
 
 def test_only_the_newest_checkpoints_are_kept(tmp_path: Path) -> None:
