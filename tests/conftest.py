@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 
+import numpy as np
 import pytest
 from hypothesis import settings
 
@@ -14,9 +14,9 @@ settings.load_profile("rlx2")
 
 @pytest.fixture(autouse=True)
 def denormal_numbers() -> Iterator[None]:
-    """A learner has its whole process round denormal numbers to zero; hypothesis refuses to draw floats then."""
+    """A learner has its whole thread round denormal numbers to zero; hypothesis refuses to draw floats then."""
     yield
-    if {"torch", "numba"} & sys.modules.keys():
-        import torch
+    if np.float32(1e-30) * np.float32(1e-10) == 0:
+        import torch  # only here, for it takes seconds
 
         torch.set_flush_denormal(False)

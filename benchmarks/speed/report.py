@@ -58,6 +58,7 @@ def name(task: dict[str, Any]) -> str:
 
 def updates_section(figures: list[dict[str, Any]]) -> str:
     rows = []
+    blas = kept("roofline")["kernels"]["dense BLAS"]
     for one in figures:
         task = one["task"]
         compiled = one["torch_dense_compiled_us"]
@@ -71,15 +72,18 @@ def updates_section(figures: list[dict[str, Any]]) -> str:
                 f"{compiled:.0f}" if compiled else "-",
                 f"**{one['ratio_vs_torch_dense']:.1f}** (floor {FLOORS[task['env'], task['algo']]})",
                 f"{one['dense_ratio_vs_torch_dense']:.2f}",
+                f"{one['torch_dense_us'] / (1e6 * one['dense_gflop'] / blas):.2f}",
             ]
         )
     headings = [
         *("one update, µs", "ours, sparse", "ours, dense", "torch, dense", "with fused Adam", "and torch.compile"),
-        *("sparse is faster than torch, dense, by", "ours, dense, by"),
+        *("sparse is faster than torch, dense, by", "ours, dense, by", "at most possible"),
     ]
     text = (
         "`rlx2 bench learner`. Batch 256, hidden 256 x 256. Sparse arms have 3-step windows, dense ones 1-step ones. "
-        "The torch reference is `rlx2_ray/bench/torch_dense.py`: the textbook update, batches ready as tensors."
+        "The torch reference is `rlx2_ray/bench/torch_dense.py`: the textbook update, batches ready as tensors. Last: "
+        "how much faster a dense update could be if it did nothing but its matrix products, at the rate of dense BLAS "
+        f"measured below ({blas:.0f} GFLOP/s)."
     )
     return f"## One learner update\n\n{text}\n\n{table(headings, rows)}"
 

@@ -11,6 +11,8 @@ from rlx2_ray.agents.learner import Learner, needs_every_step
 from rlx2_ray.bench.timing import time_in_turns
 from rlx2_ray.bench.torch_dense import torch_dense
 from rlx2_ray.config import ExperimentConfig, resolve
+from rlx2_ray.sparse.costs import dense_multiply_adds
+from rlx2_ray.sparse.plan import plan_agent
 from rlx2_ray.types import Batch, Spaces
 
 
@@ -34,6 +36,7 @@ def bench_learner(config: ExperimentConfig, spaces: Spaces, compile_torch: bool)
         "torch_dense_compiled_us": times.get("compiled"),
         "ratio_vs_torch_dense": timings.ratio("eager", "sparse"),
         "dense_ratio_vs_torch_dense": timings.ratio("eager", "dense"),
+        "dense_gflop": 2e-9 * config.agent.batch_size * dense_multiply_adds(dense, plan_agent(dense, *spaces[:2])),
         "spread": {name: timing.spread for name, timing in timings.calls.items()},
     }
 

@@ -5,17 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from rlx2_ray.kernels.compiled import compiled, compiled_sums, entry_point
 from rlx2_ray.kernels.mathematics import tanh
-from rlx2_ray.kernels.structure import Int32s, Int64s
+from rlx2_ray.kernels.structure import LAYER, Int32s, Int64s
 from rlx2_ray.types import Floats
 
 
 @entry_point
 def network_outputs(
-    layers: NDArray[Any],
+    layer_numbers: Int64s,
     row_start: Int64s,
     sources: Int32s,
     connections: Int32s,
@@ -26,8 +25,10 @@ def network_outputs(
 ) -> Floats:
     """(outputs,) of a model of one network for an observation (inputs,); tanh of the first `squashed` of them.
 
-    `layers` to `connections`: of its structure. `units`: room for the value of every unit.
+    `layer_numbers`, a flat view of the structure's layers, because numba is slow to take records from Python;
+    `row_start` to `connections`: of its structure. `units`: room for the value of every unit.
     """
+    layers = layer_numbers.view(LAYER)
     units[: observation.size] = observation
     for number in range(layers.size):
         layer = layers[number]

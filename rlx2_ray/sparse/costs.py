@@ -40,15 +40,26 @@ def relative_costs(config: ExperimentConfig, plan: AgentPlan) -> Costs:
 
 def _counted(config: ExperimentConfig, policy: float, critic: float, a: float, c: float) -> float:
     """Multiply-adds of the whole run over those of the dense arm."""
+    policy_passes, critic_passes = _passes(config)
+    ratio = _ratio(a * policy, c * critic, policy, critic, policy_passes, critic_passes)
     if config.algo == "td3":
-        policy_passes = 1 + 3 / config.agent.policy_delay
-        critic_passes = 8 + 2 / config.agent.policy_delay
-        return _ratio(a * policy, c * critic, policy, critic, policy_passes, critic_passes)
+        return ratio
     # SAC evaluates the policy at every step of the window, which the 1-step dense arm does not.
     started = min(config.target.n_step_start / max(config.planned_updates, 1), 1)
     extra = (config.target.n_step - 1) * (1 - started) * a * policy
-    dense = 4 * policy + 12 * critic
-    return _ratio(a * policy, c * critic, policy, critic, 4, 12) + extra / dense
+    return ratio + extra / (policy_passes * policy + critic_passes * critic)
+
+
+def dense_multiply_adds(config: ExperimentConfig, plan: AgentPlan) -> float:
+    """Of the dense arm in an update, for one sample of the batch."""
+    policy_passes, critic_passes = _passes(config)
+    return policy_passes * plan.policy.weights + critic_passes * plan.critic.weights / CRITICS
+
+
+def _passes(config: ExperimentConfig) -> tuple[float, float]:
+    """How often an update goes through the weights of the policy, and through those of ONE critic."""
+    delay = config.agent.policy_delay
+    return (1 + 3 / delay, 8 + 2 / delay) if config.algo == "td3" else (4, 12)
 
 
 def _ratio(sparse_a: float, sparse_q: float, dense_a: float, dense_q: float, times_a: float, times_q: float) -> float:

@@ -1,8 +1,8 @@
 """The two engines against each other: the sparse engine computes what torch's autograd and Adam compute.
 
 Both get the same state, batches and noise; what they leave is compared number by number. A number may deviate by
-TOLERANCE of the greatest magnitude of its kind (weights and biases, first moments, second moments) in its layer: it is a
-sum of many terms of about that size, so that a small one has lost as much by rounding as a great one. Since an update
+TOLERANCE of the greatest magnitude of its kind (weights and biases, first moments, second moments) in its layer: it is
+a sum of many terms of about that size, so that a small one has lost as much by rounding as a great one. Since an update
 moves weights little, that alone would forgive a wrong step; so weights and biases must also agree to STEP_TOLERANCE of
 the greatest step in their array, which is what float32 can tell of a step a thousand times smaller than the weight.
 

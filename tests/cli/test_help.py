@@ -39,8 +39,9 @@ def test_help_gives_defaults_and_units(capsys: pytest.CaptureFixture[str], monke
     monkeypatch.setenv("COLUMNS", "200")
     run(["train", "--help"])
     output, _ = capsys.readouterr()
-    for words in ("Env steps.", "3000000", "sqlite:///mlflow.db", "Hopper-v5", "[0, 1)", "0.9", "inline", "sparse on cpu"):
+    for words in ("Env steps.", "3000000", "sqlite:///mlflow.db", "Hopper-v5", "[0, 1)", "0.9", "inline"):
         assert words in output
+    assert "sparse on cpu" in output
 
 
 def test_module_is_the_console_script(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from rlx2_ray.cli.main import run
 from rlx2_ray.cli.train import default_directory
 from rlx2_ray.config import load, resolve
 from tests.support.runs import (
+    compile_kernels,
     database_uri,
     environment,
     evaluated_steps,
@@ -158,6 +159,7 @@ print(code, "torch" in sys.modules)
 
 
 def test_run_on_the_sparse_engine_never_loads_torch(tmp_path: Path) -> None:
+    compile_kernels()
     arguments = [*small_arguments(steps=150), "--tracking-uri", database_uri(tmp_path), "--out", "run", "--json"]
     program = [sys.executable, "-c", PROGRAM, "train", *arguments]
     process = subprocess.run(program, cwd=tmp_path, env=environment(), capture_output=True, text=True)

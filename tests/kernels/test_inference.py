@@ -20,7 +20,7 @@ from tests.networks.networks import random_layers
 def outputs(layers: Layers, observation: Floats, squashed: int = 0) -> Any:
     kernel = SparseModel(layers).kernel
     structure, units = kernel.structure, np.full(len(kernel.workspace), 1e30, np.float32)
-    arrays = structure.layers, structure.row_start, structure.units, structure.connections
+    arrays = structure.layers.view(np.int64), structure.row_start, structure.units, structure.connections
     return network_outputs(*arrays, kernel.parameters, observation, units, squashed)
 
 
@@ -69,7 +69,7 @@ def kind_of_first(model: SparseModel) -> str:
 def test_a_result_is_the_callers_own() -> None:
     kernel = SparseModel(random_layers(3, 2)).kernel
     structure, units = kernel.structure, np.zeros(5, np.float32)
-    arrays = structure.layers, structure.row_start, structure.units, structure.connections
+    arrays = structure.layers.view(np.int64), structure.row_start, structure.units, structure.connections
     first = network_outputs(*arrays, kernel.parameters, np.ones(3, np.float32), units, 1)
     kept = first.copy()
     network_outputs(*arrays, kernel.parameters, np.zeros(3, np.float32), units, 1)

@@ -13,7 +13,7 @@ from rlx2_ray.kernels import mathematics
 from rlx2_ray.kernels.compiled import compiled
 from rlx2_ray.types import Floats
 
-BOUND = 3e-7
+BOUND = 2e-7
 INFINITY_BITS = 0x7F800000
 
 Doubles = NDArray[np.float64]

@@ -16,10 +16,13 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
+from rlx2_ray.agents.engines import make_learner
 from rlx2_ray.config import ExperimentConfig, merge, nest, resolve
 from rlx2_ray.distributed.launch import train as train_on_runtime
 from rlx2_ray.experiment import session
 from rlx2_ray.experiment.tracking import Tracker
+from rlx2_ray.replay import windows as replay
+from rlx2_ray.types import Spaces
 from tests.support.strange_envs import MAY_DIE
 
 ROOT = Path(__file__).parents[2]
@@ -96,6 +99,7 @@ def resume(directory: Path) -> dict[str, Any]:
 
 def start_train(directory: Path, **changes: Any) -> subprocess.Popen[str]:
     """A small run in a process of its own, in which a `Dying` environment dies."""
+    compile_kernels()
     uri = database_uri(directory.parent)
     arguments = ["train", "--out", str(directory), "--tracking-uri", uri, *small_arguments(**changes)]
     return subprocess.Popen(
@@ -111,7 +115,16 @@ def start_train(directory: Path, **changes: Any) -> subprocess.Popen[str]:
 
 def rlx2(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
     """The console script, to its end."""
+    compile_kernels()
     return subprocess.run([str(RLX2), *arguments], cwd=folder, env=environment(), capture_output=True, text=True)
+
+
+@functools.cache
+def compile_kernels() -> None:
+    """So that no process says on standard error that it does, and none waits for another."""
+    replay.compile_kernels()
+    for algo in ("td3", "sac"):
+        make_learner(small_config(algo=algo), Spaces(1, 1, (-1.0,), (1.0,)))
 
 
 def environment() -> dict[str, str]:

@@ -1,0 +1,71 @@
+"""What is compiled beforehand is all that training calls: nothing is compiled again in each process that trains."""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+from numba.core.dispatcher import Dispatcher
+
+from rlx2_ray.agents.engines import make_learner
+from rlx2_ray.agents.learner import needs_every_step
+from rlx2_ray.agents.warm_up import _call_all
+from rlx2_ray.distributed.union import split_batches
+from rlx2_ray.replay.buffer import ReplayBuffer
+from rlx2_ray.replay.windows import _call_all as call_replay
+from rlx2_ray.types import Batch, Fragment
+from tests.agents.small import ALGORITHMS, NEARLY_DENSE, SPACES, small_config
+
+
+def signatures() -> dict[str, list[object]]:
+    """Types with which each compiled function of the package has been compiled or loaded in this process."""
+    functions = {
+        f"{name}.{key}": value
+        for name, module in list(sys.modules.items())
+        if name.startswith("rlx2_ray.")
+        for key, value in vars(module).items()
+        if isinstance(value, Dispatcher)
+    }
+    return {name: list(function.signatures) for name, function in functions.items()}
+
+
+def filled_buffer() -> ReplayBuffer:
+    generator = np.random.default_rng(0)
+    buffer = ReplayBuffer(SPACES.observation_size, SPACES.action_size, range(2), 200, np.random.default_rng(1))
+    for time in range(0, 120, 10):
+        actions = generator.uniform(-1, 1, (10, SPACES.action_size)).astype(np.float32)
+        observations = generator.standard_normal((11, SPACES.observation_size), np.float32)
+        rewards = generator.standard_normal(10, np.float32)
+        buffer.insert(Fragment(time // 10 % 2, time, True, observations, actions, actions, rewards, True, False))
+    return buffer
+
+
+def read_only(batch: Batch) -> Batch:
+    """As Ray delivers it."""
+    copies = [np.ascontiguousarray(array) for array in batch]
+    for copy in copies:
+        copy.flags.writeable = False
+    return Batch(*copies)
+
+
+@ALGORITHMS
+def test_training_compiles_nothing_that_the_warm_up_does_not(algo: str) -> None:
+    _call_all(make_learner(small_config(algo), SPACES._replace(observation_size=2, action_size=1)))
+    call_replay()
+    before = signatures()
+    assert sum(map(len, before.values())) > 5
+
+    config = small_config(algo, target={"n_step": 3}, agent={"target_policy_noise": 1.0}, **NEARLY_DENSE)
+    learner, buffer = make_learner(config, SPACES), filled_buffer()
+    for n_step in (1, 3):
+        for _ in range(6):  # with events of all models
+            learner.update(buffer.sample(70, n_step, needs_every_step(config)))
+        learner.restore(learner.state())
+    parts = [read_only(buffer.sample(40, 3, needs_every_step(config))) for _ in range(2)]
+    for batch in split_batches(parts, np.array([[30, 25], [10, 15]])):
+        learner.update(batch)
+    observation = np.ones(SPACES.observation_size, np.float32)
+    for given in (observation, np.stack([observation] * 2)):
+        learner.acting_policy().action(given)
+    learner.acting_policy().explore(observation, np.random.default_rng(0))
+    assert signatures() == before
