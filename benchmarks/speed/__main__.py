@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import argparse
 import os
+from typing import Any
 
 import rlx2_ray.cli.threads  # noqa: F401 - before anything imports numpy
 from benchmarks.speed import report, roofline, training, width
-from benchmarks.speed.common import TASKS, bench, keep
+from benchmarks.speed.common import TASKS, Task, bench, keep
 
 SECTIONS = ("updates", "actions", "roofline", "width", "training", "report")
 DEFAULT = ("updates", "actions", "roofline", "width", "report")
@@ -30,7 +31,7 @@ def main() -> None:
 
 def measure(section: str, cpu: int) -> None:
     if section == "updates":
-        keep(section, [{**bench("learner", task, "--torch-compile"), "task": task._asdict()} for task in TASKS])
+        keep(section, [measure_update(task) for task in TASKS])
     elif section == "actions":
         keep(section, [{**bench("policy", task), "task": task._asdict()} for task in TASKS if task.algo == "td3"])
     elif section == "roofline":
@@ -43,6 +44,12 @@ def measure(section: str, cpu: int) -> None:
         report.write()
     else:
         raise SystemExit(f"There is no section {section}: choose of {', '.join(SECTIONS)}.")
+
+
+def measure_update(task: Task) -> dict[str, Any]:
+    """torch.compile, which takes minutes to compile, beside TD3 alone."""
+    compiled = ["--torch-compile"] if task.algo == "td3" else []
+    return {**bench("learner", task, *compiled), "task": task._asdict()}
 
 
 if __name__ == "__main__":

@@ -152,7 +152,8 @@ def test_without_a_home_to_write_to_it_lies_with_temporary_files(
     (tmp_path / "file").touch()  # below which nobody can write, not even root
     monkeypatch.delenv("NUMBA_CACHE_DIR", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
-    assert find_directory().is_relative_to(tempfile.gettempdir())
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    assert find_directory().is_relative_to(tmp_path / "temporary")
 
 
 @pytest.mark.slow

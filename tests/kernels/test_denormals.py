@@ -13,12 +13,13 @@ SMALL = np.full(20, 1e-30, np.float32)  # a vector and a rest
 DENORMAL = np.full(20, 1e-40, np.float32)
 
 
-def products() -> list[float]:
-    """Of normal numbers, with a denormal one as result, and of a denormal with a great number."""
-    return [*(SMALL * np.float32(1e-10)).tolist(), *(DENORMAL * np.float32(1e20)).tolist()]
+def products() -> list[int]:
+    """Of normal numbers, with a denormal one as result, and of a denormal with a great number: their bits."""
+    both = np.concatenate([SMALL * np.float32(1e-10), DENORMAL * np.float32(1e20)])
+    return both.view(np.int32).tolist()
 
 
-def before_and_after() -> tuple[list[float], list[float]]:
+def before_and_after() -> tuple[list[int], list[int]]:
     before = products()
     flush_denormals()
     return before, products()
