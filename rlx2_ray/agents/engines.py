@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from rlx2_ray.agents.learner import Learner
 from rlx2_ray.config import ExperimentConfig
 from rlx2_ray.types import BadInput, Spaces
+
+if TYPE_CHECKING:
+    from rlx2_ray.agents.sparse_learner import SparseLearner
 
 
 def make_learner(config: ExperimentConfig, spaces: Spaces) -> Learner:
@@ -12,14 +17,25 @@ def make_learner(config: ExperimentConfig, spaces: Spaces) -> Learner:
     return _make_sparse(config, spaces) if config.engine == "sparse" else _make_torch(config, spaces)
 
 
-def _make_sparse(config: ExperimentConfig, spaces: Spaces) -> Learner:
+def prepare_engine(config: ExperimentConfig) -> None:
+    """Have compiled what the engine needs, where that has not been done on this machine."""
+    if config.engine == "sparse":
+        from rlx2_ray.agents.warm_up import warm_up
+
+        warm_up(config.algo, _sparse_class(config))
+
+
+def _sparse_class(config: ExperimentConfig) -> type[SparseLearner]:
     from rlx2_ray.agents.sac.sparse_learner import SparseSACLearner
     from rlx2_ray.agents.td3.sparse_learner import SparseTD3Learner
-    from rlx2_ray.agents.warm_up import warm_up
 
-    learner = SparseTD3Learner if config.algo == "td3" else SparseSACLearner
-    warm_up(config.algo, learner)
-    return learner(config, spaces)
+    return SparseTD3Learner if config.algo == "td3" else SparseSACLearner
+
+
+def _make_sparse(config: ExperimentConfig, spaces: Spaces) -> Learner:
+    prepare_engine(config)
+    learner: Learner = _sparse_class(config)(config, spaces)
+    return learner
 
 
 def _make_torch(config: ExperimentConfig, spaces: Spaces) -> Learner:

@@ -80,6 +80,7 @@ def policy(
     algo: options.Algo = None,
     method: options.Method = None,
     policy_sparsity: options.PolicySparsity = None,
+    critic_sparsity: options.CriticSparsity = None,
     assignments: options.Set = None,
     as_json: options.Json = False,
 ) -> None:

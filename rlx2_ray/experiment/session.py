@@ -7,7 +7,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from rlx2_ray.agents.engines import check_engine
+from rlx2_ray.agents.engines import check_engine, prepare_engine
 from rlx2_ray.config import ExperimentConfig
 from rlx2_ray.envs.make import probe_spaces
 from rlx2_ray.experiment.display import make_display
@@ -17,6 +17,7 @@ from rlx2_ray.experiment.run import Run, deliver_again
 from rlx2_ray.experiment.run_directory import Origin, RunDirectory
 from rlx2_ray.experiment.tracking import Tracker
 from rlx2_ray.experiment.tracking_uri import resolve_tracking_uri
+from rlx2_ray.replay.windows import compile_kernels
 from rlx2_ray.sparse.plan import plan_agent
 from rlx2_ray.types import Interrupted, Spaces
 
@@ -30,6 +31,7 @@ def start(config: ExperimentConfig, out: Path, tracking_uri: str, experiment: st
         directory.check_unused()
         tracking_uri = resolve_tracking_uri(tracking_uri)
         spaces = _check(config)
+        _prepare(config)
         directory.create(config, tracking_uri, experiment)
         return _work(config, spaces, directory, resume=False, train=train)
 
@@ -42,7 +44,9 @@ def resume(path: Path, train: Train) -> Result:
         finished = directory.read_result()
         if finished is not None:
             return _deliver_again(config, directory, origin, finished)
-        return _work(config, _check(config), directory, resume=True, train=train)
+        spaces = _check(config)
+        _prepare(config)
+        return _work(config, spaces, directory, resume=True, train=train)
 
 
 def _deliver_again(config: ExperimentConfig, directory: RunDirectory, origin: Origin, finished: Result) -> Result:
@@ -62,6 +66,12 @@ def _check(config: ExperimentConfig) -> Spaces:
     plan_agent(config, spaces.observation_size, spaces.action_size)
     check_engine(config)
     return spaces
+
+
+def _prepare(config: ExperimentConfig) -> None:
+    """What takes its time on a new machine, before the run's clock starts."""
+    prepare_engine(config)
+    compile_kernels()
 
 
 def _work(config: ExperimentConfig, spaces: Spaces, directory: RunDirectory, resume: bool, train: Train) -> Result:

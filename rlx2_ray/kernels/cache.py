@@ -12,6 +12,7 @@ import fcntl
 import functools
 import hashlib
 import os
+import stat
 import sys
 import tempfile
 import time
@@ -42,14 +43,25 @@ def cache_directory() -> Path:
 
 
 def _root() -> Path:
-    if chosen := os.environ.get("NUMBA_CACHE_DIR"):
-        return Path(chosen)
+    chosen = os.environ.get("NUMBA_CACHE_DIR")
     home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "rlx2_ray" / "kernels"
+    folder = Path(chosen) if chosen else home
     with contextlib.suppress(OSError):
-        home.mkdir(parents=True, exist_ok=True)
-    if os.access(home, os.W_OK):
-        return home
-    return Path(tempfile.gettempdir()) / f"rlx2_ray-{os.getuid()}" / "kernels"
+        folder.mkdir(parents=True, exist_ok=True)
+        if os.access(folder, os.W_OK):
+            return folder
+    return _temporary_folder()
+
+
+def _temporary_folder() -> Path:
+    """One that nobody else can have put code into."""
+    folder = Path(tempfile.gettempdir()) / f"rlx2_ray-{os.getuid()}"
+    with contextlib.suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
+    status = folder.lstat()
+    if stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid() and not status.st_mode & 0o077:
+        return folder
+    return Path(tempfile.mkdtemp(prefix="rlx2_ray-"))
 
 
 def compile_once(name: str, run: Callable[[], None]) -> None:

@@ -43,6 +43,8 @@ def make_model(structure: Structure, parameters: Floats, workspace: Floats | Non
     layers = structure.layers
     units = int(layers["inputs"][0] + layers["outputs"].sum())
     widest = int((layers["inputs"] * layers["is_dense"]).max())
+    if workspace is not None and len(workspace) != units:
+        raise ValueError(f"a workspace of {len(workspace)} units cannot serve a model of {units}")
     return Model(
         structure,
         parameters,
@@ -144,6 +146,8 @@ def _dense_gradient(model: Model, layer: Any) -> None:
     target = model.workspace[layer.target :]
     source = model.workspace[layer.source :]
     gemm(target, LANES, 0, source, 1, matrix, (layer.outputs, layer.inputs, LANES), ONE)
+    for place in range(layer.inactive, layer.inactive_end):
+        model.gradient[model.structure.inactive[place]] = ZERO
     for row in range(layer.outputs):
         total = ZERO
         for lane in range(LANES):

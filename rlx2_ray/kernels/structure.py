@@ -35,6 +35,7 @@ LAYER: Final = np.dtype(
             "first_input",  # inputs before it need no gradient
             *("rows", "columns"),  # where the layer begins in row_start and in column_start
             *("live", "live_end"),  # its part of `live`
+            *("inactive", "inactive_end"),  # its part of `inactive`
             *("connections", "connections_end"),  # its part of `connections`; none where rows are faster
         )
     ]
@@ -51,6 +52,7 @@ class Structure(NamedTuple):
     column_start: Int64s
     column_units: Int32s  # (entries,), workspace row of a weight's output
     places: Int32s  # (entries,), the weight's slot
+    inactive: Int32s  # slots of dense layers that must stay zero
     connections: Int32s  # (some layers' live weights, 3): input unit, output unit and slot, column after column
 
 
@@ -80,10 +82,10 @@ def build_structure(masks: Sequence[Bools], networks: int = 1, first_input: int 
     parts = [_sparse_part(*arguments) for arguments in zip(layers, masks, live, strict=True)]
     for name, array in (
         *(("rows", "row_start"), ("columns", "column_start")),
-        *(("live", "live"), ("connections", "connections")),
+        *(("live", "live"), ("inactive", "inactive"), ("connections", "connections")),
     ):
         layers[name] = _offsets([len(getattr(part, array)) for part in parts])[:-1]
-    for name in ("live", "connections"):
+    for name in ("live", "inactive", "connections"):
         layers[f"{name}_end"] = layers[name] + [len(getattr(part, name)) for part in parts]
     entries = _offsets([len(part.places) for part in parts])
     columns = [part.column_start + first for part, first in zip(parts, entries, strict=False)]
@@ -129,7 +131,8 @@ def _sparse_part(layer: Any, mask: Bools, live: Bools) -> Structure:
     if layer["is_dense"]:
         none, nowhere = np.zeros(0, np.int32), np.zeros(0, np.int64)
         units, connections = np.zeros(mask.size, np.int32), np.zeros((0, 3), np.int32)
-        return Structure(layer, nowhere, units, live_units, nowhere, none, none, connections)
+        inactive = (layer["weights"] + np.flatnonzero(~mask)).astype(np.int32)
+        return Structure(layer, nowhere, units, live_units, nowhere, none, none, inactive, connections)
     rows, columns = np.nonzero(mask)
     by_column = np.argsort(columns, kind="stable")
     by_column = by_column[live[rows[by_column]]]
@@ -146,6 +149,7 @@ def _sparse_part(layer: Any, mask: Bools, live: Bools) -> Structure:
         _offsets(np.bincount(columns[by_column][wanted], minlength=mask.shape[1])),
         connections[wanted, 1],
         connections[wanted, 2],
+        np.zeros(0, np.int32),
         connections if has_short_rows else connections[:0],
     )
 

@@ -72,7 +72,7 @@ class SparseOptimizer:
 
 
 def _add(model: Model, gradients: Sequence[Floats]) -> None:
-    """Into the model's slots. A layer of the dense kind takes the gradient of its inactive weights as well."""
+    """Into the model's slots. As the kernels leave it, that of inactive weights is zero."""
     structure = model.structure
     for layer, weights, bias in zip(structure.layers, gradients[::2], gradients[1::2], strict=True):
         model.gradient[layer["bias"] : layer["bias"] + layer["outputs"]] += bias
@@ -82,6 +82,7 @@ def _add(model: Model, gradients: Sequence[Floats]) -> None:
         for row, slopes in enumerate(weights):
             first, end = structure.row_start[layer["rows"] + row : layer["rows"] + row + 2]
             model.gradient[first:end] += slopes[structure.units[first:end] - layer["source"]]
+    model.gradient[structure.inactive] = 0
 
 
 def make_optimizer(engine: str, layers: Layers, config: ExperimentConfig, update_interval: int = 1) -> Optimizer:

@@ -228,9 +228,10 @@ def test_all_windows_terminated_or_none_are_the_same() -> None:
             check_agreement(state.arrays, pair)
 
 
-@pytest.mark.parametrize("noise", [0.0, 5.0])
-def test_target_noise_is_the_same_without_any_and_where_all_is_clipped(noise: float) -> None:
-    pair = Pair("td3", SIZES["small"], agent=AGENT | {"target_policy_noise": noise}, topology={"rule": "static"})
+@pytest.mark.parametrize(("noise", "clip"), [(0.0, 0.5), (5.0, 0.5), (5.0, 5.0)])
+def test_target_noise_is_the_same_where_it_is_absent_or_clipped_or_the_action_is(noise: float, clip: float) -> None:
+    agent = AGENT | {"target_policy_noise": noise, "target_noise_clip": clip}
+    pair = Pair("td3", SIZES["small"], agent=agent, topology={"rule": "static"})
     state = pair.warm_up("torch", 23)
     pair.update(pair.batch(65))
     check_agreement(state.arrays, pair)

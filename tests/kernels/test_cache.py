@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -124,9 +125,12 @@ def test_sources_without_compiled_code_do_not_matter(package: Path) -> None:
     assert find_directory() == before
 
 
-def test_another_version_of_numba_has_another_directory(package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("library", ["numba", "llvmlite", "numpy"])
+def test_another_version_of_a_library_has_another_directory(
+    package: Path, monkeypatch: pytest.MonkeyPatch, library: str
+) -> None:
     before = find_directory()
-    monkeypatch.setattr(cache, "version", lambda name: "0.0")
+    monkeypatch.setattr(cache, "version", lambda name: "0.0" if name == library else version(name))
     assert find_directory() != before
 
 
@@ -152,6 +156,7 @@ def test_without_a_home_to_write_to_it_lies_with_temporary_files(
     (tmp_path / "file").touch()  # below which nobody can write, not even root
     monkeypatch.delenv("NUMBA_CACHE_DIR", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    (tmp_path / "temporary").mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
     assert find_directory().is_relative_to(tmp_path / "temporary")
 

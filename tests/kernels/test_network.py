@@ -153,7 +153,6 @@ def assert_close(actual: NDArray[Any], expected: NDArray[Any]) -> None:
     assert np.abs(actual - expected).max() <= 2e-6 * np.abs(expected).max()
 
 
-@pytest.mark.xfail(strict=True, reason="what BLAS adds to inactive weights of a dense layer is not taken away")
 def test_inactive_weights_get_no_gradient() -> None:
     model = SparseModel(random_layers(32, 32, density=0.8))
     assert model.kernel.structure.layers["is_dense"].all()
