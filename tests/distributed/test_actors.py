@@ -287,7 +287,7 @@ def test_environment_that_returns_what_is_not_finite_fails_the_run(what: str, va
     assert value in words[0]
     assert " at env step " in words[0]
     newest = int(checkpoint_names(directory)[-1].removeprefix("step_"))
-    assert newest > 800, "what the other actors had done was saved"
+    assert newest > 500, "what the other actors had done was saved"
     assert tracked_run(directory).info.status == "FAILED"
     resume_and_check(directory, [300, 600, 900, 1200, 1500])
 

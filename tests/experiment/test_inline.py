@@ -35,6 +35,10 @@ DYING = f"{MODULE}:Dying-v0"  # a killed process is killed at env step 405
 VARIANTS: dict[str, Changes] = {
     "td3": {"algo": "td3", "env.id": DYING, "env.kwargs": {"step": 405}},
     "sac, two lanes": {"algo": "sac", "env.id": DYING, "env.kwargs": {"step": 203}, "runtime.envs_per_rollout": 2},
+    "nearly dense": {  # so that layers go to BLAS
+        **{"algo": "td3", "env.id": DYING, "env.kwargs": {"step": 405}},
+        **{"network.hidden": [40, 40], "sparsity.policy": 0.2, "sparsity.critic": 0.2},
+    },
     "td3 on torch": {"algo": "td3", "engine": "torch", "env.id": DYING, "env.kwargs": {"step": 405}},
 }
 Runs = Callable[[str], Any]
