@@ -82,8 +82,8 @@ def updates_section(figures: list[dict[str, Any]]) -> str:
     text = (
         "`rlx2 bench learner`. Batch 256, hidden 256 x 256. Sparse arms have 3-step windows, dense ones 1-step ones. "
         "The torch reference is `rlx2_ray/bench/torch_dense.py`: the textbook update, batches ready as tensors.\n\n"
-        "Of our dense arm, 1.6 times torch was asked, and it is not reached. The last column says how much faster a dense "
-        "update could be that did nothing but its matrix products, at the rate of dense BLAS measured below "
+        "Of our dense arm, 1.6 times torch was asked, and it is not reached. The last column says how much faster a "
+        "dense update could be that did nothing but its matrix products, at the rate of dense BLAS measured below "
         f"({blas:.0f} GFLOP/s): torch spends most of its time in the same products, so little is left to win."
     )
     return f"## One learner update\n\n{text}\n\n{table(headings, rows)}"
@@ -102,8 +102,8 @@ def training_section(figures: list[dict[str, Any]]) -> str:
     text = (
         "Environment, exploration, replay and one update an env step; evaluation excluded. Peers: Stable-Baselines3 "
         "(torch) and SBX (JAX), at the versions in `benchmarks/peers/requirements.txt`, same networks and batch.\n\n"
-        "Asked against SBX: 8 on Hopper, and 4.5 (TD3) and 4 (SAC) on Ant. SAC on Ant does not reach its 4: a quarter of "
-        "its critics' weights live, so an update has 175 million operations, 2.0 ms at the rate that the kernels have "
+        "Asked against SBX: 8 on Hopper, and 4.5 (TD3) and 4 (SAC) on Ant. SAC on Ant does not reach its 4: a quarter "
+        "of its critics' weights live, so an update has 175 million operations, 2.0 ms at the rate that the kernels have "
         "with all operands in the first cache (88 GFLOP/s, below), and takes 2.6 to 2.8 ms; environment, sampling and "
         "acting come on top."
     )
