@@ -103,7 +103,7 @@ def training_section(figures: list[dict[str, Any]]) -> str:
         "Environment, exploration, replay and one update an env step; evaluation excluded. Peers: Stable-Baselines3 "
         "(torch) and SBX (JAX), at the versions in `benchmarks/peers/requirements.txt`, same networks and batch.\n\n"
         "Asked against SBX: 8 on Hopper, and 4.5 (TD3) and 4 (SAC) on Ant. SAC on Ant does not reach its 4: a quarter "
-        "of its critics' weights live, so an update has 175 million operations, 2.0 ms at the rate that the kernels have "
+        "of its critics' weights live, so an update has 175 million operations, 2.0 ms at the rate of the kernels "
         "with all operands in the first cache (88 GFLOP/s, below), and takes 2.6 to 2.8 ms; environment, sampling and "
         "acting come on top."
     )

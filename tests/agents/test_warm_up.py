@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 
 import numpy as np
@@ -15,6 +16,7 @@ from rlx2_ray.replay.buffer import ReplayBuffer
 from rlx2_ray.replay.windows import _call_all as call_replay
 from rlx2_ray.types import Batch, Fragment
 from tests.agents.small import ALGORITHMS, NEARLY_DENSE, SPACES, small_config
+from tests.support.runs import environment
 
 
 def signatures() -> dict[str, list[object]]:
@@ -48,8 +50,7 @@ def read_only(batch: Batch) -> Batch:
     return Batch(*copies)
 
 
-@ALGORITHMS
-def test_training_compiles_nothing_that_the_warm_up_does_not(algo: str) -> None:
+def check(algo: str) -> None:
     _call_all(make_learner(small_config(algo), SPACES._replace(observation_size=2, action_size=1)))
     call_replay()
     before = signatures()
@@ -69,3 +70,11 @@ def test_training_compiles_nothing_that_the_warm_up_does_not(algo: str) -> None:
         learner.acting_policy().action(given)
     learner.acting_policy().explore(observation, np.random.default_rng(0))
     assert signatures() == before
+
+
+@ALGORITHMS
+def test_training_compiles_nothing_that_the_warm_up_does_not(algo: str) -> None:
+    # In a process of its own, in which no other test has called a function.
+    code = f"from tests.agents.test_warm_up import check; check({algo!r})"
+    done = subprocess.run([sys.executable, "-c", code], env=environment(), capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
