@@ -11,7 +11,7 @@ from rlx2_ray.experiment.run_directory import Point
 from rlx2_ray.sparse.costs import relative_costs
 from rlx2_ray.sparse.plan import AgentPlan
 
-PACKAGES = ("rlx2_ray", "torch", "ray", "gymnasium", "mujoco", "mlflow", "numpy", "pyarrow")
+PACKAGES = ("rlx2_ray", "torch", "ray", "gymnasium", "mujoco", "mlflow", "numpy", "pyarrow", "numba", "scipy")
 
 
 def describe_costs(config: ExperimentConfig, plan: AgentPlan) -> dict[str, Any]:

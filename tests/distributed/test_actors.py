@@ -293,9 +293,10 @@ def test_environment_that_returns_what_is_not_finite_fails_the_run(what: str, va
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("algo", ["td3", "sac"])
-def test_more_lanes_than_shards_and_sac(algo: str, tmp_path: Path) -> None:
-    changes = ACTORS | {"algo": algo, "runtime.envs_per_rollout": 2, "runtime.replay_shards": 3}
+@pytest.mark.parametrize(("algo", "engine"), [("td3", "sparse"), ("sac", "sparse"), ("td3", "torch")])
+def test_more_lanes_than_shards_and_other_learners(algo: str, engine: str, tmp_path: Path) -> None:
+    more = {"runtime.envs_per_rollout": 2, "runtime.replay_shards": 3}
+    changes = ACTORS | {"algo": algo, "engine": engine} | more
     with ended(start_train(tmp_path / "run", **changes)) as process:
         _, error = process.communicate(timeout=120)
     assert process.returncode == 0, error
