@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import matplotlib
+import matplotlib.ticker
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
@@ -168,6 +169,7 @@ def width_section(figures: list[dict[str, Any]]) -> str:
     axes.plot(widths, [(width / widths[0]) ** 2 for width in widths], "--", label="work of a dense update")
     axes.set(xscale="log", yscale="log", xlabel="hidden width", ylabel=f"time of an update / at {widths[0]}")
     axes.set_xticks(widths, [str(width) for width in widths])
+    axes.xaxis.set_minor_locator(matplotlib.ticker.NullLocator())
     axes.legend()
     figure.savefig(PICTURE, dpi=110, metadata={"Software": None})
     rows = [
