@@ -37,10 +37,10 @@ bench: $(INSTALLED)  ## the README's learning table and picture, hours on two co
 bench-engines: $(INSTALLED)  ## do both engines learn the same? hours on two cores; resumes
 	$(BIN)/python benchmarks/engines.py
 
-bench-speed: $(INSTALLED)  ## benchmarks/RESULTS.md without the peers, ten minutes on one core
+bench-speed: $(INSTALLED)  ## benchmarks/RESULTS.md without the peers, a few minutes on one core
 	$(BIN)/python -m benchmarks.speed
 
-bench-peers: $(INSTALLED) $(PEERS)/.installed  ## the same for whole training beside SB3 and SBX, half an hour on one core
+bench-peers: $(INSTALLED) $(PEERS)/.installed  ## the same for whole training beside SB3 and SBX, a quarter of an hour on one core
 	$(BIN)/python -m benchmarks.speed training report
 
 clean:

@@ -12,6 +12,10 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
 from benchmarks.speed.common import FIGURES, ROOT, kept
+from rlx2_ray.config import EnvConfig, resolve
+from rlx2_ray.envs.make import probe_spaces
+from rlx2_ray.sparse.costs import relative_costs
+from rlx2_ray.sparse.plan import plan_agent
 
 RESULTS = ROOT / "benchmarks" / "RESULTS.md"
 PICTURE = ROOT / "docs" / "width.png"
@@ -90,7 +94,20 @@ def updates_section(figures: list[dict[str, Any]]) -> str:
     return f"## One learner update\n\n{text}\n\n{table(headings, rows)}"
 
 
+def sparse_gflop(update: dict[str, Any]) -> float:
+    """Of one update of the sparse arm, with full windows."""
+    task = update["task"]
+    sparsity = {"policy": task["policy_sparsity"], "critic": task["critic_sparsity"]}
+    config = resolve({"algo": task["algo"], "sparsity": sparsity, "target": {"n_step_start": 0}})
+    spaces = probe_spaces(EnvConfig(id=task["env"]))
+    plan = plan_agent(config, spaces.observation_size, spaces.action_size)
+    ratio = relative_costs(config, plan).train_flops_ratio_counted
+    return float(update["dense_gflop"] * ratio)
+
+
 def training_section(figures: list[dict[str, Any]]) -> str:
+    ant = next(one for one in kept("updates") if (one["env_id"], one["algo"]) == ("Ant-v5", "sac"))
+    gflop, measured, rate = sparse_gflop(ant), ant["sparse_us"], kept("roofline")["kernels"]["first cache"]
     rows = [
         [
             name(one["task"]),
@@ -103,10 +120,10 @@ def training_section(figures: list[dict[str, Any]]) -> str:
     text = (
         "Environment, exploration, replay and one update an env step; evaluation excluded. Peers: Stable-Baselines3 "
         "(torch) and SBX (JAX), at the versions in `benchmarks/peers/requirements.txt`, same networks and batch.\n\n"
-        "Asked against SBX: 8 on Hopper, and 4.5 (TD3) and 4 (SAC) on Ant. SAC on Ant does not reach its 4: a quarter "
-        "of its critics' weights live, so an update has 175 million operations, 2.0 ms at the rate of the kernels "
-        "with all operands in the first cache (88 GFLOP/s, below), and takes 2.6 to 2.8 ms; environment, sampling and "
-        "acting come on top."
+        "Asked against SBX: 8 on Hopper, and 4.5 (TD3) and 4 (SAC) on Ant. SAC on Ant does not reach its 4. A quarter "
+        f"of its critics' weights live, so an update has {gflop:.2f} GFLOP: {gflop / rate * 1e3:.1f} ms at the rate of "
+        f"the kernels with all operands in the first cache ({rate:.0f} GFLOP/s, below), and {measured / 1e3:.1f} ms as "
+        "measured above; environment, sampling and acting come on top."
     )
     return f"## Whole training\n\n{text}\n\n{table(headings, rows)}"
 
