@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PEERS := .venv-peers
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo test test-slow lint format type check bench bench-engines bench-speed bench-peers clean
+.PHONY: demo test test-slow lint format type check bench bench-engines bench-runtimes bench-speed bench-peers clean
 
 demo: $(INSTALLED)  ## train a sparse TD3 agent on Ray actors, then look at it
 	$(BIN)/rlx2 train tune_configs/inverted_pendulum.yaml --runtime actors --rollout-actors 2 --replay-shards 2
@@ -32,10 +32,13 @@ check: $(INSTALLED) lint type test  ## exactly what CI runs
 	$(BIN)/ruff format --check .
 
 bench: $(INSTALLED)  ## the README's learning table and picture, hours on two cores; resumes
-	$(BIN)/python benchmarks/inverted_pendulum.py
+	$(BIN)/python -m benchmarks.inverted_pendulum
 
 bench-engines: $(INSTALLED)  ## do both engines learn the same? hours on two cores; resumes
-	$(BIN)/python benchmarks/engines.py
+	$(BIN)/python -m benchmarks.engines
+
+bench-runtimes: $(INSTALLED)  ## do both runtimes learn the same? an hour on two cores; resumes
+	$(BIN)/python -m benchmarks.runtimes
 
 bench-speed: $(INSTALLED)  ## benchmarks/RESULTS.md without the peers, a few minutes on one core
 	$(BIN)/python -m benchmarks.speed

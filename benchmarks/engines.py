@@ -1,6 +1,6 @@
 """Do both engines learn the same? InvertedPendulum-v5 and a short Hopper-v5, TD3, three seeds on each engine.
 
-    make bench-engines        # or: python benchmarks/engines.py [--jobs 2] [--only-report]
+    make bench-engines        # or: python -m benchmarks.engines [--jobs 2] [--only-report]
 
 Runs that are finished are not run again, and interrupted ones are resumed. The report is made from
 `results/engines.json`; the picture is `docs/engines.png`.
@@ -11,20 +11,16 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
-import subprocess
-import sys
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import matplotlib
 import numpy as np
 
+from benchmarks.runs import ROOT, Result, keep, train_all
+
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
-ROOT = Path(__file__).resolve().parent.parent
-RUNS = ROOT / "runs" / "engines"
 RESULTS = ROOT / "results" / "engines.json"
 PICTURE = ROOT / "docs" / "engines.png"
 
@@ -39,42 +35,19 @@ ENGINES, SEEDS = ("torch", "sparse"), (0, 1, 2)
 KEPT = ("env_id", "engine", "seed", "env_steps", "score", "evaluations", "env_steps_per_s", "policy_sparsity")
 KEPT += ("critic_sparsity", "versions")
 
-Arm = tuple[str, str, int]
-Result = dict[str, Any]
-
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Both engines on the same tasks.")
     parser.add_argument("--jobs", type=int, default=2, help="runs at once")
     parser.add_argument("--only-report", action="store_true", help="redraw from results/ without running")
     arguments = parser.parse_args()
-    arms = list(itertools.product(TASKS, ENGINES, SEEDS))
     if not arguments.only_report:
-        with ThreadPoolExecutor(arguments.jobs) as pool:
-            list(pool.map(run, arms))
-        results = [json.loads((directory(*arm) / "result.json").read_text()) for arm in arms]
-        kept = (json.dumps({key: one[key] for key in KEPT}) for one in results)
-        RESULTS.write_text("[\n" + ",\n".join(kept) + "\n]\n")
+        arms = {
+            f"{env}-{engine}-{seed}": [*TASKS[env], "--engine", engine, "--seed", str(seed)]
+            for env, engine, seed in itertools.product(TASKS, ENGINES, SEEDS)
+        }
+        keep(RESULTS, train_all("engines", arms, arguments.jobs).values(), KEPT)
     draw(json.loads(RESULTS.read_text()))
-
-
-def run(arm: Arm) -> None:
-    env, engine, seed = arm
-    out = directory(*arm)
-    if (out / "result.json").exists():
-        return
-    if (out / "config.yaml").exists():
-        command = ["resume", str(out)]
-    else:
-        command = ["train", *TASKS[env], "--engine", engine, "--seed", str(seed), "--out", str(out)]
-        command += ["--tracking-uri", f"sqlite:///{RUNS}/mlflow.db", "--experiment", "engines"]
-    RUNS.mkdir(parents=True, exist_ok=True)
-    with out.with_suffix(".log").open("a") as log:
-        subprocess.run([sys.executable, "-m", "rlx2_ray", *command], check=True, stdout=log, stderr=log)
-
-
-def directory(env: str, engine: str, seed: int) -> Path:
-    return RUNS / f"{env}-{engine}-{seed}"
 
 
 def draw(results: list[Result]) -> None:

@@ -1,6 +1,6 @@
 """Does it learn? InvertedPendulum-v5, TD3 and SAC, inline and on actors, three seeds each; a table and a picture.
 
-    make bench        # or: python benchmarks/inverted_pendulum.py [--jobs 2] [--only-report]
+    make bench        # or: python -m benchmarks.inverted_pendulum [--jobs 2] [--only-report]
 
 Runs that are finished are not run again, and interrupted ones are resumed. The report is made from
 `results/inverted_pendulum*`; the picture is `docs/inverted_pendulum.png`.
@@ -12,29 +12,28 @@ import argparse
 import itertools
 import json
 import shutil
-import subprocess
-import sys
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
-from typing import Any
 
 import matplotlib
 import numpy as np
 
+from benchmarks.runs import ROOT, Result, directory, keep, train_all
 from rlx2_ray.networks.policy_file import load_policy
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
-ROOT = Path(__file__).resolve().parent.parent
+STUDY = "inverted_pendulum"
 CONFIG = ROOT / "tune_configs" / "inverted_pendulum.yaml"
-RUNS = ROOT / "runs" / "inverted_pendulum"
 RESULTS = ROOT / "results" / "inverted_pendulum.json"
 POLICY = ROOT / "results" / "inverted_pendulum_policy.safetensors"  # of the first run
 TABLE = ROOT / "results" / "README.md"
 PICTURE = ROOT / "docs" / "inverted_pendulum.png"
 
-RUNTIMES, ALGORITHMS, SEEDS = ("inline", "actors"), ("td3", "sac"), (0, 1, 2)
+RUNTIMES = {
+    "inline": ["--runtime", "inline"],
+    "actors": ["--runtime", "actors", "--rollout-actors", "2", "--replay-shards", "2"],
+}
+ALGORITHMS, SEEDS = ("td3", "sac"), (0, 1, 2)
 # What the table does not show. A number that is not in it comes from the command beside it.
 HISTORY = """\
 How the configuration came about: with `agent.tau` at its default of 0.005 (learning rate 1e-3 as now) the first
@@ -50,8 +49,6 @@ KEPT = (
     *("policy_sparsity", "critic_sparsity", "active_weights", "size_ratio", "policy_digest", "versions"),
 )
 
-Result = dict[str, Any]
-
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="The InvertedPendulum-v5 learning check.")
@@ -59,43 +56,20 @@ def main() -> None:
     parser.add_argument("--only-report", action="store_true", help="redraw from results/ without running")
     arguments = parser.parse_args()
     if not arguments.only_report:
-        with ThreadPoolExecutor(arguments.jobs) as pool:
-            list(pool.map(run, itertools.product(RUNTIMES, ALGORITHMS, SEEDS)))
-        collect()
+        collect(arguments.jobs)
     results = json.loads(RESULTS.read_text())
     TABLE.write_text(table(results))
     draw(results)
 
 
-def run(arm: tuple[str, str, int]) -> None:
-    runtime, algo, seed = arm
-    out = directory(*arm)
-    if (out / "result.json").exists():
-        return
-    if (out / "config.yaml").exists():
-        command = ["resume", str(out)]
-    else:
-        command = ["train", str(CONFIG), "--runtime", runtime, "--algo", algo, "--seed", str(seed), "--out", str(out)]
-        command += ["--rollout-actors", "2", "--replay-shards", "2"] if runtime == "actors" else []
-        command += ["--tracking-uri", f"sqlite:///{RUNS}/mlflow.db", "--experiment", "inverted_pendulum"]
-    RUNS.mkdir(parents=True, exist_ok=True)
-    with out.with_suffix(".log").open("a") as log:
-        subprocess.run([sys.executable, "-m", "rlx2_ray", *command], check=True, stdout=log, stderr=log)
-
-
-def directory(runtime: str, algo: str, seed: int) -> Path:
-    return RUNS / f"{runtime}-{algo}-{seed}"
-
-
-def collect() -> None:
+def collect(jobs: int) -> None:
     """Keep what the report needs of every run, and one policy."""
-    results = [
-        json.loads((directory(*arm) / "result.json").read_text())
-        for arm in itertools.product(RUNTIMES, ALGORITHMS, SEEDS)
-    ]
-    RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text("[\n" + ",\n".join(json.dumps({key: one[key] for key in KEPT}) for one in results) + "\n]\n")
-    shutil.copy(directory(RUNTIMES[0], ALGORITHMS[0], SEEDS[0]) / "policy.safetensors", POLICY)
+    arms = {
+        f"{runtime}-{algo}-{seed}": [str(CONFIG), *RUNTIMES[runtime], "--algo", algo, "--seed", str(seed)]
+        for runtime, algo, seed in itertools.product(RUNTIMES, ALGORITHMS, SEEDS)
+    }
+    keep(RESULTS, train_all(STUDY, arms, jobs).values(), KEPT)
+    shutil.copy(directory(STUDY, next(iter(arms))) / "policy.safetensors", POLICY)
 
 
 def table(results: list[Result]) -> str:

@@ -104,10 +104,10 @@ class TargetConfig(Section):
 
 
 class ReplayConfig(Section):
-    capacity_rule: Literal["fixed", "dynamic"]
-    min_capacity: Positive  # transitions; the dynamic rule never drops from a buffer this small
+    capacity_rule: Literal["fixed", "dynamic", "dynamic_paper"]  # RLx2's: as released, as in its paper
+    min_capacity: Positive  # transitions; a dynamic rule never drops from a buffer this small
     max_capacity: Positive  # transitions
-    policy_distance_threshold: float = Field(0.2, ge=0)
+    policy_distance_threshold: float = Field(0.2, ge=0)  # in the measure of the rule: docs/method.md
     check_interval: Positive = 10_000  # env steps
 
 
@@ -116,6 +116,8 @@ class RuntimeConfig(Section):
     envs_per_rollout: Positive = 1  # lanes stepped by one rollout (inline has one rollout)
     rollout_actors: Positive = 1
     replay_shards: Positive = 1
+    shard_placement: Literal["near", "spread"] = "near"  # to the learner's node, or over all nodes
+    address: str | None = None  # of a running Ray cluster; none: a Ray of its own on this machine
 
 
 class EvaluationConfig(Section):
@@ -249,6 +251,14 @@ def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> Tree:
     return merged
 
 
+def leaves(tree: Mapping[str, Any], prefix: str = "") -> list[str]:
+    """The dotted keys that a nested mapping gives values to."""
+    keys = []
+    for key, value in tree.items():
+        keys += leaves(value, f"{prefix}{key}.") if isinstance(value, Mapping) else [f"{prefix}{key}"]
+    return keys
+
+
 def _choice(given: Mapping[str, Any], key: str, default: str, table: Mapping[str, Tree]) -> str:
     value = given.get(key, default)
     if not isinstance(value, str) or value not in table:
@@ -263,7 +273,7 @@ def _consequences(tree: Tree) -> Tree:
     ratio = _ratio_at(tree, "agent.updates_per_env_step", 1.0)
     rule = _at(tree, "topology.rule", "")
     policy_sparsity, critic_sparsity = (0.0, 0.0) if rule == "dense" else (0.9, 0.8)
-    large = tree.get("algo") == "sac" and _at(tree, "replay.capacity_rule", "") == "dynamic"
+    large = tree.get("algo") == "sac" and _at(tree, "replay.capacity_rule", "") in ("dynamic", "dynamic_paper")
     maximum = _count_at(tree, "replay.max_capacity", 3_000_000 if large else 1_000_000)
     return {
         "engine": "sparse" if _at(tree, "device", "cpu") == "cpu" else "torch",

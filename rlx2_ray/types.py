@@ -41,11 +41,13 @@ class Fragment(NamedTuple):
 
     Each observation stands here once: transition t goes from `observations[t]` to `observations[t + 1]`.
     `terminated` and `truncated` speak of the last transition; both False means that the episode goes on.
+    (episode, step) only ever grows in a lane, whichever processes step it one after the other.
     """
 
     lane: int
-    time: int  # env steps taken by the whole run before this fragment; orders transitions of different lanes by age
-    starts_episode: bool
+    time: int  # env steps begun by the whole run before this fragment; orders transitions of all lanes by age
+    episode: int  # of the lane
+    step: int  # env steps taken in the episode before this fragment
     observations: Floats  # (T + 1, observation_size)
     actions: Floats  # (T, action_size), in [-1, 1], as executed
     policy_actions: Floats  # (T, action_size), noise-free action at collection; the action itself during warm-up

@@ -70,8 +70,10 @@ def test_constants_of_the_method(algo: str, key: str, value: object) -> None:
     ("algo", "rule", "delay", "minimum", "maximum"),
     [
         ("td3", "dynamic", 2, 100_000, 1_000_000),
+        ("td3", "dynamic_paper", 2, 100_000, 1_000_000),
         ("td3", "fixed", 2, 100_000, 1_000_000),
         ("sac", "dynamic", 1, 200_000, 3_000_000),
+        ("sac", "dynamic_paper", 1, 200_000, 3_000_000),
         ("sac", "fixed", 1, 100_000, 1_000_000),
     ],
 )
@@ -79,6 +81,7 @@ def test_constants_of_the_algorithms(algo: str, rule: str, delay: int, minimum: 
     config = resolve({"algo": algo, "replay": {"capacity_rule": rule}})
     assert config.agent.policy_delay == delay
     assert (config.replay.min_capacity, config.replay.max_capacity) == (minimum, maximum)
+    assert config.replay.policy_distance_threshold == 0.2
 
 
 @pytest.mark.parametrize(
@@ -173,6 +176,7 @@ OTHER_VALUES = {
     "agent.exploration": "mean",
     "topology.initial_mask": "random",
     "target.n_step": 4,
+    "replay.capacity_rule": "dynamic_paper",
     "replay.min_capacity": 99_999,
     "runtime.kind": "actors",
     "evaluation.episodes": 11,
@@ -264,6 +268,7 @@ def test_counts_may_be_written_with_an_exponent(value: object) -> None:
         ("env.id", "", r"env\.id is '': .*"),
         ("topology.drop_fraction", 1.1, r"topology\.drop_fraction is 1\.1: .*"),
         ("agent.warmup_steps", 3_000_000, r"agent\.warmup_steps is 3000000 but steps is 3000000, .*"),
+        ("replay.capacity_rule", "static", r"replay\.capacity_rule is 'static': it should be 'fixed', 'dynamic' or .*"),
         ("replay.min_capacity", 2_000_000, r"replay\.min_capacity is 2000000, above replay\.max_capacity, .*"),
     ],
 )

@@ -74,7 +74,13 @@ OPTION_KEYS = {
 def read_config(file: Path | None, options: dict[str, Any], assignments: list[str] | None) -> ExperimentConfig:
     """File, then options, then --set, the later winning. `options` may hold more than configuration keys."""
     tree = configuration.load(file) if file else {}
+    return configuration.resolve(configuration.merge(tree, read_tree(options, assignments)))
+
+
+def read_tree(options: dict[str, Any], assignments: list[str] | None) -> configuration.Tree:
+    """What options and --set give, nested."""
+    tree: configuration.Tree = {}
     for option, key in OPTION_KEYS.items():
         if options.get(option) is not None:
             tree = configuration.merge(tree, configuration.nest(key, options[option]))
-    return configuration.resolve(configuration.merge(tree, configuration.parse_assignments(assignments or ())))
+    return configuration.merge(tree, configuration.parse_assignments(assignments or ()))

@@ -27,6 +27,12 @@ TrackingUri = Annotated[
     ),
 ]
 Experiment = Annotated[str, typer.Option("--experiment", metavar="NAME", help="MLflow experiment.")]
+RuntimeSet = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="KEY=VALUE", help="Another value for a key below runtime, e.g. runtime.address=auto."
+    ),
+]
 Directory = Annotated[Path, typer.Argument(metavar="DIR", help="A run directory that 'rlx2 train' wrote.")]
 
 
@@ -60,12 +66,23 @@ def train(
     _show(session.start(config, directory, uri, experiment, train_on_runtime), directory, as_json)
 
 
-def resume(directory: Directory, as_json: options.Json = False) -> None:
+def resume(
+    directory: Directory,
+    rollout_actors: Annotated[
+        str | None, typer.Option(metavar="R", help="Rollout actors.", show_default="as before")
+    ] = None,
+    replay_shards: Annotated[
+        str | None, typer.Option(metavar="S", help="Replay actors.", show_default="as before")
+    ] = None,
+    assignments: RuntimeSet = None,
+    as_json: options.Json = False,
+) -> None:
     """Go on with a run that was interrupted or killed, to its end, in the same MLflow run."""
+    changes = options.read_tree(locals(), assignments)
     from rlx2_ray.distributed.launch import train as train_on_runtime
     from rlx2_ray.experiment import session
 
-    _show(session.resume(directory, train_on_runtime), directory, as_json)
+    _show(session.resume(directory, train_on_runtime, changes), directory, as_json)
 
 
 def default_directory(config: ExperimentConfig) -> Path:

@@ -10,38 +10,57 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import ray
-from ray.exceptions import RayActorError, RayTaskError
+from ray.exceptions import ActorUnavailableError, ObjectLostError, RayError, RayTaskError
+from ray.util.placement_group import get_current_placement_group
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from rlx2_ray.agents.learner import LearnerState
 from rlx2_ray.config import ExperimentConfig
 from rlx2_ray.distributed.evaluation_worker import EvaluationWorker
 from rlx2_ray.distributed.learner_worker import LearnerWorker
-from rlx2_ray.distributed.replay_shard import ReplayShard
+from rlx2_ray.distributed.replay_shard import ReplayShard, ShardStatus
 from rlx2_ray.distributed.rollout_worker import RolloutWorker
-from rlx2_ray.types import Batch, Fragment, Spaces
+from rlx2_ray.types import Floats, Fragment, Spaces
 
 Reference = Any  # ray.ObjectRef
 
 
-class PendingBatch:
-    def __init__(self, reference: Reference) -> None:
-        self._reference = reference
+class PendingChunk:
+    """Windows on their way from a shard."""
 
-    def get(self) -> Batch:
-        return ray.get(self._reference)  # type: ignore[no-any-return]
+    def __init__(self, actor: Any, request: tuple[list[int], int, bool]) -> None:
+        self._actor = actor
+        self._request = request
+        self._reference = actor.sample.remote(*request)
+
+    def get(self) -> Floats | None:
+        while True:
+            try:
+                return ray.get(self._reference)  # type: ignore[no-any-return]
+            except (ObjectLostError, ActorUnavailableError):  # went with the shard's node: any other windows will do
+                self._reference = self._actor.sample.remote(*self._request)
 
 
 class ReplayActor:
-    """A `ReplayShard` in a process of its own."""
+    """A `ReplayShard` in a process of its own.
 
-    def __init__(self, config: ExperimentConfig, spaces: Spaces, lanes: Sequence[int], lanes_in_all: int) -> None:
-        self._actor = _make_actor(ReplayShard, config, spaces, lanes, lanes_in_all)
+    Whoever has this handle keeps it: a shard that dies is restarted by Ray, and the calls that were lost are repeated.
+    """
 
-    def insert(self, fragments: Sequence[Fragment]) -> int:
-        return ray.get(self._actor.insert.remote(fragments))  # type: ignore[no-any-return]
+    def __init__(
+        self, config: ExperimentConfig, spaces: Spaces, shard: int, checkpoints: Path, node: str | None
+    ) -> None:
+        options = {"max_restarts": -1, "max_task_retries": -1}
+        self._actor = _make_actor(ReplayShard, config, spaces, shard, checkpoints, **options, **_placement(node))
 
-    def sample(self, windows: int, n_step: int, every_step: bool) -> PendingBatch:
-        return PendingBatch(self._actor.sample.remote(windows, n_step, every_step))
+    def insert(self, fragments: Sequence[Fragment], horizon: int) -> ShardStatus:
+        return ray.get(self._actor.insert.remote(fragments, horizon))  # type: ignore[no-any-return]
+
+    def sample(self, counts: list[int], n_step: int, every_step: bool) -> PendingChunk:
+        return PendingChunk(self._actor, (counts, n_step, every_step))
+
+    def status_later(self) -> Reference:
+        return self._actor.status.remote()
 
     def oldest_later(self, count: int) -> Reference:
         return self._actor.oldest.remote(count)
@@ -49,26 +68,30 @@ class ReplayActor:
     def oldest_times_later(self, count: int) -> Reference:
         return self._actor.oldest_times.remote(count)
 
-    def evict_oldest_later(self, count: int) -> Reference:
-        return self._actor.evict_oldest.remote(count)
+    def evict_before_later(self, time: int) -> Reference:
+        return self._actor.evict_before.remote(time)
 
     def save_later(self, directory: Path, previous: Path | None) -> Reference:
-        return self._actor.save.remote(str(directory), str(previous) if previous else None)
+        return self._actor.save.remote(directory, previous)
 
-    def load_later(self, directory: Path) -> Reference:
-        return self._actor.load.remote(str(directory))
+    def load_later(self, root: Path) -> Reference:
+        return self._actor.load.remote(root)
 
 
 class RolloutActor:
     """A `RolloutWorker` in a process of its own."""
 
     def __init__(
-        self, config: ExperimentConfig, lanes: Sequence[int], shards: Mapping[int, ReplayActor], first_time: int
+        self, config: ExperimentConfig, lanes: Sequence[int], shards: Mapping[int, ReplayActor], generation: int
     ) -> None:
-        self._actor = _make_actor(RolloutWorker, config, lanes, shards, first_time)
+        self.lanes = lanes
+        self._actor = _make_actor(RolloutWorker, config, lanes, shards, generation)
 
     def collect_later(self, steps: int, time: int, version: int, weights: Reference | None) -> Reference:
         return self._actor.collect.remote(steps, time, version, weights)
+
+    def kill(self) -> None:
+        ray.kill(self._actor)
 
 
 class Learning(NamedTuple):
@@ -81,8 +104,15 @@ class Learning(NamedTuple):
 class LearnerActor:
     """A `LearnerWorker` in a process of its own."""
 
-    def __init__(self, config: ExperimentConfig, spaces: Spaces, shards: Sequence[ReplayActor]) -> None:
-        self._actor = _make_actor(LearnerWorker, config, spaces, shards)
+    def __init__(self, config: ExperimentConfig, spaces: Spaces) -> None:
+        self._actor = _make_actor(LearnerWorker, config, spaces)
+
+    def node(self) -> str:
+        """Ray's id of the node that it runs on."""
+        return ray.get(self._actor.__ray_call__.remote(_node_id))  # type: ignore[no-any-return]
+
+    def connect(self, shards: Sequence[ReplayActor]) -> None:
+        ray.get(self._actor.connect.remote(shards))
 
     def learn_later(self, updates: int, sizes: Sequence[int]) -> Learning:
         return Learning(*self._actor.learn.options(num_returns=2).remote(updates, sizes))
@@ -96,6 +126,9 @@ class LearnerActor:
     def restore(self, state: LearnerState) -> int:
         return ray.get(self._actor.restore.remote(state))  # type: ignore[no-any-return]
 
+    def kill(self) -> None:
+        ray.kill(self._actor)
+
 
 class EvaluatorActor:
     """An `EvaluationWorker` in a process of its own."""
@@ -103,8 +136,11 @@ class EvaluatorActor:
     def __init__(self, config: ExperimentConfig) -> None:
         self._actor = _make_actor(EvaluationWorker, config)
 
-    def evaluate_later(self, env_steps: int, weights: Reference) -> Reference:
+    def evaluate_later(self, env_steps: int, weights: Any) -> Reference:
         return self._actor.evaluate.remote(env_steps, weights)
+
+    def kill(self) -> None:
+        ray.kill(self._actor)
 
 
 def get(references: Any) -> Any:
@@ -125,12 +161,28 @@ def root_cause(error: BaseException) -> BaseException:
     return error
 
 
-def describe_death(error: RayActorError) -> str:
+def is_loss(error: BaseException) -> bool:
+    """Whether a process or node was lost, as opposed to work that failed by itself."""
+    return isinstance(root_cause(error), RayError)
+
+
+def describe_death(error: BaseException) -> str:
     """Which actor died, in the words of one line; Ray's own fill a screen."""
     lines = [line.strip() for line in str(error).splitlines()]
     names = [line.removeprefix("class_name: ") for line in lines if line.startswith("class_name: ")]
     return f"The actor {names[0]} died" if names else f"An actor died ({lines[0].rstrip('.')})"
 
 
-def _make_actor(worker: type, *arguments: Any) -> Any:
-    return ray.remote(worker).options(num_cpus=1).remote(*arguments)
+def _make_actor(worker: type, *arguments: Any, **options: Any) -> Any:
+    return ray.remote(worker).options(num_cpus=1, **options).remote(*arguments)
+
+
+def _placement(node: str | None) -> dict[str, Any]:
+    """Near `node`, or spread where it is None; inside a placement group (a trial's) that group decides."""
+    if get_current_placement_group() is not None:
+        return {}
+    return {"scheduling_strategy": NodeAffinitySchedulingStrategy(node, soft=True) if node else "SPREAD"}
+
+
+def _node_id(worker: object) -> str:
+    return str(ray.get_runtime_context().get_node_id())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from rlx2_ray.distributed.local_ray import prepare_environment
+from rlx2_ray.distributed.cluster import prepare_environment
 from rlx2_ray.experiment.inline import train_inline
 from rlx2_ray.experiment.run import Run
 
@@ -13,7 +13,8 @@ def train(run: Run, resume: bool) -> dict[str, Any]:
     """Train on the configured runtime; Ray is imported only where it is used."""
     if run.config.runtime.kind == "inline":
         return train_inline(run, resume)
-    prepare_environment()
+    if run.config.runtime.address is None:
+        prepare_environment()
     from rlx2_ray.distributed.supervisor import train_on_actors
 
     return train_on_actors(run, resume)

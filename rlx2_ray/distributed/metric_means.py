@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+MEANS = ("train/", "actors/")
+
 
 class MetricMeans:
-    """Means of `train/*`, as each learner takes them; of any other metric the latest value."""
+    """Means of `train/*` and `actors/*`, as each learner takes them; of any other metric the latest value."""
 
     def __init__(self) -> None:
         self._values: dict[str, list[float]] = {}
 
     def add(self, metrics: dict[str, float]) -> None:
         for name, value in metrics.items():
-            earlier = self._values.get(name, []) if name.startswith("train/") else []
+            earlier = self._values.get(name, []) if name.startswith(MEANS) else []
             self._values[name] = [*earlier, value]
 
     def take(self) -> dict[str, float]:

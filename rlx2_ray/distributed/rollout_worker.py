@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from rlx2_ray.config import ExperimentConfig
+from rlx2_ray.distributed.replay_shard import ShardStatus
 from rlx2_ray.envs.lane import EnvLane
 from rlx2_ray.experiment.rollout import collect
 from rlx2_ray.networks.policy import Policy, densify, make_policy
@@ -13,29 +14,31 @@ from rlx2_ray.networks.sparse_layer import Layers
 from rlx2_ray.seeding import make_generator
 from rlx2_ray.types import Fragment
 
+EPISODES_OF_A_GENERATION = 2**32
+
 
 class Inserter(Protocol):
-    def insert(self, fragments: Sequence[Fragment]) -> int: ...
+    def insert(self, fragments: Sequence[Fragment], horizon: int) -> ShardStatus: ...
 
 
 class Collected(NamedTuple):
     env_steps: int
-    sizes: dict[int, int]  # of the shards that were written to
+    statuses: dict[int, ShardStatus]  # of the shards that were written to
 
 
 class RolloutWorker:
     def __init__(
-        self, config: ExperimentConfig, lanes: Sequence[int], shards: Mapping[int, Inserter], first_time: int
+        self, config: ExperimentConfig, lanes: Sequence[int], shards: Mapping[int, Inserter], generation: int
     ) -> None:
-        """Lane l lives on shard l % len(shards). `first_time`: env steps of the run so far; a resumed rollout begins
-        other episodes, with other noise, than the first one did.
+        """Lane l lives on shard l % len(shards). A later `generation` of the same lanes has other, later episodes and
+        other noise.
         """
         self._config = config
         self._shards = shards
         self._lanes = {lane: EnvLane(config.env, config.seed, "environment", lane) for lane in lanes}
         for lane in self._lanes.values():
-            lane.begin_episode(first_time)
-        self._generator = make_generator(config.seed, "exploration", lanes[0], first_time)
+            lane.begin_episode(generation * EPISODES_OF_A_GENERATION)
+        self._generator = make_generator(config.seed, "exploration", lanes[0], generation)
         self._version = -1
         self._policy: Policy | None = None
 
@@ -45,15 +48,16 @@ class RolloutWorker:
         `time`: env steps of the whole run begun before these.
         """
         self._update_policy(version, weights)
-        sizes: dict[int, int] = {}
+        horizon = time + steps - self._config.replay.max_capacity
+        statuses: dict[int, ShardStatus] = {}
         done = 0
         for turn, (number, lane) in enumerate(self._lanes.items()):
             share = (steps - done) // (len(self._lanes) - turn)
             fragments = collect(lane, number, self._policy, self._generator, share, time + done)
             shard = number % len(self._shards)
-            sizes[shard] = self._shards[shard].insert(fragments)
+            statuses[shard] = self._shards[shard].insert(fragments, horizon)
             done += share
-        return Collected(steps, sizes)
+        return Collected(steps, statuses)
 
     def _update_policy(self, version: int, weights: Layers | None) -> None:
         if weights is not None and version != self._version:

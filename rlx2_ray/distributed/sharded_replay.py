@@ -1,70 +1,84 @@
-"""The shards as one replay, seen from the driver: sizes, the capacity rule over the union, and snapshots."""
+"""The shards as one replay, seen from the driver: sizes, what is oldest, forgetting, and snapshots.
+
+What is forgotten is always what is older than one moment, the same for every shard: beyond the capacity, and by the
+capacity rule.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 from rlx2_ray.config import ExperimentConfig
 from rlx2_ray.distributed import actors
 from rlx2_ray.distributed.actors import ReplayActor
-from rlx2_ray.distributed.union import evictions, oldest_of_union
-from rlx2_ray.experiment.capacity_check import count_to_drop
-from rlx2_ray.networks.policy import Policy
-from rlx2_ray.replay.capacity import CHECKED_TRANSITIONS, policy_distance
-from rlx2_ray.types import Spaces
+from rlx2_ray.distributed.replay_shard import ShardStatus
+from rlx2_ray.distributed.union import oldest_of_union, time_after
+from rlx2_ray.types import Floats, Indices, Spaces
+
+
+class ShardLoss(NamedTuple):
+    """A shard died and came back."""
+
+    shard: int
+    transitions: int  # that it no longer has, as far as the driver knew of them
 
 
 class ShardedReplay:
     """Lane l lives on shard l % S. `sizes` are those that the shards last reported."""
 
-    def __init__(self, config: ExperimentConfig, spaces: Spaces) -> None:
-        runtime = config.runtime
-        self._config = config.replay
-        lanes = runtime.rollout_actors * runtime.envs_per_rollout
+    def __init__(self, config: ExperimentConfig, spaces: Spaces, checkpoints: Path, node: str | None) -> None:
         self.shards = [
-            ReplayActor(config, spaces, range(shard, lanes, runtime.replay_shards), lanes)
-            for shard in range(runtime.replay_shards)
+            ReplayActor(config, spaces, shard, checkpoints, node) for shard in range(config.runtime.replay_shards)
         ]
-        self.sizes = [0] * runtime.replay_shards
+        self._statuses = actors.get([shard.status_later() for shard in self.shards])
+        self._past_lives: set[str] = set()
+        self._losses: list[ShardLoss] = []
+
+    @property
+    def sizes(self) -> list[int]:
+        return [status.size for status in self._statuses]
 
     @property
     def size(self) -> int:
         return sum(self.sizes)
 
-    def note_sizes(self, sizes: Mapping[int, int]) -> None:
-        for shard, size in sizes.items():
-            self.sizes[shard] = size
+    def note(self, statuses: Mapping[int, ShardStatus]) -> None:
+        """Take in what shards reported. That one was killed and came back shows here and nowhere else."""
+        for shard, status in statuses.items():
+            if status.life in self._past_lives:
+                continue
+            known = self._statuses[shard]
+            if status.life != known.life:
+                self._past_lives.add(known.life)
+                self._losses.append(ShardLoss(shard, max(0, known.inserted - status.remembered)))
+            self._statuses[shard] = status
 
-    def check_capacity(self, policy: Policy) -> float:
-        """As `experiment.capacity_check`, over the union: returns the policy distance of its oldest transitions."""
-        parts = actors.get([shard.oldest_later(CHECKED_TRANSITIONS) for shard in self.shards])
-        observations, policy_actions = oldest_of_union(parts, CHECKED_TRANSITIONS)
-        distance = policy_distance(policy.action(observations), policy_actions)
-        count = count_to_drop(distance, self.size, self._config)
-        if count:
-            self._evict_oldest(count)
-        return distance
+    def refresh(self) -> None:
+        """Ask every shard."""
+        self.note(dict(enumerate(actors.get([shard.status_later() for shard in self.shards]))))
 
-    def _evict_oldest(self, count: int) -> None:
+    def take_losses(self) -> list[ShardLoss]:
+        """Those since the last call."""
+        losses, self._losses = self._losses, []
+        return losses
+
+    def oldest(self, count: int) -> tuple[Floats, Floats, Indices]:
+        """As of one buffer: observations, policy actions and times of the min(count, size) oldest transitions."""
+        return oldest_of_union(actors.get([shard.oldest_later(count) for shard in self.shards]), count)
+
+    def evict_oldest(self, count: int) -> None:
         times = actors.get([shard.oldest_times_later(count) for shard in self.shards])
-        counts = evictions(times, count)
-        self.sizes = actors.get(
-            [shard.evict_oldest_later(part) for shard, part in zip(self.shards, counts, strict=True)]
-        )
+        self.evict_before(time_after(times, count))
+
+    def evict_before(self, time: int) -> None:
+        """Forget every transition older than `time`."""
+        self.note(dict(enumerate(actors.get([shard.evict_before_later(time) for shard in self.shards]))))
 
     def save(self, directory: Path, previous: Path | None) -> None:
-        actors.get(
-            [
-                shard.save_later(directory / _name(index), previous / _name(index) if previous else None)
-                for index, shard in enumerate(self.shards)
-            ]
-        )
+        actors.get([shard.save_later(directory / f"shard{k}", previous) for k, shard in enumerate(self.shards)])
 
     def load(self, directory: Path) -> None:
-        """Raises ValueError or OSError where a snapshot is damaged or missing."""
-        self.sizes = actors.get([shard.load_later(directory / _name(index)) for index, shard in enumerate(self.shards)])
-
-
-def _name(shard: int) -> str:
-    return f"shard{shard}"
+        """Take over what any number of shards saved. Raises ValueError or OSError where it is damaged or missing."""
+        self._statuses = actors.get([shard.load_later(directory) for shard in self.shards])

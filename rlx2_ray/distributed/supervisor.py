@@ -2,49 +2,62 @@
 
     RolloutActor x R --fragments--> ReplayActor x S --batches--> LearnerActor --weights--> RolloutActor, EvaluatorActor
 
-Data goes from actor to actor; this loop sees counts, metrics and references.
+Data goes from actor to actor; this loop sees counts, metrics and references. It is also what outlives the actors: one
+that dies shows in the work that it does not finish, and another takes its place. A rollout goes on with new episodes,
+a learner from the newest checkpoint, an evaluator with the same evaluation; a shard comes back by itself, with its part
+of the newest checkpoint.
 """
 
 from __future__ import annotations
 
+import time
 from collections import deque
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
-from ray.exceptions import RayActorError, RayTaskError
+from ray.exceptions import RayError
 
 from rlx2_ray.agents.learner import LearnerState
 from rlx2_ray.config import updates_due
 from rlx2_ray.distributed import actors
 from rlx2_ray.distributed.actors import EvaluatorActor, LearnerActor, Reference, RolloutActor
-from rlx2_ray.distributed.local_ray import local_ray
+from rlx2_ray.distributed.cluster import own_ray, running_ray
+from rlx2_ray.distributed.faults import Faults
+from rlx2_ray.distributed.learner_worker import Learned
 from rlx2_ray.distributed.metric_means import MetricMeans
 from rlx2_ray.distributed.rate_limiter import make_rate_limiter
 from rlx2_ray.distributed.rollout_worker import Collected
 from rlx2_ray.distributed.sharded_replay import ShardedReplay
+from rlx2_ray.experiment.capacity_check import check_capacity
+from rlx2_ray.experiment.checkpoint import load_newest
 from rlx2_ray.experiment.evaluation import Evaluation
 from rlx2_ray.experiment.run import Run
 from rlx2_ray.networks.policy import densify, make_policy
+from rlx2_ray.networks.sparse_layer import Layers
 from rlx2_ray.types import RunFailed
 
 CALL_STEPS = 32  # env steps of one call to a rollout, for each of its lanes
 CALL_UPDATES = 64  # of one call to the learner, at most
 MAX_EVALUATIONS = 2  # waiting; beyond it training waits for the evaluator
 TICK_S = 0.5
+STALL_S = 60.0  # without anything done, after which the user is told
+
+Answer = TypeVar("Answer")
 
 
 def train_on_actors(run: Run, resume: bool) -> dict[str, Any]:
     """Train to the end and return the result. Raises RunFailed or Interrupted, a checkpoint kept."""
     runtime = run.config.runtime
-    with local_ray(runtime.rollout_actors + runtime.replay_shards + 2):
+    cpus = runtime.rollout_actors + runtime.replay_shards + 2
+    with running_ray(runtime.address) if runtime.address else own_ray(cpus):
         try:
             return Supervisor(run, resume).train()
-        except (RayTaskError, RayActorError) as error:
+        except RayError as error:
             cause = actors.root_cause(error)
             if isinstance(cause, RunFailed):
                 raise cause from None
-            if isinstance(cause, RayActorError):
+            if actors.is_loss(error):
                 raise RunFailed(
                     f"{actors.describe_death(cause)}: 'rlx2 resume {run.directory.path}' goes on from the last "
                     "checkpoint."
@@ -53,10 +66,11 @@ def train_on_actors(run: Run, resume: bool) -> dict[str, Any]:
 
 
 class Task(NamedTuple):
-    """Work in progress: what to do with its value, and what kind it is."""
+    """Work in progress: what to do with its value, and what to do where the actor died over it."""
 
-    kind: str  # "collect", "learn" or "evaluate"
+    kind: str  # "rollout", "learner" or "evaluator"
     handle: Callable[[Any], None]
+    lose: Callable[[RayError], None]
 
 
 class Supervisor:
@@ -64,42 +78,53 @@ class Supervisor:
         self._run = run
         self._config = config = run.config
         runtime = config.runtime
-        self._replay = ShardedReplay(config, run.spaces)
-        self._learner = LearnerActor(config, run.spaces, self._replay.shards)
+        self._learner = LearnerActor(config, run.spaces)
+        node = self._learner.node() if runtime.shard_placement == "near" else None
+        self._replay = ShardedReplay(config, run.spaces, run.directory.checkpoints, node)
+        self._learner.connect(self._replay.shards)
         self._evaluator = EvaluatorActor(config)
         ahead = CALL_STEPS * runtime.rollout_actors * runtime.envs_per_rollout
-        self._limiter = make_rate_limiter(config, env_steps_tolerance=ahead + CALL_UPDATES)
+        self._limiter = make_rate_limiter(config, env_steps_tolerance=ahead + 2 * CALL_UPDATES)
 
         self._tasks: dict[Reference, Task] = {}
         self._env_steps = self._env_steps_begun = 0
+        self._time = 0  # as `_env_steps_begun`, but with the env steps that were lost and taken again
+        self._generation = 0  # of the rollouts that are made next
         self._learner_steps = self._learner_steps_begun = 0
         self._evaluated = self._checked = self._saved = 0  # env steps of the latest milestone of each kind
         self._policy_distance = float("nan")
         self._metrics = MetricMeans()
+        self._faults = Faults()
+        self._last_done = time.monotonic()
         if resume:
             self._restore()
         self._version = 0
         self._weights = self._learner.weights_later()
         per_rollout = runtime.envs_per_rollout
         self._idle = deque(
-            RolloutActor(
-                config,
-                range(index * per_rollout, (index + 1) * per_rollout),
-                dict(enumerate(self._replay.shards)),
-                first_time=self._env_steps,
-            )
+            self._make_rollout(range(index * per_rollout, (index + 1) * per_rollout))
             for index in range(runtime.rollout_actors)
         )
 
+    def _make_rollout(self, lanes: Sequence[int]) -> RolloutActor:
+        return RolloutActor(self._config, lanes, dict(enumerate(self._replay.shards)), self._generation)
+
     def train(self) -> dict[str, Any]:
+        while True:
+            self._work()
+            self._save()
+            policy = self._policy_layers()
+            if self._is_finished():  # not if the learner has just died
+                return self._run.finish(self._env_steps, self._learner_steps, policy, self._faults.state())
+
+    def _work(self) -> None:
         while not self._is_finished():
             self._run.check_interrupted(self._save)
             self._start_tasks()
             self._take_one()
             self._reach_milestones()
+            self._note_shard_losses()
             self._run.advance(self._env_steps, self._replay.size, self._policy_distance)
-        self._save()
-        return self._run.finish(self._env_steps, self._learner_steps, actors.get(self._weights))
 
     def _is_finished(self) -> bool:
         return (
@@ -112,18 +137,19 @@ class Supervisor:
     # Work is handed out ...
 
     def _start_tasks(self) -> None:
-        evaluations = sum(task.kind == "evaluate" for task in self._tasks.values())
+        evaluations = sum(task.kind == "evaluator" for task in self._tasks.values())
         if evaluations >= MAX_EVALUATIONS:
             return
         while self._idle and self._steps_to_begin() > 0:
             self._start_collect(self._idle.popleft())
         updates = self._limiter.updates_allowed(self._env_steps, self._learner_steps_begun)
-        if updates and self._learner_steps_begun == self._learner_steps:
+        ahead = self._learner_steps_begun - self._learner_steps
+        if updates and ahead <= CALL_UPDATES and self._replay.size:  # so that the learner need not wait for this loop
             self._start_learn(min(updates, CALL_UPDATES))
 
     def _steps_to_begin(self) -> int:
         """Of the next call to a rollout; 0 where it would run ahead or the run has its steps."""
-        if not self._limiter.may_collect(self._env_steps_begun, self._learner_steps):
+        if self._replay.size and not self._limiter.may_collect(self._env_steps_begun, self._learner_steps):
             return 0
         warmup = self._config.agent.warmup_steps
         begun = self._env_steps_begun
@@ -133,42 +159,71 @@ class Supervisor:
     def _start_collect(self, rollout: RolloutActor) -> None:
         steps, begun = self._steps_to_begin(), self._env_steps_begun
         weights = self._weights if begun >= self._config.agent.warmup_steps else None
-        reference = rollout.collect_later(steps, begun, self._version, weights)
+        reference = rollout.collect_later(steps, self._time, self._version, weights)
         self._env_steps_begun += steps
+        self._time += steps
 
         def handle(collected: Collected) -> None:
             self._idle.append(rollout)
             self._env_steps += collected.env_steps
-            self._replay.note_sizes(collected.sizes)
+            self._replay.note(collected.statuses)
 
-        self._tasks[reference] = Task("collect", handle)
+        def lose(error: RayError) -> None:
+            self._env_steps_begun -= steps
+            self._faults.count(env_steps_lost=steps)
+            self._note_death("rollout", error, f"its last {steps} env steps are taken anew")
+            rollout.kill()
+            self._generation += 1
+            self._idle.append(self._make_rollout(rollout.lanes))
+            self._refresh_weights()  # they may be what was lost
+
+        self._tasks[reference] = Task("rollout", handle, lose)
 
     def _start_learn(self, updates: int) -> None:
-        learning = self._learner.learn_later(updates, self._replay.sizes)
+        learner = self._learner
+        learning = learner.learn_later(updates, self._replay.sizes)
         self._learner_steps_begun += updates
 
-        def handle(learned: Any) -> None:
+        def handle(learned: Learned) -> None:
             self._learner_steps = learned.learner_steps
+            if learned.undone:
+                self._learner_steps_begun -= learned.undone
+                self._replay.refresh()  # a shard has less than it was thought to have
             self._metrics.add(learned.metrics)
             self._weights = learning.weights
             self._version += 1
 
-        self._tasks[learning.learned] = Task("learn", handle)
+        def lose(error: RayError) -> None:
+            if learner is self._learner:
+                self._replace_learner(error)
+
+        self._tasks[learning.learned] = Task("learner", handle, lose)
 
     def _start_evaluation(self, env_steps: int) -> None:
-        reference = self._evaluator.evaluate_later(env_steps, self._weights)
-        learner_steps = self._learner_steps
         metrics = {
             **self._metrics.take(),
             "replay/size": float(self._replay.size),
             "replay/policy_distance": self._policy_distance,
+            **self._faults.metrics(),
         }
+        self._evaluate(env_steps, self._learner_steps, self._policy_layers(), metrics)
+        self._evaluated = env_steps
+
+    def _evaluate(self, env_steps: int, learner_steps: int, policy: Layers, metrics: dict[str, float]) -> None:
+        evaluator = self._evaluator
+        reference = evaluator.evaluate_later(env_steps, policy)
 
         def handle(evaluation: Evaluation) -> None:
             self._run.record(env_steps, learner_steps, evaluation, metrics)
 
-        self._tasks[reference] = Task("evaluate", handle)
-        self._evaluated = env_steps
+        def lose(error: RayError) -> None:
+            if evaluator is self._evaluator:
+                self._note_death("evaluator", error, "its evaluation is made anew")
+                evaluator.kill()
+                self._evaluator = EvaluatorActor(self._config)
+            self._evaluate(env_steps, learner_steps, policy, metrics)
+
+        self._tasks[reference] = Task("evaluator", handle, lose)
 
     # ... and taken in.
 
@@ -178,15 +233,30 @@ class Supervisor:
         reference = actors.wait_for_one(list(self._tasks), TICK_S)
         if reference is not None:
             self._finish_task(reference)
+        elif time.monotonic() > self._last_done + STALL_S:
+            self._say_what_is_awaited()
 
     def _finish_task(self, reference: Reference) -> None:
         task = self._tasks.pop(reference)
+        self._last_done = time.monotonic()
         try:
             value = actors.get(reference)
-        except (RayTaskError, RayActorError):
-            self._save()  # what the other actors have done is not lost
-            raise
+        except RayError as error:
+            if not actors.is_loss(error):
+                self._save()  # what the other actors have done is not lost
+                raise
+            task.lose(error)
+            return
+        self._faults.note_success(task.kind)
         task.handle(value)
+
+    def _say_what_is_awaited(self) -> None:
+        kinds = ", ".join(sorted({task.kind for task in self._tasks.values()}))
+        self._run.display.say(
+            f"Nothing was done for {STALL_S:.0f} s; calls to {kinds} are waited for. "
+            "If actors wait for a place, give the cluster more CPUs ('ray status')."
+        )
+        self._last_done = time.monotonic()
 
     def _drain(self) -> None:
         """Take in all work in progress, in the order in which it was handed out."""
@@ -219,17 +289,86 @@ class Supervisor:
             self._start_evaluation(following)
 
     def _check_capacity(self) -> None:
-        policy = make_policy(self._config.algo, densify(actors.get(self._weights)), 0.0, "mean")
-        self._policy_distance = self._replay.check_capacity(policy)
+        self._replay.evict_before(self._time - self._config.replay.max_capacity)  # where no rollout writes, too
+        policy = make_policy(self._config.algo, densify(self._policy_layers()), 0.0, "mean")
+        self._policy_distance = check_capacity(self._replay, policy, self._config.replay)
+
+    # What died is replaced
+
+    def _note_death(self, kind: str, error: RayError, consequence: str) -> None:
+        """Raises RunFailed where actors of this kind do nothing but die."""
+        self._run.display.say(f"The {kind} died; another takes its place, {consequence}.")
+        self._faults.note_death(kind, actors.describe_death(actors.root_cause(error)))
+
+    def _note_shard_losses(self) -> None:
+        for loss in self._replay.take_losses():
+            self._faults.count(shard_deaths=1, transitions_lost=loss.transitions)
+            self._run.display.say(
+                f"Replay shard {loss.shard} died and came back without its last {loss.transitions} transitions."
+            )
+
+    def _replace_learner(self, error: RayError) -> None:
+        before = self._learner_steps
+        while True:
+            self._note_death("learner", error, "from the newest checkpoint")
+            self._learner.kill()
+            try:
+                self._learner = LearnerActor(self._config, self._run.spaces)
+                self._learner.connect(self._replay.shards)
+                self._learner_steps = self._learner_steps_begun = self._restore_learner()
+                break
+            except RayError as another:
+                error = another
+        self._faults.count(updates_lost=max(0, before - self._learner_steps))
+        self._weights = self._learner.weights_later()
+        self._version += 1
+
+    def _restore_learner(self) -> int:
+        """Returns the learner step of the newest checkpoint, or 0 where there is none."""
+        newest = load_newest(self._run.directory.checkpoints, lambda replay: None, self._run.display.say)
+        if newest is None:
+            return 0
+        checkpoint, _ = newest
+        return self._learner.restore(LearnerState(checkpoint.arrays, checkpoint.values["learner"]))
+
+    def _ask_learner(self, ask: Callable[[LearnerActor], Answer]) -> Answer:
+        """The answer of the learner, or of the one that takes its place."""
+        while True:
+            try:
+                return ask(self._learner)
+            except RayError as error:
+                if not actors.is_loss(error):
+                    raise
+                self._replace_learner(error)
+
+    def _refresh_weights(self) -> None:
+        def ask(learner: LearnerActor) -> Reference:
+            weights = learner.weights_later()
+            actors.get(weights)
+            return weights
+
+        self._weights = self._ask_learner(ask)
+        self._version += 1
+
+    def _policy_layers(self) -> Layers:
+        """The current policy's weights."""
+        try:
+            return actors.get(self._weights)  # type: ignore[no-any-return]
+        except RayError:
+            self._refresh_weights()
+            return self._policy_layers()
 
     # State
 
     def _save(self) -> None:
         self._drain()
         with self._run.pause_training_clock():
-            state = self._learner.state()
+            state = self._ask_learner(LearnerActor.state)
             values = {
                 "learner": state.values,
+                "time": self._time,
+                "generation": self._generation,
+                "faults": self._faults.state(),
                 "checked": self._checked,
                 "policy_distance": None if np.isnan(self._policy_distance) else self._policy_distance,
                 "metrics": self._metrics.state(),
@@ -248,5 +387,7 @@ class Supervisor:
         self._evaluated = self._run.last_evaluated
         self._checked = values["checked"]
         self._saved = self._env_steps
+        self._time, self._generation = values["time"], values["generation"] + 1
+        self._faults.restore(values["faults"])
         self._policy_distance = float("nan") if values["policy_distance"] is None else values["policy_distance"]
         self._metrics.restore(values["metrics"])

@@ -61,9 +61,9 @@ class EnvLane:
         self._actions: list[Floats] = []
 
     @property
-    def at_start(self) -> bool:
-        """Whether no action was taken in this episode yet."""
-        return not self._actions
+    def episode_steps(self) -> int:
+        """Actions taken in this episode so far."""
+        return len(self._actions)
 
     def step(self, action: Floats) -> Step:
         """Take an action in [-1, 1]; -1 and 1 are the bounds of each dimension, which need not be symmetric."""

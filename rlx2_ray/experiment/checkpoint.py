@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file, save
 
 from rlx2_ray.networks.sparse_layer import Arrays
 
@@ -47,21 +47,23 @@ def save_checkpoint(
 ) -> Path:
     """Write the checkpoint of `env_steps`, the latest, below `root`, then remove all but the newest `keep`.
 
-    `save_replay(directory, previous)` fills a new directory and may link files of the previous one.
+    `save_replay(directory, previous)` fills a new directory and may link files of the previous one. Raises OSError
+    where there is no room; what was written is removed then, and the checkpoints that are there stay.
     """
-    target, aside = root / f"{PREFIX}{env_steps:012d}", root / f"{UNFINISHED}{env_steps:012d}"
+    target, aside = checkpoint_path(root, env_steps), root / f"{UNFINISHED}{env_steps:012d}"
     older = [path for path in list_checkpoints(root) if path != target]
-    shutil.rmtree(aside, ignore_errors=True)
-    aside.mkdir(parents=True)
-    save_file(arrays, aside / ARRAYS)
-    (aside / VALUES).write_text(json.dumps(values))
-    (aside / CHECKSUMS).write_text(json.dumps({name: _sha256(aside / name) for name in (ARRAYS, VALUES)}))
-    (aside / REPLAY).mkdir()
-    save_replay(aside / REPLAY, older[-1] / REPLAY if older else None)
-    for path in aside.rglob("*"):
-        _sync(path)
-    shutil.rmtree(target, ignore_errors=True)
-    aside.rename(target)
+    _remove_unfinished(root)
+    try:
+        _write_state(aside, arrays, values)
+        (aside / REPLAY).mkdir()
+        save_replay(aside / REPLAY, older[-1] / REPLAY if older else None)
+        for path in (aside, *aside.rglob("*")):
+            _sync(path)
+        shutil.rmtree(target, ignore_errors=True)
+        aside.rename(target)
+    except BaseException:
+        _remove_unfinished(root)
+        raise
     _sync(root)
     for path in [*older, target][:-keep]:
         shutil.rmtree(path)
@@ -74,8 +76,9 @@ def forget_after(root: Path, newest: Path | None) -> None:
     A run that goes on from `newest` must neither link their replay, which is another history's, nor keep them in place
     of good ones.
     """
-    for path in [*list_checkpoints(root), *root.glob(f"{UNFINISHED}*")]:
-        if newest is None or path.name > newest.name or path.name.startswith(UNFINISHED):
+    _remove_unfinished(root)
+    for path in list_checkpoints(root):
+        if newest is None or path.name > newest.name:
             shutil.rmtree(path)
 
 
@@ -88,25 +91,48 @@ def load_newest(
             checkpoint = read_checkpoint(path)
             return checkpoint, load_replay(checkpoint.replay)
         except (DamagedCheckpoint, ValueError, OSError) as error:
-            warn(f"The checkpoint {path} is damaged ({error}); trying the one before it.")
+            warn(f"The checkpoint {path} is damaged ({original(error)}); trying the one before it.")
     return None
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
     """Arrays and values of one checkpoint. Raises DamagedCheckpoint or OSError."""
     try:
-        checksums = json.loads((path / CHECKSUMS).read_text())
-    except ValueError:
+        checksums = dict(json.loads((path / CHECKSUMS).read_text()))
+    except (ValueError, TypeError):
         raise DamagedCheckpoint(f"{CHECKSUMS} is not readable") from None
-    for name, expected in checksums.items():
-        if _sha256(path / name) != expected:
+    for name in (ARRAYS, VALUES):
+        if _sha256(path / name) != checksums.get(name):
             raise DamagedCheckpoint(f"{name} does not match its checksum")
     return Checkpoint(path, load_file(path / ARRAYS), json.loads((path / VALUES).read_text()))
+
+
+def original(error: Exception) -> Exception:
+    """The error itself, or the one of another process that it carries; the text of either alone is one line."""
+    return getattr(error, "cause", None) or error
+
+
+def checkpoint_path(root: Path, env_steps: int) -> Path:
+    return root / f"{PREFIX}{env_steps:012d}"
 
 
 def list_checkpoints(root: Path) -> list[Path]:
     """Complete checkpoints, oldest first."""
     return sorted(root.glob(f"{PREFIX}*"))
+
+
+def _write_state(directory: Path, arrays: Arrays, values: dict[str, Any]) -> None:
+    directory.mkdir(parents=True)
+    # Not by safetensors' own save_file: its errors are no OSError.
+    (directory / ARRAYS).write_bytes(save(arrays))
+    (directory / VALUES).write_text(json.dumps(values))
+    (directory / CHECKSUMS).write_text(json.dumps({name: _sha256(directory / name) for name in (ARRAYS, VALUES)}))
+
+
+def _remove_unfinished(root: Path) -> None:
+    """Also what another process was still writing when its checkpoint was given up."""
+    for path in root.glob(f"{UNFINISHED}*"):
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def _sha256(path: Path) -> str:

@@ -45,7 +45,7 @@ class _Piece:
     """A fragment in the making."""
 
     def __init__(self, lane: EnvLane) -> None:
-        self._starts_episode = lane.at_start
+        self._episode, self._step = lane.episode, lane.episode_steps
         self._observations = [lane.observation]
         self._actions: list[Floats] = []
         self._policy_actions: list[Floats] = []
@@ -61,7 +61,8 @@ class _Piece:
         return Fragment(
             lane=number,
             time=end_time - len(self.rewards),
-            starts_episode=self._starts_episode,
+            episode=self._episode,
+            step=self._step,
             observations=np.array(self._observations),
             actions=np.array(self._actions),
             policy_actions=np.array(self._policy_actions),

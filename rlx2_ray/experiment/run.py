@@ -13,11 +13,18 @@ import numpy as np
 
 from rlx2_ray.config import ExperimentConfig
 from rlx2_ray.experiment import result
-from rlx2_ray.experiment.checkpoint import Checkpoint, forget_after, list_checkpoints, load_newest, save_checkpoint
+from rlx2_ray.experiment.checkpoint import (
+    Checkpoint,
+    checkpoint_path,
+    forget_after,
+    list_checkpoints,
+    load_newest,
+    save_checkpoint,
+)
 from rlx2_ray.experiment.display import Display
 from rlx2_ray.experiment.evaluation import Evaluation, score
 from rlx2_ray.experiment.interruption import StopWish
-from rlx2_ray.experiment.run_directory import Point, RunDirectory
+from rlx2_ray.experiment.run_directory import Point, RunDirectory, reason
 from rlx2_ray.experiment.tracking import Tracker
 from rlx2_ray.networks.policy_file import PolicyFile, policy_digest, save_policy
 from rlx2_ray.networks.sparse_layer import Arrays, Layers
@@ -47,6 +54,7 @@ class Run:
         self._wall_before_s = self._training_before_s = 0.0
         self._started = time.monotonic()
         self._paused_s = 0.0
+        self._is_behind = False  # the latest checkpoint that was due could not be written
 
     @property
     def last_evaluated(self) -> int:
@@ -74,9 +82,12 @@ class Run:
 
     def check_interrupted(self, save: Callable[[], None]) -> None:
         """Raises Interrupted, after `save`, where the user asked to stop."""
-        if self._stop.wished:
-            save()
-            raise Interrupted(f"Stopped; 'rlx2 resume {self.directory.path}' goes on.")
+        if not self._stop.wished:
+            return
+        save()
+        if self._is_behind:
+            raise Interrupted(f"Stopped without a checkpoint of this moment: {self._remedy()}")
+        raise Interrupted(f"Stopped; 'rlx2 resume {self.directory.path}' goes on.")
 
     def advance(self, env_steps: int, replay_size: int, policy_distance: float) -> None:
         """Show progress."""
@@ -119,13 +130,39 @@ class Run:
     def save_checkpoint(
         self, env_steps: int, arrays: Arrays, values: dict[str, Any], save_replay: Callable[[Path, Path | None], None]
     ) -> None:
-        """Raises RunFailed, and keeps the checkpoints there are, where the arrays hold NaN or infinity."""
+        """Where there is no room, says so and keeps the checkpoints there are: the next one is another try.
+
+        Raises RunFailed, and keeps them too, where the arrays hold NaN or infinity.
+        """
         for name, array in arrays.items():
             if not np.isfinite(array).all():
                 raise RunFailed(f"{name} is not finite at env step {env_steps}; the last good checkpoint is kept.")
         spent = {"env_steps": env_steps, "wall_s": self.wall_s, "training_s": self.training_s}
-        keep = self.config.checkpoint.keep
-        save_checkpoint(self.directory.checkpoints, env_steps, arrays, values | spent, save_replay, keep)
+        root, keep = self.directory.checkpoints, self.config.checkpoint.keep
+        try:
+            path = save_checkpoint(root, env_steps, arrays, values | spent, save_replay, keep)
+        except OSError as error:
+            self._say_unwritten(checkpoint_path(root, env_steps), error)
+            self._is_behind = True
+            return
+        if self._is_behind:
+            self.display.say(f"Checkpoints can be written again: {path}.")
+        self._is_behind = False
+
+    def _say_unwritten(self, path: Path, error: OSError) -> None:
+        newest = self._newest_checkpoint()
+        left = f"{newest.name} stays the newest" if newest else "there is none yet"
+        why = reason(error)
+        self.display.say(f"The checkpoint {path} cannot be written ({why}), so {left}: make room for the next one.")
+
+    def _newest_checkpoint(self) -> Path | None:
+        return next(reversed(list_checkpoints(self.directory.checkpoints)), None)
+
+    def _remedy(self) -> str:
+        """How a run that ends without the checkpoint it should have had goes on."""
+        newest = self._newest_checkpoint()
+        rest = f"goes on from {newest.name}" if newest else "begins anew"
+        return f"make room, then 'rlx2 resume {self.directory.path}' {rest}."
 
     def load_checkpoint(self, load_replay: Callable[[Path], Replay]) -> tuple[Checkpoint, Replay] | None:
         """The newest good checkpoint, with the points as they were then; None: there is none, the run begins anew.
@@ -146,16 +183,24 @@ class Run:
         self._wall_before_s, self._training_before_s = values["wall_s"], values["training_s"]
         return loaded
 
-    def finish(self, env_steps: int, learner_steps: int, policy: Layers) -> dict[str, Any]:
-        """Write the policy and the result, and return the latter."""
+    def finish(
+        self, env_steps: int, learner_steps: int, policy: Layers, faults: dict[str, int] | None = None
+    ) -> dict[str, Any]:
+        """Write the policy and the result, and return the latter. Raises RunFailed where there is no room.
+
+        `faults`: what died and what was lost, by name.
+        """
+        if self._is_behind:
+            raise RunFailed(f"The last checkpoint is not written: {self._remedy()}")
         env = self.config.env.model_dump()
-        save_policy(self.directory.policy_file, PolicyFile(policy, self.config.algo, env, self.spaces))
-        outcome = self._outcome(env_steps, learner_steps, policy_digest(policy))
+        with self.directory.writing(self.directory.policy_file):
+            save_policy(self.directory.policy_file, PolicyFile(policy, self.config.algo, env, self.spaces))
+        outcome = self._outcome(env_steps, learner_steps, policy_digest(policy)) | {"faults": faults or {}}
         return deliver(self.directory, self.tracker, outcome)
 
     def _outcome(self, env_steps: int, learner_steps: int, digest: str) -> dict[str, Any]:
         plan = plan_agent(self.config, self.spaces.observation_size, self.spaces.action_size)
-        newest = list_checkpoints(self.directory.checkpoints)[-1:]
+        newest = self._newest_checkpoint()
         return {
             **result.describe_identity(self.config),
             "env_steps": env_steps,
@@ -168,14 +213,15 @@ class Run:
             "wall_s": self.wall_s,
             "policy_digest": digest,
             "mlflow_run_id": self.tracker.run_id,
-            "checkpoint": str(newest[0]) if newest else None,
+            "checkpoint": str(newest) if newest else None,
             "versions": result.installed_versions(),
         }
 
 
 def deliver(directory: RunDirectory, tracker: Tracker, outcome: dict[str, Any]) -> dict[str, Any]:
     """Give a finished run's files to the tracker and end its MLflow run; a mark stays while that has not succeeded."""
-    directory.undelivered_mark.touch()
+    with directory.writing(directory.undelivered_mark):
+        directory.undelivered_mark.touch()
     tracker.log_artifacts([directory.config_file, directory.policy_file])
     if tracker.finish("FINISHED"):
         directory.undelivered_mark.unlink()

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import json
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
+from safetensors import SafetensorError
+
 from rlx2_ray import config as configuration
-from rlx2_ray.config import ExperimentConfig
-from rlx2_ray.types import BadInput
+from rlx2_ray.config import ExperimentConfig, Tree
+from rlx2_ray.experiment.checkpoint import original
+from rlx2_ray.types import BadInput, RunFailed
 
 Point = dict[str, Any]  # one evaluation: env_steps, learner_steps, return_mean, return_std, and metrics
 
@@ -21,6 +27,8 @@ class Origin(NamedTuple):
     trial_key: str  # tag rlx2.trial_key of its MLflow run
     tracking_uri: str
     experiment: str  # of MLflow
+    config_sha256: str | None = None  # of config.yaml, in hexadecimal; None: not known of a run of an earlier version
+    changes: Tree = {}  # of the configuration, since the run began
 
 
 class RunDirectory:
@@ -32,6 +40,7 @@ class RunDirectory:
         self.result_file = path / "result.json"
         self.undelivered_mark = path / "undelivered"  # there while MLflow has not got all of a finished run
         self._origin_file = path / "run.json"
+        self._lock_file = path / "run.lock"
         self._progress_file = path / "progress.jsonl"
         self._lock: IO[str] | None = None
 
@@ -52,59 +61,125 @@ class RunDirectory:
                 f"--out is {self.path}, which cannot be made ({error.strerror}): give another one."
             ) from None
         self.lock()
-        origin = Origin(f"{config.hash}-{uuid.uuid4().hex[:8]}", tracking_uri, experiment)
-        self._origin_file.write_text(json.dumps(origin._asdict(), indent=2) + "\n")
-        configuration.save(config, self.config_file)  # last: it is what marks the directory as a run
+        aside = self.config_file.with_suffix(".tmp")
+        try:
+            configuration.save(config, aside)
+            origin = Origin(f"{config.hash}-{uuid.uuid4().hex[:8]}", tracking_uri, experiment, _sha256(aside))
+            self._origin_file.write_text(_to_json(origin))
+            aside.replace(self.config_file)  # last: it is what marks the directory as a run
+        except OSError as error:
+            for path in (aside, self._origin_file, self._lock_file):
+                path.unlink(missing_ok=True)  # so that the directory can be given again
+            raise BadInput(
+                f"--out is {self.path}, which cannot be written to ({error.strerror}): make room, or give another one."
+            ) from None
 
     def open(self) -> tuple[ExperimentConfig, Origin]:
         """Raises BadInput where there is no run."""
         if not self.config_file.exists():
             raise BadInput(f"{self.path} holds no run: give a directory that 'rlx2 train' wrote.")
-        config = configuration.resolve(configuration.load(self.config_file))
+        origin = self._read_origin()
+        with suppress(OSError):  # `load` says of a file why it cannot be read
+            if origin.config_sha256 not in (None, _sha256(self.config_file)):
+                raise BadInput(f"{self.config_file} is not as the run wrote it: restore it from a copy.")
+        config = configuration.load(self.config_file)
+        return configuration.resolve(configuration.merge(config, origin.changes)), origin
+
+    def change(self, changes: Tree) -> ExperimentConfig:
+        """Let the run go on with other values than it began with. Raises BadInput with nothing changed."""
+        config, origin = self.open()
+        changed = configuration.resolve(configuration.merge(config.model_dump(), changes))
+        origin = origin._replace(changes=configuration.merge(origin.changes, changes))
+        self._replace(self._origin_file, _to_json(origin))
+        return changed
+
+    def _read_origin(self) -> Origin:
         try:
-            return config, Origin(**json.loads(self._origin_file.read_text()))
+            return Origin(**json.loads(self._origin_file.read_text()))
         except (OSError, ValueError, TypeError):
             raise BadInput(f"{self._origin_file} is missing or damaged: restore it from a copy.") from None
 
     def lock(self) -> None:
         """Raises BadInput while another process works on the run. The lock goes with `close`, or with the process."""
         try:
-            self._lock = (self.path / "run.lock").open("w")
+            self._lock = self._lock_file.open("w")
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise BadInput(f"{self.path} is in use by another process: wait for it or stop it.") from None
         except OSError as error:
-            raise BadInput(f"{self.path} cannot be written to ({error.strerror}): make it writable.") from None
+            raise BadInput(
+                f"{self.path} cannot be written to ({error.strerror}): make it writable, or make room."
+            ) from None
 
     def close(self) -> None:
         if self._lock is not None:
             self._lock.close()
 
+    @contextmanager
+    def writing(self, file: Path) -> Iterator[None]:
+        """Raises RunFailed, which says how the run goes on, where `file` cannot be written."""
+        try:
+            yield
+        except (OSError, SafetensorError) as error:
+            raise RunFailed(
+                f"{file} cannot be written ({reason(error)}): make room, then 'rlx2 resume {self.path}' goes on."
+            ) from None
+
     def append(self, point: Point) -> None:
-        with self._progress_file.open("a") as file:
+        """Raises RunFailed where there is no room."""
+        with self.writing(self._progress_file), self._progress_file.open("a") as file:
             file.write(json.dumps(point) + "\n")
 
     def rewind(self, env_steps: int) -> list[Point]:
-        """Forget the points after `env_steps`, which will be measured again, and return the others."""
-        lines = self._progress_file.read_text().splitlines() if self._progress_file.exists() else []
+        """Forget the points after `env_steps`, which will be measured again, and return the others.
+
+        Raises BadInput where a line is damaged, RunFailed where there is no room.
+        """
+        points = [point for point in self._read_points() if point["env_steps"] <= env_steps]
+        self._replace(self._progress_file, "".join(json.dumps(point) + "\n" for point in points))
+        return points
+
+    def _read_points(self) -> list[Point]:
+        lines = self._progress_file.read_bytes().splitlines() if self._progress_file.exists() else []
         points = []
-        for line in lines:
+        for number, line in enumerate(lines, start=1):
             try:
-                point = json.loads(line)
+                points.append(json.loads(line))
             except ValueError:
-                break  # the process was killed while it wrote this line
-            if point["env_steps"] <= env_steps:
-                points.append(point)
-        aside = self._progress_file.with_suffix(".tmp")
-        aside.write_text("".join(json.dumps(point) + "\n" for point in points))
-        aside.replace(self._progress_file)
+                if number == len(lines):
+                    break  # the process was killed, or the disk was full, while it wrote this line
+                raise BadInput(
+                    f"{self._progress_file} is damaged in line {number}: restore it from a copy, or remove the line."
+                ) from None
         return points
 
     def write_result(self, result: dict[str, Any]) -> None:
-        aside = self.result_file.with_suffix(".tmp")
-        aside.write_text(json.dumps(result, indent=2) + "\n")
-        aside.replace(self.result_file)
+        """Raises RunFailed where there is no room."""
+        self._replace(self.result_file, json.dumps(result, indent=2) + "\n")
+
+    def _replace(self, file: Path, text: str) -> None:
+        aside = file.with_suffix(".tmp")
+        with self.writing(file):
+            aside.write_text(text)
+            aside.replace(file)
 
     def read_result(self) -> dict[str, Any] | None:
-        """The result of a finished run."""
-        return json.loads(self.result_file.read_text()) if self.result_file.exists() else None
+        """The result of a finished run. Raises BadInput where it is damaged."""
+        try:
+            return json.loads(self.result_file.read_bytes()) if self.result_file.exists() else None
+        except ValueError:
+            raise BadInput(f"{self.result_file} is damaged: remove it, and 'rlx2 resume' writes it again.") from None
+
+
+def reason(error: Exception) -> str:
+    """Why something could not be written, in a few words."""
+    error = original(error)
+    return getattr(error, "strerror", None) or str(error)
+
+
+def _to_json(origin: Origin) -> str:
+    return json.dumps(origin._asdict(), indent=2) + "\n"
+
+
+def _sha256(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()

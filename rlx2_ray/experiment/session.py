@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from rlx2_ray.agents.engines import check_engine, prepare_engine
-from rlx2_ray.config import ExperimentConfig
+from rlx2_ray.config import ExperimentConfig, Tree, leaves
 from rlx2_ray.envs.make import probe_spaces
 from rlx2_ray.experiment.display import make_display
 from rlx2_ray.experiment.interruption import stop_on_signals
@@ -19,7 +19,7 @@ from rlx2_ray.experiment.tracking import Tracker
 from rlx2_ray.experiment.tracking_uri import resolve_tracking_uri
 from rlx2_ray.replay.windows import compile_kernels
 from rlx2_ray.sparse.plan import plan_agent
-from rlx2_ray.types import Interrupted, Spaces
+from rlx2_ray.types import BadInput, Interrupted, Spaces
 
 Result = dict[str, Any]
 Train = Callable[[Run, bool], Result]  # (run, whether to go on from its newest checkpoint)
@@ -36,17 +36,32 @@ def start(config: ExperimentConfig, out: Path, tracking_uri: str, experiment: st
         return _work(config, spaces, directory, resume=False, train=train)
 
 
-def resume(path: Path, train: Train) -> Result:
-    """Go on with the run in `path`; of a finished one only the result is read."""
+def resume(path: Path, train: Train, changes: Tree | None = None) -> Result:
+    """Go on with the run in `path`, from now on with `changes`; of a finished one only the result is read.
+
+    Raises BadInput for changes of anything but where and on how many actors it runs.
+    """
     with closing(RunDirectory(path)) as directory:
         config, origin = directory.open()
         directory.lock()
         finished = directory.read_result()
         if finished is not None:
             return _deliver_again(config, directory, origin, finished)
+        if changes:
+            _check_changes(config, changes)
+            config = directory.change(changes)
         spaces = _check(config)
         _prepare(config)
         return _work(config, spaces, directory, resume=True, train=train)
+
+
+def _check_changes(config: ExperimentConfig, changes: Tree) -> None:
+    fixed = [key for key in leaves(changes) if not key.startswith("runtime.") or key == "runtime.kind"]
+    if fixed:
+        raise BadInput(f"{fixed[0]} is fixed for a run that has begun: train a new one, or leave it out.")
+    if config.runtime.kind == "inline":
+        key = leaves(changes)[0]
+        raise BadInput(f"{key} belongs to runs on actors, and this one is inline: leave it out.")
 
 
 def _deliver_again(config: ExperimentConfig, directory: RunDirectory, origin: Origin, finished: Result) -> Result:

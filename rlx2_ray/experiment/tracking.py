@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 import random
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from rlx2_ray.experiment.tracking_store import (
@@ -50,6 +52,14 @@ class _Pending(NamedTuple):
     values: dict[str, float]
 
 
+class _Parcel(NamedTuple):
+    """What one call hands over to be delivered."""
+
+    points: Sequence[_Pending] = ()
+    tags: Mapping[str, str] = {}
+    artifacts: Sequence[Path] = ()
+
+
 def flatten(nested: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
     """MLflow's parameters of a nested configuration: keys joined by dots, values as text of MLflow's length at most."""
     flat: dict[str, str] = {}
@@ -64,8 +74,10 @@ def flatten(nested: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
 class Tracker:
     """One trial's MLflow run.
 
-    What is logged is kept in memory until the store has it. A store that cannot be reached is reported once per
-    outage through `warn` and tried again at a later call, `RETRY_INTERVAL_S` apart; no method raises because of it.
+    Between `start` and `finish` a daemon thread delivers what is logged, so that a slow or silent store holds nobody
+    up; without `start`, all of it waits for `finish`. What is logged is kept in memory until the store has it. A store
+    that cannot be reached is reported once per outage through `warn`, from whatever thread, and tried again every
+    `RETRY_INTERVAL_S`; no method raises because of it.
     """
 
     def __init__(
@@ -92,6 +104,13 @@ class Tracker:
         self._warn = warn
         self._clock = clock
 
+        self._inbox: SimpleQueue[_Parcel] = SimpleQueue()
+        self._called = threading.Event()  # by a call that handed something over, or by `finish`
+        self._finishing = False
+        self._interrupted = False
+        self._thread: threading.Thread | None = None
+
+        # All below belongs to who delivers: the thread while it lives, else the caller of `start` or `finish`.
         self._run: _OpenRun | None = None
         self._next_attempt: float | None = None  # on `clock`, while the store is out of reach
 
@@ -106,37 +125,65 @@ class Tracker:
         return self._run.run_id if self._run is not None else None
 
     def start(self) -> None:
-        """Find the run of this trial key, or create it, and set it running."""
+        """Find the run of this trial key, or create it, and set it running. To be called once; waits for the store."""
         self._attempt()
+        self._thread = threading.Thread(target=self._deliver_in_background, name="tracker", daemon=True)
+        self._thread.start()
 
     def log(self, points: Sequence[Point]) -> None:
         """Log each (metric, step) that the run does not have yet; a value that is not finite becomes NaN."""
         now_ms = time.time_ns() // 1_000_000
-        for point in points:
-            values = {name: float(value) for name, value in point.items() if name != "env_steps"}
-            self._points.append(_Pending(now_ms, int(point["env_steps"]), values))
-        self._attempt_if_due()
+        self._hand_over(_Parcel(points=[_pending(point, now_ms) for point in points]))
 
     def log_tags(self, tags: Mapping[str, str]) -> None:
         """Set tags of the run."""
-        self._tags.update(tags)
-        self._attempt_if_due()
+        self._hand_over(_Parcel(tags=dict(tags)))
 
     def log_artifacts(self, paths: Sequence[Path]) -> None:
-        """Copy files and folders, under their own names, to the run's artifacts."""
-        self._artifacts.update(dict.fromkeys(paths))
-        self._attempt_if_due()
+        """Copy files and folders, under their own names, to the run's artifacts: as they are when they are sent."""
+        self._hand_over(_Parcel(artifacts=tuple(paths)))
 
     def finish(self, status: Status) -> bool:
-        """Deliver what is pending and end the run; True when all of it got there."""
-        self._status = status
-        return self._attempt()
+        """Wait for work in progress, deliver what is pending and end the run; True when all of it got there.
 
-    def _attempt_if_due(self) -> None:
-        if self._next_attempt is None or self._clock() >= self._next_attempt:
-            self._attempt()
+        After a KeyboardInterrupt in here, a further call returns False at once: who interrupts wants no other wait.
+        """
+        if self._interrupted:
+            return False
+        try:
+            self._end_thread()
+            self._status = status
+            return self._attempt()
+        except KeyboardInterrupt:
+            # Nor could another call deliver: an interrupted join takes the thread for dead, which may still be at it.
+            self._interrupted = True
+            raise
+
+    def _hand_over(self, parcel: _Parcel) -> None:
+        self._inbox.put(parcel)
+        self._called.set()
+
+    def _deliver_in_background(self) -> None:
+        while True:
+            self._called.wait(self._rest_s())
+            self._called.clear()  # before looking at what was handed over, or the next call might be missed
+            if self._finishing:
+                return
+            if not self._rest_s():
+                self._attempt()
+
+    def _rest_s(self) -> float | None:
+        """Seconds until a store that is out of reach is tried again; None while it works."""
+        return None if self._next_attempt is None else max(0.0, self._next_attempt - self._clock())
+
+    def _end_thread(self) -> None:
+        if self._thread is not None:
+            self._finishing = True
+            self._called.set()
+            self._thread.join()
 
     def _attempt(self) -> bool:
+        self._take_in()
         try:
             self._deliver_between_writers()
         except Exception as error:  # the store, its driver, the network, the disk: none may stop the training
@@ -145,15 +192,23 @@ class Tracker:
         self._note_recovery()
         return True
 
+    def _take_in(self) -> None:
+        while not self._inbox.empty():
+            parcel = self._inbox.get()
+            self._points += parcel.points
+            self._tags |= parcel.tags
+            self._artifacts |= dict.fromkeys(parcel.artifacts)
+
     def _note_outage(self, error: Exception) -> None:
-        if self._next_attempt is None:
+        is_new = self._next_attempt is None
+        self._next_attempt = self._clock() + RETRY_INTERVAL_S
+        if is_new:
             self._warn(
                 without_password(
                     f"MLflow at {self._uri} cannot be used now ({_root_cause(error)}): "
                     "the run goes on, keeps its points in memory and tries again."
                 )
             )
-        self._next_attempt = self._clock() + RETRY_INTERVAL_S
 
     def _note_recovery(self) -> None:
         if self._next_attempt is not None:
@@ -228,6 +283,11 @@ def _set_tags(client: MlflowClient, run_id: str, tags: dict[str, str]) -> None:
     from mlflow.entities import RunTag
 
     client.log_batch(run_id, tags=[RunTag(name, value) for name, value in tags.items()])
+
+
+def _pending(point: Point, timestamp_ms: int) -> _Pending:
+    values = {name: float(value) for name, value in point.items() if name != "env_steps"}
+    return _Pending(timestamp_ms, int(point["env_steps"]), values)
 
 
 def _next_batch(points: list[_Pending], logged: set[tuple[str, int]]) -> tuple[dict[tuple[str, int], Metric], int]:

@@ -27,7 +27,7 @@ _ENVIRONMENT = {
     "MLFLOW_LOGGING_LEVEL": "CRITICAL",  # MLflow and alembic print tracebacks of what the tracker says in a sentence
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # stdout belongs to the command
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "6",  # seconds; with its one retry, a silent server costs 12 s
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "6",  # seconds; with its one retry, a silent server costs `start` and each try 12 s
     "MLFLOW_HTTP_RESPECT_RETRY_AFTER_HEADER": "false",  # a server could ask for minutes
 }
 
@@ -40,6 +40,9 @@ def import_mlflow() -> None:
         os.environ.setdefault(name, value)
     import mlflow.tracking  # noqa: F401
 
+    # MLflow's own tables use what SQLAlchemy 2.1 is about to drop. For good, since a filter cannot be put back safely
+    # while another thread runs.
+    warnings.filterwarnings("ignore", "The ``noload`` loader strategy is deprecated", DeprecationWarning)
     # A refused connection is retried with a warning; the tracker says it once, in its own words.
     logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
 
@@ -48,18 +51,15 @@ def make_client(uri: str, database: Path | None) -> MlflowClient:
     """A client of the store; a database that is not there yet is created, which takes seconds."""
     from mlflow.tracking import MlflowClient
 
-    with warnings.catch_warnings():
-        # MLflow's own tables use what SQLAlchemy 2.1 is about to drop.
-        warnings.filterwarnings("ignore", "The ``noload`` loader strategy is deprecated", DeprecationWarning)
-        if scheme_of(uri) in DATABASES:
-            from mlflow.store.db import utils
+    if scheme_of(uri) in DATABASES:
+        from mlflow.store.db import utils
 
-            utils.MAX_RETRY_COUNT = 2  # its ten attempts at an absent database would sleep for 100 s
-        if database is not None:
-            if not database.exists():
-                _create_database(database)
-            check_writable(database)
-        return MlflowClient(uri)
+        utils.MAX_RETRY_COUNT = 2  # its ten attempts at an absent database would sleep for 100 s
+    if database is not None:
+        if not database.exists():
+            _create_database(database)
+        check_writable(database)
+    return MlflowClient(uri)
 
 
 def _create_database(database: Path) -> None:

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rlx2_ray.kernels.windows import LiveRows, mark_boundaries
+from rlx2_ray.kernels.windows import LiveRows, Windows, mark_boundaries
 from rlx2_ray.replay.lane import Lane
-from rlx2_ray.replay.windows import compile_kernels, gather_batch, live_rows
+from rlx2_ray.replay.windows import as_batch, compile_kernels, gather, live_rows, make_windows
 from rlx2_ray.types import Batch, Floats, Fragment, Indices
 
 
@@ -35,12 +35,24 @@ class ReplayBuffer:
         self.action_size = action_size
         self.capacity = capacity
         self.generator = generator
-        self.lanes = {lane: Lane(observation_size, action_size) for lane in lanes}
+        self.lanes: dict[int, Lane] = {}
+        for lane in lanes:
+            self.add_lane(lane)
+        self.sealed: dict[str, str] = {}  # checksums of those segments of its past that snapshots hold, by file name
 
     @property
     def size(self) -> int:
         """Live transitions of all lanes."""
         return sum(lane.size for lane in self.lanes.values())
+
+    def add_lane(self, number: int) -> None:
+        """Hold lane `number`, too, if that is not so already."""
+        self.lanes.setdefault(number, Lane(self.observation_size, self.action_size))
+
+    @property
+    def inserted(self) -> int:
+        """Transitions that all lanes have ever stored."""
+        return sum(lane.inserted for lane in self.lanes.values())
 
     def insert(self, fragment: Fragment) -> None:
         """Store `fragment`, then forget the oldest transitions beyond the capacity."""
@@ -52,11 +64,20 @@ class ReplayBuffer:
     def sample(self, batch_size: int, n_step: int, every_step: bool) -> Batch:
         """Windows that start at `batch_size` transitions, drawn uniformly and with replacement.
 
-        `n_step` and `every_step` as in `windows.gather_batch`; how a batch lies in memory is said there, too.
+        `n_step` and `every_step` as in `windows.make_windows`; `windows` says how a batch lies in memory.
         """
+        input_size = self.observation_size + self.action_size
+        windows = make_windows(batch_size, n_step, every_step, self.observation_size, input_size)
+        self.sample_into([windows])
+        return as_batch(windows, self.observation_size)
+
+    def sample_into(self, batches: Sequence[Windows]) -> None:
+        """The same into memory that is there, several batches at once."""
         lanes = self._live_rows()
-        numbers = self._draw(lanes, batch_size)
-        return gather_batch(lanes, numbers, n_step, every_step, self.observation_size)
+        ends = np.cumsum([len(windows.lengths) for windows in batches])
+        numbers = self._draw(lanes, int(ends[-1]))
+        for windows, chosen in zip(batches, np.split(numbers, ends[:-1]), strict=True):
+            gather(lanes, chosen, windows)
 
     def oldest(self, count: int) -> tuple[Floats, Floats, Indices]:
         """Observations, policy actions and times (N, ...) of the N = min(count, size) oldest transitions by time."""
@@ -76,6 +97,11 @@ class ReplayBuffer:
         counts = np.bincount(lane_indices, minlength=len(self.lanes))
         for lane, lane_count in zip(self.lanes.values(), counts.tolist(), strict=True):
             lane.evict_oldest(lane_count)
+
+    def evict_before(self, time: int) -> None:
+        """Forget every transition older than `time`."""
+        for lane in self.lanes.values():
+            lane.evict_oldest(lane.count_before(time))
 
     def _evict_one(self) -> None:
         lanes = [lane for lane in self.lanes.values() if lane.size]

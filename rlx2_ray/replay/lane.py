@@ -31,6 +31,9 @@ class LaneCounters(NamedTuple):
     size: int  # live transitions
     is_open: bool  # an episode is unfinished, so row `head` holds its pending observation
     next_time: int  # the least time that the next transition may have
+    episode: int  # of the newest transition
+    next_step: int  # of that episode
+    inserted: int  # transitions, in all
 
 
 class Lane:
@@ -38,23 +41,34 @@ class Lane:
 
     def __init__(self, observation_size: int, action_size: int) -> None:
         self.packed, self.columns = make_ring(INITIAL_ROWS, observation_size, action_size)
-        self.rows = INITIAL_ROWS  # as in LaneCounters, these six
+        self.rows = INITIAL_ROWS  # as in LaneCounters, these nine
         self.tail = 0
         self.head = 0
         self.size = 0
         self.is_open = False
         self.next_time = 0
+        self.episode = 0
+        self.next_step = 0
+        self.inserted = 0
 
     def insert(self, fragment: Fragment) -> None:
-        """Append the T transitions of `fragment`."""
-        if fragment.starts_episode:
+        """Append the T transitions of `fragment`.
+
+        Whatever died on the way, rows stay in order and no window joins what does not belong together: a fragment that
+        is here already, or comes late from a process that was replaced, is passed over; one that leaves a gap begins a
+        new run of transitions.
+        """
+        position, expected = (fragment.episode, fragment.step), (self.episode, self.next_step)
+        if position < expected:
+            return
+        if position > expected:
             self._cut_open_episode()
-        elif not self.is_open:
-            raise ValueError(f"lane {fragment.lane}: a fragment at time {fragment.time} continues no open episode")
         count = len(fragment.rewards)
         self._reserve(count + 1)
         self._write(fragment, count)
+        self.episode, self.next_step = fragment.episode, fragment.step + count
         self.size += count
+        self.inserted += count
         self.is_open = not (fragment.terminated or fragment.truncated)
         self.head += count if self.is_open else count + 1
 
@@ -81,15 +95,23 @@ class Lane:
         if self.tail < self.head and self.columns.flag[self.tail % self.rows] == BOUNDARY:
             self.tail += 1
 
+    def count_before(self, time: int) -> int:
+        """How many transitions are older than `time`."""
+        if not self.size or self.oldest_time >= time:
+            return 0
+        ids = self.oldest(min(self.size, time - self.oldest_time))  # times grow by at least 1 a transition
+        return int(np.searchsorted(self.columns.time[ids % self.rows], time))
+
     def counters(self) -> LaneCounters:
         """The counters, to be stored beside the rows."""
-        return LaneCounters(self.rows, self.tail, self.head, self.size, self.is_open, self.next_time)
+        return LaneCounters(*(getattr(self, name) for name in LaneCounters._fields))
 
     def restore(self, counters: LaneCounters) -> None:
         """Take over `counters` with empty columns; the rows are to be filled with `columns.write_rows`."""
         observation_size, action_size = self.columns.observation.shape[1], self.columns.action.shape[1]
         self.packed, self.columns = make_ring(counters.rows, observation_size, action_size)
-        self.rows, self.tail, self.head, self.size, self.is_open, self.next_time = counters
+        for name, value in counters._asdict().items():
+            setattr(self, name, value)
 
     def check_valid(self) -> None:
         """Assert every invariant; slow, for tests."""
@@ -111,7 +133,7 @@ class Lane:
         assert np.all(times < self.next_time)
 
     def _cut_open_episode(self) -> None:
-        """End the open episode, whose rollout process died: what comes next must not join on to it."""
+        """End the open episode, if there is one, because what comes next does not join on to it."""
         if not self.is_open:
             return
         self.is_open = False

@@ -3,14 +3,18 @@
 Segment k of a lane holds its rows k * S <= id < (k + 1) * S, as far as they were live when it was written. Rows that
 lie in the past never change, so a later snapshot hard-links their segments instead of writing them again: a snapshot
 costs what was inserted since the one before, not what the buffer holds.
+
+A replay may be saved by several shards, each into a folder of its own below the same root. What is saved belongs to
+lanes and not to shards, so that any number of shards can take it over.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -18,7 +22,7 @@ from rlx2_ray.replay.buffer import ReplayBuffer
 from rlx2_ray.replay.columns import map_columns, read_rows, write_rows
 from rlx2_ray.replay.lane import Lane, LaneCounters
 from rlx2_ray.replay.segment import read_segment, write_segment
-from rlx2_ray.replay.snapshot_index import read_index, write_index
+from rlx2_ray.replay.snapshot_index import INDEX_FILE, read_index, write_index
 from rlx2_ray.seeding import generator_state, restore_generator
 
 SEGMENT_ROWS = 65536
@@ -36,14 +40,14 @@ class SegmentEntry(NamedTuple):
 def save(buffer: ReplayBuffer, directory: Path, previous: Path | None, segment_rows: int = SEGMENT_ROWS) -> None:
     """Write `buffer` into `directory`, which is new or empty. The index comes last: without it there is no snapshot.
 
-    `previous` is an earlier snapshot of this very buffer (or of the one it was loaded from); its sealed segments
-    are linked.
+    `previous` is the root of an earlier snapshot; those of its sealed segments that are of this buffer's own past are
+    linked.
     """
     directory.mkdir(parents=True, exist_ok=True)
     if any(directory.iterdir()):
         raise ValueError(f"a replay snapshot needs an empty directory, and {directory} is not")
-    linkable = {} if previous is None else _sealed_segments(previous, segment_rows)
-    lanes = [
+    linkable = {} if previous is None else _linkable_segments(buffer, previous, segment_rows)
+    lanes: list[dict[str, Any]] = [
         {
             "lane": number,
             "counters": lane.counters()._asdict(),
@@ -60,10 +64,11 @@ def save(buffer: ReplayBuffer, directory: Path, previous: Path | None, segment_r
         "lanes": lanes,
     }
     write_index(directory, content)
+    buffer.sealed = _sealed(lanes)
 
 
 def load(directory: Path) -> ReplayBuffer:
-    """The buffer saved in `directory`; it continues exactly as the saved one would have.
+    """The buffer saved in `directory` itself; it continues exactly as the saved one would have.
 
     ValueError names the file that is missing or damaged.
     """
@@ -75,21 +80,62 @@ def load(directory: Path) -> ReplayBuffer:
         content["capacity"],
         restore_generator(content["generator"]),
     )
-    for entry in content["lanes"]:
+    _load_lanes(buffer, directory, content["lanes"])
+    return buffer
+
+
+def load_lanes(buffer: ReplayBuffer, root: Path, is_wanted: Callable[[int], bool]) -> None:
+    """Put those lanes saved below `root`, by however many shards, whose numbers are wanted into the new `buffer`.
+
+    ValueError as in `load`; the buffer is of no use then.
+    """
+    directories = snapshot_directories(root)
+    if not directories:
+        raise ValueError(f"there is no replay snapshot in {root}")
+    for directory in directories:
+        lanes = [entry for entry in read_index(directory)["lanes"] if is_wanted(entry["lane"])]
+        for entry in lanes:
+            buffer.add_lane(entry["lane"])
+        _load_lanes(buffer, directory, lanes)
+
+
+def snapshot_directories(root: Path) -> list[Path]:
+    """Where below `root` there is an index: in itself, or in a folder for each shard."""
+    return sorted(path.parent for path in [*root.glob(INDEX_FILE), *root.glob(f"*/{INDEX_FILE}")])
+
+
+def _load_lanes(buffer: ReplayBuffer, directory: Path, lanes: list[dict[str, Any]]) -> None:
+    for entry in lanes:
         lane = buffer.lanes[entry["lane"]]
         lane.restore(LaneCounters(**entry["counters"]))
         for fields in entry["segments"]:
             _load_segment(lane, directory, SegmentEntry(**fields))
-    return buffer
+    buffer.sealed |= _sealed(lanes)
 
 
-def _sealed_segments(previous: Path, segment_rows: int) -> dict[str, tuple[Path, SegmentEntry]]:
-    """The segments of snapshot `previous` that still hold, by file name; none if they were cut at other rows."""
-    content = read_index(previous)
-    if content["segment_rows"] != segment_rows:
-        return {}
-    entries = [SegmentEntry(**fields) for lane in content["lanes"] for fields in lane["segments"]]
-    return {entry.file: (previous / entry.file, entry) for entry in entries if entry.is_sealed}
+def _sealed(lanes: list[dict[str, Any]]) -> dict[str, str]:
+    """The checksums of the sealed segments in an index's lanes, by file name."""
+    return {entry.file: entry.sha256 for entry in _entries(lanes) if entry.is_sealed}
+
+
+def _entries(lanes: list[dict[str, Any]]) -> list[SegmentEntry]:
+    return [SegmentEntry(**fields) for lane in lanes for fields in lane["segments"]]
+
+
+def _linkable_segments(buffer: ReplayBuffer, previous: Path, segment_rows: int) -> dict[str, tuple[Path, SegmentEntry]]:
+    """The segments below `previous` that `buffer` would write again, by file name; none if cut at other rows.
+
+    The checksum tells: the rows of a shard that died and went back to an older snapshot have another past.
+    """
+    linkable = {}
+    for directory in snapshot_directories(previous):
+        content = read_index(directory)
+        if content["segment_rows"] != segment_rows:
+            continue
+        for entry in _entries(content["lanes"]):
+            if buffer.sealed.get(entry.file) == entry.sha256:
+                linkable[entry.file] = (directory / entry.file, entry)
+    return linkable
 
 
 def _save_lane(

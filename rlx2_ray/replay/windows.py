@@ -24,20 +24,29 @@ def live_rows(lane: Lane, first: int) -> LiveRows:
 def gather_batch(
     lanes: Sequence[LiveRows], numbers: Indices, n_step: int, every_step: bool, observation_size: int
 ) -> Batch:
-    """The windows of up to `n_step` steps that begin at the transitions with the numbers `numbers` (B,).
-
-    `every_step` False: `next_observations` has only the one that the target bootstraps from (K = 1), else K = n_step.
-    """
+    """The windows of up to `n_step` steps that begin at the transitions with the numbers `numbers` (B,)."""
     windows = make_windows(len(numbers), n_step, every_step, observation_size, lanes[0].packed.shape[1] - 1)
+    gather(lanes, numbers, windows)
+    return as_batch(windows, observation_size)
+
+
+def gather(lanes: Sequence[LiveRows], numbers: Indices, windows: Windows) -> None:
+    """Fill in `windows` with those that begin at the transitions with the numbers `numbers` (B,)."""
     for rows in lanes:
         gather_windows(*rows, numbers, *windows)
+
+
+def as_batch(windows: Windows, observation_size: int) -> Batch:
     inputs, rewards, next_observations, lengths, terminated = windows
     observations, actions = inputs[:observation_size], inputs[observation_size:]
     return Batch(observations.T, actions.T, rewards.T, next_observations.transpose(2, 0, 1), lengths, terminated)
 
 
 def make_windows(count: int, n_step: int, every_step: bool, observation_size: int, input_size: int) -> Windows:
-    """Room for `count` windows; `input_size` of observation and action together."""
+    """Room for `count` windows; `input_size` of observation and action together.
+
+    `every_step` False: `next_observations` has only the one that the target bootstraps from (K = 1), else K = n_step.
+    """
     return Windows(
         np.empty((input_size, count), np.float32),
         np.empty((n_step, count), np.float32),

@@ -10,6 +10,7 @@ from rlx2_ray.cli.main import run
 from tests.support.runs import rlx2, small_arguments
 from tests.support.strange_envs import MODULE
 
+COMMANDS = ("train", "resume", "evaluate", "export", "describe")
 PENDULUM = ["--env", "InvertedPendulum-v5"]
 
 
@@ -124,11 +125,15 @@ def test_configuration_that_cannot_be_used(
         (["evaluate", "file"], ["file"]),
         (["evaluate", "binary"], ["binary"]),
         (["evaluate", "binary", "--video", "absent/film.mp4"], ["absent/film.mp4", "--video"]),
+        (["export", "absent", "--format", "parquet"], ["absent", "no run"]),
+        (["export", "taken", "--format", "parquet"], ["taken", "no run"]),
+        (["export", "file", "--format", "parquet"], ["file", "no run"]),
+        (["export", "taken", "--format", "csv"], ["--format", "'csv'", "parquet"]),
         (["describe", "--env", "CartPole-v1"], ["env.id", "CartPole-v1"]),
         (["describe", "--observation-size", "3"], ["--action-size"]),
         (["describe", "--observation-size", "3", "--action-size", "0"], ["--action-size", "0"]),
     ],
-    ids=lambda value: " ".join(value) if value and value[0] in ("train", "resume", "evaluate", "describe") else None,
+    ids=lambda value: " ".join(value) if value and value[0] in COMMANDS else None,
 )
 def test_path_or_address_that_cannot_be_used(
     arguments: list[str], words: list[str], folder: Path, capsys: pytest.CaptureFixture[str]
@@ -146,6 +151,7 @@ def test_path_or_address_that_cannot_be_used(
         (["train", "a.yaml", "b.yaml"], ["b.yaml"]),
         (["resume"], ["DIR"]),
         (["evaluate", "run", "--episodes", "0"], ["--episodes"]),
+        (["export", "run"], ["--format"]),
         (["evaluate", "run", "--seed", "-1"], ["--seed"]),
     ],
     ids=lambda value: " ".join(value),

@@ -17,6 +17,7 @@ OPTIONS = {
               "--set", "--json"],
     "resume": ["DIR", "--json"],
     "evaluate": ["--episodes", "--seed", "--video", "--json"],
+    "export": ["DIR", "--format", "parquet", "--out", "DIR/replay.parquet", "--json"],
     "describe": ["--env", "--observation-size", "--action-size", "--json"],
     "bench learner": ["--env", "--policy-sparsity", "--critic-sparsity", "--torch-compile", "--json"],
     "bench train": ["--env", "--policy-sparsity", "--critic-sparsity", "--timed-steps", "--json"],

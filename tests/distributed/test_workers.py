@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,19 +11,21 @@ import pytest
 
 from rlx2_ray.agents.engines import make_learner
 from rlx2_ray.config import ExperimentConfig
+from rlx2_ray.distributed.batch_stream import CHUNK_BATCHES
 from rlx2_ray.distributed.evaluation_worker import EvaluationWorker
-from rlx2_ray.distributed.learner_worker import CHUNK_BATCHES, LearnerWorker
+from rlx2_ray.distributed.learner_worker import LearnerWorker
 from rlx2_ray.distributed.metric_means import MetricMeans
-from rlx2_ray.distributed.replay_shard import ReplayShard
-from rlx2_ray.distributed.rollout_worker import RolloutWorker
-from rlx2_ray.distributed.union import split_batches
+from rlx2_ray.distributed.replay_shard import ReplayShard, ShardStatus
+from rlx2_ray.distributed.rollout_worker import EPISODES_OF_A_GENERATION, RolloutWorker
 from rlx2_ray.envs.lane import EnvLane
 from rlx2_ray.envs.make import probe_spaces
+from rlx2_ray.experiment.checkpoint import REPLAY, checkpoint_path
 from rlx2_ray.experiment.evaluation import STREAM, evaluate
 from rlx2_ray.networks.policy import densify, make_policy
 from rlx2_ray.networks.policy_file import policy_digest
-from rlx2_ray.types import Batch, Fragment, RunFailed, Spaces
-from tests.support.runs import small_config
+from rlx2_ray.replay.chunk import ChunkLayout, join_chunks
+from rlx2_ray.types import Floats, Fragment, RunFailed, Spaces
+from tests.support.runs import flip_byte, small_config
 from tests.support.strange_envs import MODULE
 
 DRIFT = f"{MODULE}:Drift-v0"
@@ -30,7 +33,8 @@ LANES, SHARDS = 4, 2
 
 
 def drift_config(**changes: Any) -> ExperimentConfig:
-    return small_config(env__id=DRIFT, runtime__envs_per_rollout=LANES, target__n_step_start=20, **changes)
+    lanes = {"runtime__envs_per_rollout": LANES, "runtime__replay_shards": SHARDS}
+    return small_config(**{"env__id": DRIFT, "target__n_step_start": 20, **lanes, **changes})
 
 
 def spaces_of(config: ExperimentConfig) -> Spaces:
@@ -38,13 +42,13 @@ def spaces_of(config: ExperimentConfig) -> Spaces:
 
 
 class Ready:
-    """A batch that is there already."""
+    """A chunk that is there already."""
 
-    def __init__(self, batch: Batch) -> None:
-        self._batch = batch
+    def __init__(self, chunk: Floats | None) -> None:
+        self._chunk = chunk
 
-    def get(self) -> Batch:
-        return self._batch
+    def get(self) -> Floats | None:
+        return self._chunk
 
 
 class LocalShard:
@@ -53,31 +57,43 @@ class LocalShard:
     def __init__(self, shard: ReplayShard) -> None:
         self.shard = shard
         self.fragments: list[Fragment] = []
-        self.requests: list[tuple[int, int, bool]] = []
-        self.answers: list[Batch] = []
+        self.requests: list[tuple[list[int], int, bool]] = []
+        self.answers: list[Floats | None] = []
 
-    def insert(self, fragments: list[Fragment]) -> int:
+    def insert(self, fragments: Sequence[Fragment], horizon: int) -> ShardStatus:
         self.fragments += fragments
-        return self.shard.insert(fragments)
+        return self.shard.insert(fragments, horizon)
 
-    def sample(self, windows: int, n_step: int, every_step: bool) -> Ready:
-        self.requests.append((windows, n_step, every_step))
-        self.answers.append(self.shard.sample(windows, n_step, every_step))
+    def sample(self, counts: list[int], n_step: int, every_step: bool) -> Ready:
+        self.requests.append((counts, n_step, every_step))
+        self.answers.append(self.shard.sample(counts, n_step, every_step))
         return Ready(self.answers[-1])
 
 
-def make_shards(config: ExperimentConfig) -> dict[int, LocalShard]:
-    return {
-        shard: LocalShard(ReplayShard(config, spaces_of(config), range(shard, LANES, SHARDS), LANES))
-        for shard in range(SHARDS)
-    }
+NO_CHECKPOINTS = Path("/nonexistent")
+ONE_LANE = {"runtime__envs_per_rollout": 1, "runtime__replay_shards": 1}
+
+
+def make_shards(config: ExperimentConfig, checkpoints: Path = NO_CHECKPOINTS) -> dict[int, LocalShard]:
+    shards = range(config.runtime.replay_shards)
+    return {shard: LocalShard(ReplayShard(config, spaces_of(config), shard, checkpoints)) for shard in shards}
+
+
+def sizes_of(shards: Mapping[int, LocalShard]) -> list[int]:
+    return [local.shard.status().size for local in shards.values()]
 
 
 def filled_shards(config: ExperimentConfig) -> tuple[list[LocalShard], list[int]]:
     """Shards with the experience of 200 random steps, and their sizes."""
     shards = make_shards(config)
-    collected = RolloutWorker(config, range(LANES), shards, 0).collect(200, 0, 0, None)
-    return list(shards.values()), [collected.sizes[shard] for shard in range(SHARDS)]
+    RolloutWorker(config, range(LANES), shards, 0).collect(200, 0, 0, None)
+    return list(shards.values()), sizes_of(shards)
+
+
+def make_learner_worker(config: ExperimentConfig, shards: Sequence[LocalShard]) -> LearnerWorker:
+    worker = LearnerWorker(config, spaces_of(config))
+    worker.connect(shards)
+    return worker
 
 
 # Rollout
@@ -87,8 +103,10 @@ def test_rollout_shares_its_steps_out_and_each_lane_lives_on_one_shard() -> None
     config = drift_config()
     shards = make_shards(config)
     rollout = RolloutWorker(config, range(LANES), shards, 0)
-    assert rollout.collect(10, 0, 0, None) == (10, {0: 5, 1: 5})  # lanes 0 to 3 take 2, 2, 3, 3
-    assert rollout.collect(10, 10, 0, None).sizes == {0: 10, 1: 10}
+    first = rollout.collect(10, 0, 0, None)
+    assert first.env_steps == 10
+    assert {shard: status.size for shard, status in first.statuses.items()} == {0: 5, 1: 5}  # 2, 2, 3, 3 by lane
+    assert {shard: status.size for shard, status in rollout.collect(10, 10, 0, None).statuses.items()} == {0: 10, 1: 10}
     for shard, local in shards.items():
         assert {fragment.lane % SHARDS for fragment in local.fragments} == {shard}
     times = [
@@ -140,19 +158,30 @@ def test_rollout_takes_up_weights_of_a_new_version_only() -> None:
     assert got == expected
 
 
-def test_resumed_rollout_begins_other_episodes() -> None:
+def test_rollout_that_takes_the_place_of_another_begins_later_and_other_episodes() -> None:
     config = drift_config()
-    first, resumed = make_shards(config), make_shards(config)
+    first, second = make_shards(config), make_shards(config)
     RolloutWorker(config, range(LANES), first, 0).collect(LANES, 0, 0, None)
-    RolloutWorker(config, range(LANES), resumed, 500).collect(LANES, 500, 0, None)
-    before, after = first[0].fragments[0], resumed[0].fragments[0]
-    assert after.starts_episode
+    RolloutWorker(config, range(LANES), second, 1).collect(LANES, 500, 0, None)
+    before, after = first[0].fragments[0], second[0].fragments[0]
+    assert (before.episode, before.step) == (0, 0)
+    assert (after.episode, after.step) == (EPISODES_OF_A_GENERATION, 0)
     assert not np.array_equal(before.observations[0], after.observations[0])
     assert not np.array_equal(before.actions, after.actions)
 
 
+def test_fragments_name_the_place_in_their_episode() -> None:
+    config = drift_config(**ONE_LANE)
+    shards = make_shards(config)
+    rollout = RolloutWorker(config, [0], shards, 0)
+    for time in range(0, 21, 7):
+        rollout.collect(7, time, 0, None)
+    places = [(each.episode, each.step, len(each.rewards)) for each in shards[0].fragments]
+    assert places == [(0, 0, 7), (0, 7, 3), (1, 0, 4), (1, 4, 6), (2, 0, 1)]  # an episode has ten steps
+
+
 def test_rollout_names_the_step_at_which_an_environment_broke() -> None:
-    config = small_config(env__id=f"{MODULE}:Broken-v0", env__kwargs={"what": "reward", "step": 4})
+    config = drift_config(env__id=f"{MODULE}:Broken-v0", env__kwargs={"what": "reward", "step": 4})
     rollout = RolloutWorker(config, [0], make_shards(config), 0)
     with pytest.raises(RunFailed, match="inf as reward at env step 1004"):
         rollout.collect(10, 1000, 0, None)
@@ -161,33 +190,119 @@ def test_rollout_names_the_step_at_which_an_environment_broke() -> None:
 # Shard
 
 
-def test_shards_divide_the_capacity_by_lanes() -> None:
+def test_shards_together_hold_the_newest_of_the_capacity() -> None:
     config = drift_config(replay__max_capacity=100, replay__min_capacity=10)
-    _, sizes = filled_shards(config)
-    assert sizes == [50, 50]
-    uneven = ReplayShard(config, spaces_of(config), [0, 1, 2], LANES)
-    collected = RolloutWorker(config, [0, 1, 2], {0: uneven}, 0).collect(300, 0, 0, None)
-    assert collected.sizes == {0: 75}
+    shards = make_shards(config)
+    rollout = RolloutWorker(config, range(LANES), shards, 0)
+    for time in range(0, 300, 20):
+        rollout.collect(20, time, 0, None)
+        assert sum(sizes_of(shards)) == min(time + 20, 100)
+    times = np.concatenate([local.shard.oldest_times(1000) for local in shards.values()])
+    assert sorted(times) == list(range(200, 300))
 
 
-def test_saved_shard_is_loaded_with_what_it_would_have_sampled(tmp_path: Path) -> None:
+def test_shard_that_no_rollout_writes_to_forgets_when_told() -> None:
+    (local, _), _ = filled_shards(drift_config())
+    times = local.shard.oldest_times(1000)
+    assert local.shard.evict_before(60).size == np.count_nonzero(times >= 60) < len(times)
+    assert local.shard.oldest_times(1)[0] >= 60
+
+
+def test_what_is_inserted_twice_is_there_once() -> None:
+    (local, _), _ = filled_shards(drift_config())
+    before = local.shard.status()
+    assert local.shard.insert(local.fragments[-3:], 0) == before
+
+
+def save_checkpoint(shards: Mapping[int, LocalShard], root: Path, env_steps: int) -> Path:
+    """What the shards have to do with one."""
+    checkpoint = checkpoint_path(root, env_steps)
+    for number, local in shards.items():
+        local.shard.save(checkpoint / REPLAY / f"shard{number}", None)
+    return checkpoint
+
+
+def test_shard_begins_with_its_part_of_the_newest_checkpoint(tmp_path: Path) -> None:
     config = drift_config()
-    shards, sizes = filled_shards(config)
-    saved = shards[0].shard
-    (tmp_path / "first").mkdir()
-    saved.save(str(tmp_path / "first"), None)
-    loaded = ReplayShard(config, spaces_of(config), range(0, LANES, SHARDS), LANES)
-    assert loaded.load(str(tmp_path / "first")) == sizes[0] == 100
-    for array, expected in zip(loaded.sample(30, 3, True), saved.sample(30, 3, True), strict=True):
-        assert np.array_equal(array, expected)
-    assert np.array_equal(loaded.oldest_times(5), saved.oldest_times(5))
-    assert loaded.evict_oldest(40) == 60
+    shards = make_shards(config)
+    rollout = RolloutWorker(config, range(LANES), shards, 0)
+    for time in (0, 80, 160):
+        rollout.collect(80, time, 0, None)
+        save_checkpoint(shards, tmp_path, time + 80)
+    known = [local.shard.status() for local in shards.values()]
+    rollout.collect(40, 240, 0, None)
+    for number, restarted in make_shards(config, tmp_path).items():
+        status = restarted.shard.status()
+        assert status.life != known[number].life
+        assert status[1:] == (known[number].size, known[number].inserted, known[number].inserted)
+        times = shards[number].shard.oldest_times(1000)
+        assert np.array_equal(restarted.shard.oldest_times(1000), times[times < 240])
 
 
-def test_shards_sample_independently_of_each_other() -> None:
-    shards, _ = filled_shards(drift_config())
-    starts = [local.shard.sample(50, 1, False).observations[:, 1] for local in shards]
-    assert not np.array_equal(*starts)
+def test_shard_passes_over_a_damaged_checkpoint_and_begins_empty_where_there_is_none(tmp_path: Path) -> None:
+    config = drift_config()
+    shards = make_shards(config)
+    rollout = RolloutWorker(config, range(LANES), shards, 0)
+    checkpoints = []
+    for time in (0, 80):
+        rollout.collect(80, time, 0, None)
+        checkpoints.append(save_checkpoint(shards, tmp_path, time + 80))
+    for segment in (checkpoints[1] / REPLAY).glob("*/lane0-*.arrow"):
+        flip_byte(segment)
+    assert sizes_of(make_shards(config, tmp_path)) == [40, 80], "lane 0 is of shard 0"
+    for index in checkpoints[0].rglob("index.json"):
+        index.unlink()
+    assert sizes_of(make_shards(config, tmp_path)) == [0, 80]
+
+
+def test_load_takes_over_what_another_number_of_shards_saved(tmp_path: Path) -> None:
+    config = drift_config()
+    shards = make_shards(config)
+    RolloutWorker(config, range(LANES), shards, 0).collect(200, 0, 0, None)
+    checkpoint = save_checkpoint(shards, tmp_path, 200)
+    fewer = drift_config(runtime__replay_shards=1)
+    one = ReplayShard(fewer, spaces_of(fewer), 0, NO_CHECKPOINTS)
+    status = one.load(checkpoint / REPLAY)
+    assert (status.size, status.inserted, status.remembered) == (200, 200, 200)
+    assert one.oldest_times(1000).tolist() == list(range(200))
+
+
+def test_load_of_what_is_damaged_keeps_the_content(tmp_path: Path) -> None:
+    config = drift_config()
+    shards = make_shards(config)
+    rollout = RolloutWorker(config, range(LANES), shards, 0)
+    rollout.collect(80, 0, 0, None)
+    checkpoint = save_checkpoint(shards, tmp_path, 80)
+    rollout.collect(80, 80, 0, None)
+    flip_byte(next((checkpoint / REPLAY).glob("*/lane2-*.arrow")))
+    with pytest.raises(ValueError, match="lane2-"):
+        shards[0].shard.load(checkpoint / REPLAY)
+    assert shards[0].shard.status().size == 80
+
+
+def test_save_takes_the_place_of_what_was_left_half_done(tmp_path: Path) -> None:
+    (local, _), _ = filled_shards(drift_config())
+    (tmp_path / "shard0").mkdir()
+    (tmp_path / "shard0" / "lane0-segment000000.arrow").write_text("half")
+    local.shard.save(tmp_path / "shard0", None)
+    fresh = ReplayShard(drift_config(), spaces_of(drift_config()), 0, NO_CHECKPOINTS)
+    assert fresh.load(tmp_path).size == local.shard.status().size == 100
+
+
+def test_shards_and_their_lives_sample_independently_of_each_other(tmp_path: Path) -> None:
+    config = drift_config()
+    shards, _ = filled_shards(config)
+    checkpoint = save_checkpoint(dict(enumerate(shards)), tmp_path, 200)
+    again = ReplayShard(config, spaces_of(config), 0, tmp_path)
+    chunks = [shard.sample([50], 1, False) for shard in (shards[0].shard, shards[1].shard, again)]
+    assert not np.array_equal(chunks[0], chunks[1])
+    assert not np.array_equal(chunks[0], chunks[2])
+    again.load(checkpoint / REPLAY)
+    assert np.array_equal(again.sample([50], 1, False), chunks[2]), "but are repeatable"
+
+
+def test_empty_shard_has_no_windows() -> None:
+    assert make_shards(drift_config())[0].shard.sample([3, 4], 1, False) is None
 
 
 # Learner
@@ -197,43 +312,78 @@ def test_shards_sample_independently_of_each_other() -> None:
 def test_window_length_changes_at_exactly_the_update_that_is_configured(algo: str) -> None:
     config = drift_config(algo=algo)
     shards, sizes = filled_shards(config)
-    learner = LearnerWorker(config, spaces_of(config), shards)
+    learner = make_learner_worker(config, shards)
     learner.learn(10, sizes)
     learned, _ = learner.learn(40, sizes)  # n_step_start is 20
-    assert learned.learner_steps == 50
-    asked = {
-        n_step: sum(windows for local in shards for windows, length, _ in local.requests if length == n_step)
-        for n_step in (1, 3)
-    }
-    assert asked == {1: 20 * 16, 3: 30 * 16}
+    assert (learned.learner_steps, learned.undone) == (50, 0)
+    asked = [
+        (sum(map(sum, counts)), n_steps)
+        for counts, n_steps in (
+            ([request[0] for request in together], {request[1] for request in together})
+            for together in zip(*(local.requests for local in shards), strict=True)
+        )
+    ]
+    assert asked[0] == (20 * 16, {1})
+    assert {frozenset(n_steps) for _, n_steps in asked[1:]} == {frozenset({3})}
     assert {every_step for local in shards for _, _, every_step in local.requests} == {algo == "sac"}
 
 
 def test_learner_makes_the_updates_that_a_plain_learner_makes_of_these_batches() -> None:
-    config = drift_config()
-    (local, _), _ = filled_shards(config)
-    worker = LearnerWorker(config, spaces_of(config), [local])
+    config = drift_config(**ONE_LANE)
+    local = make_shards(config)[0]
+    RolloutWorker(config, [0], {0: local}, 0).collect(100, 0, 0, None)
+    worker = make_learner_worker(config, [local])
     _, layers = worker.learn(50, [100])
     plain = make_learner(config, spaces_of(config))
-    for (windows, _, _), answer in zip(local.requests, local.answers, strict=True):
-        for batch in split_batches([answer], np.full((windows // 16, 1), 16)):
-            plain.update(batch)
+    batches = [
+        batch
+        for (counts, n_step, every_step), answer in zip(local.requests, local.answers, strict=True)
+        for batch in join_chunks([answer], np.array(counts)[:, None], ChunkLayout(2, 1, n_step, every_step))
+    ]
+    for batch in batches[:50]:
+        plain.update(batch)
     assert plain.learner_steps == 50
     assert policy_digest(layers) == policy_digest(plain.policy_layers()) == policy_digest(worker.policy_layers())
 
 
-def test_learner_asks_for_chunks_and_for_nothing_beyond_its_target() -> None:
+def test_learner_asks_ahead_in_chunks() -> None:
     config = drift_config()
     shards, sizes = filled_shards(config)
-    LearnerWorker(config, spaces_of(config), shards).learn(20 + 2 * CHUNK_BATCHES + 1, sizes)
-    calls = [sum(request[0] for request in requests) // 16 for requests in zip(*(s.requests for s in shards))]  # noqa: B905
-    assert calls == [CHUNK_BATCHES, 20 - CHUNK_BATCHES, CHUNK_BATCHES, CHUNK_BATCHES, 1]
+    learner = make_learner_worker(config, shards)
+    learner.learn(1, sizes)
+    batches = [
+        {len(counts) for counts, _, _ in together} for together in zip(*(s.requests for s in shards), strict=True)
+    ]
+    assert batches == [{20}, {CHUNK_BATCHES}, {CHUNK_BATCHES}]  # one in use, two on their way
+    learner.learn(19, sizes)
+    assert len(shards[0].requests) == 3, "what was there was used"
+
+
+def test_batches_follow_the_sizes_of_the_shards() -> None:
+    config = drift_config(target__n_step_start=0)
+    shards, _ = filled_shards(config)
+    learner = make_learner_worker(config, shards)
+    learner.learn(1, [300, 100])
+    windows = [sum(sum(counts) for counts, _, _ in local.requests) for local in shards]
+    assert sum(windows) == 3 * CHUNK_BATCHES * 16
+    assert abs(windows[0] / sum(windows) - 0.75) < 0.04  # five deviations
+
+
+def test_learner_says_what_it_could_not_do_where_a_shard_is_empty_and_goes_on_when_told_so() -> None:
+    config = drift_config()
+    shards, _ = filled_shards(config)
+    lost = make_shards(config)[1]
+    learner = make_learner_worker(config, [shards[0], lost])
+    learned, _ = learner.learn(30, [100, 100])
+    assert (learned.learner_steps, learned.undone) == (0, 30)
+    learned, _ = learner.learn(30, [100, 0])
+    assert (learned.learner_steps, learned.undone) == (30, 0)
 
 
 def test_restored_learner_goes_on_from_the_state() -> None:
     config = drift_config()
     shards, sizes = filled_shards(config)
-    first, second = (LearnerWorker(config, spaces_of(config), shards) for _ in range(2))
+    first, second = (make_learner_worker(config, shards) for _ in range(2))
     first.learn(25, sizes)
     assert second.restore(first.state()) == 25
     assert policy_digest(second.policy_layers()) == policy_digest(first.policy_layers())
@@ -245,9 +395,9 @@ def test_restored_learner_goes_on_from_the_state() -> None:
 def test_learner_reports_the_means_since_the_last_call() -> None:
     config = drift_config()
     shards, sizes = filled_shards(config)
-    learned, _ = LearnerWorker(config, spaces_of(config), shards).learn(30, sizes)
+    learned, _ = make_learner_worker(config, shards).learn(30, sizes)
     expected = {"train/critic_loss", "train/policy_loss", "train/q_mean", "topology/policy_overlap"}
-    assert expected <= learned.metrics.keys()
+    assert expected | {"actors/update_us", "actors/batch_us"} <= learned.metrics.keys()
     assert np.isfinite(list(learned.metrics.values())).all()
 
 
@@ -267,9 +417,10 @@ def test_evaluation_of_a_step_is_the_one_inline_makes() -> None:
 
 def test_metric_means_are_of_the_calls_since_they_were_taken() -> None:
     means = MetricMeans()
-    means.add({"train/loss": 1.0, "topology/overlap": 1.0})
-    means.add({"train/loss": 3.0, "train/rare": 5.0, "topology/overlap": 0.5})
+    means.add({"train/loss": 1.0, "actors/update_us": 4.0, "topology/overlap": 1.0})
+    means.add({"train/loss": 3.0, "actors/update_us": 8.0, "train/rare": 5.0, "topology/overlap": 0.5})
     restored = MetricMeans()
     restored.restore(means.state())
-    assert means.take() == restored.take() == {"train/loss": 2.0, "train/rare": 5.0, "topology/overlap": 0.5}
+    expected = {"train/loss": 2.0, "actors/update_us": 6.0, "train/rare": 5.0, "topology/overlap": 0.5}
+    assert means.take() == restored.take() == expected
     assert means.take() == {}

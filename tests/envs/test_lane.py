@@ -58,7 +58,7 @@ def test_the_end_of_an_episode_begins_the_next() -> None:
     assert first[1:] == (1.0, False, False)
     assert last[1:] == (2.0, True, False)
     assert last.next_observation[1] == 2  # the final observation, not the next episode's first
-    assert (lane.episode, lane.at_start, lane.observation[1]) == (1, True, 0)
+    assert (lane.episode, lane.episode_steps, lane.observation[1]) == (1, 0, 0)
 
 
 def test_a_time_limit_truncates() -> None:
@@ -115,7 +115,7 @@ def test_an_environment_that_went_another_way_is_left_for_a_new_episode() -> Non
     assert not make_lane(drifts=True).restore(state)
     again = make_lane(drifts=True)
     again.restore(state)
-    assert (again.episode, again.at_start) == (state.episode + 1, True)
+    assert (again.episode, again.episode_steps) == (state.episode + 1, 0)
 
 
 @pytest.mark.parametrize("length", [2, 3])  # before the saved observation, and with it
@@ -123,7 +123,7 @@ def test_an_episode_that_ended_early_is_left_for_a_new_one(length: int) -> None:
     lane, shorter = make_lane(length=5), make_lane(length=length)
     walk(lane, 3)
     assert not shorter.restore(lane.state())
-    assert (shorter.episode, shorter.at_start) == (1, True)
+    assert (shorter.episode, shorter.episode_steps) == (1, 0)
 
 
 @pytest.mark.parametrize(
@@ -149,7 +149,7 @@ def test_a_policy_that_gives_no_number_is_named() -> None:
     lane = make_lane()
     with pytest.raises(NonFinite, match=r"the policy gave .*nan.* as action"):
         lane.step(action(0, math.nan))
-    assert lane.at_start
+    assert lane.episode_steps == 0
 
 
 def as_values(state: LaneState) -> tuple[Any, ...]:

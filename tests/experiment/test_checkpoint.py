@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,6 +20,15 @@ from rlx2_ray.experiment.checkpoint import (
     load_newest,
     read_checkpoint,
     save_checkpoint,
+)
+from tests.support.runs import (
+    Changes,
+    checkpoint_names,
+    copy_run,
+    evaluated_steps,
+    metric_histories,
+    resume,
+    train,
 )
 
 PAGE = "page.txt"
@@ -99,10 +109,19 @@ def test_a_checkpoint_is_written_aside(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="disk is full"):
         save_checkpoint(tmp_path, 20, {}, {}, fail, keep=1)
     assert loaded_step(tmp_path) == (5, [])
-    assert len(list(tmp_path.iterdir())) == 2  # the unfinished one is there, and ignored
+    assert [path.name for path in tmp_path.iterdir()] == ["step_000000000005"]
     save(tmp_path, 20)
     assert loaded_step(tmp_path) == (20, [])
     assert sorted(tmp_path.iterdir()) == list_checkpoints(tmp_path)
+
+
+def test_what_another_process_still_wrote_of_a_failed_one_goes_with_the_next(tmp_path: Path) -> None:
+    late = tmp_path / ".writing_000000000020" / "replay" / "shard1"
+    late.mkdir(parents=True)
+    (late / PAGE).write_text("20")
+    assert list_checkpoints(tmp_path) == []
+    save(tmp_path, 30)
+    assert [path.name for path in tmp_path.iterdir()] == ["step_000000000030"]
 
 
 def flip(path: Path) -> None:
@@ -115,10 +134,17 @@ def truncate(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-5])
 
 
+def empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+DAMAGES = (flip, truncate, empty, Path.unlink)
+
+
 @pytest.mark.parametrize(
     ("name", "damage"),
     [
-        *[(name, damage) for name in (ARRAYS, VALUES, CHECKSUMS) for damage in (flip, truncate, Path.unlink)],
+        *[(name, damage) for name in (ARRAYS, VALUES, CHECKSUMS) for damage in DAMAGES],
         (f"replay/{PAGE}", Path.unlink),  # the replay sees to the content of its own files
     ],
 )
@@ -156,3 +182,73 @@ def test_any_flipped_byte_is_noticed(tmp_path: Path, part: str) -> None:
         loaded, said = load(tmp_path)
         assert loaded is None, place
         assert len(said) == 1
+
+
+@pytest.mark.parametrize("checksums", ["null", "[]", "{}", '"text"', "7"])
+def test_checksums_that_are_none_are_damage(tmp_path: Path, checksums: str) -> None:
+    path = save(tmp_path, 5)
+    (path / CHECKSUMS).write_text(checksums)
+    with pytest.raises(DamagedCheckpoint, match="checksum"):
+        read_checkpoint(path)
+
+
+# The checkpoints of a real run.
+
+LANES: Changes = {"runtime__envs_per_rollout": 2, "steps": 300, "checkpoint__interval": 100}
+FILES = (
+    ARRAYS,
+    VALUES,
+    CHECKSUMS,
+    "replay/index.json",
+    "replay/lane0-segment000000.arrow",
+    "replay/lane1-segment000000.arrow",
+)
+BEFORE, NEWEST = "step_000000000200", "step_000000000300"
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
+    """A run to its end, and its result."""
+    directory = tmp_path_factory.mktemp("finished") / "run"
+    return directory, train(directory, **LANES)
+
+
+@pytest.fixture
+def unfinished(finished: tuple[Path, Any], tmp_path: Path) -> Path:
+    """The same run as if it had been killed after its last checkpoint."""
+    directory = copy_run(finished[0], tmp_path)
+    for name in ("result.json", "policy.safetensors"):
+        (directory / name).unlink()
+    return directory
+
+
+def files(checkpoint: Path) -> list[str]:
+    return sorted(str(path.relative_to(checkpoint)) for path in checkpoint.rglob("*") if path.is_file())
+
+
+def test_every_file_of_a_checkpoint_is_damaged_here(unfinished: Path) -> None:
+    assert checkpoint_names(unfinished) == [BEFORE, NEWEST]
+    assert files(unfinished / "checkpoints" / NEWEST) == sorted(FILES)
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize("file", FILES)
+def test_run_goes_on_from_the_checkpoint_before_a_damaged_one_to_the_same_bits(
+    file: str,
+    damage: Callable[[Path], None],
+    unfinished: Path,
+    finished: tuple[Path, Any],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    newest = unfinished / "checkpoints" / NEWEST
+    damage(newest / file)
+    result = resume(unfinished)
+    (said,) = [line for line in capsys.readouterr().err.splitlines() if not line.startswith("env step 300")]
+    assert said.startswith(f"The checkpoint {newest} is damaged (")
+    assert ("checksum" if file == CHECKSUMS else Path(file).name) in said
+    assert result["policy_digest"] == finished[1]["policy_digest"]
+    assert result["evaluations"] == finished[1]["evaluations"]
+    assert evaluated_steps(unfinished) == [100, 200, 300]
+    assert [step for step, _ in metric_histories(unfinished)["evaluation/return_mean"]] == [100, 200, 300]
+    assert files(newest) == sorted(FILES), "it was written again"
+    assert read_checkpoint(newest).values["env_steps"] == 300

@@ -34,7 +34,7 @@ def test_fragments_are_split_where_episodes_end() -> None:
     assert [fragment.time for fragment in fragments] == [100, 105, 110]
     assert [fragment.terminated for fragment in fragments] == [True, True, False]
     assert not any(fragment.truncated for fragment in fragments)
-    assert all(fragment.starts_episode and fragment.lane == 7 for fragment in fragments)
+    assert [(fragment.lane, fragment.episode, fragment.step) for fragment in fragments] == [(7, 0, 0), (7, 1, 0), (7, 2, 0)]
 
 
 def test_no_empty_fragment_follows_an_end() -> None:
@@ -49,8 +49,8 @@ def test_a_time_limit_ends_a_fragment_as_truncated() -> None:
 def test_an_episode_goes_on_in_the_next_call() -> None:
     lane = make_lane()
     (first,), (second,), third = take(lane, 2), take(lane, 2, 102), take(lane, 2, 104)
-    assert (first.starts_episode, second.starts_episode) == (True, False)
-    assert [fragment.starts_episode for fragment in third] == [False, True]
+    pieces = [(fragment.episode, fragment.step) for fragment in (first, second, *third)]
+    assert pieces == [(0, 0), (0, 2), (0, 4), (1, 0)]
     assert np.array_equal(first.observations[-1], second.observations[0])
     assert np.array_equal(second.observations[-1], third[0].observations[0])
     assert not np.array_equal(third[0].observations[-1], third[1].observations[0])
@@ -63,7 +63,7 @@ def test_contents_are_what_the_environment_said() -> None:
     # The toy shows the action it executed: from -2 to 1 and from 0 to 10.
     executed = fragment.observations[1:, 2:]
     assert np.allclose(executed, [-2, 0] + (fragment.actions + 1) * [1.5, 5], atol=1e-5)
-    assert {array.dtype for array in fragment[3:7]} == {np.dtype(np.float32)}
+    assert {array.dtype for array in fragment[4:8]} == {np.dtype(np.float32)}
 
 
 def test_random_actions_fill_the_bounds_and_are_their_own_policy_actions() -> None:

@@ -1,15 +1,18 @@
-"""The run directory: what marks it as a run, who may write, and what a rewind forgets."""
+"""The run directory: what marks it as a run, who may write, what a rewind forgets, and what is said of damage."""
 
 from __future__ import annotations
 
+import errno
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from rlx2_ray.experiment.run_directory import RunDirectory
-from rlx2_ray.types import BadInput
-from tests.support.runs import small_config
+from rlx2_ray.cli.main import run
+from rlx2_ray.experiment.run_directory import RunDirectory, reason
+from rlx2_ray.types import BadInput, RunFailed
+from tests.support.runs import flip_byte, small_config
 
 
 @pytest.fixture
@@ -91,3 +94,97 @@ def test_result_is_there_only_once_it_is_written(directory: RunDirectory) -> Non
     directory.write_result({"score": 1.5})
     assert directory.read_result() == {"score": 1.5}
     assert [path.name for path in directory.path.iterdir()] == ["result.json"]
+
+
+@pytest.fixture
+def created(directory: RunDirectory) -> RunDirectory:
+    directory.create(small_config(), "sqlite:////mlflow.db", "hopper")
+    directory.close()
+    return directory
+
+
+def cut(path: Path) -> None:
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+
+
+def empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+@pytest.mark.parametrize("command", ["resume", "evaluate"])
+@pytest.mark.parametrize("damage", [flip_byte, cut, empty, Path.unlink])
+@pytest.mark.parametrize("name", ["config.yaml", "run.json"])
+def test_damage_is_one_sentence_and_exit_code_2(
+    name: str,
+    damage: Callable[[Path], None],
+    command: str,
+    created: RunDirectory,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    damage(created.path / name)
+    assert run([command, str(created.path)]) == 2
+    output, error = capsys.readouterr()
+    assert output == ""
+    assert error.count("\n") == 1
+    is_gone = (name, damage) == ("config.yaml", Path.unlink)
+    assert error.startswith(f"rlx2: {created.path if is_gone else created.path / name} ")
+    assert ("holds no run" if is_gone else "restore it from a copy") in error
+
+
+def test_configuration_that_differs_in_any_byte_is_refused(created: RunDirectory) -> None:
+    good = created.config_file.read_bytes()
+    for place in range(0, len(good), 7):
+        created.config_file.write_bytes(good[:place] + bytes([good[place] ^ 1]) + good[place + 1 :])
+        with pytest.raises(BadInput, match=r"config\.yaml is not as the run wrote it"):
+            created.open()
+    created.config_file.write_bytes(good)
+    created.open()
+
+
+def test_run_of_an_earlier_version_has_no_checksum_and_is_opened(created: RunDirectory) -> None:
+    origin = json.loads((created.path / "run.json").read_text())
+    del origin["config_sha256"]
+    (created.path / "run.json").write_text(json.dumps(origin))
+    assert created.open()[0] == small_config()
+
+
+def test_line_of_the_progress_that_is_damaged_is_named_and_no_point_is_lost(directory: RunDirectory) -> None:
+    directory.path.mkdir(parents=True)
+    for env_steps in (10, 20, 30):
+        directory.append({"env_steps": env_steps})
+    progress = directory.path / "progress.jsonl"
+    flip_byte(progress)
+    damaged = progress.read_bytes()
+    with pytest.raises(BadInput, match=r"progress\.jsonl is damaged in line 2: restore it from a copy, or remove"):
+        directory.rewind(100)
+    assert progress.read_bytes() == damaged
+
+
+def test_damaged_result_is_one_sentence(directory: RunDirectory) -> None:
+    directory.path.mkdir(parents=True)
+    directory.write_result({"score": 1.5})
+    flip_byte(directory.result_file)
+    with pytest.raises(BadInput, match=r"result\.json is damaged: remove it, and 'rlx2 resume' writes it again"):
+        directory.read_result()
+
+
+def test_what_cannot_be_written_is_one_sentence_that_says_how_to_go_on(directory: RunDirectory) -> None:
+    directory.path.mkdir(parents=True)
+    (directory.path / "progress.jsonl").mkdir()  # as good as a full disk: an OSError
+    with pytest.raises(RunFailed) as failure:
+        directory.append({"env_steps": 10})
+    assert str(failure.value) == (
+        f"{directory.path}/progress.jsonl cannot be written (Is a directory): "
+        f"make room, then 'rlx2 resume {directory.path}' goes on."
+    )
+
+
+def test_reason_of_an_error_of_an_actor_is_that_of_its_cause() -> None:
+    from ray.exceptions import RayTaskError
+
+    full = OSError(errno.ENOSPC, "No space left on device", "/some/file")
+    of_an_actor = RayTaskError("save", "Traceback\n  of many\n  lines", full).as_instanceof_cause()
+    assert isinstance(of_an_actor, OSError)
+    assert reason(of_an_actor) == reason(full) == "No space left on device"
+    assert reason(OSError("the disk failed")) == "the disk failed"

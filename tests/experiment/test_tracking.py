@@ -1,4 +1,4 @@
-"""The tracker against real stores: SQLite files, an MLflow server of its own, and servers that are not there."""
+"""The tracker against SQLite files, and against servers that are not there."""
 
 from __future__ import annotations
 
@@ -9,15 +9,14 @@ import sqlite3
 import subprocess
 import sys
 import time
-import urllib.request
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from rlx2_ray.experiment import tracking_store
+from rlx2_ray.experiment import tracking, tracking_store
 from rlx2_ray.experiment.tracking import Tracker, flatten
 from rlx2_ray.experiment.tracking_uri import DEFAULT_TRACKING_URI, resolve_tracking_uri
 from rlx2_ray.types import BadInput
@@ -50,8 +49,9 @@ class Desk:
             "run_name": "td3",
             "tags": {"algo": "td3"},
             "params": {"env": {"id": "Hopper-v5"}, "seed": 3},
+            "clock": self.clock,
         } | changes
-        return Tracker(self.uri, trial_key=trial_key, warn=self.warnings.append, clock=self.clock, **arguments)
+        return Tracker(self.uri, trial_key=trial_key, warn=self.warnings.append, **arguments)
 
 
 @pytest.fixture(scope="session")
@@ -59,8 +59,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A database that has its tables already: making them takes longer than all that a test does."""
     database = tmp_path_factory.mktemp("template") / "mlflow.db"
     tracker = Desk(f"sqlite:///{database}").tracker(experiment_name="template")
-    tracker.start()
-    assert tracker.run_id is not None
+    assert tracker.finish("FINISHED")
     return database
 
 
@@ -95,36 +94,12 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-@contextmanager
-def mlflow_server(folder: Path, port: int) -> Iterator[str]:
-    """A real server with a SQLite store on 127.0.0.1; yields its URI once it answers."""
-    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    command += [
-        "--backend-store-uri",
-        f"sqlite:///{folder}/server.db",
-        "--artifacts-destination",
-        f"{folder}/artifacts",
-    ]
-    with open(folder / "server.log", "w") as log:
-        server = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log, start_new_session=True)
-    try:
-        wait_for_health(f"http://127.0.0.1:{port}/health")
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        server.terminate()
-        server.wait(30)
-
-
-def wait_for_health(url: str) -> None:
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    for _ in range(240):
-        try:
-            opener.open(url, timeout=2).close()
-        except OSError:
-            time.sleep(0.5)
-        else:
-            return
-    raise TimeoutError(url)
+def wait_until(condition: Callable[[], object], seconds: float = 60) -> None:
+    """What a tracker's thread brings about takes its time."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come true in time"
+        time.sleep(0.01)
 
 
 def test_run_holds_what_was_logged(desk: Desk, tmp_path: Path) -> None:
@@ -161,6 +136,7 @@ def test_resumed_trial_continues_its_run_and_adds_no_point_twice(desk: Desk) -> 
     crashed = desk.tracker()
     crashed.start()
     crashed.log([point(1000), point(2000)])
+    wait_until(lambda: history(desk.uri, crashed.run_id))
 
     resumed = desk.tracker(params={"seed": 4, "new": 1})
     resumed.start()
@@ -185,21 +161,27 @@ def test_finished_run_is_running_again_after_a_resume(desk: Desk) -> None:
 def test_half_written_point_is_completed(desk: Desk) -> None:
     crashed = desk.tracker()
     crashed.log([{"env_steps": 1000, RETURN: 100.0}])
+    crashed.finish("FAILED")
     resumed = desk.tracker()
     resumed.log([point(1000)])
+    assert resumed.finish("FINISHED")
     assert history(desk.uri, resumed.run_id) == [(1000, 100.0)]
     assert history(desk.uri, resumed.run_id, LOSS) == [(1000, 1.0)]
 
 
-def test_more_metrics_than_one_batch_holds(desk: Desk) -> None:
+def test_finish_waits_for_the_batches_that_are_on_their_way(desk: Desk) -> None:
     tracker = desk.tracker()
-    tracker.log([point(step) for step in range(1200)])
-    assert len(history(desk.uri, tracker.run_id)) == len(history(desk.uri, tracker.run_id, LOSS)) == 1200
+    tracker.start()
+    tracker.log([point(step) for step in range(3000)])
+    wait_until(lambda: history(desk.uri, tracker.run_id))  # the first of six
+    assert tracker.finish("FINISHED")
+    assert len(history(desk.uri, tracker.run_id)) == len(history(desk.uri, tracker.run_id, LOSS)) == 3000
 
 
 def test_values_that_are_not_finite_become_nan(desk: Desk) -> None:
     tracker = desk.tracker()
     tracker.log([point(1, **{LOSS: math.inf}), point(2, **{LOSS: math.nan}), point(3)])
+    assert tracker.finish("FINISHED")
     values = [value for _, value in history(desk.uri, tracker.run_id, LOSS)]
     assert math.isnan(values[0])
     assert math.isnan(values[1])
@@ -213,13 +195,15 @@ def test_two_trackers_in_one_process(desk: Desk) -> None:
     first.log([point(1000)])
     second.log([point(2000)])
     first.log([point(3000)])
+    assert first.finish("FINISHED")
+    assert second.finish("FINISHED")
     assert history(desk.uri, first.run_id) == [(1000, 100.0), (3000, 300.0)]
     assert history(desk.uri, second.run_id) == [(2000, 200.0)]
 
 
 def test_long_value_is_cut_and_still_logged(desk: Desk) -> None:
     tracker = desk.tracker(params={"text": "x" * 7000})
-    tracker.start()
+    assert tracker.finish("FINISHED")
     assert stored_run(desk.uri, tracker.run_id).data.params == {"text": "x" * 6000}
 
 
@@ -296,24 +280,44 @@ def test_store_that_fails_is_left_alone_for_30_s_and_then_gets_every_point(
     with closing(sqlite3.connect(database, isolation_level=None)) as writer:
         writer.execute("BEGIN EXCLUSIVE")
         tracker.log([point(1000)])
-        assert len(desk.warnings) == 1
+        wait_until(lambda: desk.warnings)
         assert "database is locked" in desk.warnings[0]
         writer.execute("ROLLBACK")
 
     desk.clock.now = 29.0
     tracker.log([point(2000)])
+    time.sleep(0.5)  # far longer than it would take
     assert history(desk.uri, tracker.run_id) == []
     desk.clock.now = 31.0
     tracker.log([point(3000)])
+    wait_until(lambda: len(desk.warnings) == 2)
     assert history(desk.uri, tracker.run_id) == [(1000, 100.0), (2000, 200.0), (3000, 300.0)]
-    assert len(desk.warnings) == 2
+    assert "works again" in desk.warnings[1]
+    assert tracker.finish("FINISHED")
+
+
+def test_store_that_works_again_gets_every_point_though_nothing_new_is_logged(
+    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tracking_store, "SQLITE_WAIT_S", 0.1)
+    monkeypatch.setattr(tracking, "RETRY_INTERVAL_S", 0.2)
+    tracker = desk.tracker(clock=time.monotonic)
+    tracker.start()
+    with closing(sqlite3.connect(tmp_path / "a folder" / "mlflow.db", isolation_level=None)) as writer:
+        writer.execute("BEGIN EXCLUSIVE")
+        tracker.log([point(1000)])
+        wait_until(lambda: desk.warnings)
+        writer.execute("ROLLBACK")
+    wait_until(lambda: len(desk.warnings) == 2)
+    assert history(desk.uri, tracker.run_id) == [(1000, 100.0)]
+    assert tracker.finish("FINISHED")
 
 
 def test_file_that_is_no_database_is_reported_quickly(tmp_path: Path) -> None:
     (tmp_path / "notes.db").write_text("buy milk\n" * 1000)
     desk = Desk(f"sqlite:///{tmp_path}/notes.db")
     started = time.monotonic()
-    desk.tracker().start()
+    assert not desk.tracker().finish("FINISHED")
     assert time.monotonic() - started < 10.0
     assert "file is not a database" in desk.warnings[0]
     assert (tmp_path / "notes.db").read_text().startswith("buy milk")
@@ -371,30 +375,3 @@ def test_processes_share_a_fresh_database(tmp_path: Path) -> None:
     assert run_ids[0] != run_ids[1] == run_ids[2]
     assert history(uri, run_ids[0]) == [(step, step) for step in range(1, 6)]
     assert [path.name for path in tmp_path.iterdir()] == ["new"]
-
-
-@pytest.mark.slow
-def test_server_that_comes_up_later_gets_everything(tmp_path: Path) -> None:
-    port = free_port()
-    desk = Desk(f"http://127.0.0.1:{port}")
-    (tmp_path / "config.yaml").write_text("seed: 3\n")
-    tracker = desk.tracker()
-    tracker.start()
-    tracker.log([point(1000), point(2000, **{LOSS: math.inf})])
-    tracker.log_artifacts([tmp_path / "config.yaml"])
-    assert len(desk.warnings) == 1
-
-    with mlflow_server(tmp_path, port) as uri:
-        desk.clock.now = 31.0
-        tracker.log([point(3000)])
-        assert len(desk.warnings) == 2
-        resumed = desk.tracker()
-        resumed.log([point(3000), point(4000)])
-        assert resumed.finish("FINISHED")
-
-        assert resumed.run_id == tracker.run_id
-        assert history(uri, resumed.run_id) == [(step, step / 10) for step in (1000, 2000, 3000, 4000)]
-        run = stored_run(uri, resumed.run_id)
-        assert run.info.status == "FINISHED"
-        assert run.data.params == {"env.id": "Hopper-v5", "seed": "3"}
-    assert [path.read_text() for path in tmp_path.rglob("artifacts/**/config.yaml")] == ["seed: 3\n"]

@@ -35,15 +35,19 @@ class Window(NamedTuple):
 class ReferenceBuffer:
     def __init__(self, lanes: int, capacity: int) -> None:
         self.lanes: list[list[Episode]] = [[] for _ in range(lanes)]
+        self.expected = [(0, 0)] * lanes
         self.capacity = capacity
 
     def insert(self, fragment: Fragment) -> None:
-        episodes = self.lanes[fragment.lane]
-        if fragment.starts_episode:
+        episodes, expected = self.lanes[fragment.lane], self.expected[fragment.lane]
+        if (fragment.episode, fragment.step) < expected:
+            return
+        if not self.is_open(fragment.lane) or (fragment.episode, fragment.step) > expected:
             for episode in episodes:
                 episode.is_open = False
             episodes.append(Episode())
         episode = episodes[-1]
+        self.expected[fragment.lane] = (fragment.episode, fragment.step + len(fragment.rewards))
         for step in range(len(fragment.rewards)):
             episode.transitions.append(_transition(fragment, step))
         episode.is_terminated = fragment.terminated
@@ -63,6 +67,9 @@ class ReferenceBuffer:
     def oldest(self, count: int) -> list[Transition]:
         everything = [transition for lane in range(len(self.lanes)) for transition in self.transitions(lane)]
         return sorted(everything, key=lambda transition: transition.time)[:count]
+
+    def evict_before(self, time: int) -> None:
+        self.evict_oldest(sum(transition.time < time for transition in self.oldest(self.size)))
 
     def evict_oldest(self, count: int) -> None:
         for _ in range(min(count, self.size)):

@@ -17,13 +17,14 @@ OBSERVATION_SIZE = 2
 ACTION_SIZE = 3
 LANES = 3
 Ending = Literal["open", "terminated", "truncated"]
+Arrival = Literal["next", "cuts", "gap", "again"]
 
 
 class Insert(NamedTuple):
     lane: int
     steps: int
     ending: Ending
-    cuts: bool  # start a new episode even if one is open, as a replaced rollout process does
+    arrival: Arrival  # "cuts", "gap": see FragmentSource.make; "again": arrives twice, and once more later
     shares_time: bool  # another lane's next fragment gets the same times
 
 
@@ -31,16 +32,21 @@ class Evict(NamedTuple):
     transitions: int
 
 
-Operation = Insert | Evict
+class EvictBefore(NamedTuple):
+    age: int  # counted from the newest time
+
+
+Operation = Insert | Evict | EvictBefore
 inserts = st.builds(
     Insert,
     st.integers(0, LANES - 1),
     st.integers(1, 6),
     st.sampled_from(["open", "terminated", "truncated"]),
-    st.booleans(),
+    st.sampled_from(["next", "next", "next", "cuts", "gap", "again"]),
     st.booleans(),
 )
-operations = st.lists(st.one_of(inserts, inserts, inserts, st.builds(Evict, st.integers(0, 12))), max_size=25)
+evictions = st.one_of(st.builds(Evict, st.integers(0, 12)), st.builds(EvictBefore, st.integers(0, 40)))
+operations = st.lists(st.one_of(inserts, inserts, inserts, evictions), max_size=25)
 
 
 class FragmentSource:
@@ -51,31 +57,47 @@ class FragmentSource:
         self._number = 0
         self._lane_times: dict[int, int] = {}
         self._pending: dict[int, Floats] = {}  # the open lanes' newest observation
+        self._positions: dict[int, tuple[int, int]] = {}  # episode and step of the lanes' next transition
+        self.made: list[Fragment] = []
 
     def make(
-        self, steps: int, ending: Ending = "open", lane: int = 0, cuts: bool = False, shares_time: bool = False
+        self, steps: int, ending: Ending = "open", lane: int = 0, arrival: Arrival = "next", shares_time: bool = False
     ) -> Fragment:
-        starts_episode = cuts or lane not in self._pending
+        """The next fragment of a lane.
+
+        "cuts": of a new episode even if one is open, as from a replaced rollout process; "gap": what is before it in
+        its episode was lost, as by a shard that went back to its snapshot.
+        """
+        episode, step = self._positions.get(lane, (0, 0))
         observations = self._numbers(steps + 1, OBSERVATION_SIZE)
-        if not starts_episode:
+        if lane not in self._pending or arrival == "cuts":
+            episode, step = episode + (lane in self._positions), 0
+        elif arrival == "gap":
+            step += 3
+        else:
             observations[0] = self._pending[lane]
+        self._positions[lane] = episode, step + steps
         time = max(self.time, self._lane_times.get(lane, 0))
         self._lane_times[lane] = time + steps
         self.time += 0 if shares_time else steps
         self._pending.pop(lane, None)
         if ending == "open":
             self._pending[lane] = observations[-1]
-        return Fragment(
-            lane,
-            time,
-            starts_episode,
-            observations,
-            self._numbers(steps, ACTION_SIZE),
-            self._numbers(steps, ACTION_SIZE),
-            self._numbers(steps),
-            terminated=ending == "terminated",
-            truncated=ending == "truncated",
+        self.made.append(
+            Fragment(
+                lane,
+                time,
+                episode,
+                step,
+                observations,
+                self._numbers(steps, ACTION_SIZE),
+                self._numbers(steps, ACTION_SIZE),
+                self._numbers(steps),
+                terminated=ending == "terminated",
+                truncated=ending == "truncated",
+            )
         )
+        return self.made[-1]
 
     def _numbers(self, *shape: int) -> Floats:
         first = self._number + 1
@@ -93,10 +115,17 @@ def perform(operation: Operation, source: FragmentSource, *buffers: ReplayBuffer
         for buffer in buffers:
             buffer.evict_oldest(operation.transitions)
         return
-    lane, steps, ending, cuts, shares_time = operation
-    fragment = source.make(steps, ending, lane, cuts, shares_time)
+    if isinstance(operation, EvictBefore):
+        for buffer in buffers:
+            buffer.evict_before(source.time - operation.age)
+        return
+    lane, steps, ending, arrival, shares_time = operation
+    fragments = [source.make(steps, ending, lane, arrival, shares_time)]
+    if arrival == "again":
+        fragments += [fragments[0], source.made[len(source.made) // 2]]
     for buffer in buffers:
-        buffer.insert(fragment)
+        for fragment in fragments:
+            buffer.insert(fragment)
 
 
 def windows_at(lane: Lane, starts: Indices, n_step: int, every_step: bool) -> Batch:

@@ -11,7 +11,7 @@ from rlx2_ray.replay.buffer import ReplayBuffer
 from tests.replay.reference import ReferenceBuffer
 from tests.replay.streams import LANES, FragmentSource, Insert, Operation, make_buffer, operations, perform
 
-SOMETHING_TO_SAMPLE = Insert(lane=1, steps=3, ending="open", cuts=False, shares_time=False)
+SOMETHING_TO_SAMPLE = Insert(lane=1, steps=3, ending="open", arrival="next", shares_time=False)
 
 
 @settings(max_examples=150, deadline=None)

@@ -30,7 +30,7 @@ def test_flags_of_ended_and_open_episodes() -> None:
 def test_new_episode_cuts_the_open_one() -> None:
     lane, source = make_lane(), FragmentSource()
     lane.insert(source.make(2))
-    lane.insert(source.make(1, cuts=True))
+    lane.insert(source.make(1, arrival="cuts"))
     assert live_flags(lane) == [STEP, TRUNCATED, BOUNDARY, STEP]
     lane.check_valid()
 
@@ -39,16 +39,47 @@ def test_cutting_an_episode_that_is_all_evicted_leaves_nothing_of_it() -> None:
     lane, source = make_lane(), FragmentSource()
     lane.insert(source.make(2))
     lane.evict_oldest(2)
-    lane.insert(source.make(1, cuts=True))
+    lane.insert(source.make(1, arrival="cuts"))
     assert live_flags(lane) == [STEP]
     lane.check_valid()
 
 
-def test_fragment_that_continues_nothing_is_refused() -> None:
+@pytest.mark.parametrize("late", [0, 1, 2])
+def test_fragment_that_is_here_already_or_comes_late_is_passed_over(late: int) -> None:
     lane, source = make_lane(), FragmentSource()
-    lane.insert(source.make(1, "terminated"))
-    with pytest.raises(ValueError, match="lane 0: a fragment at time 7 continues no open episode"):
-        lane.insert(source.make(1)._replace(time=7, starts_episode=False))
+    fragments = [source.make(2), source.make(2, "terminated"), source.make(1)]
+    for fragment in fragments:
+        lane.insert(fragment)
+    before = lane.counters()
+    lane.insert(fragments[late])
+    assert lane.counters() == before
+    assert live_flags(lane) == [STEP, STEP, STEP, TERMINATED, BOUNDARY, STEP]
+
+
+def test_fragment_after_a_gap_begins_anew() -> None:
+    lane, source = make_lane(), FragmentSource()
+    lane.insert(source.make(2))
+    source.make(2)  # lost
+    lane.insert(source.make(2))
+    assert live_flags(lane) == [STEP, TRUNCATED, BOUNDARY, STEP, STEP]
+    assert (lane.size, lane.inserted) == (4, 4)
+    lane.check_valid()
+
+
+def test_lane_counts_all_that_was_inserted() -> None:
+    lane, source = make_lane(), FragmentSource()
+    lane.insert(source.make(5))
+    lane.evict_oldest(3)
+    lane.insert(source.make(2))
+    assert (lane.size, lane.inserted) == (4, 7)
+
+
+@pytest.mark.parametrize(("time", "count"), [(0, 0), (10, 0), (11, 1), (13, 3), (20, 3), (21, 4), (99, 5)])
+def test_count_before_a_time(time: int, count: int) -> None:
+    lane, source = make_lane(), FragmentSource()
+    lane.insert(source.make(3)._replace(time=10))
+    lane.insert(source.make(2, "terminated")._replace(time=20))
+    assert lane.count_before(time) == count
 
 
 def test_each_observation_is_stored_once() -> None:

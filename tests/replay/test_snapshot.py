@@ -122,7 +122,7 @@ def test_row_that_a_cut_may_change_is_not_sealed(tmp_path: Path) -> None:
     buffer, source = make_buffer(100, lanes=1), FragmentSource()
     buffer.insert(source.make(SEGMENT_ROWS))  # row 3 ends segment 0 and is the newest transition
     save(buffer, tmp_path / "first", None, SEGMENT_ROWS)
-    buffer.insert(source.make(1, cuts=True))  # row 3 becomes TRUNCATED
+    buffer.insert(source.make(1, arrival="cuts"))  # row 3 becomes TRUNCATED
     save(buffer, tmp_path / "second", tmp_path / "first", SEGMENT_ROWS)
     load(tmp_path / "second").check_valid()
 

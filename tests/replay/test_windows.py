@@ -31,12 +31,12 @@ from tests.replay.streams import (
 )
 
 
-def counting_fragment(time: int, steps: int, starts: bool, terminated: bool, truncated: bool) -> Fragment:
+def counting_fragment(time: int, steps: int, episode: int, terminated: bool, truncated: bool) -> Fragment:
     """Observation i is i, action i is -i, and transition i is rewarded with 10 ** i, i being the time."""
     times = np.arange(time, time + steps + 1, dtype=np.float32)[:, None]
     actions = -times[:-1]
     rewards = np.float32(10) ** times[:-1, 0]
-    return Fragment(0, time, starts, times, actions, actions, rewards, terminated, truncated)
+    return Fragment(0, time, episode, 0, times, actions, actions, rewards, terminated, truncated)
 
 
 # (ending of the four-step episode) x (start) -> rewards, next observations of every step, length, terminated
@@ -55,9 +55,9 @@ def test_three_step_window_by_hand(
     ending: str, start: int, rewards: list[int], next_observations: list[int], length: int, terminated: bool
 ) -> None:
     lane = Lane(1, 1)
-    lane.insert(counting_fragment(0, 4, True, ending == "terminated", ending == "truncated"))
+    lane.insert(counting_fragment(0, 4, 0, ending == "terminated", ending == "truncated"))
     if ending != "open":  # what comes after must not be seen
-        lane.insert(counting_fragment(5, 3, True, False, False))
+        lane.insert(counting_fragment(5, 3, 1, False, False))
     batch = windows_at(lane, np.array([start]), n_step=3, every_step=True)
     assert batch.observations.tolist() == [[start]]
     assert batch.actions.tolist() == [[-start]]

@@ -16,6 +16,8 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from rlx2_ray.agents.engines import make_learner
 from rlx2_ray.config import ExperimentConfig, merge, nest, resolve
 from rlx2_ray.distributed.launch import train as train_on_runtime
@@ -213,3 +215,62 @@ def flip_byte(path: Path) -> None:
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 0xFF
     path.write_bytes(content)
+
+
+# Runs of several processes
+
+
+def family(process: subprocess.Popen[str]) -> set[psutil.Process]:
+    """The processes that a run has started, and theirs."""
+    try:
+        return set(psutil.Process(process.pid).children(recursive=True))
+    except psutil.NoSuchProcess:
+        return set()
+
+
+def command_line(process: psutil.Process) -> str:
+    """Empty for one that has gone. An actor's begins with "ray::" and the name of its class."""
+    try:
+        return " ".join(process.cmdline())
+    except psutil.Error:
+        return ""
+
+
+def actors_of(process: subprocess.Popen[str], worker: str) -> list[psutil.Process]:
+    """The living actors of a class; those that have not got so far as to have a name are not among them."""
+    return [each for each in family(process) if command_line(each).startswith(f"ray::{worker}")]
+
+
+def check_gone(processes: set[psutil.Process], seconds: float = 120) -> None:
+    """Ray's agents look only once a minute whether their killed parent is still there."""
+    _, alive = psutil.wait_procs(processes, timeout=seconds)
+    assert [(process.pid, process.name()) for process in alive] == []
+
+
+def points_there(directory: Path, count: int) -> Callable[[], bool]:
+    return lambda: len(read_points(directory)) >= count
+
+
+def said(error: str) -> list[str]:
+    """The lines of a run's standard error beside its points and its progress."""
+    return [line for line in error.splitlines() if not line.startswith("env step")]
+
+
+def check_points(directory: Path, points: list[int]) -> None:
+    """Every point once and in order, on disk and in the one MLflow run, which is finished."""
+    assert evaluated_steps(directory) == points
+    assert tracked_run(directory).info.status == "FINISHED"
+    histories = metric_histories(directory)
+    for name, history in histories.items():
+        steps = [step for step, _ in history]
+        assert len(steps) == len(set(steps)), name
+    assert [step for step, _ in histories["evaluation/return_mean"]] == points
+
+
+def resume_and_check(directory: Path, points: list[int]) -> dict[str, Any]:
+    """The run goes on to its end, with every point once, in one MLflow run."""
+    process = rlx2("resume", str(directory), "--json", folder=directory.parent)
+    assert process.returncode == 0, process.stderr
+    check_points(directory, points)
+    result: dict[str, Any] = json.loads(process.stdout.splitlines()[-1])
+    return result

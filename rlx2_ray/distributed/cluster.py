@@ -1,0 +1,82 @@
+"""The Ray that a run works on: one of its own on this machine, gone when the run ends, or a cluster that is there."""
+
+from __future__ import annotations
+
+import os
+import signal
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
+from typing import Any
+
+from rlx2_ray.types import BadInput
+
+OBJECT_STORE_BYTES = 512 * 1024**2  # batches in flight are tens of megabytes at most
+
+_ENVIRONMENT = {
+    "RAY_AUTH_MODE": "disabled",  # only loopback listens; by default Ray would leave a token in the home directory
+    # On Linux Ray replaces 127.0.0.1 by the machine's outer address, unless it thinks that there can be no cluster.
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_worker_niceness": "0",  # by default 15: beside any other work on the machine the learner would starve
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # the coming default; without it Ray warns
+}
+
+
+def prepare_environment() -> None:
+    """For a Ray of our own; to be called before anything imports Ray, which reads most of this then."""
+    os.environ.update(_ENVIRONMENT)
+
+
+@contextmanager
+def own_ray(cpus: int) -> Iterator[None]:
+    """A Ray with room for `cpus` actors of one CPU each, whatever the machine has.
+
+    Without a dashboard, and without anything that listens beyond loopback.
+    """
+    prepare_environment()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Ray's own deprecations
+        from ray._private import ray_constants
+
+        # Where Ray was imported before the environment was prepared, it would listen to the whole network.
+        ray_constants.ENABLE_RAY_CLUSTER = False
+    _connect("local", num_cpus=cpus, object_store_memory=OBJECT_STORE_BYTES, include_dashboard=False)
+    with _connected():
+        yield
+
+
+@contextmanager
+def running_ray(address: str) -> Iterator[None]:
+    """The cluster at `address`, "auto" for this machine's. Raises BadInput where none answers."""
+    try:
+        _connect(address)
+    except ConnectionError:
+        raise BadInput(
+            f"runtime.address is {address}, where no Ray cluster answers: start one with 'ray start --head', or leave "
+            "the key out for a Ray of the run's own."
+        ) from None
+    with _connected():
+        yield
+
+
+def _connect(address: str, **options: Any) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Ray's own deprecations
+        import ray
+
+        on_sigterm = signal.getsignal(signal.SIGTERM)
+        ray.init(address=address, log_to_driver=False, logging_level="ERROR", **options)
+        signal.signal(signal.SIGTERM, on_sigterm)  # Ray puts a handler of its own, which would end the run unsaved
+
+
+@contextmanager
+def _connected() -> Iterator[None]:
+    import ray
+
+    # Standard output belongs to the command; Ray tells there at length of every process that dies.
+    with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere):
+        try:
+            yield
+        finally:
+            ray.shutdown()
