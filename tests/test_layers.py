@@ -32,7 +32,7 @@ ALLOWED: dict[str, set[str]] = {
     "agents": BASE | {"kernels", "sparse", "networks"},
     "experiment": PARTS | {"agents"},
     "distributed": PARTS | {"agents", "experiment"},
-    "bench": PARTS | {"agents", "experiment"},
+    "bench": PARTS | {"agents", "experiment", "distributed"},
     "sweep": RUN,
     "rllib": RUN,
     "cli": RUN | {"bench", "sweep", "rllib"},

@@ -182,7 +182,9 @@ def test_run_without_a_checkpoint_yet_is_refused(unfinished: Path, capsys: pytes
     assert f"{unfinished} has no checkpoint yet" in refused(capsys, unfinished)
 
 
-@pytest.mark.parametrize(("out", "reason"), [("file/replay.parquet", "File exists"), ("folder", "it is no regular file")])
+@pytest.mark.parametrize(
+    ("out", "reason"), [("file/replay.parquet", "File exists"), ("folder", "it is no regular file")]
+)
 def test_file_that_cannot_be_written_is_refused(
     out: str, reason: str, finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
