@@ -57,6 +57,7 @@ def save_checkpoint(
         _write_state(aside, arrays, values)
         (aside / REPLAY).mkdir()
         save_replay(aside / REPLAY, older[-1] / REPLAY if older else None)
+        _write_checksums(aside)
         for path in (aside, *aside.rglob("*")):
             _sync(path)
         shutil.rmtree(target, ignore_errors=True)
@@ -104,6 +105,11 @@ def read_checkpoint(path: Path) -> Checkpoint:
     for name in (ARRAYS, VALUES):
         if _sha256(path / name) != checksums.get(name):
             raise DamagedCheckpoint(f"{name} does not match its checksum")
+    if REPLAY not in checksums:
+        raise DamagedCheckpoint(f"{CHECKSUMS} is not readable")
+    for name in checksums[REPLAY]:
+        if not (path / REPLAY / name).exists():
+            raise DamagedCheckpoint(f"{path / REPLAY / name} is missing")
     return Checkpoint(path, load_file(path / ARRAYS), json.loads((path / VALUES).read_text()))
 
 
@@ -126,7 +132,13 @@ def _write_state(directory: Path, arrays: Arrays, values: dict[str, Any]) -> Non
     # Not by safetensors' own save_file: its errors are no OSError.
     (directory / ARRAYS).write_bytes(save(arrays))
     (directory / VALUES).write_text(json.dumps(values))
-    (directory / CHECKSUMS).write_text(json.dumps({name: _sha256(directory / name) for name in (ARRAYS, VALUES)}))
+
+
+def _write_checksums(directory: Path) -> None:
+    """Of the state; of the replay, whose own indexes have them, the names: a shard that is gone must not go unnoticed."""
+    checksums: dict[str, Any] = {name: _sha256(directory / name) for name in (ARRAYS, VALUES)}
+    checksums[REPLAY] = sorted(path.name for path in (directory / REPLAY).iterdir())
+    (directory / CHECKSUMS).write_text(json.dumps(checksums))
 
 
 def _remove_unfinished(root: Path) -> None:

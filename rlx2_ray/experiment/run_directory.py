@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
+import os
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -129,6 +130,8 @@ class RunDirectory:
         """Raises RunFailed where there is no room."""
         with self.writing(self._progress_file), self._progress_file.open("a") as file:
             file.write(json.dumps(point) + "\n")
+            file.flush()
+            os.fsync(file.fileno())  # a checkpoint counts on the points before it
 
     def rewind(self, env_steps: int) -> list[Point]:
         """Forget the points after `env_steps`, which will be measured again, and return the others.

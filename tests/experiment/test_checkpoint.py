@@ -12,6 +12,7 @@ import pytest
 from rlx2_ray.experiment.checkpoint import (
     ARRAYS,
     CHECKSUMS,
+    REPLAY,
     VALUES,
     Checkpoint,
     DamagedCheckpoint,
@@ -252,3 +253,18 @@ def test_run_goes_on_from_the_checkpoint_before_a_damaged_one_to_the_same_bits(
     assert [step for step, _ in metric_histories(unfinished)["evaluation/return_mean"]] == [100, 200, 300]
     assert files(newest) == sorted(FILES), "it was written again"
     assert read_checkpoint(newest).values["env_steps"] == 300
+
+
+def test_shard_whose_whole_folder_is_gone_is_damage(tmp_path: Path) -> None:
+    def save_shards(directory: Path, previous: Path | None) -> None:
+        for shard in ("shard0", "shard1"):
+            (directory / shard).mkdir()
+
+    for step in (5, 20):
+        save_checkpoint(tmp_path, step, {}, {}, save_shards, keep=2)
+    (list_checkpoints(tmp_path)[-1] / REPLAY / "shard1").rmdir()
+    said: list[str] = []
+    loaded = load_newest(tmp_path, lambda directory: None, said.append)
+    assert loaded is not None
+    assert loaded[0].path == list_checkpoints(tmp_path)[0]
+    assert "shard1 is missing" in said[0]

@@ -34,7 +34,11 @@ def test_fragments_are_split_where_episodes_end() -> None:
     assert [fragment.time for fragment in fragments] == [100, 105, 110]
     assert [fragment.terminated for fragment in fragments] == [True, True, False]
     assert not any(fragment.truncated for fragment in fragments)
-    assert [(fragment.lane, fragment.episode, fragment.step) for fragment in fragments] == [(7, 0, 0), (7, 1, 0), (7, 2, 0)]
+    assert [(fragment.lane, fragment.episode, fragment.step) for fragment in fragments] == [
+        (7, 0, 0),
+        (7, 1, 0),
+        (7, 2, 0),
+    ]
 
 
 def test_no_empty_fragment_follows_an_end() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -97,10 +97,11 @@ def test_result_is_there_only_once_it_is_written(directory: RunDirectory) -> Non
 
 
 @pytest.fixture
-def created(directory: RunDirectory) -> RunDirectory:
-    directory.create(small_config(), "sqlite:////mlflow.db", "hopper")
+def created(directory: RunDirectory) -> Iterator[RunDirectory]:
+    """In use, so that a command that were satisfied with damage would get no farther than that."""
+    directory.create(small_config(), f"sqlite:///{directory.path}/mlflow.db", "hopper")
+    yield directory
     directory.close()
-    return directory
 
 
 def cut(path: Path) -> None:

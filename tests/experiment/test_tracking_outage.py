@@ -212,25 +212,29 @@ def test_server_that_goes_away_twice_has_every_point_once(
     go_away: Act, come_back: Act, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tracking, "RETRY_INTERVAL_S", 0.5)
-    monkeypatch.setenv(TIMEOUT, "2")
+    monkeypatch.setenv(TIMEOUT, "3")
     server.start()
     desk = Desk(server.uri)
     tracker = desk.tracker(clock=time.monotonic)
     tracker.start()
     steps = iter(range(1, 10_000))
 
-    def log_until(condition: Callable[[], object]) -> None:
-        while not condition():
-            tracker.log([point(next(steps))])
-            time.sleep(0.02)
+    def log_for_a_moment() -> None:
+        tracker.log([point(next(steps))])
+        time.sleep(0.02)
 
-    for outage in range(2):
-        seconds = time.monotonic() + 1.0
-        log_until(lambda until=seconds: time.monotonic() > until)
+    def is_out_of_reach() -> bool:
+        return len(desk.warnings) % 2 == 1  # each outage is said, and each recovery
+
+    for _ in range(2):
+        for _ in range(50):
+            log_for_a_moment()
         go_away(server)
-        log_until(lambda warnings=2 * outage + 1: len(desk.warnings) == warnings)
+        while not is_out_of_reach():
+            log_for_a_moment()
         come_back(server)
-        log_until(lambda warnings=2 * outage + 2: len(desk.warnings) == warnings)
+        while is_out_of_reach():
+            log_for_a_moment()
     assert tracker.finish("FINISHED")
 
     logged = list(range(1, next(steps)))
@@ -256,22 +260,21 @@ def test_training_goes_on_through_an_outage_and_every_point_is_tracked_once(
         assert process.wait(300) == 0
 
     said = [line for line in words.read_text().splitlines() if not line.startswith("env step")]
-    assert len(said) == 2
-    assert "works again and has every point" in said[1]
+    assert "works again and has every point" in said[-1]
     assert not (directory / "undelivered").exists()
-    assert len(read_points(directory)) == 80
+    assert len(read_points(directory)) == 100
     assert tracked_histories(server.uri) == written_histories(directory)
 
 
 def start_long_train(directory: Path, words: Path, uri: str) -> subprocess.Popen[str]:
-    """A run of 80 points, several times as long as a server takes to start; its standard error goes to `words`."""
+    """A run of 100 points, several times as long as a server takes to start; its standard error goes to `words`."""
     compile_kernels()
-    changes = small_arguments(steps=40_000, evaluation__interval=500, checkpoint__interval=10_000)
+    changes = small_arguments(steps=50_000, evaluation__interval=500, checkpoint__interval=10_000)
     with open(words, "w") as error:
         return subprocess.Popen(
             [str(RLX2), "train", "--out", str(directory), "--tracking-uri", uri, *changes],
             cwd=directory.parent,
-            env=environment() | {TIMEOUT: "3"},
+            env=environment(),
             stdout=subprocess.DEVNULL,
             stderr=error,
             text=True,
