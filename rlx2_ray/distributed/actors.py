@@ -148,10 +148,12 @@ def get(references: Any) -> Any:
     return ray.get(references)
 
 
-def wait_for_one(references: Sequence[Reference], timeout_s: float) -> Reference | None:
-    """The first to be ready, or None after `timeout_s`."""
+def wait_for_some(references: Sequence[Reference], timeout_s: float) -> list[Reference]:
+    """All that are ready as soon as one is, in the order given; none after `timeout_s`."""
     ready, _ = ray.wait(list(references), num_returns=1, timeout=timeout_s)
-    return ready[0] if ready else None
+    if ready:
+        ready, _ = ray.wait(list(references), num_returns=len(references), timeout=0)
+    return ready  # type: ignore[no-any-return]
 
 
 def root_cause(error: BaseException) -> BaseException:

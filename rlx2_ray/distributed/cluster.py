@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
@@ -11,6 +12,7 @@ from typing import Any
 
 from rlx2_ray.types import BadInput
 
+CONNECT_S = 5.0
 OBJECT_STORE_BYTES = 512 * 1024**2  # batches in flight are tens of megabytes at most
 
 _ENVIRONMENT = {
@@ -50,14 +52,24 @@ def own_ray(cpus: int) -> Iterator[None]:
 def running_ray(address: str) -> Iterator[None]:
     """The cluster at `address`, "auto" for this machine's. Raises BadInput where none answers."""
     try:
+        _check_answers(address)
         _connect(address)
-    except ConnectionError:
+    except (OSError, ValueError, OverflowError):  # no address, or nobody there
         raise BadInput(
             f"runtime.address is {address}, where no Ray cluster answers: start one with 'ray start --head', or leave "
             "the key out for a Ray of the run's own."
         ) from None
     with _connected():
         yield
+
+
+def _check_answers(address: str) -> None:
+    """Raises OSError; Ray itself would try for minutes, and tell of it."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Ray's own deprecations
+        from ray._private.services import canonicalize_bootstrap_address
+    host, _, port = str(canonicalize_bootstrap_address(address)).rpartition(":")
+    socket.create_connection((host, int(port)), timeout=CONNECT_S).close()
 
 
 def _connect(address: str, **options: Any) -> None:

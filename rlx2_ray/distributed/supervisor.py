@@ -121,7 +121,7 @@ class Supervisor:
         while not self._is_finished():
             self._run.check_interrupted(self._save)
             self._start_tasks()
-            self._take_one()
+            self._take_what_is_done()
             self._reach_milestones()
             self._note_shard_losses()
             self._run.advance(self._env_steps, self._replay.size, self._policy_distance)
@@ -144,7 +144,9 @@ class Supervisor:
             self._start_collect(self._idle.popleft())
         updates = self._limiter.updates_allowed(self._env_steps, self._learner_steps_begun)
         ahead = self._learner_steps_begun - self._learner_steps
-        if updates and ahead <= CALL_UPDATES and self._replay.size:  # so that the learner need not wait for this loop
+        # A full call waits beside the one in progress, so that the learner need not wait for this loop.
+        is_wanted = updates > 0 if not ahead else ahead <= CALL_UPDATES <= updates
+        if is_wanted and self._replay.size:
             self._start_learn(min(updates, CALL_UPDATES))
 
     def _steps_to_begin(self) -> int:
@@ -185,6 +187,8 @@ class Supervisor:
         self._learner_steps_begun += updates
 
         def handle(learned: Learned) -> None:
+            if learner is not self._learner:  # it has died since, and another has gone back to the checkpoint
+                return
             self._learner_steps = learned.learner_steps
             if learned.undone:
                 self._learner_steps_begun -= learned.undone
@@ -204,6 +208,7 @@ class Supervisor:
             **self._metrics.take(),
             "replay/size": float(self._replay.size),
             "replay/policy_distance": self._policy_distance,
+            "actors/updates_undone": float(self._limiter.updates_allowed(self._env_steps, self._learner_steps)),
             **self._faults.metrics(),
         }
         self._evaluate(env_steps, self._learner_steps, self._policy_layers(), metrics)
@@ -227,13 +232,13 @@ class Supervisor:
 
     # ... and taken in.
 
-    def _take_one(self) -> None:
+    def _take_what_is_done(self) -> None:
         if not self._tasks:
             return
-        reference = actors.wait_for_one(list(self._tasks), TICK_S)
-        if reference is not None:
-            self._finish_task(reference)
-        elif time.monotonic() > self._last_done + STALL_S:
+        for reference in actors.wait_for_some(list(self._tasks), TICK_S):
+            if reference in self._tasks:  # what came before may have taken in all
+                self._finish_task(reference)
+        if time.monotonic() > self._last_done + STALL_S:
             self._say_what_is_awaited()
 
     def _finish_task(self, reference: Reference) -> None:
@@ -306,6 +311,8 @@ class Supervisor:
             self._run.display.say(
                 f"Replay shard {loss.shard} died and came back without its last {loss.transitions} transitions."
             )
+        if self._env_steps == self._config.steps and not self._replay.size:  # nothing to learn from, and none to come
+            self._env_steps = self._env_steps_begun = max(0, self._env_steps - CALL_STEPS)
 
     def _replace_learner(self, error: RayError) -> None:
         before = self._learner_steps

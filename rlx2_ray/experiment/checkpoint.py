@@ -135,7 +135,7 @@ def _write_state(directory: Path, arrays: Arrays, values: dict[str, Any]) -> Non
 
 
 def _write_checksums(directory: Path) -> None:
-    """Of the state; of the replay, whose own indexes have them, the names: a shard that is gone must not go unnoticed."""
+    """Of the state; of the replay, whose indexes have their own, the names, so that a lost shard is noticed."""
     checksums: dict[str, Any] = {name: _sha256(directory / name) for name in (ARRAYS, VALUES)}
     checksums[REPLAY] = sorted(path.name for path in (directory / REPLAY).iterdir())
     (directory / CHECKSUMS).write_text(json.dumps(checksums))
