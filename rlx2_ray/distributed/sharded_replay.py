@@ -26,9 +26,13 @@ class ShardLoss(NamedTuple):
 
 
 class ShardedReplay:
-    """Lane l lives on shard l % S. `sizes` are those that the shards last reported."""
+    """Lane l lives on shard l % S. `sizes` are those that the shards last reported.
+
+    Paths may be relative to this process's working directory, which need not be the actors'.
+    """
 
     def __init__(self, config: ExperimentConfig, spaces: Spaces, checkpoints: Path, node: str | None) -> None:
+        checkpoints = checkpoints.absolute()
         self.shards = [
             ReplayActor(config, spaces, shard, checkpoints, node) for shard in range(config.runtime.replay_shards)
         ]
@@ -77,8 +81,9 @@ class ShardedReplay:
         self.note(dict(enumerate(actors.get([shard.evict_before_later(time) for shard in self.shards]))))
 
     def save(self, directory: Path, previous: Path | None) -> None:
+        directory, previous = directory.absolute(), previous.absolute() if previous else None
         actors.get([shard.save_later(directory / f"shard{k}", previous) for k, shard in enumerate(self.shards)])
 
     def load(self, directory: Path) -> None:
         """Take over what any number of shards saved. Raises ValueError or OSError where it is damaged or missing."""
-        self._statuses = actors.get([shard.load_later(directory) for shard in self.shards])
+        self._statuses = actors.get([shard.load_later(directory.absolute()) for shard in self.shards])

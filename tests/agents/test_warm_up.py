@@ -11,10 +11,10 @@ from numba.core.dispatcher import Dispatcher
 from rlx2_ray.agents.engines import make_learner
 from rlx2_ray.agents.learner import needs_every_step
 from rlx2_ray.agents.warm_up import _call_all
-from rlx2_ray.distributed.union import split_batches
 from rlx2_ray.replay.buffer import ReplayBuffer
+from rlx2_ray.replay.chunk import ChunkLayout, join_chunks, sample_chunk
 from rlx2_ray.replay.windows import _call_all as call_replay
-from rlx2_ray.types import Batch, Fragment
+from rlx2_ray.types import Fragment
 from tests.agents.small import ALGORITHMS, NEARLY_DENSE, SPACES, small_config
 from tests.support.runs import environment
 
@@ -38,16 +38,8 @@ def filled_buffer() -> ReplayBuffer:
         actions = generator.uniform(-1, 1, (10, SPACES.action_size)).astype(np.float32)
         observations = generator.standard_normal((11, SPACES.observation_size), np.float32)
         rewards = generator.standard_normal(10, np.float32)
-        buffer.insert(Fragment(time // 10 % 2, time, True, observations, actions, actions, rewards, True, False))
+        buffer.insert(Fragment(time // 10 % 2, time, time, 0, observations, actions, actions, rewards, True, False))
     return buffer
-
-
-def read_only(batch: Batch) -> Batch:
-    """As Ray delivers it."""
-    copies = [np.ascontiguousarray(array) for array in batch]
-    for copy in copies:
-        copy.flags.writeable = False
-    return Batch(*copies)
 
 
 def check(algo: str) -> None:
@@ -62,8 +54,12 @@ def check(algo: str) -> None:
         for _ in range(6):  # with events of all models
             learner.update(buffer.sample(70, n_step, needs_every_step(config)))
         learner.restore(learner.state())
-    parts = [read_only(buffer.sample(40, 3, needs_every_step(config))) for _ in range(2)]
-    for batch in split_batches(parts, np.array([[30, 25], [10, 15]])):
+    layout = ChunkLayout(*SPACES[:2], 3, needs_every_step(config))
+    counts = np.array([[30, 25], [40, 15], [0, 55]])
+    parts = [sample_chunk(buffer, counts_of_shard.tolist(), *layout[2:]) for counts_of_shard in counts.T]
+    for part in parts:
+        part.flags.writeable = False  # as Ray delivers it
+    for batch in join_chunks(parts, counts, layout):
         learner.update(batch)
     observation = np.ones(SPACES.observation_size, np.float32)
     for given in (observation, np.stack([observation] * 2)):

@@ -153,6 +153,7 @@ def test_path_or_address_that_cannot_be_used(
         (["evaluate", "run", "--episodes", "0"], ["--episodes"]),
         (["export", "run"], ["--format"]),
         (["evaluate", "run", "--seed", "-1"], ["--seed"]),
+        (["bench", "replay", "--transitions", "100"], ["--transitions", "10000"]),
     ],
     ids=lambda value: " ".join(value),
 )

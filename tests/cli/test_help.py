@@ -22,6 +22,7 @@ OPTIONS = {
     "bench learner": ["--env", "--policy-sparsity", "--critic-sparsity", "--torch-compile", "--json"],
     "bench train": ["--env", "--policy-sparsity", "--critic-sparsity", "--timed-steps", "--json"],
     "bench policy": ["--env", "--policy-sparsity", "--json"],
+    "bench replay": ["--env", "--algo", "--transitions", "--json"],
 }  # fmt: skip
 
 

@@ -118,7 +118,7 @@ def test_files_keys_and_metrics_are_those_of_an_inline_run(finished: Watched, tm
     assert sorted(path.name for path in directory.iterdir()) == sorted(
         path.name for path in (tmp_path / "run").iterdir()
     )
-    own = {"actors/update_us", "actors/batch_us"}
+    own = {"actors/update_us", "actors/batch_us", "actors/updates_undone"}
     assert read_points(directory)[-1].keys() == read_points(tmp_path / "run")[-1].keys() | own
     assert metric_histories(directory).keys() == metric_histories(tmp_path / "run").keys() | own
     assert tracked_run(directory).data.params.keys() == tracked_run(tmp_path / "run").data.params.keys()

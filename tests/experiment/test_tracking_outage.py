@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import socket
@@ -47,7 +48,7 @@ class Server:
         command += ["--artifacts-destination", f"{self._folder}/artifacts"]
         with open(self._folder / "server.log", "a") as log:
             self._process = subprocess.Popen(command, cwd=self._folder, stdout=log, stderr=log, start_new_session=True)
-        wait_until(self._is_healthy, seconds=180)
+        wait_until(self._is_healthy, seconds=300)
 
     def die(self) -> None:
         """At once, in the middle of whatever it does."""
@@ -68,6 +69,8 @@ class Server:
         os.killpg(self._process.pid, number)
 
     def _is_healthy(self) -> bool:
+        assert self._process is not None
+        assert self._process.poll() is None, (self._folder / "server.log").read_text()
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         try:
             opener.open(f"{self.uri}/health", timeout=2).close()
@@ -217,7 +220,7 @@ def test_server_that_goes_away_twice_has_every_point_once(
     desk = Desk(server.uri)
     tracker = desk.tracker(clock=time.monotonic)
     tracker.start()
-    steps = iter(range(1, 10_000))
+    steps = itertools.count(1)
 
     def log_for_a_moment() -> None:
         tracker.log([point(next(steps))])

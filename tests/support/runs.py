@@ -104,10 +104,15 @@ def start_train(directory: Path, **changes: Any) -> subprocess.Popen[str]:
     compile_kernels()
     uri = database_uri(directory.parent)
     arguments = ["train", "--out", str(directory), "--tracking-uri", uri, *small_arguments(**changes)]
+    return start_rlx2(*arguments, folder=directory.parent, **{MAY_DIE: "1"})
+
+
+def start_rlx2(*arguments: str, folder: Path, **variables: str) -> subprocess.Popen[str]:
+    """The console script in a process group of its own; `variables`: of its environment."""
     return subprocess.Popen(
         [str(RLX2), *arguments],
-        cwd=directory.parent,
-        env=environment() | {MAY_DIE: "1"},
+        cwd=folder,
+        env=environment() | variables,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
