@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PEERS := .venv-peers
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo test test-slow lint format type check bench bench-engines bench-runtimes bench-speed bench-peers clean
+.PHONY: demo test test-slow lint format type check bench bench-engines bench-runtimes bench-scaling soak bench-speed bench-peers clean
 
 demo: $(INSTALLED)  ## train a sparse TD3 agent on Ray actors, then look at it
 	$(BIN)/rlx2 train tune_configs/inverted_pendulum.yaml --runtime actors --rollout-actors 2 --replay-shards 2
@@ -39,6 +39,12 @@ bench-engines: $(INSTALLED)  ## do both engines learn the same? hours on two cor
 
 bench-runtimes: $(INSTALLED)  ## do both runtimes learn the same? an hour on two cores; resumes
 	$(BIN)/python -m benchmarks.runtimes
+
+bench-scaling: $(INSTALLED)  ## docs/scaling.md: service rates, two runs, the simulation; some minutes on a quiet machine
+	$(BIN)/python -m benchmarks.scaling
+
+soak: $(INSTALLED)  ## ten minutes of a run in which something is killed every 20 s; results/soak.json
+	$(BIN)/python -m benchmarks.soak --write
 
 bench-speed: $(INSTALLED)  ## benchmarks/RESULTS.md without the peers, a few minutes on one core
 	$(BIN)/python -m benchmarks.speed

@@ -1,8 +1,8 @@
 """How fast: measures, keeps the figures in results/speed/, and writes benchmarks/RESULTS.md and its pictures.
 
-    python -m benchmarks.speed [updates] [actions] [roofline] [width] [training] [report]
+    python -m benchmarks.speed [updates] [actions] [roofline] [width] [replay] [training] [replay_peers] [report]
 
-Without names: all but `training`, which needs the peers' environment (`make bench-peers`).
+Without names: all but `training` and `replay_peers`, which need the peers' environment (`make bench-peers`).
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ import os
 from typing import Any
 
 import rlx2_ray.cli.threads  # noqa: F401 - before anything imports numpy
-from benchmarks.speed import report, roofline, training, width
+from benchmarks.speed import replay, report, roofline, training, width
 from benchmarks.speed.common import TASKS, Task, bench, keep
 
-SECTIONS = ("updates", "actions", "roofline", "width", "training", "report")
-DEFAULT = ("updates", "actions", "roofline", "width", "report")
+SECTIONS = ("updates", "actions", "roofline", "width", "replay", "training", "replay_peers", "report")
+DEFAULT = ("updates", "actions", "roofline", "width", "replay", "report")
 
 
 def main() -> None:
@@ -24,8 +24,10 @@ def main() -> None:
     parser.add_argument("sections", nargs="*", default=DEFAULT, metavar="SECTION", help=f"of {', '.join(SECTIONS)}")
     parser.add_argument("--cpu", type=int, default=0, help="the core that everything is measured on")
     arguments = parser.parse_args()
-    os.sched_setaffinity(0, {arguments.cpu})  # of the processes that are started from here, too
+    cores = os.sched_getaffinity(0)
     for section in arguments.sections:
+        # Of the processes that are started from here, too. The replay's actors need several.
+        os.sched_setaffinity(0, cores if section == "replay" else {arguments.cpu})
         measure(section, arguments.cpu)
 
 
@@ -38,8 +40,12 @@ def measure(section: str, cpu: int) -> None:
         keep(section, roofline.measure())
     elif section == "width":
         keep(section, width.measure())
+    elif section == "replay":
+        keep(section, replay.measure())
     elif section == "training":
         keep(section, training.measure(cpu))
+    elif section == "replay_peers":
+        keep(section, replay.measure_peers(cpu))
     elif section == "report":
         report.write()
     else:

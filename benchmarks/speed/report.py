@@ -12,6 +12,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
 from benchmarks.speed.common import FIGURES, ROOT, kept
+from rlx2_ray.bench.replay_tables import inline_table, shards_table
 from rlx2_ray.config import EnvConfig, resolve
 from rlx2_ray.envs.make import probe_spaces
 from rlx2_ray.sparse.costs import relative_costs
@@ -197,12 +198,56 @@ def width_section(figures: list[dict[str, Any]]) -> str:
     return f"## Cost follows the active weights\n\n{text}\n\n{rates}\n\n![time against width](../docs/width.png)"
 
 
+def replay_section(figures: dict[str, Any]) -> str:
+    setting = f"{figures['env_id']}, {figures['transitions']} transitions"
+    text = (
+        f"`rlx2 bench replay`. {setting}, buffers full. The flat ring stores observation and next observation, as "
+        "Stable-Baselines3 does, in float32 (`rlx2_ray/bench/flat_buffer.py`); it knows 1-step windows alone. Inline "
+        f"there is one lane, and 1-step sampling is **{figures['ratio_vs_flat']:.2f}** times as fast as from the flat "
+        f"ring; inserting one transition is {figures['insert_ratio_vs_flat']:.2f} times as fast. A snapshot is timed "
+        "as a checkpoint writes it, until it is safe on disk."
+    )
+    actors = (
+        "The same in shards: first in this process, then as actors on a Ray of the command's own, on all "
+        "cores of the machine. One caller inserts, waiting for each call, then receives batches as a learner does, two "
+        f"chunks in flight. The caller's process has {figures['caller']['rss_bytes'] / 1e6:.0f} MB, the chunks in the "
+        f"object store included (RSS), and {figures['caller']['pss_bytes'] / 1e6:.0f} MB with shared pages shared out."
+    )
+    inline, shards = table(*inline_table(figures)), table(*shards_table(figures))
+    return f"## Replay\n\n{text}\n\n{inline}\n\n{actors}\n\n{shards}"
+
+
+def replay_peers_section(figures: dict[str, Any]) -> str:
+    ours = kept("replay")
+    sb3 = f"SB3 {figures['versions']['stable-baselines3']}"
+    names = {"default": sb3, "optimize_memory_usage": f"{sb3}, optimize_memory_usage"}
+    rows = [["ours", f"{ours['memory_bytes']:.0f}", f"{ours['sample_1_step_us']:.0f}", f"{ours['ratio_vs_flat']:.2f}"]]
+    rows += [
+        [
+            name,
+            f"{figures['memory_bytes'][variant]:.0f}",
+            f"{figures['sample_us'][variant]:.0f}",
+            f"{1 / figures['ratios'][variant]:.2f}",
+        ]
+        for variant, name in names.items()
+    ]
+    headings = ["replay", "memory, bytes a transition", "sample a batch, 1 step, µs", "times as fast as the flat ring"]
+    text = (
+        f"{figures['env']}, {figures['transitions']} transitions. Stable-Baselines3 keeps observations as the "
+        "environment gives them, here in float64, and returns tensors. The flat ring took its turns with each of them, "
+        "so the last column compares them: times as fast as it. SB3's saving variant gives up time limits."
+    )
+    return f"### Beside Stable-Baselines3\n\n{text}\n\n{table(headings, rows)}"
+
+
 SECTIONS = {
     "updates": updates_section,
     "training": training_section,
     "actions": actions_section,
     "roofline": roofline_section,
     "width": width_section,
+    "replay": replay_section,
+    "replay_peers": replay_peers_section,
 }
 
 

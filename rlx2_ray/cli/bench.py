@@ -19,6 +19,9 @@ TorchCompile = Annotated[
 TimedSteps = Annotated[
     int, typer.Option("--timed-steps", metavar="N", min=1, help="Env steps of each run that are on the clock.")
 ]
+Transitions = Annotated[
+    int, typer.Option("--transitions", metavar="N", min=10_000, help="What the replay holds, and how much at most.")
+]
 
 
 @app.command("learner")
@@ -98,6 +101,35 @@ def policy(
     _report(config, content, rows, "microseconds an action", "ratio_vs_torch", as_json)
 
 
+@app.command("replay")
+def replay(
+    config_file: options.ConfigFile = None,
+    env: options.Env = None,
+    algo: options.Algo = None,
+    method: options.Method = None,
+    policy_sparsity: options.PolicySparsity = None,
+    critic_sparsity: options.CriticSparsity = None,
+    assignments: options.Set = None,
+    transitions: Transitions = 1_000_000,
+    as_json: options.Json = False,
+) -> None:
+    """The replay: inserting, sampling, memory, snapshots; beside a flat ring in numpy, and over a Ray of its own."""
+    config = _on_sparse_engine(options.read_config(config_file, locals(), assignments))
+    from rlx2_ray.bench.replay import bench_replay
+    from rlx2_ray.bench.replay_tables import inline_table, shards_table
+
+    content = _identified(config, bench_replay(config, _spaces(config), transitions))
+    if as_json:
+        print_json(content)
+        return
+    title = f"{config.env.id}, {config.algo.upper()}, {transitions} transitions"
+    print_table(f"{title}, in this process", *inline_table(content))
+    print_table(f"{title}, in shards: in this process, and as Ray actors with one caller", *shards_table(content))
+    rss, pss = (content["caller"][f"{kind}_bytes"] / 1e6 for kind in ("rss", "pss"))
+    typer.echo(f"Memory of the caller: {rss:.0f} MB with what it shares, such as the object store; {pss:.0f} MB PSS.")
+    typer.echo(f"Sampling 1-step windows is {content['ratio_vs_flat']:.1f} times as fast as from a flat ring.")
+
+
 def _on_sparse_engine(config: ExperimentConfig) -> ExperimentConfig:
     return resolve(merge(config.model_dump(), {"engine": "sparse", "device": "cpu"}))
 
@@ -112,15 +144,7 @@ def _report(
     config: ExperimentConfig, content: dict[str, Any], rows: dict[str, str], unit: str, ratio: str, as_json: bool
 ) -> None:
     """`rows`: for each contestant, the key of its figure."""
-    from rlx2_ray.experiment.result import describe_identity, installed_versions
-
-    content = {
-        **describe_identity(config),
-        "policy_sparsity": config.sparsity.policy,
-        "critic_sparsity": config.sparsity.critic,
-        **content,
-        "versions": installed_versions(),
-    }
+    content = _identified(config, content)
     if as_json:
         print_json(content)
         return
@@ -128,3 +152,16 @@ def _report(
     figures = [[name, f"{content[key]:.1f}"] for name, key in rows.items() if content[key] is not None]
     print_table(f"{config.env.id}, {config.algo.upper()}, {sparsities}", ["", unit], figures)
     typer.echo(f"{content[ratio]:.1f} times faster than {ratio.removeprefix('ratio_vs_').replace('_', ', ')}.")
+
+
+def _identified(config: ExperimentConfig, content: dict[str, Any]) -> dict[str, Any]:
+    """Figures, with what they are of."""
+    from rlx2_ray.experiment.result import describe_identity, installed_versions
+
+    return {
+        **describe_identity(config),
+        "policy_sparsity": config.sparsity.policy,
+        "critic_sparsity": config.sparsity.critic,
+        **content,
+        "versions": installed_versions(),
+    }

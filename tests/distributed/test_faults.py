@@ -119,13 +119,15 @@ def kill(process: subprocess.Popen[str], kind: str) -> None:
     wait_for(lambda: len(set(actors_of(process, worker)) - {victim}) > len(others), process)
 
 
-def run_with_kills(directory: Path, kinds: Sequence[str], first_points: int = 1, **changes: Any) -> Ended:
+def run_with_kills(
+    directory: Path, kinds: Sequence[str], first_points: int = 1, points_between: int = 0, **changes: Any
+) -> Ended:
     """A run in which actors of these kinds are killed one after the other, once it has so many points."""
     shared_memory = set(os.listdir("/dev/shm"))
     seen: set[psutil.Process] = set()
     with ended(start_train(directory, **RUN | changes)) as process:
-        wait_for(points_there(directory, first_points), process)
-        for kind in kinds:
+        for index, kind in enumerate(kinds):
+            wait_for(points_there(directory, first_points + index * points_between), process)
             seen |= family(process)
             kill(process, kind)
         seen |= family(process)
@@ -180,7 +182,7 @@ def test_actors_of_every_kind_are_replaced_in_one_run(tmp_path: Path) -> None:
 def test_actor_that_dies_again_is_replaced_again(kind: str, tmp_path: Path) -> None:
     """On a real pendulum, with every part of RLx2 at work."""
     changes = RUN | {"env.id": "InvertedPendulum-v5", "env.kwargs": {}, "steps": 8000, "evaluation.interval": 1000}
-    run = run_with_kills(tmp_path / "run", [kind] * 3, **changes)
+    run = run_with_kills(tmp_path / "run", [kind] * 3, points_between=2, **changes)
     check_complete(run, changes, interval=1000)
     check_said(run, [kind] * 3)
     check_losses(run.faults, [kind] * 3, since_checkpoint=400)
