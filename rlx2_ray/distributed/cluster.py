@@ -7,12 +7,15 @@ import signal
 import socket
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, redirect_stdout, suppress
 from typing import Any
+
+import psutil
 
 from rlx2_ray.types import BadInput
 
 CONNECT_S = 5.0
+EXIT_S = 5.0  # for actors whose Ray has gone
 OBJECT_STORE_BYTES = 512 * 1024**2  # batches in flight are tens of megabytes at most
 
 _ENVIRONMENT = {
@@ -44,8 +47,15 @@ def own_ray(cpus: int) -> Iterator[None]:
         # Where Ray was imported before the environment was prepared, it would listen to the whole network.
         ray_constants.ENABLE_RAY_CLUSTER = False
     _connect("local", num_cpus=cpus, object_store_memory=OBJECT_STORE_BYTES, include_dashboard=False)
-    with _connected():
-        yield
+    processes: list[psutil.Process] = []
+    try:
+        with _connected():
+            try:
+                yield
+            finally:
+                processes = psutil.Process().children(recursive=True)
+    finally:
+        _end_actors(processes)
 
 
 @contextmanager
@@ -70,6 +80,15 @@ def _check_answers(address: str) -> None:
         from ray._private.services import canonicalize_bootstrap_address
     host, _, port = str(canonicalize_bootstrap_address(address)).rpartition(":")
     socket.create_connection((host, int(port)), timeout=CONNECT_S).close()
+
+
+def _end_actors(processes: list[psutil.Process]) -> None:
+    """Seldom, a worker process of Ray waits for itself when it should end."""
+    _, alive = psutil.wait_procs(processes, timeout=EXIT_S)
+    for process in alive:
+        with suppress(psutil.NoSuchProcess):
+            if process.name().startswith("ray::"):
+                process.kill()
 
 
 def _connect(address: str, **options: Any) -> None:

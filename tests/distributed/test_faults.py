@@ -269,7 +269,7 @@ def test_learner_that_is_killed_whenever_it_appears_ends_the_run_with_a_checkpoi
 @pytest.mark.slow
 def test_second_ctrl_c_ends_at_once(tmp_path: Path) -> None:
     directory = tmp_path / "run"
-    slow = {"env.kwargs": {"step_s": 0.1}}  # a call to a rollout takes three seconds
+    slow = {"env.kwargs": {"step_s": 1.0}}  # a call to a rollout takes half a minute
     with ended(start_train(directory, **RUN | slow)) as process:
         wait_for(lambda: actors_of(process, WORKERS["rollout"]), process)
         time.sleep(5)
@@ -283,7 +283,7 @@ def test_second_ctrl_c_ends_at_once(tmp_path: Path) -> None:
         took_s = time.monotonic() - began
     assert process.returncode == 130
     assert said(error) in ([], ["rlx2: Interrupted."])
-    assert took_s < 10
+    assert took_s < 15
     check_gone(processes)
     assert tracked_run(directory).info.status == "KILLED"
 
