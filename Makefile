@@ -50,7 +50,7 @@ bench-speed: $(INSTALLED)  ## benchmarks/RESULTS.md without the peers, a few min
 	$(BIN)/python -m benchmarks.speed
 
 bench-peers: $(INSTALLED) $(PEERS)/.installed  ## the same for whole training beside SB3 and SBX, a quarter of an hour on one core
-	$(BIN)/python -m benchmarks.speed training report
+	$(BIN)/python -m benchmarks.speed training replay_peers report
 
 clean:
 	rm -rf $(VENV) $(PEERS) build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

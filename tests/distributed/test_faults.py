@@ -134,9 +134,12 @@ def run_with_kills(
         _, error = process.communicate(timeout=100)
     check_gone(seen, seconds=10)
     assert [name for name in set(os.listdir("/dev/shm")) - shared_memory if "plasma" in name or "ray" in name] == []
-    points = read_points(directory)
-    faults = {name: value for name, value in points[-1].items() if name.startswith("faults/")}
-    return Ended(directory, process.returncode, error, faults)
+    return Ended(directory, process.returncode, error, faults_of(directory))
+
+
+def faults_of(directory: Path) -> dict[str, float]:
+    """Of the last point."""
+    return {name: value for name, value in read_points(directory)[-1].items() if name.startswith("faults/")}
 
 
 def check_complete(run: Ended, changes: Changes, interval: int) -> None:
@@ -171,7 +174,7 @@ def check_losses(faults: dict[str, float], kinds: Sequence[str], since_checkpoin
 
 def test_actors_of_every_kind_are_replaced_in_one_run(tmp_path: Path) -> None:
     kinds = ["shard", "learner", "rollout", "evaluator"]
-    run = run_with_kills(tmp_path / "run", kinds)
+    run = run_with_kills(tmp_path / "run", kinds, first_points=2)
     check_complete(run, RUN, interval=500)
     check_said(run, kinds)
     check_losses(run.faults, kinds, since_checkpoint=400)
@@ -186,6 +189,24 @@ def test_actor_that_dies_again_is_replaced_again(kind: str, tmp_path: Path) -> N
     check_complete(run, changes, interval=1000)
     check_said(run, [kind] * 3)
     check_losses(run.faults, [kind] * 3, since_checkpoint=400)
+
+
+@pytest.mark.slow
+def test_all_actors_die_at_once(tmp_path: Path) -> None:
+    directory = tmp_path / "run"
+    with ended(start_train(directory, **RUN)) as process:
+        wait_for(points_there(directory, 2), process)
+        victims = {kind: actors_of(process, worker) for kind, worker in WORKERS.items()}
+        for actors in victims.values():
+            for actor in actors:
+                actor.kill()
+        _, error = process.communicate(timeout=100)
+    kinds = [kind for kind, actors in victims.items() for _ in actors]
+    assert len(kinds) == 6
+    run = Ended(directory, process.returncode, error, faults_of(directory))
+    check_complete(run, RUN, interval=500)
+    check_said(run, kinds)
+    check_losses(run.faults, kinds, since_checkpoint=400)
 
 
 @pytest.mark.slow

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.distributed.local_cluster import DRIVER_VARIABLES, LocalCluster, local_cluster
-from tests.distributed.test_faults import CALL_STEPS, IN_FLIGHT, ROLLOUTS, RUN, WORKERS, named_in
+from tests.distributed.test_faults import CALL_STEPS, IN_FLIGHT, ROLLOUTS, RUN, WORKERS, faults_of, named_in
 from tests.support.runs import (
     check_gone,
     check_points,
@@ -21,7 +21,6 @@ from tests.support.runs import (
     database_uri,
     ended,
     points_there,
-    read_points,
     said,
     small_arguments,
     small_config,
@@ -55,7 +54,7 @@ def check_complete(directory: Path, process: subprocess.Popen[str], error: str) 
     assert (result["env_steps"], result["learner_steps"]) == (config.steps, config.planned_updates)
     check_points(directory, [*range(500, config.steps, 500), config.steps])
     assert set(map(named_in, said(error))) <= set(WORKERS)
-    return {name: value for name, value in read_points(directory)[-1].items() if name.startswith("faults/")}
+    return faults_of(directory)
 
 
 def count_actors(cluster: LocalCluster, node: Any) -> dict[str, int]:
@@ -66,7 +65,7 @@ def count_actors(cluster: LocalCluster, node: Any) -> dict[str, int]:
 def test_run_outlives_the_death_of_a_node(has_learner: bool, cluster: LocalCluster, tmp_path: Path) -> None:
     directory = tmp_path / "run"
     with ended(start(cluster, directory, **{"runtime.shard_placement": "spread"})) as process:
-        wait_for(points_there(directory, 1), process)
+        wait_for(points_there(directory, 3), process)
         by_learner = {count_actors(cluster, node)["learner"] == 1: node for node in cluster.nodes}
         lost = count_actors(cluster, by_learner[has_learner])
         assert lost["shard"] == 1, "the shards are spread"

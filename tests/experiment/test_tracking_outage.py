@@ -121,10 +121,11 @@ def test_silent_server_holds_up_no_call_but_the_first_and_the_last(
 
 
 UNDER_WAY = """
-import os, sys, time
+import os, signal, sys, time
 import mlflow.tracking
 from rlx2_ray.experiment import tracking
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's background jobs do not have
 tracking.RETRY_INTERVAL_S = 0.1
 os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] = "1"
 tracker = tracking.Tracker(sys.argv[1], "hopper", "key", "td3", {}, {}, warn=lambda text: None)
