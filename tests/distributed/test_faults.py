@@ -149,6 +149,17 @@ def check_complete(run: Ended, changes: Changes, interval: int) -> None:
     result = json.loads((run.directory / "result.json").read_text())
     assert (result["env_steps"], result["learner_steps"]) == (config.steps, config.planned_updates)
     check_points(run.directory, [*range(interval, config.steps, interval), config.steps])
+    check_stored(run, config.steps)
+
+
+def check_stored(run: Ended, steps: int) -> None:
+    """Every env step that counts was inserted, but for those that a shard is known to have lost."""
+    indices = (run.directory / "checkpoints" / checkpoint_names(run.directory)[-1]).glob("replay/*/index.json")
+    lanes = [lane for index in indices for lane in json.loads(index.read_text())["content"]["lanes"]]
+    inserted = sum(lane["counters"]["inserted"] for lane in lanes)
+    unheard = run.faults.get("faults/shard_deaths", 0) * IN_FLIGHT  # what a shard had not yet told of when it died
+    lost = run.faults.get("faults/transitions_lost", 0)
+    assert steps - lost - unheard <= inserted <= steps + run.faults.get("faults/env_steps_lost", 0)
 
 
 def check_said(run: Ended, kinds: Sequence[str]) -> None:
