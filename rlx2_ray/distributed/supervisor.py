@@ -311,8 +311,11 @@ class Supervisor:
             self._run.display.say(
                 f"Replay shard {loss.shard} died and came back without its last {loss.transitions} transitions."
             )
-        if self._env_steps == self._config.steps and not self._replay.size:  # nothing to learn from, and none to come
-            self._env_steps = self._env_steps_begun = max(0, self._env_steps - CALL_STEPS)
+        if self._env_steps >= self._config.steps and not self._replay.size:
+            # All is lost, and no env steps are left that would bring something to learn from: take the last ones anew.
+            lost = min(CALL_STEPS, self._env_steps)
+            self._env_steps = self._env_steps_begun = self._env_steps - lost
+            self._faults.count(env_steps_lost=lost)
 
     def _replace_learner(self, error: RayError) -> None:
         before = self._learner_steps
