@@ -16,7 +16,7 @@ import json
 import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
@@ -191,7 +191,7 @@ def resolve(given: Mapping[str, Any]) -> ExperimentConfig:
     algo = _choice(given, "algo", "td3", ALGORITHMS)
     method = _choice(given, "method", "rlx2", METHODS)
     tree = merge(merge(ALGORITHMS[algo], METHODS[method]), given)
-    config = _validate(merge(_consequences(tree), tree))
+    config = validate(ExperimentConfig, merge(_consequences(tree), tree))
     _check_together(config)
     return config
 
@@ -313,26 +313,41 @@ def _ratio_at(tree: Mapping[str, Any], dotted_key: str, default: float) -> float
     return value if 0 < value <= LARGEST_RATIO else default
 
 
-def _validate(tree: Tree) -> ExperimentConfig:
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def validate(model: type[Model], tree: object, section: str = "") -> Model:
+    """The model from its keys; `section` is where a file has them. Raises BadInput."""
     try:
-        return ExperimentConfig.model_validate(tree)
+        return model.model_validate(tree)
     except ValidationError as error:
-        raise BadInput(_sentence(error)) from None
+        raise BadInput(_sentence(error, model, section)) from None
 
 
-def _sentence(error: ValidationError) -> str:
+def _sentence(error: ValidationError, model: type[BaseModel], section: str) -> str:
     """The first problem in one sentence: unknown keys first, since a mistyped key explains what follows from it."""
     problems = sorted(error.errors(), key=lambda problem: problem["type"] != "extra_forbidden")
     problem = problems[0]
-    key = ".".join(str(part) for part in problem["loc"])
+    key = ".".join(str(part) for part in ([section] if section else []) + list(problem["loc"]))
+    known = all_keys(model, f"{section}." if section else "")
     if problem["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(key, _keys_of_depth(key.count(".")), n=1)
-        hint = f"did you mean {near[0]}?" if near else "see config.yaml of any run for all keys."
-        return f"There is no key {key}: {hint}"
+        return unknown_key(key, known)
     if problem["type"] == "model_type":
-        return f"{key} is {problem['input']!r}: it should hold keys and values, such as {_example_key(key)}."
+        return f"{key} is {problem['input']!r}: it should hold keys and values, such as {_example_key(key, known)}."
     message = problem["msg"].removeprefix("Value error, ").replace("Input should", "it should")
     return f"{key} is {problem['input']!r}: {message}."
+
+
+def unknown_key(key: str, known: Iterable[str]) -> str:
+    """The sentence about a key that is none of the known ones."""
+    same_depth = _cut_to_depth(known, key.count("."))
+    near = difflib.get_close_matches(key, same_depth, n=1)
+    if near:
+        return f"There is no key {key}: did you mean {near[0]}?"
+    section = key.rpartition(".")[0]
+    names = [other.rpartition(".")[2] for other in same_depth if section and other.startswith(f"{section}.")]
+    hint = f"{section} has {', '.join(names)}." if names else "see config.yaml of any run for all keys."
+    return f"There is no key {key}: {hint}"
 
 
 def all_keys(model: type[BaseModel] = ExperimentConfig, prefix: str = "") -> list[str]:
@@ -347,13 +362,13 @@ def all_keys(model: type[BaseModel] = ExperimentConfig, prefix: str = "") -> lis
     return keys
 
 
-def _keys_of_depth(dots: int) -> list[str]:
+def _cut_to_depth(keys: Iterable[str], dots: int) -> list[str]:
     """Keys and sections that have as many dots."""
-    return sorted({".".join(key.split(".")[: dots + 1]) for key in all_keys() if key.count(".") >= dots})
+    return sorted({".".join(key.split(".")[: dots + 1]) for key in keys if key.count(".") >= dots})
 
 
-def _example_key(section: str) -> str:
-    return next(key for key in all_keys() if key.startswith(f"{section}."))
+def _example_key(section: str, known: Iterable[str]) -> str:
+    return next(key for key in known if key.startswith(f"{section}."))
 
 
 def _check_together(config: ExperimentConfig) -> None:
