@@ -54,8 +54,18 @@ class BaseLearner:
     def metrics(self) -> dict[str, float]:
         means = {name: float(total) / self._counts[name] for name, total in self._sums.items()}
         self._sums, self._counts = {}, {}
-        overlaps = {name: optimizer.evolution.overlap for name, optimizer in self._optimizers().items()}
-        return means | {f"topology/{name}_overlap": overlap for name, overlap in overlaps.items()}
+        return means | self._overlaps()
+
+    def _overlaps(self) -> dict[str, float]:
+        """Of each model, and of each of its layers once there was an event."""
+        overlaps = {}
+        plan = plan_agent(self._config, self._spaces.observation_size, self._spaces.action_size)._asdict()
+        for name, optimizer in self._optimizers().items():
+            evolution = optimizer.evolution
+            overlaps[name] = evolution.overlap
+            layers = [layer.name for layer in plan[name].layers]
+            overlaps |= dict(zip(layers, evolution.layer_overlaps, strict=False))
+        return {f"topology/{name}_overlap": overlap for name, overlap in overlaps.items()}
 
     def _note(self, **values: Any) -> None:
         """Add to the running means of `train/*` metrics."""

@@ -23,6 +23,7 @@ class TopologyEvolution:
         """`update_interval`: learner updates per optimizer call, 1 or the policy delay."""
         self.calls = 0
         self.overlap = 1.0  # fraction of active weights that the latest event left active
+        self.layer_overlaps: list[float] = []  # the same of each layer; empty before the first event
         self._rule = config.topology.rule
         self._schedule = TopologySchedule(
             config.topology.interval, config.topology.end_update // update_interval, config.topology.drop_fraction
@@ -42,16 +43,18 @@ class TopologyEvolution:
             gradients: of the loss by every weight, active or not.
         """
         drop_fraction = self._schedule.drop_fraction(self.calls)
-        new_masks = []
-        grown = 0
+        new_masks, grown = [], []
         for layer_weights, mask, gradient in zip(weights, masks, gradients, strict=True):
             if mask.all():
                 new_masks.append(mask)
+                grown.append(0)
                 continue
             update = update_topology(layer_weights, mask, self._grow_scores(gradient), drop_fraction)
             new_masks.append(update.mask)
-            grown += int(update.grown.sum())
-        self.overlap = 1 - grown / sum(int(mask.sum()) for mask in masks)
+            grown.append(int(update.grown.sum()))
+        active = [int(mask.sum()) for mask in masks]
+        self.overlap = 1 - sum(grown) / sum(active)
+        self.layer_overlaps = [1 - new / count for new, count in zip(grown, active, strict=True)]
         return new_masks
 
     def _grow_scores(self, gradient: Floats) -> Floats:
@@ -60,7 +63,8 @@ class TopologyEvolution:
         return self._generator.random(gradient.shape, dtype=np.float32)
 
     def counters(self) -> dict[str, Any]:
-        return {"calls": self.calls, "overlap": self.overlap}
+        return {"calls": self.calls, "overlap": self.overlap, "layer_overlaps": self.layer_overlaps}
 
     def restore(self, counters: Mapping[str, Any]) -> None:
         self.calls, self.overlap = int(counters["calls"]), float(counters["overlap"])
+        self.layer_overlaps = list(counters.get("layer_overlaps", ()))  # checkpoints of 0.1.0 have none

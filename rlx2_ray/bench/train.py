@@ -10,6 +10,7 @@ from typing import Any
 from rlx2_ray.bench.learner import dense_arm
 from rlx2_ray.config import ExperimentConfig, merge, resolve
 from rlx2_ray.experiment.inline import train_inline
+from rlx2_ray.experiment.run_directory import Tracking
 from rlx2_ray.experiment.session import start
 
 WARM_UP = 1_000  # env steps of random actions
@@ -49,8 +50,8 @@ def training_speed(config: ExperimentConfig, env_steps: int) -> float:
     }
     with tempfile.TemporaryDirectory(prefix="rlx2-bench-") as folder:
         run = Path(folder) / "run"
-        tracking = f"sqlite:///{folder}/mlflow.db"
-        start(resolve(merge(config.model_dump(), changes)), run, tracking, "bench", train_inline)
+        tracking = Tracking(f"sqlite:///{folder}/mlflow.db", "bench")
+        start(resolve(merge(config.model_dump(), changes)), run, tracking, train_inline)
         points = [json.loads(line) for line in (run / "progress.jsonl").read_text().splitlines()]
     seconds = _training_s(points[-1]) - _training_s(points[0])
     return (last - first) / seconds

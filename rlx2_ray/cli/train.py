@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from pathlib import Path
 from typing import Annotated, Any
@@ -59,11 +58,12 @@ def train(
     config = options.read_config(config_file, locals(), assignments)
     from rlx2_ray.distributed.launch import train as train_on_runtime
     from rlx2_ray.experiment import session
-    from rlx2_ray.experiment.tracking_uri import DEFAULT_TRACKING_URI
+    from rlx2_ray.experiment.run_directory import Tracking
+    from rlx2_ray.experiment.tracking_uri import default_tracking_uri
 
-    uri = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_TRACKING_URI
+    tracking = Tracking(tracking_uri or default_tracking_uri(), experiment)
     directory = out or default_directory(config)
-    _show(session.start(config, directory, uri, experiment, train_on_runtime), directory, as_json)
+    _show(session.start(config, directory, tracking, train_on_runtime), directory, as_json)
 
 
 def resume(

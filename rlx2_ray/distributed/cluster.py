@@ -7,11 +7,12 @@ import signal
 import socket
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stdout, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, redirect_stdout, suppress
 from typing import Any
 
 import psutil
 
+from rlx2_ray.config import RuntimeConfig
 from rlx2_ray.types import BadInput
 
 CONNECT_S = 5.0
@@ -31,6 +32,20 @@ _ENVIRONMENT = {
 def prepare_environment() -> None:
     """For a Ray of our own; to be called before anything imports Ray, which reads most of this then."""
     os.environ.update(_ENVIRONMENT)
+
+
+def actor_cpus(runtime: RuntimeConfig) -> int:
+    """Rollouts, shards, the learner and the evaluator hold one each."""
+    return runtime.rollout_actors + runtime.replay_shards + 2
+
+
+def ray_of(runtime: RuntimeConfig) -> AbstractContextManager[None]:
+    """The Ray that a run is configured for; a trial of a sweep is on one already."""
+    import ray
+
+    if ray.is_initialized():
+        return nullcontext()
+    return running_ray(runtime.address) if runtime.address else own_ray(actor_cpus(runtime))
 
 
 @contextmanager

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from rlx2_ray.distributed.cluster import prepare_environment
 from rlx2_ray.experiment.inline import train_inline
-from rlx2_ray.experiment.run import Run
+from rlx2_ray.experiment.run import Run, Training
 
 
-def train(run: Run, resume: bool) -> dict[str, Any]:
+def train(run: Run, resume: bool) -> Training:
     """Train on the configured runtime; Ray is imported only where it is used."""
     if run.config.runtime.kind == "inline":
         return train_inline(run, resume)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -22,7 +22,7 @@ from rlx2_ray.agents.learner import LearnerState
 from rlx2_ray.config import updates_due
 from rlx2_ray.distributed import actors
 from rlx2_ray.distributed.actors import EvaluatorActor, LearnerActor, Reference, RolloutActor
-from rlx2_ray.distributed.cluster import own_ray, running_ray
+from rlx2_ray.distributed.cluster import ray_of
 from rlx2_ray.distributed.faults import Faults
 from rlx2_ray.distributed.learner_worker import Learned
 from rlx2_ray.distributed.metric_means import MetricMeans
@@ -32,7 +32,8 @@ from rlx2_ray.distributed.sharded_replay import ShardedReplay
 from rlx2_ray.experiment.capacity_check import check_capacity
 from rlx2_ray.experiment.checkpoint import load_newest
 from rlx2_ray.experiment.evaluation import Evaluation
-from rlx2_ray.experiment.run import Run
+from rlx2_ray.experiment.run import Run, Training
+from rlx2_ray.experiment.run_directory import Point
 from rlx2_ray.networks.policy import densify, make_policy
 from rlx2_ray.networks.sparse_layer import Layers
 from rlx2_ray.types import RunFailed
@@ -46,13 +47,11 @@ STALL_S = 60.0  # without anything done, after which the user is told
 Answer = TypeVar("Answer")
 
 
-def train_on_actors(run: Run, resume: bool) -> dict[str, Any]:
-    """Train to the end and return the result. Raises RunFailed or Interrupted, a checkpoint kept."""
-    runtime = run.config.runtime
-    cpus = runtime.rollout_actors + runtime.replay_shards + 2
-    with running_ray(runtime.address) if runtime.address else own_ray(cpus):
+def train_on_actors(run: Run, resume: bool) -> Training:
+    """Train to the end. Raises RunFailed or Interrupted, a checkpoint kept."""
+    with ray_of(run.config.runtime):
         try:
-            return Supervisor(run, resume).train()
+            return (yield from Supervisor(run, resume).train())
         except RayError as error:
             cause = actors.root_cause(error)
             if isinstance(cause, RunFailed):
@@ -109,15 +108,15 @@ class Supervisor:
     def _make_rollout(self, lanes: Sequence[int]) -> RolloutActor:
         return RolloutActor(self._config, lanes, dict(enumerate(self._replay.shards)), self._generation)
 
-    def train(self) -> dict[str, Any]:
+    def train(self) -> Training:
         while True:
-            self._work()
+            yield from self._work()
             self._save()
             policy = self._policy_layers()
             if self._is_finished():  # not if the learner has just died
                 return self._run.finish(self._env_steps, self._learner_steps, policy, self._faults.state())
 
-    def _work(self) -> None:
+    def _work(self) -> Iterator[Point]:
         while not self._is_finished():
             self._run.check_interrupted(self._save)
             self._start_tasks()
@@ -125,9 +124,10 @@ class Supervisor:
             self._reach_milestones()
             self._note_shard_losses()
             self._run.advance(self._env_steps, self._replay.size, self._policy_distance)
+            yield from self._run.take_new_points()
 
     def _is_finished(self) -> bool:
-        return (
+        return self._run.ended_early or (
             not self._tasks
             and self._env_steps >= self._config.steps
             and self._learner_steps >= self._config.planned_updates

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -14,7 +13,7 @@ from rlx2_ray.envs.lane import EnvLane, LaneState
 from rlx2_ray.experiment.capacity_check import check_capacity
 from rlx2_ray.experiment.evaluation import STREAM, evaluate
 from rlx2_ray.experiment.rollout import collect
-from rlx2_ray.experiment.run import Run
+from rlx2_ray.experiment.run import Run, Training
 from rlx2_ray.networks.sparse_layer import Arrays
 from rlx2_ray.replay import snapshot
 from rlx2_ray.replay.buffer import ReplayBuffer
@@ -22,13 +21,13 @@ from rlx2_ray.seeding import generator_state, make_generator, restore_generator
 from rlx2_ray.types import RunFailed
 
 
-def train_inline(run: Run, resume: bool) -> dict[str, Any]:
-    """Train to the end and return the result. Raises RunFailed or Interrupted, a checkpoint kept."""
+def train_inline(run: Run, resume: bool) -> Training:
+    """Train to the end. Raises RunFailed or Interrupted, a checkpoint kept."""
     trainer = InlineTrainer(run)
     try:
         if resume:
             trainer.restore()
-        return trainer.train()
+        return (yield from trainer.train())
     finally:
         trainer.close()
 
@@ -55,24 +54,28 @@ class InlineTrainer:
         )
         self._policy_distance = float("nan")  # of the last check
 
-    def train(self) -> dict[str, Any]:
+    def train(self) -> Training:
         config, run = self._config, self._run
-        while self._env_steps < config.steps:
+        while not self._is_finished():
             run.check_interrupted(self.save)
             self._collect()
             self._learn()
             if self._is_due(config.replay.check_interval):
                 self._check_capacity()
             self._evaluate_if_due()
-            if self._is_due(config.checkpoint.interval) or self._env_steps == config.steps:
+            if self._is_due(config.checkpoint.interval) or self._is_finished():
                 with run.pause_training_clock():
                     self.save()
             run.advance(self._env_steps, self._replay.size, self._policy_distance)
+            yield from run.take_new_points()
         return run.finish(self._env_steps, self._learner.learner_steps, self._learner.policy_layers())
 
     def close(self) -> None:
         for lane in (*self._lanes, self._evaluation_lane):
             lane.close()
+
+    def _is_finished(self) -> bool:
+        return self._env_steps >= self._config.steps or self._run.ended_early
 
     def _is_due(self, interval: int) -> bool:
         return self._env_steps % interval == 0

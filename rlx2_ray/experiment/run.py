@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -32,6 +32,12 @@ from rlx2_ray.sparse.plan import plan_agent
 from rlx2_ray.types import Interrupted, RunFailed, Spaces
 
 Replay = TypeVar("Replay")
+Training = Generator[Point, None, dict[str, Any]]  # each point when it was measured; returns the result
+Futility = Callable[[Sequence[Point]], bool]  # whether a run with these points so far is not worth going on with
+
+
+def never(points: Sequence[Point]) -> bool:
+    return False
 
 
 class Run:
@@ -43,14 +49,18 @@ class Run:
         tracker: Tracker,
         display: Display,
         stop: StopWish,
+        is_futile: Futility = never,
     ) -> None:
         self.config = config
         self.spaces = spaces
         self.directory = directory
         self.tracker = tracker
         self.display = display
+        self.ended_early = False  # futile: it stops at its latest point, and counts as what it is
         self._stop = stop
+        self._is_futile = is_futile
         self._points: list[Point] = []
+        self._new_points: list[Point] = []
         self._wall_before_s = self._training_before_s = 0.0
         self._started = time.monotonic()
         self._paused_s = 0.0
@@ -70,6 +80,11 @@ class Run:
     def training_s(self) -> float:
         """The part of `wall_s` that was not paused."""
         return self._training_before_s + time.monotonic() - self._started - self._paused_s
+
+    def take_new_points(self) -> list[Point]:
+        """Those recorded since the last call."""
+        points, self._new_points = self._new_points, []
+        return points
 
     @contextmanager
     def pause_training_clock(self) -> Iterator[None]:
@@ -121,6 +136,8 @@ class Run:
         }
         self.directory.append(point)
         self._points.append(point)
+        self._new_points.append(point)
+        self.ended_early = self.ended_early or self._is_futile(self._points)
         self.tracker.log([_tracked(point)])
         self.display.say(
             f"env step {env_steps}  return {evaluation.mean:.1f} ± {evaluation.std:.1f}  "
@@ -205,6 +222,7 @@ class Run:
             **result.describe_identity(self.config),
             "env_steps": env_steps,
             "learner_steps": learner_steps,
+            "ended_early": self.ended_early,
             "score": score([point["return_mean"] for point in self._points]),
             "evaluations": result.describe_evaluations(self._points),
             **result.describe_costs(self.config, plan),
@@ -222,6 +240,9 @@ def deliver(directory: RunDirectory, tracker: Tracker, outcome: dict[str, Any]) 
     """Give a finished run's files to the tracker and end its MLflow run; a mark stays while that has not succeeded."""
     with directory.writing(directory.undelivered_mark):
         directory.undelivered_mark.touch()
+    tracker.log([{name: outcome[name] for name in ("env_steps", "score", "size_ratio", "compression")}])
+    if outcome["ended_early"]:
+        tracker.log_tags({"rlx2.ended_early": "true"})
     tracker.log_artifacts([directory.config_file, directory.policy_file])
     if tracker.finish("FINISHED"):
         directory.undelivered_mark.unlink()

@@ -22,6 +22,16 @@ from rlx2_ray.types import BadInput, RunFailed
 Point = dict[str, Any]  # one evaluation: env_steps, learner_steps, return_mean, return_std, and metrics
 
 
+class Tracking(NamedTuple):
+    """Where a run is tracked in MLflow, and as what."""
+
+    uri: str
+    experiment: str
+    trial_key: str | None = None  # None: one of its own, unlike that of any other run
+    parent_run_id: str | None = None  # of the sweep that the run is a trial of
+    tags: dict[str, str] = {}
+
+
 class Origin(NamedTuple):
     """What a run knows of itself beside its configuration, fixed when it begins."""
 
@@ -30,6 +40,8 @@ class Origin(NamedTuple):
     experiment: str  # of MLflow
     config_sha256: str | None = None  # of config.yaml, in hexadecimal; None: not known of a run of an earlier version
     changes: Tree = {}  # of the configuration, since the run began
+    parent_run_id: str | None = None
+    tags: dict[str, str] = {}
 
 
 class RunDirectory:
@@ -54,7 +66,7 @@ class RunDirectory:
         if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
             raise BadInput(f"--out is {self.path}, which exists and is not an empty directory: give another one.")
 
-    def create(self, config: ExperimentConfig, tracking_uri: str, experiment: str) -> None:
+    def create(self, config: ExperimentConfig, tracking: Tracking) -> None:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -65,7 +77,7 @@ class RunDirectory:
         aside = self.config_file.with_suffix(".tmp")
         try:
             configuration.save(config, aside)
-            origin = Origin(f"{config.hash}-{uuid.uuid4().hex[:8]}", tracking_uri, experiment, _sha256(aside))
+            origin = _begin(config, tracking)._replace(config_sha256=_sha256(aside))
             self._origin_file.write_text(_to_json(origin))
             aside.replace(self.config_file)  # last: it is what marks the directory as a run
         except OSError as error:
@@ -172,6 +184,13 @@ class RunDirectory:
             return json.loads(self.result_file.read_bytes()) if self.result_file.exists() else None
         except ValueError:
             raise BadInput(f"{self.result_file} is damaged: remove it, and 'rlx2 resume' writes it again.") from None
+
+
+def _begin(config: ExperimentConfig, tracking: Tracking) -> Origin:
+    key = tracking.trial_key or f"{config.hash}-{uuid.uuid4().hex[:8]}"
+    return Origin(
+        key, tracking.uri, tracking.experiment, parent_run_id=tracking.parent_run_id, tags=dict(tracking.tags)
+    )
 
 
 def reason(error: Exception) -> str:

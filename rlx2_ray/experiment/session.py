@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import AbstractContextManager, closing
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from rlx2_ray.agents.engines import check_engine, prepare_engine
 from rlx2_ray.config import ExperimentConfig, Tree, leaves
 from rlx2_ray.envs.make import probe_spaces
-from rlx2_ray.experiment.display import make_display
-from rlx2_ray.experiment.interruption import stop_on_signals
+from rlx2_ray.experiment.display import Display, make_display
+from rlx2_ray.experiment.interruption import StopWish, stop_on_signals
 from rlx2_ray.experiment.result import installed_versions
-from rlx2_ray.experiment.run import Run, deliver_again
-from rlx2_ray.experiment.run_directory import Origin, RunDirectory
+from rlx2_ray.experiment.run import Futility, Run, Training, deliver_again, never
+from rlx2_ray.experiment.run_directory import Origin, RunDirectory, Tracking
 from rlx2_ray.experiment.tracking import Tracker
 from rlx2_ray.experiment.tracking_uri import resolve_tracking_uri
 from rlx2_ray.replay.windows import compile_kernels
@@ -22,25 +22,46 @@ from rlx2_ray.sparse.plan import plan_agent
 from rlx2_ray.types import BadInput, Interrupted, Spaces
 
 Result = dict[str, Any]
-Train = Callable[[Run, bool], Result]  # (run, whether to go on from its newest checkpoint)
+Train = Callable[[Run, bool], Training]  # (run, whether to go on from its newest checkpoint)
 
 
-def start(config: ExperimentConfig, out: Path, tracking_uri: str, experiment: str, train: Train) -> Result:
-    """A new run in `out`. Raises BadInput with nothing written."""
-    with closing(RunDirectory(out)) as directory:
-        directory.check_unused()
-        tracking_uri = resolve_tracking_uri(tracking_uri)
-        spaces = _check(config)
-        _prepare(config)
-        directory.create(config, tracking_uri, experiment)
-        return _work(config, spaces, directory, resume=False, train=train)
+class Host(NamedTuple):
+    """Who a run works for: how it shows itself, how it is told to stop, when it is not worth going on with."""
+
+    make_display: Callable[[int], Display] = make_display  # of so many env steps
+    stop: Callable[[], AbstractContextManager[StopWish]] = stop_on_signals
+    is_futile: Futility = never
+
+
+PERSON = Host()
+
+
+def start(config: ExperimentConfig, out: Path, tracking: Tracking, train: Train) -> Result:
+    """A new run in `out`, to its end. Raises BadInput with nothing written."""
+    return _to_the_end(begin(config, out, tracking, train, PERSON))
 
 
 def resume(path: Path, train: Train, changes: Tree | None = None) -> Result:
-    """Go on with the run in `path`, from now on with `changes`; of a finished one only the result is read.
+    """Go on with the run in `path`, to its end, from now on with `changes`; of a finished one only the result is read.
 
     Raises BadInput for changes of anything but where and on how many actors it runs.
     """
+    return _to_the_end(go_on(path, train, PERSON, changes))
+
+
+def begin(config: ExperimentConfig, out: Path, tracking: Tracking, train: Train, host: Host) -> Training:
+    """As `start`, from one point to the next. Closing it leaves a run that resumes."""
+    with closing(RunDirectory(out)) as directory:
+        directory.check_unused()
+        tracking = tracking._replace(uri=resolve_tracking_uri(tracking.uri))
+        spaces = check(config)
+        prepare(config)
+        directory.create(config, tracking)
+        return (yield from _work(config, spaces, directory, host, resume=False, train=train))
+
+
+def go_on(path: Path, train: Train, host: Host, changes: Tree | None = None) -> Training:
+    """As `resume`, from one point to the next."""
     with closing(RunDirectory(path)) as directory:
         config, origin = directory.open()
         directory.lock()
@@ -50,9 +71,18 @@ def resume(path: Path, train: Train, changes: Tree | None = None) -> Result:
         if changes:
             _check_changes(config, changes)
             config = directory.change(changes)
-        spaces = _check(config)
-        _prepare(config)
-        return _work(config, spaces, directory, resume=True, train=train)
+        spaces = check(config)
+        prepare(config)
+        return (yield from _work(config, spaces, directory, host, resume=True, train=train))
+
+
+def _to_the_end(training: Training) -> Result:
+    while True:
+        try:
+            next(training)
+        except StopIteration as end:
+            result: Result = end.value
+            return result
 
 
 def _check_changes(config: ExperimentConfig, changes: Tree) -> None:
@@ -75,7 +105,7 @@ def _deliver_again(config: ExperimentConfig, directory: RunDirectory, origin: Or
         display.close()
 
 
-def _check(config: ExperimentConfig) -> Spaces:
+def check(config: ExperimentConfig) -> Spaces:
     """Raises BadInput where the environment, the sparsities or the device cannot be used."""
     spaces = probe_spaces(config.env)
     plan_agent(config, spaces.observation_size, spaces.action_size)
@@ -83,21 +113,24 @@ def _check(config: ExperimentConfig) -> Spaces:
     return spaces
 
 
-def _prepare(config: ExperimentConfig) -> None:
+def prepare(config: ExperimentConfig) -> None:
     """What takes its time on a new machine, before the run's clock starts."""
     prepare_engine(config)
     compile_kernels()
 
 
-def _work(config: ExperimentConfig, spaces: Spaces, directory: RunDirectory, resume: bool, train: Train) -> Result:
+def _work(
+    config: ExperimentConfig, spaces: Spaces, directory: RunDirectory, host: Host, resume: bool, train: Train
+) -> Training:
     _, origin = directory.open()
-    display = make_display(config.steps)
-    with stop_on_signals() as stop:
+    display = host.make_display(config.steps)
+    with host.stop() as stop:
         tracker = _make_tracker(config, directory, origin, display.say)
         try:
             tracker.start()
-            return train(Run(config, spaces, directory, tracker, display, stop), resume)
-        except (Interrupted, KeyboardInterrupt):
+            run = Run(config, spaces, directory, tracker, display, stop, host.is_futile)
+            return (yield from train(run, resume))
+        except (Interrupted, KeyboardInterrupt, GeneratorExit):
             tracker.finish("KILLED")
             raise
         except BaseException:
@@ -116,7 +149,8 @@ def _make_tracker(
         origin.experiment,
         origin.trial_key,
         run_name=directory.path.name,
-        tags={"rlx2.config_hash": config.hash, **tags},
+        tags={"rlx2.config_hash": config.hash, **origin.tags, **tags},
         params=config.model_dump(mode="json"),
         warn=warn,
+        parent_run_id=origin.parent_run_id,
     )

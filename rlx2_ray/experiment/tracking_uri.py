@@ -14,6 +14,11 @@ DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
 _SERVERS = ("http", "https", "databricks")
 
 
+def default_tracking_uri() -> str:
+    """Where the user names none."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_TRACKING_URI
+
+
 def resolve_tracking_uri(uri: str) -> str:
     """The URI with its file path made absolute, so that a resume from another folder finds the same store."""
     scheme = scheme_of(uri)

@@ -17,7 +17,7 @@ from rlx2_ray import __version__
 from rlx2_ray.cli.main import run
 from rlx2_ray.config import load, resolve
 from rlx2_ray.experiment.checkpoint import save_checkpoint
-from rlx2_ray.experiment.run_directory import RunDirectory
+from rlx2_ray.experiment.run_directory import RunDirectory, Tracking
 from rlx2_ray.replay import parquet as module
 from rlx2_ray.replay import snapshot
 from rlx2_ray.replay.buffer import ReplayBuffer
@@ -238,7 +238,7 @@ def test_shards_of_a_run_on_actors_are_joined(tmp_path: Path, capsys: pytest.Cap
     """Lane l on shard l % 2, as `ShardedReplay` saves them."""
     directory = RunDirectory(tmp_path / "run")
     with closing(directory):
-        directory.create(small_config(**ACTORS), "sqlite://", "tests")
+        directory.create(small_config(**ACTORS), Tracking("sqlite://", "tests"))
     source = FragmentSource()
 
     def save_replay(folder: Path, previous: Path | None) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from rlx2_ray.cli.main import run
-from rlx2_ray.experiment.run_directory import RunDirectory, reason
+from rlx2_ray.experiment.run_directory import RunDirectory, Tracking, reason
 from rlx2_ray.types import BadInput, RunFailed
 from tests.support.runs import flip_byte, small_config
 
@@ -22,7 +22,7 @@ def directory(tmp_path: Path) -> RunDirectory:
 
 def test_created_directory_reads_back_its_configuration_and_origin(directory: RunDirectory) -> None:
     config = small_config(algo="sac")
-    directory.create(config, "sqlite:////somewhere/mlflow.db", "hopper")
+    directory.create(config, Tracking("sqlite:////somewhere/mlflow.db", "hopper"))
     read, origin = directory.open()
     assert read == config
     assert read.hash == config.hash
@@ -35,14 +35,14 @@ def test_two_runs_of_one_configuration_have_different_trial_keys(tmp_path: Path)
     keys = set()
     for name in ("first", "second"):
         directory = RunDirectory(tmp_path / name)
-        directory.create(small_config(), "sqlite:////mlflow.db", "hopper")
+        directory.create(small_config(), Tracking("sqlite:////mlflow.db", "hopper"))
         keys.add(directory.open()[1].trial_key)
         directory.close()
     assert len(keys) == 2
 
 
 def test_created_directory_is_in_use_until_it_is_closed(directory: RunDirectory) -> None:
-    directory.create(small_config(), "sqlite:////mlflow.db", "hopper")
+    directory.create(small_config(), Tracking("sqlite:////mlflow.db", "hopper"))
     other = RunDirectory(directory.path)
     with pytest.raises(BadInput, match="in use"):
         other.lock()
@@ -99,7 +99,7 @@ def test_result_is_there_only_once_it_is_written(directory: RunDirectory) -> Non
 @pytest.fixture
 def created(directory: RunDirectory) -> Iterator[RunDirectory]:
     """In use, so that a command that were satisfied with damage would get no farther than that."""
-    directory.create(small_config(), f"sqlite:///{directory.path}/mlflow.db", "hopper")
+    directory.create(small_config(), Tracking(f"sqlite:///{directory.path}/mlflow.db", "hopper"))
     yield directory
     directory.close()
 

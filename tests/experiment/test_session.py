@@ -13,7 +13,7 @@ import pytest
 from rlx2_ray.cli.main import run
 from rlx2_ray.distributed.launch import train as train_on_runtime
 from rlx2_ray.experiment import session
-from rlx2_ray.experiment.run_directory import RunDirectory
+from rlx2_ray.experiment.run_directory import RunDirectory, Tracking
 from rlx2_ray.types import BadInput, Interrupted, RunFailed
 from tests.support.runs import (
     checkpoint_names,
@@ -149,7 +149,7 @@ def test_resume_of_a_finished_run_gives_its_result_and_changes_nothing(tmp_path:
 
 def test_run_in_use_is_refused_to_another_process(tmp_path: Path) -> None:
     directory = RunDirectory(tmp_path / "run")
-    directory.create(small_config(), database_uri(tmp_path), "tests")  # this process works on it
+    directory.create(small_config(), Tracking(database_uri(tmp_path), "tests"))  # this process works on it
     process = rlx2("resume", str(directory.path), folder=tmp_path)
     directory.close()
     assert process.returncode == 2
@@ -179,7 +179,7 @@ def test_what_the_store_missed_is_delivered_by_resume(tmp_path: Path) -> None:
     folder = tmp_path / "store"
     folder.write_text("a file stands where the folder of the database should be")
     uri = f"sqlite:///{folder}/mlflow.db"
-    missed = session.start(small_config(steps=300), tmp_path / "run", uri, "tests", train_on_runtime)
+    missed = session.start(small_config(steps=300), tmp_path / "run", Tracking(uri, "tests"), train_on_runtime)
     assert missed["mlflow_run_id"] is None
     folder.unlink()
     delivered = resume(tmp_path / "run")

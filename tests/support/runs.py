@@ -22,6 +22,7 @@ from rlx2_ray.agents.engines import make_learner
 from rlx2_ray.config import ExperimentConfig, merge, nest, resolve
 from rlx2_ray.distributed.launch import train as train_on_runtime
 from rlx2_ray.experiment import session
+from rlx2_ray.experiment.run_directory import Tracking
 from rlx2_ray.experiment.tracking import Tracker
 from rlx2_ray.replay import windows as replay
 from rlx2_ray.types import Spaces
@@ -92,7 +93,7 @@ def _database_template() -> Path:
 def train(directory: Path, **changes: Any) -> dict[str, Any]:
     """A small run in this process, tracked beside `directory`."""
     config = small_config(**changes)
-    return session.start(config, directory, database_uri(directory.parent), "tests", train_on_runtime)
+    return session.start(config, directory, Tracking(database_uri(directory.parent), "tests"), train_on_runtime)
 
 
 def resume(directory: Path) -> dict[str, Any]:
