@@ -12,7 +12,6 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from rlx2_ray.experiment.tracking_store import (
-    TRIAL_KEY_TAG,
     alone_with,
     check_writable,
     find_or_create_experiment,
@@ -20,13 +19,16 @@ from rlx2_ray.experiment.tracking_store import (
     import_mlflow,
     make_client,
 )
+from rlx2_ray.experiment.tracking_table import LOGGED_ARTIFACTS_TAG, Columns, table_json, with_table
 from rlx2_ray.experiment.tracking_uri import resolve_tracking_uri, sqlite_file, without_password
+from rlx2_ray.types import RunFailed
 
 if TYPE_CHECKING:
     from mlflow.entities import Metric, Run
     from mlflow.tracking import MlflowClient
 
 RETRY_INTERVAL_S = 30.0
+PARENT_TAG = "mlflow.parentRunId"
 
 Point = Mapping[str, float]  # metric name -> value, and "env_steps", which becomes MLflow's step
 Status = Literal["FINISHED", "FAILED", "KILLED"]
@@ -37,11 +39,12 @@ _SQLITE_TRIES = 3
 
 
 class _OpenRun(NamedTuple):
-    """A run that the store has, and the (metric, step) pairs it has of it."""
+    """A run that the store has, the (metric, step) pairs it has of it, and its tags when it was opened."""
 
     client: MlflowClient
     run_id: str
     logged: set[tuple[str, int]]
+    tags: dict[str, str]
 
 
 class _Pending(NamedTuple):
@@ -58,6 +61,7 @@ class _Parcel(NamedTuple):
     points: Sequence[_Pending] = ()
     tags: Mapping[str, str] = {}
     artifacts: Sequence[Path] = ()
+    tables: Mapping[str, str] = {}
 
 
 def flatten(nested: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
@@ -72,7 +76,7 @@ def flatten(nested: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
 
 
 class Tracker:
-    """One trial's MLflow run.
+    """One MLflow run: of a trial, or of a whole sweep, the parent of its trials' runs.
 
     Between `start` and `finish` a daemon thread delivers what is logged, so that a slow or silent store holds nobody
     up; without `start`, all of it waits for `finish`. What is logged is kept in memory until the store has it. A store
@@ -92,14 +96,15 @@ class Tracker:
         parent_run_id: str | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`params` may be nested; `clock` gives seconds and never goes back."""
+        """`params` may be nested; `clock` gives seconds and never goes back.
+
+        A run that is found again gets `tags` and the parent anew, and keeps the parameters it has.
+        """
         self._uri = resolve_tracking_uri(tracking_uri)
         self._database = sqlite_file(self._uri)
         self._experiment_name = experiment_name
         self._run_name = run_name
-        self._identity = {TRIAL_KEY_TAG: trial_key}
-        if parent_run_id is not None:
-            self._identity["mlflow.parentRunId"] = parent_run_id
+        self._trial_key = trial_key
         self._params = flatten(params)
         self._warn = warn
         self._clock = clock
@@ -115,8 +120,10 @@ class Tracker:
         self._next_attempt: float | None = None  # on `clock`, while the store is out of reach
 
         self._points: list[_Pending] = []
-        self._tags = dict(tags)
+        # The link to the parent too, so that a run which once began without one has it after a resume.
+        self._tags = dict(tags) if parent_run_id is None else {**tags, PARENT_TAG: parent_run_id}
         self._artifacts: dict[Path, None] = {}  # a dict, because it keeps the order and drops repetitions
+        self._tables: dict[str, str] = {}  # file name -> the newest content
         self._status: Status | None = None
 
     @property
@@ -127,6 +134,19 @@ class Tracker:
     def start(self) -> None:
         """Find the run of this trial key, or create it, and set it running. To be called once; waits for the store."""
         self._attempt()
+        self._start_thread()
+
+    def start_or_fail(self) -> str:
+        """`start` for the parent of other runs: its id, which they need. Raises RunFailed where there is none."""
+        try:
+            self._deliver_between_writers()
+        except Exception as error:  # as in `_attempt`
+            raise RunFailed(without_password(f"MLflow at {self._uri} has no run ({_root_cause(error)}).")) from None
+        assert self._run is not None
+        self._start_thread()
+        return self._run.run_id
+
+    def _start_thread(self) -> None:
         self._thread = threading.Thread(target=self._deliver_in_background, name="tracker", daemon=True)
         self._thread.start()
 
@@ -140,8 +160,15 @@ class Tracker:
         self._hand_over(_Parcel(tags=dict(tags)))
 
     def log_artifacts(self, paths: Sequence[Path]) -> None:
-        """Copy files and folders, under their own names, to the run's artifacts: as they are when they are sent."""
+        """Copy files and folders, under their own names, to the run's artifacts: as they are when they are sent.
+
+        What is logged again before it was sent is sent once, so a file may be logged as often as it is rewritten.
+        """
         self._hand_over(_Parcel(artifacts=tuple(paths)))
+
+    def log_table(self, file_name: str, columns: Columns) -> None:
+        """Write a table, `file_name` ends in .json, in place of the one of that name; MLflow's page shows it."""
+        self._hand_over(_Parcel(tables={file_name: table_json(columns)}))
 
     def finish(self, status: Status) -> bool:
         """Wait for work in progress, deliver what is pending and end the run; True when all of it got there.
@@ -198,6 +225,7 @@ class Tracker:
             self._points += parcel.points
             self._tags |= parcel.tags
             self._artifacts |= dict.fromkeys(parcel.artifacts)
+            self._tables |= parcel.tables
 
     def _note_outage(self, error: Exception) -> None:
         is_new = self._next_attempt is None
@@ -232,26 +260,28 @@ class Tracker:
             self._run = self._open_run()
         elif self._database is not None:
             check_writable(self._database)
-        client, run_id, _ = self._run
+        client, run_id = self._run.client, self._run.run_id
         self._send_points(self._run)
-        _set_tags(client, run_id, self._tags)
-        self._tags.clear()
+        self._send_tags(self._run)
         # The status goes before the artifacts: they may live in another store, which may be the one that fails.
         if self._status is not None:
             client.set_terminated(run_id, self._status)
             self._status = None
+        for name in list(self._tables):
+            client.log_text(run_id, self._tables[name], name)
+            del self._tables[name]
         for path in list(self._artifacts):
             client.log_artifact(run_id, str(path))
             del self._artifacts[path]
 
     def _open_run(self) -> _OpenRun:
-        import_mlflow()
+        import_mlflow(self._uri)
         with alone_with(self._database):
             client = make_client(self._uri, self._database)
             experiment_id = find_or_create_experiment(client, self._experiment_name, self._artifact_location())
-            run = find_or_create_run(client, experiment_id, self._run_name, self._identity)
+            run = find_or_create_run(client, experiment_id, self._run_name, self._trial_key, self._tags)
         _log_missing_params(client, run, self._params)
-        return _OpenRun(client, run.info.run_id, _logged_steps(client, run))
+        return _OpenRun(client, run.info.run_id, _logged_steps(client, run), dict(run.data.tags))
 
     def _artifact_location(self) -> str | None:
         """Beside the database: MLflow's own choice is ./mlruns of whatever folder the process runs in."""
@@ -263,6 +293,17 @@ class Tracker:
             run.client.log_batch(run.run_id, metrics=list(metrics.values()))
             run.logged.update(metrics)
             del self._points[:count]
+
+    def _send_tags(self, run: _OpenRun) -> None:
+        """The new ones, with the list of tables among them."""
+        listed = run.tags.get(LOGGED_ARTIFACTS_TAG, "")
+        for name in self._tables:
+            listed = with_table(listed, name)
+        tags = {**self._tags, LOGGED_ARTIFACTS_TAG: listed} if listed else self._tags
+        new = {name: value for name, value in tags.items() if run.tags.get(name) != value}
+        _set_tags(run.client, run.run_id, new)
+        run.tags.update(new)
+        self._tags.clear()
 
 
 def _log_missing_params(client: MlflowClient, run: Run, params: dict[str, str]) -> None:

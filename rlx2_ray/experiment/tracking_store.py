@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import fcntl
+import gc
 import os
 import sqlite3
+import sys
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
@@ -32,19 +34,46 @@ _ENVIRONMENT = {
 }
 
 
-def import_mlflow() -> None:
-    """MLflow takes seconds to import and reads some of its environment then, so both wait for the first use."""
+def import_mlflow(uri: str) -> None:
+    """What a client of the store needs: a second's work, which therefore waits for the first use.
+
+    MLflow also reads some of its environment then.
+    """
     import logging
 
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
-    import mlflow.tracking  # noqa: F401
-
     # MLflow's own tables use what SQLAlchemy 2.1 is about to drop. For good, since a filter cannot be put back safely
     # while another thread runs.
     warnings.filterwarnings("ignore", "The ``noload`` loader strategy is deprecated", DeprecationWarning)
+    if "mlflow.tracking" not in sys.modules:
+        with _no_garbage_collection():
+            _import_parts(uri)
     # A refused connection is retried with a warning; the tracker says it once, in its own words.
     logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
+
+
+def _import_parts(uri: str) -> None:
+    import mlflow.tracking
+
+    if scheme_of(uri) in DATABASES:
+        import mlflow.store.tracking.sqlalchemy_store  # noqa: F401
+        import sqlalchemy.orm
+
+        sqlalchemy.orm.configure_mappers()  # else the first query does it, while others wait for the database
+
+
+@contextmanager
+def _no_garbage_collection() -> Iterator[None]:
+    """For imports: a million objects that all stay, and looking through them over and over is a third of the time."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+        gc.freeze()  # nor are they looked through later
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def make_client(uri: str, database: Path | None) -> MlflowClient:
@@ -120,11 +149,14 @@ def find_or_create_experiment(client: MlflowClient, name: str, artifact_location
     return str(created_meanwhile.experiment_id)
 
 
-def find_or_create_run(client: MlflowClient, experiment_id: str, name: str, identity: dict[str, str]) -> Run:
-    query = f"tags.`{TRIAL_KEY_TAG}` = '{identity[TRIAL_KEY_TAG]}'"
+def find_or_create_run(
+    client: MlflowClient, experiment_id: str, name: str, trial_key: str, tags: Mapping[str, str]
+) -> Run:
+    """The run of a trial key, set running; `tags` are only for a new one."""
+    query = f"tags.`{TRIAL_KEY_TAG}` = '{trial_key}'"
     # The oldest of several: a request to create a run that timed out may have arrived all the same.
     found = client.search_runs([experiment_id], query, max_results=1, order_by=["attributes.start_time ASC"])
     if not found:
-        return client.create_run(experiment_id, tags=identity, run_name=name)
+        return client.create_run(experiment_id, tags={TRIAL_KEY_TAG: trial_key, **tags}, run_name=name)
     client.update_run(found[0].info.run_id, status="RUNNING")
     return client.get_run(found[0].info.run_id)
