@@ -11,6 +11,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+from rlx2_ray.experiment.tracking_link import run_link
 from rlx2_ray.experiment.tracking_store import (
     alone_with,
     check_writable,
@@ -18,6 +19,7 @@ from rlx2_ray.experiment.tracking_store import (
     find_or_create_run,
     import_mlflow,
     make_client,
+    root_cause,
 )
 from rlx2_ray.experiment.tracking_table import LOGGED_ARTIFACTS_TAG, Columns, table_json, with_table
 from rlx2_ray.experiment.tracking_uri import resolve_tracking_uri, sqlite_file, without_password
@@ -42,6 +44,7 @@ class _OpenRun(NamedTuple):
     """A run that the store has, the (metric, step) pairs it has of it, and its tags when it was opened."""
 
     client: MlflowClient
+    experiment_id: str
     run_id: str
     logged: set[tuple[str, int]]
     tags: dict[str, str]
@@ -131,6 +134,11 @@ class Tracker:
         """MLflow's id of the run; None while the store has not been reached."""
         return self._run.run_id if self._run is not None else None
 
+    @property
+    def link(self) -> str | None:
+        """The run's page; None where no server shows one, or has not been reached."""
+        return run_link(self._uri, self._run.experiment_id, self._run.run_id) if self._run is not None else None
+
     def start(self) -> None:
         """Find the run of this trial key, or create it, and set it running. To be called once; waits for the store."""
         self._attempt()
@@ -141,7 +149,7 @@ class Tracker:
         try:
             self._deliver_between_writers()
         except Exception as error:  # as in `_attempt`
-            raise RunFailed(without_password(f"MLflow at {self._uri} has no run ({_root_cause(error)}).")) from None
+            raise RunFailed(without_password(f"MLflow at {self._uri} has no run ({root_cause(error)}).")) from None
         assert self._run is not None
         self._start_thread()
         return self._run.run_id
@@ -233,7 +241,7 @@ class Tracker:
         if is_new:
             self._warn(
                 without_password(
-                    f"MLflow at {self._uri} cannot be used now ({_root_cause(error)}): "
+                    f"MLflow at {self._uri} cannot be used now ({root_cause(error)}): "
                     "the run goes on, keeps its points in memory and tries again."
                 )
             )
@@ -281,7 +289,7 @@ class Tracker:
             experiment_id = find_or_create_experiment(client, self._experiment_name, self._artifact_location())
             run = find_or_create_run(client, experiment_id, self._run_name, self._trial_key, self._tags)
         _log_missing_params(client, run, self._params)
-        return _OpenRun(client, run.info.run_id, _logged_steps(client, run), dict(run.data.tags))
+        return _OpenRun(client, experiment_id, run.info.run_id, _logged_steps(client, run), dict(run.data.tags))
 
     def _artifact_location(self) -> str | None:
         """Beside the database: MLflow's own choice is ./mlruns of whatever folder the process runs in."""
@@ -348,11 +356,3 @@ def _metric(point: _Pending, name: str) -> Metric:
     value = point.values[name]
     # SQL stores would write infinity as 1.8e308, which flattens every chart; NaN is kept as what it is.
     return Metric(name, value if math.isfinite(value) else math.nan, point.timestamp_ms, point.step)
-
-
-def _root_cause(error: BaseException) -> str:
-    """The innermost error in one line: what MLflow and its drivers wrap around it fills a screen."""
-    while (inner := error.__cause__ or error.__context__) is not None:
-        error = inner
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    return lines[0][:200].rstrip(".")

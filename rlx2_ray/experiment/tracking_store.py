@@ -160,3 +160,11 @@ def find_or_create_run(
         return client.create_run(experiment_id, tags={TRIAL_KEY_TAG: trial_key, **tags}, run_name=name)
     client.update_run(found[0].info.run_id, status="RUNNING")
     return client.get_run(found[0].info.run_id)
+
+
+def root_cause(error: BaseException) -> str:
+    """The innermost error in one line: what MLflow and its drivers wrap around it fills a screen."""
+    while (inner := error.__cause__ or error.__context__) is not None:
+        error = inner
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return lines[0][:200].rstrip(".")
