@@ -339,14 +339,14 @@ def _sentence(error: ValidationError, model: type[BaseModel], section: str) -> s
 
 
 def unknown_key(key: str, known: Iterable[str]) -> str:
-    """The sentence about a key that is none of the known ones."""
-    same_depth = _cut_to_depth(known, key.count("."))
-    near = difflib.get_close_matches(key, same_depth, n=1)
+    """The sentence about a key that is none of the known ones; the section that it is in is one."""
+    section, _, name = key.rpartition(".")
+    prefix = f"{section}." if section else ""
+    names = sorted({other.removeprefix(prefix).partition(".")[0] for other in known if other.startswith(prefix)})
+    near = difflib.get_close_matches(name, names, n=1)
     if near:
-        return f"There is no key {key}: did you mean {near[0]}?"
-    section = key.rpartition(".")[0]
-    names = [other.rpartition(".")[2] for other in same_depth if section and other.startswith(f"{section}.")]
-    hint = f"{section} has {', '.join(names)}." if names else "see config.yaml of any run for all keys."
+        return f"There is no key {key}: did you mean {prefix}{near[0]}?"
+    hint = f"{section} has {', '.join(names)}." if section else "see config.yaml of any run for all keys."
     return f"There is no key {key}: {hint}"
 
 
@@ -360,11 +360,6 @@ def all_keys(model: type[BaseModel] = ExperimentConfig, prefix: str = "") -> lis
         else:
             keys.append(prefix + name)
     return keys
-
-
-def _cut_to_depth(keys: Iterable[str], dots: int) -> list[str]:
-    """Keys and sections that have as many dots."""
-    return sorted({".".join(key.split(".")[: dots + 1]) for key in keys if key.count(".") >= dots})
 
 
 def _example_key(section: str, known: Iterable[str]) -> str:

@@ -106,7 +106,7 @@ def trial_name(changes: Mapping[str, Any], index: int) -> str:
 
 
 def _example(key: str) -> str:
-    return f"{key}: {{grid: [0.9, 0.95]}}"
+    return f"{key}: {{grid: [...]}}"
 
 
 def _parameters(tree: Mapping[Any, Any], prefix: str, section: str) -> Iterable[Parameter]:
