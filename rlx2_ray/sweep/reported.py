@@ -39,11 +39,13 @@ AT_THE_END = (
 REPORTED = (*AT_EVALUATIONS, *OF_SAC, *AT_THE_END)
 
 
-def check_metric(metric: str, scheduler: str) -> None:
+def check_metric(metric: str, algo: str, scheduler: str) -> None:
     """Raises BadInput for what no trial reports, or reports too late for the scheduler."""
     if metric not in REPORTED:
         near = difflib.get_close_matches(metric, REPORTED, n=3, cutoff=0.5) or ["score", "return_mean"]
         raise BadInput(f"tune.metric is {metric!r}, which no trial reports: choose for example {' or '.join(near)}.")
+    if metric in OF_SAC and algo != "sac":
+        raise BadInput(f"tune.metric is {metric!r}, which only sac reports, not {algo}: choose for example score.")
     if metric in AT_THE_END and scheduler != "none":
         raise BadInput(
             f"tune.metric is {metric!r}, known only at a trial's end, but scheduler {scheduler} looks at it before: "

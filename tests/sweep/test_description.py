@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,10 +16,11 @@ from hypothesis import strategies as st
 
 from rlx2_ray.config import merge
 from rlx2_ray.sweep.description import compress_tree, parse_compress, parse_sweep, sweep_tree
-from rlx2_ray.sweep.reported import AT_EVALUATIONS, AT_THE_END, REPORTED
+from rlx2_ray.sweep.reported import AT_EVALUATIONS, AT_THE_END, OF_SAC, REPORTED
 from rlx2_ray.sweep.space import Parameter, varied_keys
 from rlx2_ray.sweep.tune_section import MUTABLE, AshaScheduler, NoScheduler, PbtScheduler
 from rlx2_ray.types import BadInput
+from tests.support import runs
 
 SPACE = {"param_space": {"sparsity.policy": {"grid": [0.9, 0.95]}}}
 RANDOM = {"param_space": {"sparsity.policy": {"uniform": [0.9, 0.95]}}}
@@ -86,9 +89,15 @@ def test_every_mutable_key_is_one_of_the_configuration() -> None:
 
 
 @pytest.mark.parametrize("metric", REPORTED)
-def test_reported_metrics(metric: str) -> None:
-    assert parse_sweep(tuned({"metric": metric, "mode": "min"})).tune.metric == metric
-    assert (metric in AT_EVALUATIONS) is (metric not in AT_THE_END) or metric.startswith("train/")
+def test_a_sweep_may_go_by_what_is_reported(metric: str) -> None:
+    assert parse_sweep(tuned({"metric": metric, "mode": "min"}, algo="sac")).tune.metric == metric
+
+
+def test_what_is_reported(tmp_path: Path) -> None:
+    result = runs.train(tmp_path / "run", algo="sac", steps=200)
+    points = (tmp_path / "run" / "progress.jsonl").read_text().splitlines()
+    assert {*AT_EVALUATIONS, *OF_SAC} - json.loads(points[-1]).keys() == {"score"}  # which the trial adds
+    assert set(AT_THE_END) <= result.keys()
 
 
 @pytest.mark.parametrize(
@@ -132,6 +141,10 @@ def test_reported_metrics(metric: str) -> None:
             tuned({"metric": "size_ratio", "scheduler": "asha"}),
             "tune.metric is 'size_ratio', known only at a trial's end, but scheduler asha looks at it before: choose "
             "for example score.",
+        ),
+        (
+            tuned({"metric": "train/entropy"}),
+            "tune.metric is 'train/entropy', which only sac reports, not td3: choose for example score.",
         ),
         (tuned({"scheduler": "hyperband"}), "tune.scheduler is 'hyperband': choose one of none, asha, pbt."),
         (tuned({"scheduler": 3}), "tune.scheduler is 3: choose one of none, asha, pbt."),
