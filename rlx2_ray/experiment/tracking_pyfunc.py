@@ -1,0 +1,44 @@
+"""The code of a logged policy: MLflow copies this one file into the model and runs it wherever the model is loaded.
+
+It stands alone, so that the model acts where this package is not installed.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import mlflow
+import numpy as np
+from mlflow.pyfunc import PythonModel
+from safetensors import safe_open
+
+
+class SparsePolicy(PythonModel):  # type: ignore[misc]
+    """Noise-free actions of a policy.safetensors, within the environment's bounds."""
+
+    def load_context(self, context: Any) -> None:
+        with safe_open(context.artifacts["policy"], "numpy") as file:
+            metadata = file.metadata()
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no mapping
+        spaces = json.loads(metadata["spaces"])
+        self._size = int(spaces["action_size"])  # of SAC's outputs the first half, the mean
+        self._low = np.asarray(spaces["action_low"], np.float32)
+        self._high = np.asarray(spaces["action_high"], np.float32)
+        self._layers: list[tuple[np.ndarray, np.ndarray]] = []  # (weights, bias)
+        while (key := f"policy.{len(self._layers)}.") + "shape" in arrays:
+            weights = np.zeros(arrays[key + "shape"], np.float32)
+            weights.ravel()[arrays[key + "indices"]] = arrays[key + "weights"]
+            self._layers.append((weights, arrays[key + "bias"]))
+
+    def predict(self, context: Any, model_input: np.ndarray, params: dict[str, Any] | None = None) -> np.ndarray:
+        """(N, action_size) actions in the environment's units for (N, observation_size) observations."""
+        hidden = model_input
+        for weights, bias in self._layers[:-1]:
+            hidden = np.maximum(hidden @ weights.T + bias, 0)
+        weights, bias = self._layers[-1]
+        action: np.ndarray = np.tanh(hidden @ weights[: self._size].T + bias[: self._size])
+        return self._low + (action + 1) * ((self._high - self._low) / 2)
+
+
+mlflow.models.set_model(SparsePolicy())
