@@ -8,12 +8,13 @@ import typer
 from typer.exceptions import TyperException
 
 import rlx2_ray.cli.threads  # noqa: F401 - before anything imports numpy
-from rlx2_ray.cli import bench, describe, evaluate, export, train
+from rlx2_ray.cli import bench, describe, evaluate, export, resume, sweep, train
 from rlx2_ray.types import BadInput, Interrupted, RunFailed
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 app.command("train")(train.train)
-app.command("resume")(train.resume)
+app.command("resume")(resume.resume)
+app.command("sweep")(sweep.sweep)
 app.command("evaluate")(evaluate.evaluate)
 app.command("export")(export.export)
 app.command("describe")(describe.describe)

@@ -56,6 +56,26 @@ Set = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")]
 
+TrackingUri = Annotated[
+    str | None,
+    typer.Option(
+        "--tracking-uri",
+        metavar="URI",
+        help="MLflow store.",
+        show_default="MLFLOW_TRACKING_URI, or sqlite:///mlflow.db",
+    ),
+]
+Experiment = Annotated[str, typer.Option("--experiment", metavar="NAME", help="MLflow experiment.")]
+Concurrent = Annotated[
+    str | None, typer.Option("--concurrent", metavar="N", help="Trials at a time.", show_default="what the CPUs allow")
+]
+Address = Annotated[
+    str | None,
+    typer.Option(
+        "--address", metavar="HOST:PORT", help="A running Ray cluster, or auto.", show_default="a Ray of its own"
+    ),
+]
+
 OPTION_KEYS = {
     "env": "env.id",
     "algo": "algo",
@@ -68,6 +88,7 @@ OPTION_KEYS = {
     "runtime": "runtime.kind",
     "rollout_actors": "runtime.rollout_actors",
     "replay_shards": "runtime.replay_shards",
+    "address": "runtime.address",
 }
 
 

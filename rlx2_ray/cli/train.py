@@ -1,4 +1,4 @@
-"""`rlx2 train` and `rlx2 resume`."""
+"""`rlx2 train`."""
 
 from __future__ import annotations
 
@@ -16,23 +16,6 @@ Out = Annotated[
     Path | None,
     typer.Option("--out", metavar="DIR", help="Run directory.", show_default="runs/ENV-ALGO-METHOD-sSEED-TIME"),
 ]
-TrackingUri = Annotated[
-    str | None,
-    typer.Option(
-        "--tracking-uri",
-        metavar="URI",
-        help="MLflow store.",
-        show_default="MLFLOW_TRACKING_URI, or sqlite:///mlflow.db",
-    ),
-]
-Experiment = Annotated[str, typer.Option("--experiment", metavar="NAME", help="MLflow experiment.")]
-RuntimeSet = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set", metavar="KEY=VALUE", help="Another value for a key below runtime, e.g. runtime.address=auto."
-    ),
-]
-Directory = Annotated[Path, typer.Argument(metavar="DIR", help="A run directory that 'rlx2 train' wrote.")]
 
 
 def train(
@@ -50,8 +33,8 @@ def train(
     replay_shards: options.ReplayShards = None,
     assignments: options.Set = None,
     out: Out = None,
-    tracking_uri: TrackingUri = None,
-    experiment: Experiment = "rlx2",
+    tracking_uri: options.TrackingUri = None,
+    experiment: options.Experiment = "rlx2",
     as_json: options.Json = False,
 ) -> None:
     """Train one agent, log it to MLflow, and leave its policy and result in the run directory."""
@@ -63,26 +46,7 @@ def train(
 
     tracking = Tracking(tracking_uri or default_tracking_uri(), experiment)
     directory = out or default_directory(config)
-    _show(session.start(config, directory, tracking, train_on_runtime), directory, as_json)
-
-
-def resume(
-    directory: Directory,
-    rollout_actors: Annotated[
-        str | None, typer.Option(metavar="R", help="Rollout actors.", show_default="as before")
-    ] = None,
-    replay_shards: Annotated[
-        str | None, typer.Option(metavar="S", help="Replay actors.", show_default="as before")
-    ] = None,
-    assignments: RuntimeSet = None,
-    as_json: options.Json = False,
-) -> None:
-    """Go on with a run that was interrupted or killed, to its end, in the same MLflow run."""
-    changes = options.read_tree(locals(), assignments)
-    from rlx2_ray.distributed.launch import train as train_on_runtime
-    from rlx2_ray.experiment import session
-
-    _show(session.resume(directory, train_on_runtime, changes), directory, as_json)
+    show(session.start(config, directory, tracking, train_on_runtime), directory, as_json)
 
 
 def default_directory(config: ExperimentConfig) -> Path:
@@ -91,7 +55,7 @@ def default_directory(config: ExperimentConfig) -> Path:
     return Path("runs") / f"{env_id}-{config.algo}-{config.method}-s{config.seed}-{moment}"
 
 
-def _show(result: dict[str, Any], directory: Path, as_json: bool) -> None:
+def show(result: dict[str, Any], directory: Path, as_json: bool) -> None:
     if as_json:
         print_json(result)
         return

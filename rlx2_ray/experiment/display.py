@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Protocol
 
 from rich.console import Console, RenderableType
@@ -19,6 +20,10 @@ Status = dict[str, str]  # name -> value, in the order of showing
 class Display(Protocol):
     def advance(self, env_steps: int, status: Callable[[], Status]) -> None:
         """Cheap enough for every env step. `status`: what else to show, asked for only when it is shown."""
+        ...
+
+    def retotal(self, env_steps: int) -> None:
+        """Another number of env steps is to be done."""
         ...
 
     def say(self, text: str) -> None:
@@ -68,6 +73,9 @@ class TerminalDisplay:
         rate = f"{speed:.0f}/s" if speed else ""
         self._progress.update(self._task, completed=env_steps, rate=rate, status=_in_words(status()))
 
+    def retotal(self, env_steps: int) -> None:
+        self._progress.update(self._task, total=env_steps)
+
     def say(self, text: str) -> None:
         self._console.print(text, markup=False, soft_wrap=True)
 
@@ -94,11 +102,25 @@ class PlainDisplay:
         share = env_steps / self._total
         self.say(f"env steps {env_steps}/{self._total} ({share:.0%})  {rate:.0f}/s  {eta}  {_in_words(status())}")
 
+    def retotal(self, env_steps: int) -> None:
+        self._total = env_steps
+
     def say(self, text: str) -> None:
         self._console.print(text, markup=False, soft_wrap=True)
 
     def close(self) -> None:
         pass
+
+
+class LogDisplay(PlainDisplay):
+    """Plain lines at the end of a file."""
+
+    def __init__(self, path: Path, total: int) -> None:
+        self._file = path.open("a", buffering=1)  # a line at a time, for whoever follows it
+        super().__init__(Console(file=self._file, highlight=False), total)
+
+    def close(self) -> None:
+        self._file.close()
 
 
 def _in_words(status: Status) -> str:

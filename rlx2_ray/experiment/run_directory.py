@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
@@ -10,13 +9,14 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from safetensors import SafetensorError
 
 from rlx2_ray import config as configuration
 from rlx2_ray.config import ExperimentConfig, Tree
 from rlx2_ray.experiment.checkpoint import original
+from rlx2_ray.experiment.folder_lock import FolderLock
 from rlx2_ray.types import BadInput, RunFailed
 
 Point = dict[str, Any]  # one evaluation: env_steps, learner_steps, return_mean, return_std, and metrics
@@ -53,9 +53,8 @@ class RunDirectory:
         self.result_file = path / "result.json"
         self.undelivered_mark = path / "undelivered"  # there while MLflow has not got all of a finished run
         self._origin_file = path / "run.json"
-        self._lock_file = path / "run.lock"
         self._progress_file = path / "progress.jsonl"
-        self._lock: IO[str] | None = None
+        self._lock = FolderLock(path)
 
     def check_unused(self) -> None:
         """Raises BadInput where the path holds a run or anything else."""
@@ -81,7 +80,7 @@ class RunDirectory:
             self._origin_file.write_text(_to_json(origin))
             aside.replace(self.config_file)  # last: it is what marks the directory as a run
         except OSError as error:
-            for path in (aside, self._origin_file, self._lock_file):
+            for path in (aside, self._origin_file, self._lock.file):
                 path.unlink(missing_ok=True)  # so that the directory can be given again
             raise BadInput(
                 f"--out is {self.path}, which cannot be written to ({error.strerror}): make room, or give another one."
@@ -112,21 +111,12 @@ class RunDirectory:
         except (OSError, ValueError, TypeError):
             raise BadInput(f"{self._origin_file} is missing or damaged: restore it from a copy.") from None
 
-    def lock(self) -> None:
+    def lock(self, wait_s: float = 0.0) -> None:
         """Raises BadInput while another process works on the run. The lock goes with `close`, or with the process."""
-        try:
-            self._lock = self._lock_file.open("w")
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise BadInput(f"{self.path} is in use by another process: wait for it or stop it.") from None
-        except OSError as error:
-            raise BadInput(
-                f"{self.path} cannot be written to ({error.strerror}): make it writable, or make room."
-            ) from None
+        self._lock.acquire(wait_s)
 
     def close(self) -> None:
-        if self._lock is not None:
-            self._lock.close()
+        self._lock.release()
 
     @contextmanager
     def writing(self, file: Path) -> Iterator[None]:
@@ -150,11 +140,12 @@ class RunDirectory:
 
         Raises BadInput where a line is damaged, RunFailed where there is no room.
         """
-        points = [point for point in self._read_points() if point["env_steps"] <= env_steps]
+        points = [point for point in self.read_points() if point["env_steps"] <= env_steps]
         self._replace(self._progress_file, "".join(json.dumps(point) + "\n" for point in points))
         return points
 
-    def _read_points(self) -> list[Point]:
+    def read_points(self) -> list[Point]:
+        """All that were measured so far. Raises BadInput where a line is damaged."""
         lines = self._progress_file.read_bytes().splitlines() if self._progress_file.exists() else []
         points = []
         for number, line in enumerate(lines, start=1):

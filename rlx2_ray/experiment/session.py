@@ -31,6 +31,7 @@ class Host(NamedTuple):
     make_display: Callable[[int], Display] = make_display  # of so many env steps
     stop: Callable[[], AbstractContextManager[StopWish]] = stop_on_signals
     is_futile: Futility = never
+    lock_wait_s: float = 0.0  # for a process that still works on the run, and is about to end
 
 
 PERSON = Host()
@@ -64,7 +65,7 @@ def go_on(path: Path, train: Train, host: Host, changes: Tree | None = None) -> 
     """As `resume`, from one point to the next."""
     with closing(RunDirectory(path)) as directory:
         config, origin = directory.open()
-        directory.lock()
+        directory.lock(host.lock_wait_s)
         finished = directory.read_result()
         if finished is not None:
             return _deliver_again(config, directory, origin, finished)

@@ -99,9 +99,9 @@ def config_of(base: Mapping[str, Any], changes: Mapping[str, Any]) -> Tree:
     return tree
 
 
-def trial_name(changes: Mapping[str, Any], index: int) -> str:
-    """Such as `00007-sparsity.policy=0.9-seed=1`: a safe name of a directory, its own by the number."""
-    parts = [f"{index:05}", *(f"{key}={_short(value)}" for key, value in changes.items())]
+def trial_name(changes: Mapping[str, Any], label: str) -> str:
+    """Such as `00007-sparsity.policy=0.9-seed=1`: a safe name of a directory, its own by the label."""
+    parts = [label, *(f"{key}={_short(value)}" for key, value in changes.items())]
     return UNSAFE.sub("_", "-".join(parts))[:LONGEST_NAME].rstrip("._-")
 
 

@@ -277,13 +277,13 @@ def test_values_of_numpy_become_plain() -> None:
     ],
 )
 def test_names_of_trials(changes: dict[str, Any], name: str) -> None:
-    assert trial_name(changes, 7).startswith(name)
+    assert trial_name(changes, "00007").startswith(name)
 
 
 @given(
     st.dictionaries(st.text(max_size=40), st.text(max_size=40) | numbers | lists, max_size=6), st.integers(0, 99_999)
 )
 def test_names_are_safe(changes: dict[str, Any], index: int) -> None:
-    name = trial_name(changes, index)
+    name = trial_name(changes, f"{index:05}")
     assert re.fullmatch(r"\d{5}([A-Za-z0-9._=+-]*[A-Za-z0-9=+])?", name)
     assert len(name) <= 120

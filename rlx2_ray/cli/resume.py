@@ -1,0 +1,58 @@
+"""`rlx2 resume`: of a run, a sweep or a compression."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rlx2_ray.cli import options, sweep, train
+from rlx2_ray.config import Tree, leaves
+from rlx2_ray.types import BadInput
+
+RuntimeSet = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="KEY=VALUE", help="Another value for a key below runtime, e.g. runtime.address=auto."
+    ),
+]
+Directory = Annotated[
+    Path, typer.Argument(metavar="DIR", help="A directory that 'rlx2 train', 'sweep' or 'compress' wrote.")
+]
+
+
+def resume(
+    directory: Directory,
+    rollout_actors: Annotated[
+        str | None, typer.Option(metavar="R", help="Rollout actors.", show_default="as before")
+    ] = None,
+    replay_shards: Annotated[
+        str | None, typer.Option(metavar="S", help="Replay actors.", show_default="as before")
+    ] = None,
+    assignments: RuntimeSet = None,
+    as_json: options.Json = False,
+) -> None:
+    """Go on with a run, a sweep or a compression that was interrupted or killed, to its end, in the same MLflow runs."""
+    changes = options.read_tree(locals(), assignments)
+    if (directory / "sweep.yaml").exists():
+        _resume_campaign(directory, changes, as_json)
+        return
+    from rlx2_ray.distributed.launch import train as train_on_runtime
+    from rlx2_ray.experiment import session
+
+    train.show(session.resume(directory, train_on_runtime, changes), directory, as_json)
+
+
+def _resume_campaign(path: Path, changes: Tree, as_json: bool) -> None:
+    from rlx2_ray.sweep import campaign
+    from rlx2_ray.sweep.kinds import KINDS
+    from rlx2_ray.sweep.sweep_directory import SweepDirectory
+
+    if changes:
+        raise BadInput(f"{leaves(changes)[0]} is fixed for a sweep that has begun: leave it out.")
+    with closing(SweepDirectory(path)) as directory:
+        tree, record = directory.open()
+        result = directory.read_result() or campaign.go_on(KINDS[record["kind"]](tree), directory, record)
+    sweep.show(result, as_json)

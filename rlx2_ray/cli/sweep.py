@@ -1,0 +1,70 @@
+"""`rlx2 sweep`."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from rlx2_ray import config as configuration
+from rlx2_ray.cli import options
+from rlx2_ray.cli.output import print_json, print_table
+
+SweepFile = Annotated[
+    Path, typer.Argument(metavar="CONFIG.yaml", help="Keys of a run, a param_space, and how to search it (tune).")
+]
+Out = Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Of the sweep.", show_default="runs/NAME-TIME")]
+
+
+def sweep(
+    config_file: SweepFile,
+    steps: options.Steps = None,
+    runtime: options.Runtime = None,
+    concurrent: options.Concurrent = None,
+    address: options.Address = None,
+    assignments: options.Set = None,
+    out: Out = None,
+    tracking_uri: options.TrackingUri = None,
+    experiment: options.Experiment = "rlx2",
+    as_json: options.Json = False,
+) -> None:
+    """Run many trials that differ in some keys, with Ray Tune, logged to MLflow below one parent run."""
+    tree = configuration.merge(configuration.load(config_file), options.read_tree(locals(), assignments))
+    if concurrent is not None:
+        tree = configuration.merge(tree, {"tune": {"max_concurrent": concurrent}})
+    from rlx2_ray.sweep.description import parse_sweep
+
+    description = parse_sweep(tree)
+    from rlx2_ray.experiment.run_directory import Tracking
+    from rlx2_ray.experiment.tracking_uri import default_tracking_uri
+    from rlx2_ray.sweep import campaign
+    from rlx2_ray.sweep.sweeping import Sweep
+
+    tracking = Tracking(tracking_uri or default_tracking_uri(), experiment)
+    show(campaign.start(Sweep(description), out or default_directory(config_file.stem), tracking), as_json)
+
+
+def default_directory(name: str) -> Path:
+    return Path("runs") / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}"
+
+
+def show(result: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        print_json(result)
+        return
+    rows = [
+        [
+            trial["name"],
+            trial["state"],
+            str(trial["env_steps"]),
+            "-" if trial["score"] is None else f"{trial['score']:.1f}",
+        ]
+        for trial in result["trials"]
+    ]
+    print_table(f"{len(rows)} trials", ["trial", "state", "env steps", "score"], rows)
+    best = result["best"]
+    lines = [["best", f"{best['name']}, {result['metric']} {best[result['metric']]:.4g}" if best else "-"]]
+    lines += [[key, str(result[name])] for key, name in (("directory", "directory"), ("report", "report"))]
+    print_table("", ["", ""], lines)

@@ -1,0 +1,255 @@
+"""What sweeps and compressions have in common: a Ray, a parent run in MLflow, trials, a record, a result, a report."""
+
+from __future__ import annotations
+
+import os
+import signal
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, closing, contextmanager
+from functools import partial
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, NamedTuple
+
+import yaml
+
+from rlx2_ray.config import ExperimentConfig, Tree
+from rlx2_ray.distributed.cluster import own_ray, running_ray
+from rlx2_ray.distributed.cluster import prepare_environment as prepare_ray_environment
+from rlx2_ray.experiment.display import Display, make_display
+from rlx2_ray.experiment.display import Status as Shown
+from rlx2_ray.experiment.result import installed_versions
+from rlx2_ray.experiment.run_directory import Tracking
+from rlx2_ray.experiment.session import check, prepare
+from rlx2_ray.experiment.tracking import Status, Tracker
+from rlx2_ray.experiment.tracking_check import check_store
+from rlx2_ray.experiment.tracking_uri import resolve_tracking_uri
+from rlx2_ray.sweep.budget import Budget
+from rlx2_ray.sweep.job import Job, Planner
+from rlx2_ray.sweep.record_keeper import RecordKeeper
+from rlx2_ray.sweep.spending import Spending
+from rlx2_ray.sweep.sweep_directory import Content, SweepDirectory
+from rlx2_ray.sweep.tuning import Tuning, prepare_environment, run_trials, trial_cpus
+from rlx2_ray.types import Interrupted, RunFailed, Spaces
+
+if TYPE_CHECKING:
+    from rlx2_ray.sweep.reporter import Reporter
+
+
+class Desk(NamedTuple):
+    """Where a campaign keeps its things."""
+
+    directory: SweepDirectory
+    keeper: RecordKeeper
+    display: Display
+    tracker: Tracker
+    spending: Spending
+    concurrency: int  # trials at a time
+
+
+class Campaign(ABC):
+    """A sweep or a compression."""
+
+    kind: str
+
+    @property
+    @abstractmethod
+    def planner(self) -> Planner: ...
+
+    @property
+    @abstractmethod
+    def tree(self) -> Tree:
+        """What it is read from."""
+
+    @property
+    @abstractmethod
+    def examples(self) -> list[ExperimentConfig]:
+        """One configuration or more that stand for all trials: checked before the start."""
+
+    @property
+    @abstractmethod
+    def max_concurrent(self) -> int | None:
+        """Trials at a time; None: as many as the CPUs allow."""
+
+    @property
+    @abstractmethod
+    def budget(self) -> Budget: ...
+
+    @abstractmethod
+    def prepare(self, desk: Desk, spaces: Spaces) -> None:
+        """What is done before the first trial, and what is said of the cost."""
+
+    @abstractmethod
+    def tuning(self, job: Job, desk: Desk) -> Tuning: ...
+
+    def status(self) -> Shown:
+        """What else is shown while the trials run."""
+        return {}
+
+    def is_spent(self, desk: Desk, reporter: Reporter) -> bool:
+        """Whether trials in progress are to stop where they are."""
+        return False
+
+    @abstractmethod
+    def is_complete(self, desk: Desk, reporter: Reporter) -> bool:
+        """Whether all is done, so that it was not an interruption that ended it."""
+
+    @abstractmethod
+    def conclude(self, desk: Desk, reporter: Reporter) -> Content:
+        """The result, all trials being done."""
+
+
+def start(campaign: Campaign, out: Path, tracking: Tracking) -> Content:
+    """A new campaign in `out`, to its end. Raises BadInput with nothing written."""
+    with closing(SweepDirectory(out)) as directory:
+        directory.check_unused()
+        tracking = tracking._replace(uri=resolve_tracking_uri(tracking.uri))
+        spaces = _check(campaign)
+        check_store(tracking.uri)
+        record = directory.create(campaign.kind, campaign.tree, tracking)
+        return _work(campaign, spaces, directory, record)
+
+
+def go_on(campaign: Campaign, directory: SweepDirectory, record: Content) -> Content:
+    """Go on with a campaign that was interrupted or killed, to its end."""
+    directory.lock()
+    spaces = _check(campaign)
+    check_store(record["tracking"]["uri"])
+    return _work(campaign, spaces, directory, record)
+
+
+def _check(campaign: Campaign) -> Spaces:
+    for example in campaign.examples:
+        spaces = check(example)
+    for example in campaign.examples:
+        prepare(example)
+    return spaces
+
+
+def _work(campaign: Campaign, spaces: Spaces, directory: SweepDirectory, record: Content) -> Content:
+    prepare_environment()
+    example = campaign.examples[0]
+    display = make_display(example.steps)
+    tracker = _parent_tracker(campaign, directory, record, display)
+    record["tracking"]["run_id"] = tracker.start_or_fail()
+    keeper = RecordKeeper(directory, record, tracker)
+    keeper.note(state="running", config=campaign.tree, spaces=spaces._asdict())
+    concurrency = campaign.max_concurrent or max(1, _cpus() // trial_cpus(example))
+    spending = Spending(campaign.budget, record.get("worked_s", 0.0))
+    desk = Desk(directory, keeper, display, tracker, spending, concurrency)
+    try:
+        with _terminating_as_interrupting():
+            return _run(campaign, spaces, desk)
+    except (Interrupted, KeyboardInterrupt):
+        _end(desk, "interrupted", "KILLED")
+        raise
+    except BaseException:
+        _end(desk, "failed", "FAILED")
+        raise
+    finally:
+        display.close()
+
+
+def _run(campaign: Campaign, spaces: Spaces, desk: Desk) -> Content:
+    campaign.prepare(desk, spaces)
+    desk.keeper.write()
+    with _ray(campaign.examples[0], desk.concurrency):
+        from rlx2_ray.sweep.reporter import Reporter
+
+        reporter = Reporter(
+            campaign.planner, desk.keeper, desk.display, campaign.status, partial(campaign.is_spent, desk)
+        )
+        run_trials(campaign.tuning(_job(campaign, desk), desk), desk.directory.path, reporter)
+    if not campaign.is_complete(desk, reporter):
+        raise Interrupted(f"Stopped; 'rlx2 resume {desk.directory.path}' goes on.")
+    return _finish(campaign, desk, reporter)
+
+
+def _finish(campaign: Campaign, desk: Desk, reporter: Reporter) -> Content:
+    """The result, written, tracked and reported; trials that failed are what the command then fails with."""
+    directory, keeper, tracker = desk.directory, desk.keeper, desk.tracker
+    result = campaign.conclude(desk, reporter)
+    keeper.note(state="finished")
+    keeper.write()
+    _report(directory)
+    tracker.log_artifacts([directory.description_file, directory.report_file])
+    result |= {"kind": campaign.kind, "directory": str(directory.path), "report": str(directory.report_file)}
+    result |= {"mlflow_run_id": tracker.run_id, "versions": installed_versions()}
+    failed = reporter.counts.failed
+    tracker.finish("FAILED" if failed else "FINISHED")
+    if failed:
+        names = ", ".join(reporter.name(trial) for trial in reporter.trials if trial.status == "ERROR")
+        raise RunFailed(
+            f"{failed} of {reporter.counts.all} trials failed ({names}): {directory.trials} has their logs, and "
+            f"'rlx2 resume {directory.path}' tries them again."
+        )
+    directory.write_result(result)
+    return result
+
+
+def _report(directory: SweepDirectory) -> None:
+    from rlx2_ray.sweep.record_directory import read_directory
+    from rlx2_ray.sweep.report import write_report
+
+    write_report(read_directory(directory.path), directory.report_file)
+
+
+def _end(desk: Desk, state: str, status: Status) -> None:
+    desk.keeper.note(state=state, worked_s=desk.spending.worked_s)
+    desk.keeper.write()
+    desk.tracker.finish(status)
+
+
+def _job(campaign: Campaign, desk: Desk) -> Job:
+    record = desk.keeper.content
+    tracking = Tracking(
+        record["tracking"]["uri"], record["tracking"]["experiment"], record["key"], record["tracking"]["run_id"]
+    )
+    return Job(desk.directory.trials, tracking, campaign.planner, desk.directory.floor_file)
+
+
+def _parent_tracker(campaign: Campaign, directory: SweepDirectory, record: Content, display: Display) -> Tracker:
+    versions = {f"version.{package}": version for package, version in installed_versions().items()}
+    return Tracker(
+        record["tracking"]["uri"],
+        record["tracking"]["experiment"],
+        record["key"],
+        run_name=directory.path.name,
+        tags={"rlx2.kind": campaign.kind, **versions},
+        params=_params(campaign.tree),
+        warn=display.say,
+    )
+
+
+def _params(tree: Tree) -> Tree:
+    """For MLflow: keys of a configuration as with a single run, each other section as a text."""
+    own = ExperimentConfig.model_fields
+    return {key: value if key in own else yaml.safe_dump(value, sort_keys=False) for key, value in tree.items()}
+
+
+def _ray(example: ExperimentConfig, concurrency: int) -> AbstractContextManager[None]:
+    """A cluster that is running, or a Ray of its own with room for the trials that run at a time."""
+    address = example.runtime.address
+    if address is not None:
+        return running_ray(address)
+    prepare_ray_environment()
+    return own_ray(concurrency * trial_cpus(example))
+
+
+def _cpus() -> int:
+    return len(os.sched_getaffinity(0))
+
+
+@contextmanager
+def _terminating_as_interrupting() -> Iterator[None]:
+    """SIGTERM as Ctrl-C, which Tune takes as the wish to stop in order."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

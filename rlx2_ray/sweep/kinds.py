@@ -1,0 +1,17 @@
+"""Which campaign a sweep.yaml describes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from rlx2_ray.config import Tree
+from rlx2_ray.sweep.campaign import Campaign
+from rlx2_ray.sweep.description import parse_sweep
+from rlx2_ray.sweep.sweeping import Sweep
+
+
+def _sweep(tree: Tree) -> Campaign:
+    return Sweep(parse_sweep(tree))
+
+
+KINDS: dict[str, Callable[[Tree], Campaign]] = {"sweep": _sweep}

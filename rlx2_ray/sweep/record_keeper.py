@@ -1,0 +1,40 @@
+"""Keeps the record of a sweep on disk and in MLflow, as often as it changes but not more often than is looked at."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from rlx2_ray.experiment.tracking import Tracker
+from rlx2_ray.sweep.sweep_directory import Content, SweepDirectory
+
+REST_S = 2.0  # between two writings
+
+
+class RecordKeeper:
+    def __init__(self, directory: SweepDirectory, content: Content, tracker: Tracker) -> None:
+        self.content = content
+        self.tracker = tracker
+        self._directory = directory
+        self._is_new = True
+        self._written = 0.0
+
+    def note(self, **values: Any) -> None:
+        """Take in new values of top-level keys; they are written by `write_soon` or `write`."""
+        self.content |= values
+        self._is_new = True
+
+    def say(self, message: str) -> None:
+        """A sentence that the report repeats."""
+        self.note(messages=[*self.content["messages"], message])
+
+    def write_soon(self) -> None:
+        if self._is_new and time.monotonic() - self._written > REST_S:
+            self.write()
+
+    def write(self) -> None:
+        self.content["updated"] = time.time()
+        self._directory.write_record(self.content)
+        self.tracker.log_artifacts([self._directory.record_file])
+        self._is_new = False
+        self._written = time.monotonic()

@@ -1,0 +1,127 @@
+"""What Tune tells of the trials while they run: shown to the user, and kept in the record."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from ray import tune
+from ray.exceptions import RayTaskError
+from ray.tune.experiment import Trial
+
+from rlx2_ray.experiment.display import Display, Status
+from rlx2_ray.sweep.job import Planner
+from rlx2_ray.sweep.record_keeper import RecordKeeper
+from rlx2_ray.types import BadInput, RunFailed
+
+_reporters: list[Reporter] = []
+
+
+class Counts(NamedTuple):
+    """Of trials."""
+
+    finished: int
+    failed: int
+    running: int
+    all: int
+
+
+class Reporter(tune.Callback):  # type: ignore[misc]
+    def __init__(
+        self,
+        planner: Planner,
+        keeper: RecordKeeper,
+        display: Display,
+        belief: Callable[[], Status],
+        is_spent: Callable[[Reporter], bool],
+    ) -> None:
+        """`belief`: what else to show; `is_spent`: whether the trials in progress are to stop where they are."""
+        super().__init__()
+        self.trials: list[Trial] = []
+        self._planner = planner
+        self._keeper = keeper
+        self._display = display
+        self._belief = belief
+        self._is_spent = is_spent
+        _reporters[:] = [self]
+
+    def __reduce__(self) -> Any:
+        """Tune stores its callbacks with the sweep; one that is read back is that of the process that reads it."""
+        return _newest, ()
+
+    @property
+    def is_spent(self) -> bool:
+        return self._is_spent(self)
+
+    @property
+    def env_steps(self) -> int:
+        """Of all trials, from their beginning."""
+        return sum(trial.last_result.get("env_steps", 0) for trial in self.trials if trial.last_result)
+
+    @property
+    def counts(self) -> Counts:
+        states = [trial.status for trial in self.trials]
+        return Counts(
+            states.count(Trial.TERMINATED), states.count(Trial.ERROR), states.count(Trial.RUNNING), len(states)
+        )
+
+    @property
+    def unfinished(self) -> list[Trial]:
+        return [trial for trial in self.trials if trial.status not in (Trial.TERMINATED, Trial.ERROR)]
+
+    def name(self, trial: Trial) -> str:
+        return self._planner.plan(trial.config, trial.trial_id).name
+
+    def on_step_end(self, iteration: int, trials: list[Trial], **info: Any) -> None:
+        self.trials = trials
+        self._display.advance(self.env_steps, self._status)
+        self._keeper.write_soon()
+
+    def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        self.trials = trials
+        result = trial.last_result
+        how = "" if result.get("done") else ", stopped early"
+        self._display.say(f"{self.name(trial)}  score {result.get('score', float('nan')):.1f}{how}")
+        if not result.get("done"):
+            self._keeper.note(stopped=[*self._keeper.content.get("stopped", []), self.name(trial)])
+
+    def on_trial_recover(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        self._display.say(f"{self.name(trial)} failed ({reason_of(trial)}) and goes on from its last checkpoint.")
+
+    def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        self.trials = trials
+        sentence = f"{self.name(trial)} failed: {reason_of(trial)}"
+        self._display.say(sentence)
+        self._keeper.say(sentence)
+
+    def _status(self) -> Status:
+        counts = self.counts
+        done = f"{counts.finished} of {counts.all}" + (f" ({counts.failed} failed)" if counts.failed else "")
+        return {"trials": done, "running": str(counts.running), **self._belief()}
+
+
+def _newest() -> Reporter:
+    return _reporters[0]
+
+
+class BudgetStopper(tune.Stopper):  # type: ignore[misc]
+    """Ends the trials in progress when the budget is spent, as the reporter of this process says."""
+
+    def __call__(self, trial_id: str, result: Any) -> bool:
+        return False
+
+    def stop_all(self) -> bool:
+        return _newest().is_spent
+
+
+def reason_of(trial: Trial) -> str:
+    """Why it failed, in a sentence."""
+    error = trial.get_pickled_error()
+    if error is None:
+        return "unknown"
+    cause = error.cause if isinstance(error, RayTaskError) else error
+    while cause.__cause__ is not None and not isinstance(cause, BadInput | RunFailed):
+        cause = cause.__cause__
+    lines = str(cause).strip().splitlines() or [type(cause).__name__]
+    expected = isinstance(cause, BadInput | RunFailed)
+    return lines[0] if expected else f"{type(cause).__name__}: {lines[0]}"

@@ -1,0 +1,113 @@
+"""The directory of a sweep or a compression: what was asked for, the record of it, and its trials."""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from rlx2_ray import config as configuration
+from rlx2_ray.config import Tree
+from rlx2_ray.experiment.folder_lock import FolderLock
+from rlx2_ray.experiment.result import installed_versions
+from rlx2_ray.experiment.run_directory import Tracking, reason
+from rlx2_ray.types import BadInput, RunFailed
+
+Content = dict[str, Any]
+
+
+class SweepDirectory:
+    def __init__(self, path: Path) -> None:
+        self.path = path.absolute()
+        self.description_file = self.path / "sweep.yaml"
+        self.record_file = self.path / "record.json"
+        self.result_file = self.path / "result.json"
+        self.report_file = self.path / "report.html"
+        self.floor_file = self.path / "floor.json"
+        self.trials = self.path / "trials"
+        self.tune = self.path / "tune"
+        self._lock = FolderLock(self.path)
+
+    @property
+    def is_there(self) -> bool:
+        return self.description_file.exists()
+
+    def check_unused(self) -> None:
+        """Raises BadInput where the path holds a sweep or anything else."""
+        if self.is_there:
+            raise BadInput(
+                f"--out is {self.path}, which already holds a sweep: name another, or 'rlx2 resume {self.path}'."
+            )
+        if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+            raise BadInput(f"--out is {self.path}, which exists and is not an empty directory: give another one.")
+
+    def create(self, kind: str, tree: Tree, tracking: Tracking) -> Content:
+        """Returns the record of a sweep that has done nothing yet. Raises BadInput where there is no room."""
+        record = {
+            "kind": kind,
+            "name": self.path.name,
+            "state": "running",
+            "started": time.time(),
+            "versions": installed_versions(),
+            "tracking": {"uri": tracking.uri, "experiment": tracking.experiment, "run_id": None},
+            "key": f"{kind}-{uuid.uuid4().hex[:12]}",
+            "messages": [],
+        }
+        try:
+            self.trials.mkdir(parents=True)
+            self.lock()
+            self.write_record(record)
+            aside = self.description_file.with_suffix(".tmp")
+            aside.write_text(yaml.safe_dump(tree, sort_keys=False))
+            aside.replace(self.description_file)  # last: it is what marks the directory as a sweep
+        except (OSError, RunFailed) as error:
+            raise BadInput(
+                f"--out is {self.path}, which cannot be written to ({reason(error)}): make room, or give another one."
+            ) from None
+        return record
+
+    def open(self) -> tuple[Tree, Content]:
+        """The description and the record. Raises BadInput where there is none, or it is damaged."""
+        if not self.is_there:
+            raise BadInput(f"{self.path} holds no sweep: give a directory that 'rlx2 sweep' or 'compress' wrote.")
+        try:
+            record = json.loads(self.record_file.read_bytes())
+            record["kind"], record["key"], record["tracking"]["uri"]
+        except (OSError, ValueError, TypeError, KeyError):
+            raise BadInput(f"{self.record_file} is missing or damaged: restore it from a copy.") from None
+        return configuration.load(self.description_file), record
+
+    def read_result(self) -> Content | None:
+        """Of a finished sweep. Raises BadInput where it is damaged."""
+        try:
+            return json.loads(self.result_file.read_bytes()) if self.result_file.exists() else None
+        except ValueError:
+            raise BadInput(f"{self.result_file} is damaged: remove it, and 'rlx2 resume' writes it again.") from None
+
+    def lock(self) -> None:
+        self._lock.acquire()
+
+    def close(self) -> None:
+        self._lock.release()
+
+    def write_record(self, record: Mapping[str, Any]) -> None:
+        self._write(self.record_file, record)
+
+    def write_result(self, result: Mapping[str, Any]) -> None:
+        self._write(self.result_file, result)
+
+    def _write(self, file: Path, content: Mapping[str, Any]) -> None:
+        """Raises RunFailed where there is no room."""
+        aside = file.with_suffix(".tmp")
+        try:
+            aside.write_text(json.dumps(content, indent=1) + "\n")
+            aside.replace(file)
+        except OSError as error:
+            raise RunFailed(
+                f"{file} cannot be written ({reason(error)}): make room, then 'rlx2 resume {self.path}' goes on."
+            ) from None

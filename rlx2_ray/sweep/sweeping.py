@@ -1,0 +1,179 @@
+"""`rlx2 sweep`: many runs that differ in some keys, as Ray Tune's random search, Optuna, ASHA or PBT choose them."""
+
+from __future__ import annotations
+
+import math
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any
+
+from rlx2_ray.config import ExperimentConfig, Tree
+from rlx2_ray.sweep.budget import Budget
+from rlx2_ray.sweep.campaign import Campaign, Desk
+from rlx2_ray.sweep.description import SweepDescription, sweep_tree
+from rlx2_ray.sweep.job import Job
+from rlx2_ray.sweep.planner import SweepPlanner, make_planner, tune_space
+from rlx2_ray.sweep.record_directory import read_directory
+from rlx2_ray.sweep.space import to_tree
+from rlx2_ray.sweep.space_check import first_config
+from rlx2_ray.sweep.space_tune import clip, to_mutations, to_tune
+from rlx2_ray.sweep.sweep_directory import Content
+from rlx2_ray.sweep.tune_section import AshaScheduler, PbtScheduler
+from rlx2_ray.sweep.tuning import Tuning
+from rlx2_ray.types import Spaces
+
+if TYPE_CHECKING:
+    from ray.tune.schedulers import TrialScheduler
+    from ray.tune.search import Searcher
+
+    from rlx2_ray.sweep.reporter import Reporter
+
+
+class Sweep(Campaign):
+    kind = "sweep"
+
+    def __init__(self, description: SweepDescription) -> None:
+        self._description = description
+        self._tune = description.tune
+        self._planner = make_planner(description)
+
+    @property
+    def planner(self) -> SweepPlanner:
+        return self._planner
+
+    @property
+    def tree(self) -> Tree:
+        return sweep_tree(self._description)
+
+    @cached_property
+    def examples(self) -> list[ExperimentConfig]:
+        """One for every environment, algorithm and engine, since these are what may be missing."""
+        if not self.planner.samples:
+            return [first_config(self._description.config, self._description.varied)]
+        found: dict[tuple[str, ...], ExperimentConfig] = {}
+        for config in self._configs:
+            found.setdefault((config.env.id, config.algo, config.engine, config.device), config)
+        return list(found.values())
+
+    @cached_property
+    def _configs(self) -> list[ExperimentConfig]:
+        """Of all trials that are known beforehand."""
+        trials = [{"trial": index, **sample} for index, sample in enumerate(self.planner.samples)]
+        return [self.planner.plan(trial, "").config for trial in trials]
+
+    @property
+    def max_concurrent(self) -> int | None:
+        return self._tune.max_concurrent
+
+    @property
+    def budget(self) -> Budget:
+        return self._tune.budget
+
+    @property
+    def _trials(self) -> int:
+        return min(self._description.trials, self.budget.runs or self._description.trials)
+
+    def prepare(self, desk: Desk, spaces: Spaces) -> None:
+        runs = self._trials
+        env_steps = sum(config.steps for config in self._configs) or runs * self.examples[0].steps
+        desk.keeper.note(
+            param_space=to_tree(self._description.varied),
+            metric=self._tune.metric,
+            mode=self._tune.mode,
+            planned={"runs": runs, "env_steps": env_steps},
+        )
+        desk.display.retotal(env_steps)
+        folder = desk.directory.path
+        desk.display.say(f"{runs} trials, {env_steps} env steps, {desk.concurrency} at a time, in {folder}")
+
+    def tuning(self, job: Job, desk: Desk) -> Tuning:
+        from ray import tune
+
+        is_optuna = self._tune.searcher.name == "optuna"
+        config = tune.TuneConfig(
+            metric=self._tune.metric,
+            mode=self._tune.mode,
+            num_samples=self._trials if is_optuna else 1,
+            search_alg=self._optuna() if is_optuna else None,
+            scheduler=self._scheduler(),
+            max_concurrent_trials=desk.concurrency,
+            reuse_actors=True,
+        )
+        return Tuning(
+            job,
+            to_tune(self._description.space) if is_optuna else tune_space(self.planner),
+            config,
+            self._tune.max_failures,
+            carries_checkpoints=self._tune.scheduler.name == "pbt",
+        )
+
+    def _optuna(self) -> Searcher:
+        from ray.tune.search.optuna import OptunaSearch
+
+        return OptunaSearch(seed=self._tune.searcher.seed)
+
+    def _scheduler(self) -> TrialScheduler | None:
+        from ray.tune.schedulers import ASHAScheduler, PopulationBasedTraining
+
+        scheduler = self._tune.scheduler
+        if isinstance(scheduler, AshaScheduler):
+            return ASHAScheduler(
+                time_attr="env_steps",
+                max_t=max(config.steps for config in self.examples),
+                grace_period=scheduler.grace_period,
+                reduction_factor=scheduler.reduction_factor,
+                brackets=scheduler.brackets,
+            )
+        if isinstance(scheduler, PbtScheduler):
+            return PopulationBasedTraining(
+                time_attr="env_steps",
+                perturbation_interval=scheduler.perturbation_interval,
+                hyperparam_mutations=to_mutations(self._description.mutations),
+                custom_explore_fn=partial(clip, self._description.mutations),
+                log_config=False,
+            )
+        return None
+
+    def is_spent(self, desk: Desk, reporter: Reporter) -> bool:
+        return desk.spending.what_is_spent(reporter.env_steps) is not None
+
+    def is_complete(self, desk: Desk, reporter: Reporter) -> bool:
+        all_there = reporter.counts.all >= self._trials and not reporter.unfinished
+        return all_there or self.is_spent(desk, reporter)
+
+    def conclude(self, desk: Desk, reporter: Reporter) -> Content:
+        trials = [_row(trial) for trial in read_directory(desk.directory.path).trials]
+        spent = desk.spending.what_is_spent(reporter.env_steps)
+        if spent:
+            desk.keeper.say(f"Ended by {spent}, after {reporter.counts.finished} of {self._trials} trials.")
+        return {
+            "metric": self._tune.metric,
+            "mode": self._tune.mode,
+            "trials": trials,
+            "best": self._best(reporter),
+            "env_steps": sum(row["env_steps"] for row in trials),
+        }
+
+    def _best(self, reporter: Reporter) -> Content | None:
+        """The trial whose last report has the best metric."""
+        metric, sign = self._tune.metric, 1 if self._tune.mode == "max" else -1
+        values = {
+            reporter.name(trial): float(trial.last_result.get(metric, math.nan))
+            for trial in reporter.trials
+            if trial.last_result
+        }
+        known = {name: value for name, value in values.items() if not math.isnan(value)}
+        if not known:
+            return None
+        name = max(known, key=lambda name: sign * known[name])
+        return {"name": name, metric: known[name]}
+
+
+def _row(trial: Any) -> Content:
+    return {
+        "name": trial.name,
+        "state": trial.state,
+        "changes": trial.changes,
+        "seed": trial.seed,
+        "env_steps": trial.env_steps,
+        "score": None if math.isnan(trial.score_so_far) else trial.score_so_far,
+    }

@@ -1,0 +1,80 @@
+"""A trial of a sweep: a run as `rlx2 train` makes it, for Tune one evaluation at a time.
+
+Its state is its run directory, so a trial that dies, and one whose sweep was killed, goes on from its own newest
+checkpoint, and a finished one only says again what it came to. Only PBT, which gives one trial's state to another, has
+Tune carry checkpoints.
+"""
+
+from __future__ import annotations
+
+import shutil
+from contextlib import nullcontext
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from ray import tune
+
+from rlx2_ray.distributed.launch import train as train_on_runtime
+from rlx2_ray.experiment import session
+from rlx2_ray.experiment.display import LogDisplay
+from rlx2_ray.experiment.evaluation import score
+from rlx2_ray.experiment.interruption import StopWish
+from rlx2_ray.experiment.run import Training, never
+from rlx2_ray.experiment.run_directory import RunDirectory
+from rlx2_ray.sweep.futility import load_floor
+from rlx2_ray.sweep.job import Job, Plan
+from rlx2_ray.sweep.reported import AT_THE_END
+
+LOG_FILE = "log.txt"
+FINAL = ("score", "env_steps", "learner_steps", "wall_s", "ended_early", *AT_THE_END)  # keys of a run's result
+LOCK_WAIT_S = 120.0  # Ray's processes may outlive a killed driver for a minute
+
+
+class SweepTrial(tune.Trainable):  # type: ignore[misc]
+    def setup(self, config: dict[str, Any], job: Job) -> None:
+        self._job = job
+        self._begin(config)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """The process is used for another trial."""
+        self._training.close()
+        self._begin(new_config)
+        return True
+
+    def _begin(self, sampled: dict[str, Any]) -> None:
+        self._plan: Plan = self._job.planner.plan(sampled, self.trial_id)
+        self._training: Training = self._open()
+
+    @property
+    def _directory(self) -> Path:
+        return self._job.directory(self._plan)
+
+    def _open(self) -> Training:
+        job, directory = self._job, self._directory
+        floor = load_floor(job.floor) if job.floor else None
+        host = session.Host(
+            make_display=partial(LogDisplay, directory / LOG_FILE),
+            stop=lambda: nullcontext(StopWish()),  # Tune tells it to stop
+            is_futile=floor.is_futile if floor and self._plan.purpose != "dense" else never,
+            lock_wait_s=LOCK_WAIT_S,
+        )
+        if RunDirectory(directory).config_file.exists():
+            return session.go_on(directory, train_on_runtime, host)
+        shutil.rmtree(directory, ignore_errors=True)  # killed before it became a run
+        return session.begin(self._plan.config, directory, job.tracking_of(self._plan), train_on_runtime, host)
+
+    def step(self) -> dict[str, Any]:
+        """Until the next evaluation, or the end."""
+        try:
+            next(self._training)
+        except StopIteration as end:
+            return {**self._newest(), **{key: end.value[key] for key in FINAL}, "done": True}
+        return self._newest()
+
+    def _newest(self) -> dict[str, Any]:
+        points = RunDirectory(self._directory).read_points()
+        return {**points[-1], "score": score([point["return_mean"] for point in points])}
+
+    def cleanup(self) -> None:
+        self._training.close()
