@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from rlx2_ray.config import ExperimentConfig
-from rlx2_ray.sweep.record import DenseArm, DenseSeed, Record, Series, TrialRecord
+from rlx2_ray.sweep.record import DenseArm, DenseSeed, Record, TrialRecord
+from rlx2_ray.sweep.statistics import FEWEST_SEEDS, arm_interval, statistic_of
 
 SHORT = {"sparsity.policy": "policy", "sparsity.critic": "critic", "env.id": "env"}
 
@@ -71,14 +70,16 @@ def percent(sparsity: float) -> str:
 
 
 def dense_arm(record: Record) -> DenseArm | None:
-    """As a compression measured it; else what finished dense trials give, with the plain mean and no random score."""
+    """As a compression measured it; else what finished dense trials give, where all trials are of one task."""
     if record.dense is not None:
         return record.dense
     trials = [trial for trial in record.trials if is_dense(trial) and trial.score is not None]
     if not trials or len({env_and_algo(trial.config) for trial in record.trials}) > 1:
         return None
     seeds = tuple(DenseSeed(trial.seed, trial.score or 0.0, trial.returns, False) for trial in trials)
-    return DenseArm(seeds, float(np.mean([seed.score for seed in seeds])), None, None)
+    scores = [seed.score for seed in seeds]
+    interval = arm_interval(scores) if len(scores) >= FEWEST_SEEDS else None
+    return DenseArm(seeds, statistic_of(scores), interval, None)
 
 
 def env_and_algo(config: ExperimentConfig) -> tuple[str, str]:
@@ -90,9 +91,3 @@ def ratio_of(dense: DenseArm, score: float) -> float:
     random = dense.random or 0.0
     span = dense.statistic - random
     return (score - random) / span if span > 0 else float("nan")
-
-
-def dense_curves(record: Record) -> list[Series]:
-    """Returns over time of the dense arm's seeds."""
-    dense = dense_arm(record)
-    return [seed.returns for seed in dense.seeds if seed.returns.steps] if dense else []

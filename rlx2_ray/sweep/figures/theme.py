@@ -1,0 +1,100 @@
+"""The look of all figures: one template, and colours that colour-blind people tell apart (Okabe and Ito 2008)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import plotly.graph_objects as go
+from plotly.colors import sample_colorscale
+
+BLUE, ORANGE, GREEN, VERMILLION, SKY, PURPLE, YELLOW = (
+    "#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7", "#B8A800",
+)  # fmt: skip
+CATEGORIES = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY, YELLOW)
+INK, MUTED, GRID, DENSE = "#1f2933", "#616e7c", "#e4e7eb", "#323f4b"
+BAND = "rgba(50, 63, 75, 0.10)"  # of dense, +- 3 %
+SCALE = "Viridis"
+VERDICT_COLORS = {"accept": GREEN, "inconclusive": ORANGE, "reject": VERMILLION, "undecided": MUTED}
+VERDICT_SYMBOLS = {"accept": "circle", "inconclusive": "diamond", "reject": "x", "undecided": "circle-open"}
+FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
+MARGIN = {"l": 64, "r": 20, "t": 16, "b": 52}
+HEIGHT = 360  # pixels
+MOST_ABOVE = 8  # entries of a legend above the plot
+GRAPH_CONFIG = {
+    "displaylogo": False,
+    "responsive": True,
+    "showSendToCloud": False,  # else a click would send the data to plotly's server
+    "modeBarButtonsToRemove": ["select2d", "lasso2d", "zoomIn2d", "zoomOut2d", "autoScale2d"],
+}
+TOLERANCE = 0.03  # of the dense gain: the band drawn around dense
+
+_AXIS = {
+    "gridcolor": GRID,
+    "linecolor": "#9aa5b1",
+    "zeroline": False,
+    "ticks": "outside",
+    "ticklen": 4,
+    "tickcolor": "#9aa5b1",
+    "showline": True,
+    "automargin": True,
+    "title": {"standoff": 8},
+}
+TEMPLATE = go.layout.Template(
+    layout={
+        "font": {"family": FONT, "size": 13, "color": INK},
+        "colorway": CATEGORIES,
+        "paper_bgcolor": "white",
+        "plot_bgcolor": "white",
+        "xaxis": _AXIS,
+        "yaxis": _AXIS,
+        "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0, "font": {"size": 12}},
+        "hoverlabel": {"font": {"family": FONT, "size": 12}},
+        "margin": MARGIN,
+        "height": HEIGHT,
+        "annotationdefaults": {"font": {"size": 12, "color": MUTED}},
+    }
+)
+
+
+def make_figure() -> go.Figure:
+    return style(go.Figure())
+
+
+def style(figure: go.Figure) -> go.Figure:
+    """The same look, and a zoom that stays when a live page draws the figure anew."""
+    figure.update_layout(template=TEMPLATE, uirevision="keep")
+    return figure
+
+
+def tall_legend(figure: go.Figure, entries: int) -> go.Figure:
+    """A legend of many entries stands beside the plot, where it scrolls, and not above it, where it would hide it."""
+    if entries > MOST_ABOVE:
+        figure.update_layout(legend={"orientation": "v", "x": 1.01, "y": 1, "yanchor": "top"})
+    return figure
+
+
+def empty_figure(words: str) -> go.Figure:
+    """In place of a figure that nothing is known for yet."""
+    figure = make_figure()
+    figure.add_annotation(text=words, x=0.5, y=0.5, xref="paper", yref="paper", showarrow=False)
+    return figure.update_xaxes(visible=False).update_yaxes(visible=False)
+
+
+def arm_colors(labels: Sequence[str], ordered: bool) -> dict[str, str]:
+    """Colour of each arm: along a scale where their order means something or they are many; dense is dark grey."""
+    others = [label for label in labels if label != "dense"]
+    if ordered or len(others) > len(CATEGORIES):
+        places = [0.82 * (1 - rank / max(1, len(others) - 1)) for rank in range(len(others))]
+        colors = sample_colorscale(SCALE, places) if others else []
+    else:
+        colors = list(CATEGORIES[: len(others)])
+    return {"dense": DENSE, **dict(zip(others, colors, strict=True))}
+
+
+def transparent(color: str, alpha: float) -> str:
+    """An "#rrggbb" or "rgb(r, g, b)" colour as rgba."""
+    if color.startswith("#"):
+        parts = [str(int(color[start : start + 2], 16)) for start in (1, 3, 5)]
+    else:
+        parts = color[color.index("(") + 1 : color.index(")")].split(",")[:3]
+    return f"rgba({','.join(part.strip() for part in parts)},{alpha})"
