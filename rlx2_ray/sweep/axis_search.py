@@ -15,7 +15,7 @@ from rlx2_ray.sweep.statistics import Doubles, dense_gain
 from rlx2_ray.sweep.threshold import Belief, initial_belief, is_settled, keeps, quantile_level
 
 QUANTILES = (0.5, 0.25, 0.75, 0.1, 0.9)  # of the posterior, in the order in which they get seeds
-PICKED = 0.6  # probability with which a level is to keep the return, to be tried first
+PICKED = 0.85  # probability with which a level is to keep the return, to be tried first
 
 
 class AxisSearch:
@@ -65,6 +65,10 @@ class AxisSearch:
     def pick(self) -> int:
         """The sparsest level that keeps the return with probability PICKED; the densest where none does."""
         return max(int((keeps(self._mass) >= PICKED).sum()) - 1, 0)
+
+    def keeps(self, level: int) -> float:
+        """Probability that it keeps the return."""
+        return float(keeps(self._mass)[level])
 
     def _pending(self) -> int:
         return sum(self._ledger.pending_of(Arm(pair, "search")) for pair in self.pairs)

@@ -1,7 +1,8 @@
 """One network on trial: seeds two at a time until the rule decides, the dense arm growing beside it.
 
-The looks are at fixed numbers of seeds, whatever order the runs end in. The rule is an argument about both arms, so
-where the dense arm has fewer seeds than the network, the next ones are dense; every later decision has them too.
+The looks are at fixed numbers of seeds, whatever order the runs end in. The rule weighs both arms, and what the dense
+arm does not know of itself no number of sparse seeds can make up for. So it is kept at DENSE_SHARE times the seeds of
+the network on trial, as far as its own cap: every later decision has these too, and simulation accepts more with them.
 """
 
 from __future__ import annotations
@@ -9,6 +10,9 @@ from __future__ import annotations
 from rlx2_ray.sweep.decision import Decision, decide, wants_seeds
 from rlx2_ray.sweep.ledger import DENSE_ARM, Arm, Ledger
 from rlx2_ray.sweep.search import Options
+
+
+DENSE_SHARE = 2
 
 
 class Confirmation:
@@ -47,7 +51,7 @@ class Confirmation:
 
     def _add_seeds(self) -> None:
         step = max(self._options.seeds_at_once, self._options.concurrency)
-        if self._dense < min(self._seeds, self._options.max_dense_seeds):
+        if self._dense < min(DENSE_SHARE * self._seeds, self._options.max_dense_seeds):
             self._dense = min(self._dense + step, self._options.max_dense_seeds)
         else:
             self._seeds = min(self._seeds + step, self._options.rule.max_seeds)

@@ -19,7 +19,7 @@ class Rule(NamedTuple):
     reject: float = 0.1  # where it is at most that
     statistic: Statistic = "iqm"
     min_seeds: int = 4  # before any verdict: two or three seeds know too little of their own spread
-    max_seeds: int = 16  # undecided with so many is inconclusive
+    max_seeds: int = 12  # undecided with so many is inconclusive
 
 
 class Decision(NamedTuple):

@@ -17,6 +17,9 @@ from rlx2_ray.sweep.search import BeliefRecord, Options, Search, Size, check_pai
 SEARCH_RUNS, CONFIRM_RUNS = 14, 14  # what they took in simulation, at noise .09; see benchmarks/searcher
 
 
+PROMISING = 0.5  # probability of keeping the return, with which a level sparser than the accepted one gets a trial
+
+
 class LineSearch(Search):
     """Over networks `pairs`, from dense to sparse, log-spaced in density: those of `levels.line`."""
 
@@ -41,13 +44,20 @@ class LineSearch(Search):
         if self._trial is None and self._axis.is_settled:
             self._try(self._axis.pick())
         elif self._trial is not None and self._trial.decision is not None:
-            self._back_off(self._trial.decision)
+            self._go_on(self._trial.decision)
 
-    def _back_off(self, decision: Decision) -> None:
-        if decision.verdict == "accept":
-            self._finished = True
-        else:
+    def _go_on(self, decision: Decision) -> None:
+        """From a level that is settled: denser until one is accepted, then sparser while that is promising."""
+        accepted = [level for level, trial in self._trials.items() if _is_accepted(trial)]
+        if not accepted:
             self._try(min(min(self._trials) - 1, self._axis.pick()))
+        elif decision.verdict == "accept" and self._is_promising(max(self._trials) + 1):
+            self._try(max(self._trials) + 1)
+        else:
+            self._finished = True
+
+    def _is_promising(self, level: int) -> bool:
+        return level < len(self._axis.pairs) and self._axis.keeps(level) >= PROMISING
 
     def _try(self, level: int) -> None:
         if level < 0:
@@ -72,3 +82,7 @@ class LineSearch(Search):
         search = 0 if self._trial is not None else max(SEARCH_RUNS - self._axis.seeds, 2)
         confirmed = sum(len(self._ledger.scores(trial.arm)) for trial in self._trials.values())
         return search + max(CONFIRM_RUNS - confirmed, self.options.seeds_at_once)
+
+
+def _is_accepted(trial: Confirmation) -> bool:
+    return trial.decision is not None and trial.decision.verdict == "accept"
