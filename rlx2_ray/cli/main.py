@@ -8,7 +8,7 @@ import typer
 from typer.exceptions import TyperException
 
 import rlx2_ray.cli.threads  # noqa: F401 - before anything imports numpy
-from rlx2_ray.cli import bench, describe, evaluate, export, resume, sweep, train
+from rlx2_ray.cli import bench, dashboard, describe, evaluate, export, report, resume, sweep, train
 from rlx2_ray.types import BadInput, Interrupted, RunFailed
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
@@ -17,6 +17,8 @@ app.command("resume")(resume.resume)
 app.command("sweep")(sweep.sweep)
 app.command("evaluate")(evaluate.evaluate)
 app.command("export")(export.export)
+app.command("report")(report.report)
+app.command("dashboard")(dashboard.dashboard)
 app.command("describe")(describe.describe)
 app.add_typer(bench.app, name="bench")
 

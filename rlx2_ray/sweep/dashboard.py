@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import socket
 from typing import Any
 
@@ -118,18 +119,20 @@ def make_dashboard(
 
 def make_web_server(app: Dash, host: str, port: int) -> BaseWSGIServer:
     """Bound to the port, and not serving yet; port 0: a free one. Raises BadInput where it is in use."""
-    _check_free(host, port)
+    check_free(host, port)
     logging.getLogger("werkzeug").setLevel(logging.ERROR)  # it would print every request
     return make_server(host, port, app.server, threaded=True)
 
 
-def _check_free(host: str, port: int) -> None:
-    """werkzeug would print a paragraph and exit."""
+def check_free(host: str, port: int) -> None:
+    """werkzeug would print a paragraph and exit. Raises BadInput."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        with socket.create_server((host, port)):
+        with socket.create_server((host, port), family=family):
             pass
     except OSError as error:
-        reason = error.strerror or str(error)
+        known = error.errno is not None and error.errno > 0
+        reason = os.strerror(error.errno) if known else error.strerror  # type: ignore[arg-type]
         raise BadInput(
             f"--port is {port}, which cannot be served on {host} ({reason}): stop what uses it, or give another --port."
         ) from None

@@ -11,7 +11,7 @@ from dash import dcc, html
 
 from rlx2_ray.sweep.arms import dense_arm, percent, ratio_of, short, show
 from rlx2_ray.sweep.figures.panels import PANELS
-from rlx2_ray.sweep.figures.theme import GRAPH_CONFIG, TOLERANCE, empty_figure
+from rlx2_ray.sweep.figures.theme import GRAPH_CONFIG, HEIGHT, TOLERANCE, empty_figure
 from rlx2_ray.sweep.progress import Progress, duration, progress_of
 from rlx2_ray.sweep.record import DenseArm, Record, TrialRecord
 from rlx2_ray.sweep.summary import details, headline
@@ -52,7 +52,9 @@ def _panel(name: str) -> Component:
     children = [html.H2(panel.title), html.P(panel.caption, className="muted")]
     if name == "topology":
         children.append(dcc.Dropdown(id="trial", placeholder="trial: the winner, or the latest", className="trial"))
-    graph = dcc.Graph(id=f"figure-{name}", figure=empty_figure("reading"), config=GRAPH_CONFIG)
+    graph = dcc.Graph(
+        id=f"figure-{name}", figure=empty_figure("reading"), config=GRAPH_CONFIG, style={"height": HEIGHT}
+    )
     wide = " wide" if panel.is_wide else ""
     return html.Div(id=f"panel-{name}", className=f"card panel{wide}", children=[*children, graph])
 
@@ -126,8 +128,6 @@ def _row(
     link = run_link(record, trial, mlflow_ui)
     name = html.A(trial.name, href=link, target="_blank") if link else trial.name
     state = f"{trial.state}, stopped early" if trial.ended_early else trial.state
-    so_far = trial.score_so_far
-    score = "" if trial.score is not None or math.isnan(so_far) else " so far"
     return html.Tr(
         [
             html.Td(name, className="text"),
@@ -136,8 +136,8 @@ def _row(
             html.Td(html.Span(state, className=f"badge {trial.state}"), className="text"),
             html.Td(_bar(trial.progress, f"{trial.progress:.0%}"), className="text"),
             html.Td(_number(trial.returns.latest)),
-            html.Td(f"{_number(so_far)}{score}"),
-            _against_dense(dense, so_far),
+            html.Td("-" if trial.score is None else _number(trial.score)),
+            _against_dense(dense, trial.score_so_far),
         ]
     )
 

@@ -16,6 +16,7 @@ from rlx2_ray.experiment.evaluation import score
 from rlx2_ray.types import BadInput
 
 RETURN = "return_mean"
+RECENT = 5  # evaluations that say where an unfinished run stands
 STATES = ("running", "finished", "interrupted", "failed")
 
 
@@ -78,8 +79,8 @@ class TrialRecord(NamedTuple):
 
     @property
     def score_so_far(self) -> float:
-        """The score, or that of the evaluations there are; NaN where there is none."""
-        return score(self.returns.values) if self.score is None else self.score
+        """The score; of an unfinished run the mean of its last evaluations, NaN where there is none."""
+        return score(self.returns.values[-RECENT:]) if self.score is None else self.score
 
 
 class DenseSeed(NamedTuple):

@@ -18,7 +18,12 @@ from rlx2_ray.sweep.search import Options, Search, Size, check_pairs
 SCREEN_SEEDS = 2
 SCREEN_PROBABILITY = 0.25  # of keeping the return, for a pair to get a trial
 AXES_RUNS, WALK_RUNS = 24, 24  # what they took in simulation, at noise .09; see benchmarks/searcher
-MAX_RUNS = 96
+MAX_RUNS = 96  # of the whole search, dense arm included; a 9 x 9 grid with 8 seeds takes 656
+
+
+def plane_options(random: float, rule: Rule = Rule(), concurrency: int = 1) -> Options:  # noqa: B008  a value
+    """The defaults of a 2-D search."""
+    return Options(random, rule, max_runs=MAX_RUNS, concurrency=concurrency)
 
 
 class PlaneSearch(Search):

@@ -1,0 +1,46 @@
+"""`rlx2 dashboard`: a live web page of sweeps, compressions and runs."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from rlx2_ray.cli import options
+
+Experiment = Annotated[
+    str | None, typer.Option("--experiment", metavar="NAME", help="Of MLflow.", show_default="all of them")
+]
+Port = Annotated[int, typer.Option("--port", metavar="N", min=0, max=65535, help="0: any that is free.")]
+Host = Annotated[
+    str, typer.Option("--host", metavar="ADDRESS", help="To listen on. Others than this machine's own let others read.")
+]
+Refresh = Annotated[float, typer.Option("--refresh", metavar="SECONDS", min=1, help="Between two looks at the store.")]
+MlflowUi = Annotated[
+    str | None,
+    typer.Option("--mlflow-ui", metavar="URL", help="To link runs to.", show_default="the store, where it is a server"),
+]
+
+
+def dashboard(
+    tracking_uri: options.TrackingUri = None,
+    experiment: Experiment = None,
+    port: Port = 8050,
+    host: Host = "127.0.0.1",
+    refresh: Refresh = 5.0,
+    mlflow_ui: MlflowUi = None,
+) -> None:
+    """Serve a page with trials, verdicts, what a search believes, and figures, live while they run. Ctrl-C ends it."""
+    from rlx2_ray.experiment.tracking_uri import default_tracking_uri
+    from rlx2_ray.sweep.dashboard import check_free, make_app, make_dashboard, make_web_server
+
+    check_free(host, port)  # before the seconds that the rest takes
+    app = make_app(make_dashboard(tracking_uri or default_tracking_uri(), experiment, refresh, mlflow_ui))
+    server = make_web_server(app, host, port)
+    typer.echo(f"http://{host}:{server.port} (Ctrl-C ends it)")
+    try:
+        server.serve_forever()
+    except KeyboardInterrupt:
+        pass  # it is how a dashboard ends
+    finally:
+        server.server_close()

@@ -1,0 +1,87 @@
+"""`rlx2 report`: what a sweep, a compression or a run came to, as one file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from rlx2_ray.cli import options
+from rlx2_ray.cli.output import print_json
+from rlx2_ray.types import BadInput
+
+if TYPE_CHECKING:  # a command pays for its own imports alone
+    from rlx2_ray.sweep.record import Record
+
+Subject = Annotated[
+    str,
+    typer.Argument(
+        metavar="DIR|EXPERIMENT",
+        help="A directory of 'rlx2 sweep', 'compress' or 'train', even unfinished; or an MLflow experiment, of which the "
+        "newest sweep or compression is reported, or its plain runs.",
+    ),
+]
+Format = Annotated[
+    str, typer.Option("--format", metavar="html|markdown", help="html: with figures. markdown: text and tables.")
+]
+Out = Annotated[
+    Path | None,
+    typer.Option(
+        "--out", metavar="FILE", help="Replaced where it exists.", show_default="DIR/report.html, or EXPERIMENT.html"
+    ),
+]
+SUFFIXES = {"html": ".html", "markdown": ".md"}
+
+
+def report(
+    subject: Subject,
+    tracking_uri: options.TrackingUri = None,
+    out: Out = None,
+    file_format: Format = "html",
+    as_json: options.Json = False,
+) -> None:
+    """Write one self-contained file: verdict, tables in the paper's format, figures, every seed's score, protocol."""
+    if file_format not in SUFFIXES:
+        raise BadInput(f"--format is {file_format!r}, which is not known: give {' or '.join(SUFFIXES)}.")
+    record = read_record(subject, tracking_uri)
+    path = _writer(file_format)(record, out or _default_path(subject, file_format))
+    from rlx2_ray.sweep.summary import headline
+
+    if as_json:
+        content = {"path": str(path), "format": file_format, "bytes": path.stat().st_size, "kind": record.kind}
+        print_json(content | {"name": record.name, "state": record.state, "runs": len(record.trials),
+                              "headline": headline(record)})  # fmt: skip
+    else:
+        typer.echo(f"{headline(record)}\n{path}")
+
+
+def read_record(subject: str, tracking_uri: str | None) -> Record:
+    """Of a directory where there is one of that name, else of an experiment. Raises BadInput where it is neither."""
+    if Path(subject).is_dir():
+        from rlx2_ray.sweep.record_directory import read_directory
+
+        return read_directory(Path(subject))
+    from rlx2_ray.experiment.tracking_reader import TrackingReader
+    from rlx2_ray.experiment.tracking_uri import default_tracking_uri
+    from rlx2_ray.sweep.record_store import read_experiment
+
+    try:
+        reader = TrackingReader(tracking_uri or default_tracking_uri())
+    except BadInput as problem:
+        raise BadInput(f"{subject} is no directory, so it would be an experiment. {problem}") from None
+    return read_experiment(reader, subject)
+
+
+def _writer(file_format: str) -> Callable[[Record, Path], Path]:
+    from rlx2_ray.sweep.report import write_markdown, write_report
+
+    return write_report if file_format == "html" else write_markdown
+
+
+def _default_path(subject: str, file_format: str) -> Path:
+    suffix = SUFFIXES[file_format]
+    if Path(subject).is_dir():
+        return Path(subject) / f"report{suffix}"
+    return Path(subject.replace("/", "-") + suffix)
