@@ -13,11 +13,16 @@ from tests.support.runs import environment
 
 
 def test_garbage_is_collected_again_after_an_import_that_fails() -> None:
-    assert gc.isenabled()
-    with pytest.raises(ImportError), _no_garbage_collection():
-        assert not gc.isenabled()
-        raise ImportError
-    assert gc.isenabled()
+    seen: list[bool] = []
+
+    def fail() -> None:
+        with _no_garbage_collection():
+            seen.append(gc.isenabled())
+            raise ImportError
+
+    with pytest.raises(ImportError):
+        fail()
+    assert [*seen, gc.isenabled()] == [False, True]
 
 
 IMPORTED = """
