@@ -19,8 +19,8 @@ Subject = Annotated[
     str,
     typer.Argument(
         metavar="DIR|EXPERIMENT",
-        help="A directory of 'rlx2 sweep', 'compress' or 'train', even unfinished; or an MLflow experiment, of which the "
-        "newest sweep or compression is reported, or its plain runs.",
+        help="A directory of 'rlx2 sweep', 'compress' or 'train', even unfinished; or an MLflow experiment, of which "
+        "the newest sweep or compression is reported, or its plain runs.",
     ),
 ]
 Format = Annotated[

@@ -38,7 +38,7 @@ def is_dense(trial: TrialRecord) -> bool:
 
 
 def arms_of(record: Record) -> list[Arm]:
-    """The arms in the order in which their first trials began; dense ones last, where they are drawn on top."""
+    """The arms in the order of their first trials; dense ones last, where they are drawn on top."""
     groups: dict[str, list[TrialRecord]] = {}
     for trial in record.trials:
         groups.setdefault(arm_label(record.kind, trial), []).append(trial)

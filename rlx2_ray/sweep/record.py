@@ -43,7 +43,7 @@ class TrialRecord(NamedTuple):
     config: ExperimentConfig
     changes: Tree  # dotted key -> value, the seed left out
     series: Mapping[str, Series]
-    score: float | None  # mean of the last 30 evaluations; None: not finished
+    score: float | None  # mean of the last 30 evaluations; None: it is not done, nor was it stopped early
     ended_early: bool
     run_id: str | None = None  # MLflow's
 
@@ -156,6 +156,7 @@ class Record(NamedTuple):
     ultimate: Decision | None = None
     ultimate_trial: str | None = None
     messages: tuple[str, ...] = ()
+    stopped: tuple[str, ...] = ()  # names of the trials that the scheduler ended
     sizes: Sizes | None = None
     source: str = ""  # the directory, or the experiment
 
@@ -193,6 +194,7 @@ def parse_record(text: str | bytes, where: str) -> Record:
             ultimate=_decision(content["ultimate"]) if content.get("ultimate") else None,
             ultimate_trial=(content.get("ultimate") or {}).get("trial"),
             messages=tuple(map(str, content.get("messages") or ())),
+            stopped=tuple(map(str, content.get("stopped") or ())),
             sizes=_sizes(content.get("spaces")),
         )
     except (ValueError, TypeError, KeyError, AttributeError) as error:

@@ -11,13 +11,14 @@ from typing import Any
 
 from rlx2_ray import config as configuration
 from rlx2_ray.config import ExperimentConfig, Tree
-from rlx2_ray.sweep.record import Record, Series, Sizes, Tracking, TrialRecord, parse_record
+from rlx2_ray.experiment.evaluation import score
+from rlx2_ray.sweep.record import RETURN, Record, Series, Sizes, Tracking, TrialRecord, parse_record
 from rlx2_ray.sweep.record_configs import differing_keys, swept_changes
 from rlx2_ray.types import BadInput
 
 RECORD_FILE, TRIALS = "record.json", "trials"
 SPARSITIES = ("sparsity.policy", "sparsity.critic")
-FIRST_CONFIRMATION_SEED = 1_000
+PURPOSE_TAG = "rlx2.purpose"
 
 
 def read_directory(path: Path) -> Record:
@@ -69,33 +70,32 @@ def swept_keys(record: Record, configs: Sequence[ExperimentConfig]) -> list[str]
 
 def _read_trial(folder: Path, config: ExperimentConfig, record: Record, changes: Tree) -> TrialRecord:
     result = _read_json(folder / "result.json")
+    tags = _read_json(folder / "run.json").get("tags", {})
+    series = series_of(_read_points(folder / "progress.jsonl"))
+    ended_early = bool(result.get("ended_early")) or folder.name in record.stopped
     return TrialRecord(
         name=folder.name,
         state=_state(folder, result, record),
-        purpose=result.get("purpose") or purpose_of(record.kind, folder.name, config.seed),
+        purpose=tags.get(PURPOSE_TAG, "trial"),
         config=config,
         changes=changes,
-        series=series_of(_read_points(folder / "progress.jsonl")),
-        score=result.get("score"),
-        ended_early=bool(result.get("ended_early")),
+        series=series,
+        score=result["score"] if "score" in result else score_of_stopped(series, ended_early),
+        ended_early=ended_early,
         run_id=result.get("mlflow_run_id"),
     )
 
 
 def _state(folder: Path, result: Tree, record: Record) -> str:
-    """A directory does not say whether anybody works on it, so an unfinished trial is as its sweep is."""
+    """A directory does not say whether anybody works on it, so an unfinished trial runs where its sweep does."""
     if result:
         return "finished"
-    return "running" if record.state == "running" else "interrupted"
+    return "running" if record.state == "running" and folder.name not in record.stopped else "interrupted"
 
 
-def purpose_of(kind: str, name: str, seed: int) -> str:
-    """What a trial is for, from its name."""
-    if kind != "compress":
-        return "trial"
-    if name.startswith("dense"):
-        return "dense"
-    return "confirm" if seed >= FIRST_CONFIRMATION_SEED else "search"
+def score_of_stopped(series: Mapping[str, Series], ended_early: bool) -> float | None:
+    """A trial that was stopped early counts with what it had reached; one that only has not ended has no score yet."""
+    return score(series[RETURN].values) if ended_early and RETURN in series else None
 
 
 def series_of(points: Sequence[Mapping[str, Any]]) -> dict[str, Series]:

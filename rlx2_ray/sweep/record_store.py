@@ -7,11 +7,10 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 from rlx2_ray.config import ExperimentConfig, Tree
-from rlx2_ray.experiment.evaluation import score
 from rlx2_ray.experiment.tracking_reader import KIND_TAG, History, StoredRun, TrackingReader
 from rlx2_ray.sweep.record import RETURN, Record, Series, Tracking, TrialRecord, parse_record
 from rlx2_ray.sweep.record_configs import config_of, swept_changes
-from rlx2_ray.sweep.record_directory import RECORD_FILE, purpose_of, swept_keys
+from rlx2_ray.sweep.record_directory import PURPOSE_TAG, RECORD_FILE, score_of_stopped, swept_keys
 from rlx2_ray.types import BadInput
 
 STATE_OF = {"RUNNING": "running", "FINISHED": "finished", "KILLED": "interrupted", "FAILED": "failed"}
@@ -36,8 +35,8 @@ def read_sweep(reader: TrackingReader, parent: StoredRun) -> Record:
     kind = parent.tags[KIND_TAG]
     state = STATE_OF.get(parent.status, "running")
     record = parse_record(text, f"{RECORD_FILE} of {parent.name}") if text else Record(kind, parent.name, state, ())
-    if state != "running":
-        record = record._replace(state=state)  # a driver that was killed could not write it down
+    if record.state == "running":
+        record = record._replace(state=state)  # its driver may have been killed before it could write it down
     tracking = Tracking(reader.uri, parent.experiment, parent.run_id, parent.experiment_id)
     record = record._replace(
         tracking=tracking,
@@ -92,27 +91,26 @@ def _trial(
 ) -> TrialRecord:
     name = run.tags.get("rlx2.trial") or run.name
     series = {RENAMED.get(metric, metric): Series(*history) for metric, history in histories.items()}
+    ended_early = run.tags.get("rlx2.ended_early", "").lower() in ("true", "1") or name in record.stopped
     return TrialRecord(
         name=name,
         state=STATE_OF.get(run.status, "running"),
-        purpose=run.tags.get("rlx2.purpose") or purpose_of(record.kind, name, config.seed),
+        purpose=run.tags.get(PURPOSE_TAG, "trial"),
         config=config,
         changes=changes,
         series=series,
-        score=_score(run, series),
-        ended_early=run.tags.get("rlx2.ended_early", "").lower() in ("true", "1"),
+        score=_score(run, series, ended_early),
+        ended_early=ended_early,
         run_id=run.run_id,
     )
 
 
-def _score(run: StoredRun, series: Mapping[str, Series]) -> float | None:
+def _score(run: StoredRun, series: Mapping[str, Series], ended_early: bool) -> float | None:
     """As the run gave it, or from its evaluations where it is finished and gave none."""
     given = run.metrics.get("score")
     if given is not None and math.isfinite(given):
         return given
-    if run.status != "FINISHED" or RETURN not in series:
-        return None
-    return score(series[RETURN].values)
+    return score_of_stopped(series, ended_early or run.status == "FINISHED")
 
 
 def _versions(run: StoredRun) -> dict[str, str]:

@@ -20,6 +20,7 @@ STEPS, INTERVAL = 200_000, 5_000
 OBSERVATION, ACTION = 11, 3
 DENSE, RANDOM, NOISE = 3_000.0, 20.0, 0.06
 EXPERIMENT = "hopper-compression"
+STOPPED = "p0.9900-c0.9800-s0"  # the trial that was hopeless
 BASE: Tree = {
     "env": {"id": "Hopper-v5"},
     "algo": "td3",
@@ -53,6 +54,8 @@ def compression(running: bool = False) -> tuple[Tree, list[Made]]:
             seed, purpose = (k, "search") if k < 4 else (996 + k, "confirm")
             changes = {"sparsity": {"policy": policy, "critic": critic}}
             trials.append(make_trial(f"p{policy:.4f}-c{critic:.4f}-s{seed}", changes, seed, purpose, plateau))
+    stopped = next(place for place, trial in enumerate(trials) if trial.name == STOPPED)
+    trials[stopped] = cut(trials[stopped], 0.7)
     if running:
         trials[-2:] = [cut(trial, 0.5) for trial in trials[-2:]]
     decisions = [_decision(trials, policy, critic) for policy, critic, _, _ in arms[: 3 if running else 4]]
@@ -173,6 +176,7 @@ def _record(trials: list[Made], decisions: list[Tree], running: bool) -> Tree:
             "random": RANDOM,
         },
         "decisions": decisions,
+        "stopped": [STOPPED],
         "beliefs": [_belief(runs) for runs in (0, 4, 8, 12, 16, 19)],
         "ultimate": None if running else ultimate,
         "runs": len(trials),
@@ -208,6 +212,9 @@ def write_directory(path: Path, record: Tree, trials: list[Made]) -> Path:
         folder = path / "trials" / trial.name
         folder.mkdir(parents=True)
         (folder / "config.yaml").write_text(yaml.safe_dump(trial.config.model_dump(mode="json")))
+        tags = {"rlx2.trial": trial.name, "rlx2.purpose": trial.purpose}
+        origin = {"tracking_uri": "sqlite:///mlflow.db", "experiment": EXPERIMENT, "tags": tags}
+        (folder / "run.json").write_text(json.dumps(origin))
         (folder / "progress.jsonl").write_text("".join(json.dumps(point) + "\n" for point in trial.points))
         if trial.score is not None:
             result = {"score": trial.score, "mlflow_run_id": None, "versions": VERSIONS}
@@ -237,7 +244,12 @@ def write_store(folder: Path, record: Tree, trials: list[Made]) -> str:
             "rlx2.purpose": trial.purpose,
             "rlx2.seed": str(trial.config.seed),
         }
-        _log_trial(client, client.create_run(experiment, tags=own, run_name=trial.name).info.run_id, trial)
+        run_id = client.create_run(experiment, tags=own, run_name=trial.name).info.run_id
+        _log_trial(client, run_id, trial)
+        if trial.score is not None:
+            client.set_terminated(run_id, "FINISHED")
+        elif trial.name in record.get("stopped", ()) or record["state"] != "running":
+            client.set_terminated(run_id, "KILLED")
     if record["state"] != "running":
         client.set_terminated(parent, "FINISHED")
     client.log_batch(parent, tags=[RunTag("rlx2.note", "made up")])
@@ -262,5 +274,3 @@ def _log_trial(client: Any, run_id: str, trial: Made) -> None:
         client.log_batch(run_id, metrics=metrics[start : start + 1000])
     flat = flatten(trial.config.model_dump(mode="json"))
     client.log_batch(run_id, params=[Param(name, value) for name, value in flat.items()])
-    if trial.score is not None:
-        client.set_terminated(run_id, "FINISHED")

@@ -23,7 +23,7 @@ from rlx2_ray.sweep.record_directory import read_directory, series_of
 from rlx2_ray.sweep.record_store import read_experiment
 from rlx2_ray.types import BadInput
 from tests.support.runs import database_uri
-from tests.support.sweeps import EXPERIMENT, STEPS, compression, sweep, write_directory, write_store
+from tests.support.sweeps import EXPERIMENT, STEPS, STOPPED, compression, sweep, write_directory, write_store
 
 KINDS: dict[str, Callable[[], Any]] = {
     "finished": compression,
@@ -64,6 +64,12 @@ def test_trial_that_runs_has_progress_and_no_score(running: Record) -> None:
     assert (trial.state, trial.score, trial.purpose, trial.seed) == ("running", None, "confirm", 1003)
     assert (trial.env_steps, trial.planned_steps, trial.progress) == (STEPS // 2, STEPS, 0.5)
     assert trial.score_so_far == pytest.approx(sum(trial.returns.values[-5:]) / 5)
+
+
+def test_trial_that_was_stopped_early_counts_with_what_it_had_reached(running: Record) -> None:
+    trial = next(trial for trial in running.trials if trial.name == STOPPED)
+    assert (trial.state, trial.ended_early, trial.env_steps) == ("interrupted", True, 0.7 * STEPS)
+    assert trial.score == pytest.approx(sum(trial.returns.values) / 28)
 
 
 def test_arms_join_seeds_and_end_with_the_dense_one(running: Record) -> None:
