@@ -15,7 +15,7 @@ from rlx2_ray.sweep.statistics import Doubles, dense_gain
 from rlx2_ray.sweep.threshold import Belief, initial_belief, is_settled, keeps, quantile_level
 
 QUANTILES = (0.5, 0.25, 0.75, 0.1, 0.9)  # of the posterior, in the order in which they get seeds
-PICKED = 0.85  # probability with which a level is to keep the return, to be tried first
+PICKED = 0.8  # probability with which a level is to keep the return, to be tried first
 
 
 class AxisSearch:

@@ -30,7 +30,7 @@ class Options(NamedTuple):
     max_dense_seeds: int = 24  # the dense arm grows to that where it is what leaves a decision open
     seeds_at_once: int = 2  # of one network, before they are looked at
     settled: float = 0.85  # the mass on three neighbouring thresholds that ends the search
-    max_search: int = 12  # seeds of one axis' search
+    max_search: int = 10  # seeds of one axis' search
     max_runs: int = 67  # of the whole search, dense arm included: under half of a 16 x 8 grid and its dense arm
     concurrency: int = 1  # runs that the caller has under way at a time
 

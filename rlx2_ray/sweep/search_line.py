@@ -17,7 +17,7 @@ from rlx2_ray.sweep.search import BeliefRecord, Options, Search, Size, check_pai
 SEARCH_RUNS, CONFIRM_RUNS = 14, 14  # what they took in simulation, at noise .09; see benchmarks/searcher
 
 
-PROMISING = 0.5  # probability of keeping the return, with which a level sparser than the accepted one gets a trial
+PROMISING = 0.4  # probability of keeping the return, with which a level sparser than the accepted one gets a trial
 
 
 class LineSearch(Search):

@@ -2,7 +2,8 @@
 
 Together the two sparsities cost more than each alone, so the pair of the two thresholds is where the walk starts, not
 where it ends. A few seeds say whether a pair is worth a trial with fresh seeds; one that is not, or that the trial does
-not accept, gives way to the smaller of its two denser neighbours.
+not accept, gives way to the smaller of its two denser neighbours. From the first that is accepted, sparser neighbours
+are tried in the same way, while any is accepted and runs are left.
 """
 
 from __future__ import annotations
@@ -15,6 +16,9 @@ from rlx2_ray.sweep.decision import Decision, Pair, Rule
 from rlx2_ray.sweep.ledger import Arm, Purpose
 from rlx2_ray.sweep.search import Options, Search, Size, check_pairs
 
+Place = tuple[int, int]  # levels of policy and critic, -1 for dense
+
+DENSE: Place = (-1, -1)
 SCREEN_SEEDS = 2
 SCREEN_PROBABILITY = 0.25  # of keeping the return, for a pair to get a trial
 AXES_RUNS, WALK_RUNS = 24, 24  # what they took in simulation, at noise .09; see benchmarks/searcher
@@ -38,7 +42,9 @@ class PlaneSearch(Search):
         self._axis_of = {pair: axis for axis in self._axes for pair in axis.pairs}
         screen = Rule(options.rule.threshold, SCREEN_PROBABILITY, SCREEN_PROBABILITY, options.rule.statistic)
         self._screen = options._replace(rule=screen._replace(min_seeds=SCREEN_SEEDS, max_seeds=SCREEN_SEEDS))
-        self._place: tuple[int, int] | None = None  # levels of policy and critic, -1 for dense; None before the walk
+        self._place = DENSE  # before the walk
+        self._best: Place | None = None  # the last that was accepted
+        self._tried: set[Place] = set()
         self._trial: Confirmation | None = None
         self._settled: dict[Pair, Decision] = {}
 
@@ -50,11 +56,11 @@ class PlaneSearch(Search):
 
     def _advance(self, scores: Sequence[tuple[Arm, float]]) -> None:
         for arm, score in scores:
-            if self._place is None:
+            if not self._tried:
                 self._axis_of[arm.pair].observe(arm.pair, score)
         if self._finished:
             return
-        if self._place is None and all(axis.is_settled for axis in self._axes):
+        if not self._tried and all(axis.is_settled for axis in self._axes):
             self._walk_to((self._axes[0].pick(), self._axes[1].pick()))
         while self._trial is not None and not self._finished and self._take_step(self._trial):
             pass
@@ -65,33 +71,41 @@ class PlaneSearch(Search):
         if trial.decision is None:
             return False
         accepted = trial.decision.verdict == "accept"
+        if accepted and trial.arm.purpose == "search":
+            self._begin(trial.arm.pair, "confirm")
+            return True
         if trial.arm.purpose == "confirm":
             self._settled[trial.arm.pair] = trial.decision
-            self._finished = accepted
-        if not accepted:
-            self._back_off()
-        elif not self._finished:
-            self._begin(trial.arm.pair, "confirm")
+        if accepted:
+            self._best = self._place
+        self._walk_to(self._next_place())
         return True
 
-    def _back_off(self) -> None:
-        assert self._place is not None
-        policy, critic = self._place
-        denser = [(policy - 1, critic)] * (policy >= 0) + [(policy, critic - 1)] * (critic >= 0)
-        self._walk_to(min(denser, key=lambda place: self.size(self._pair(place))))
-
-    def _walk_to(self, place: tuple[int, int]) -> None:
-        self._place = place
-        if place == (-1, -1):
-            self._finished = True
+    def _next_place(self) -> Place | None:
+        """From one that is settled: denser until one is accepted, then sparser while one is."""
+        if self._best is None:
+            policy, critic = self._place
+            near = [(policy - 1, critic)] * (policy >= 0) + [(policy, critic - 1)] * (critic >= 0)
         else:
-            self._begin(self._pair(place), "search")
+            policy, critic = self._best
+            near = [(policy + 1, critic)] * (policy + 1 < len(self._policy))
+            near += [(policy, critic + 1)] * (critic + 1 < len(self._critic))
+        near = [place for place in near if place not in self._tried and place != DENSE]
+        return min(near, key=lambda place: self.size(self._pair(place)), default=None)
+
+    def _walk_to(self, place: Place | None) -> None:
+        if place is None:
+            self._finished = True
+            return
+        self._place = place
+        self._tried.add(place)
+        self._begin(self._pair(place), "search")
 
     def _begin(self, pair: Pair, purpose: Purpose) -> None:
         options = self._screen if purpose == "search" else self.options
         self._trial = Confirmation(Arm(pair, purpose), self._ledger, options)
 
-    def _pair(self, place: tuple[int, int]) -> Pair:
+    def _pair(self, place: Place) -> Pair:
         policy, critic = place
         return (0.0 if policy < 0 else self._policy[policy]), (0.0 if critic < 0 else self._critic[critic])
 
@@ -100,6 +114,6 @@ class PlaneSearch(Search):
 
     def _remaining(self) -> int:
         searched = sum(axis.seeds for axis in self._axes)
-        axes = 0 if self._place is not None else max(AXES_RUNS - searched, 2)
-        walked = len(self._ledger.tells) - searched - self.options.dense_seeds if self._place is not None else 0
+        axes = 0 if self._tried else max(AXES_RUNS - searched, 2)
+        walked = len(self._ledger.tells) - searched - self.options.dense_seeds if self._tried else 0
         return axes + max(WALK_RUNS - walked, self.options.seeds_at_once)

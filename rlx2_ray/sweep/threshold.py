@@ -1,7 +1,7 @@
 """Where does the return collapse? A belief over the sparsest level that still keeps it, from few noisy scores.
 
 A hypothesis is a curve of the ratio R over levels, flat and then collapsing: plateau x logistic((middle - level) /
-width), the levels log-spaced in density. It is named by its threshold, the sparsest level at which R is still >= `threshold`;
+width), the levels log-spaced in density. It is named by its threshold, the sparsest level at which R >= `threshold`;
 -1 where that holds at none. Thresholds, widths and plateaus stand on grids, as do two numbers of the noise: its scale,
 and the dense arm's true score beside the measured one, which all ratios share. A seed's score is Student-t(4) around
 the curve, so one collapsed seed of three does not decide. Levels count from 0, the densest.
