@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import signal
 import socket
@@ -300,10 +301,12 @@ def tracked_histories(uri: str) -> Histories:
 
 
 def written_histories(directory: Path) -> Histories:
-    """What progress.jsonl has under the names of MLflow."""
+    """What progress.jsonl has under the names of MLflow, and what the result adds at the end."""
     names = {"return_mean": RETURN, "return_std": "evaluation/return_std"}
     histories: Histories = {}
     for written in read_points(directory):
         for name in written.keys() - {"env_steps", "wall_s"}:
             histories.setdefault(names.get(name, name), []).append((written["env_steps"], written[name]))
-    return histories
+    result = json.loads((directory / "result.json").read_text())
+    at_the_end = {name: [(result["env_steps"], result[name])] for name in ("score", "size_ratio", "compression")}
+    return histories | at_the_end
