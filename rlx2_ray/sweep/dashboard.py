@@ -26,7 +26,7 @@ SHOWN, HIDDEN = {"display": "block"}, {"display": "none"}
 
 
 class Dashboard:
-    """The callbacks; each is a plain method, so that it can be called without a browser."""
+    """The callbacks; each is a plain method that can be called without a browser."""
 
     def __init__(self, source: Source, refresh_s: float, mlflow_ui: str | None) -> None:
         self.source = source
@@ -64,7 +64,8 @@ class Dashboard:
     def _draw(self, name: str, record: Record, trial: str | None) -> Any:
         if not PANELS[name].is_wanted(record):
             return empty_figure("")
-        return topology(record, trial) if name == "topology" else PANELS[name].draw(record)
+        figure = topology(record, trial) if name == "topology" else PANELS[name].draw(record)
+        return figure.update_layout(uirevision=record.source + record.name)  # a zoom stays until another is chosen
 
     def _keep(self) -> dict[str, Any]:
         return dict.fromkeys(outputs(), no_update)

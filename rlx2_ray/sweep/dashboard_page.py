@@ -127,7 +127,7 @@ def _row(
 ) -> Component:
     link = run_link(record, trial, mlflow_ui)
     name = html.A(trial.name, href=link, target="_blank") if link else trial.name
-    state = f"{trial.state}, stopped early" if trial.ended_early else trial.state
+    state = "stopped early" if trial.ended_early else trial.state
     return html.Tr(
         [
             html.Td(name, className="text"),

@@ -19,7 +19,7 @@ from rlx2_ray.sweep.outcomes import VERDICT_WORDS, VERDICTS, Outcome, outcomes, 
 from rlx2_ray.sweep.record import Record
 
 SPARSITY_TICKS = (0.0, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995)
-SIZE_TICKS = (100, 50, 30, 20, 10, 7, 5, 4, 3, 2, 1, 0.5)  # % of the dense weights
+SIZE_TICKS = (100, 50, 20, 10, 5, 2, 1, 0.5, 0.2, 0.1)  # % of the dense weights
 NOTHING = "no sparse arm has a score beside dense yet"
 WORST_SHOWN = 0.5  # R; below it all are of one colour
 
@@ -64,8 +64,8 @@ def _points(own: list[Outcome], verdict: str) -> go.Scatter:
         y=[1 - each.critic_sparsity for each in own],
         mode="markers+text",
         name=VERDICT_WORDS[verdict],
-        text=[f"{each.ratio:.0%}" for each in own],
-        textposition="top center",
+        text=[f"  {each.ratio:.0%}" for each in own],
+        textposition="middle right",
         textfont={"size": 11},
         marker={
             "symbol": symbol, "size": 17, "color": [each.ratio for each in own], "coloraxis": "coloraxis", "line": edge,
@@ -76,7 +76,7 @@ def _points(own: list[Outcome], verdict: str) -> go.Scatter:
 
 
 def _ring(figure: go.Figure, policy_sparsity: float, critic_sparsity: float) -> None:
-    marker = {"symbol": "circle-open", "size": 30, "color": DENSE, "line": {"width": 2}}
+    marker = {"symbol": "circle-open", "size": 27, "color": DENSE, "line": {"width": 2}}
     at = {"x": [1 - policy_sparsity], "y": [1 - critic_sparsity]}
     figure.add_trace(go.Scatter(**at, mode="markers", name="ultimate", marker=marker, hoverinfo="skip"))
 
@@ -96,12 +96,13 @@ def ratio_against_size(record: Record) -> go.Figure:
         record.threshold,
         line={"color": DENSE, "width": 1.2, "dash": "dash"},
         annotation_text=f"{record.threshold:.0%} of dense",
-        annotation_position="bottom left",
+        annotation_position="top right",
     )
     figure.add_hline(1.0, line={"color": MUTED, "width": 0.8, "dash": "dot"})
     of_what = "weights left (% of dense, and how many times fewer)" if knows_size else "policy density (%)"
-    figure.update_xaxes(type="log", autorange="reversed", title_text=of_what, tickvals=SIZE_TICKS,
-                        ticktext=[f"{tick:g} %<br>{100 / tick:.3g}x" for tick in SIZE_TICKS])  # fmt: skip
+    ticks = {"tickvals": SIZE_TICKS, "ticktext": [f"{tick:g} %<br>{100 / tick:g}x" for tick in SIZE_TICKS]}
+    low, high = _range([_left(each, knows_size) for each in found])
+    figure.update_xaxes(type="log", range=[high, low], title_text=of_what, **ticks)
     return figure.update_yaxes(title_text="R, return kept (dense = 100 %)", tickformat=".0%")
 
 
@@ -118,7 +119,7 @@ def _intervals(own: list[Outcome], verdict: str, knows_size: bool) -> go.Scatter
         "width": 5,
     }
     return go.Scatter(
-        x=[100 * ((each.size_ratio if knows_size else None) or 1 - each.policy_sparsity) for each in own],
+        x=[_left(each, knows_size) for each in own],
         y=[each.ratio for each in own],
         error_y=error,
         mode="markers",
@@ -127,6 +128,11 @@ def _intervals(own: list[Outcome], verdict: str, knows_size: bool) -> go.Scatter
         customdata=[words_of(each) for each in own],
         hovertemplate="%{customdata}<extra></extra>",
     )
+
+
+def _left(outcome: Outcome, knows_size: bool) -> float:
+    """Percent of the dense weights, or of the policy's where layer sizes are not known."""
+    return 100 * (outcome.size_ratio if knows_size and outcome.size_ratio else 1 - outcome.policy_sparsity)
 
 
 def words_of(outcome: Outcome) -> str:

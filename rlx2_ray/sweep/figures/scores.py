@@ -16,7 +16,7 @@ SPREAD = 0.5  # of an arm's width, over which its seeds are spread
 
 
 def trial_scores(record: Record) -> go.Figure:
-    """A point a seed: filled when it has finished, open while it runs (its last evaluations), a triangle where it was stopped early."""
+    """A point a seed: filled when it has finished, open while it runs, a triangle where it was stopped early."""
     arms = [arm for arm in order_arms(arms_of(record)) if any(_has_score(trial) for trial in arm.trials)]
     dense = dense_arm(record)
     cached = [] if dense is None or any(arm.is_dense for arm in arms) else [seed.score for seed in dense.seeds]

@@ -61,9 +61,8 @@ def make_figure() -> go.Figure:
 
 
 def style(figure: go.Figure) -> go.Figure:
-    """The same look, and a zoom that stays when a live page draws the figure anew."""
-    figure.update_layout(template=TEMPLATE, uirevision="keep")
-    return figure
+    """Gives a figure the look of all."""
+    return figure.update_layout(template=TEMPLATE)
 
 
 def tall_legend(figure: go.Figure, entries: int) -> go.Figure:

@@ -37,8 +37,7 @@ def topology(record: Record, name: str | None = None) -> go.Figure:
     )
     figure.update_yaxes(title_text="density (%)", range=[0, 112], col=1)
     figure.update_xaxes(title_text=STEPS_TITLE, rangemode="tozero", col=2)
-    figure.update_yaxes(title_text="overlap with the first", tickformat=".0%", col=2)
-    return figure.update_layout(legend={"x": 1, "xanchor": "right"})
+    return figure.update_yaxes(title_text="overlap with the first", tickformat=".0%", col=2)
 
 
 def shown_trial(record: Record, name: str | None) -> TrialRecord | None:
