@@ -1,8 +1,7 @@
-"""MLflow, the only module that imports it: one run per trial, found again by its key, and never a reason to stop."""
+"""MLflow runs: one per trial and one per sweep, found again by their keys, and never a reason to stop the work."""
 
 from __future__ import annotations
 
-import math
 import random
 import threading
 import time
@@ -11,7 +10,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from rlx2_ray.experiment.tracking_link import run_link
+from rlx2_ray.experiment.tracking_points import Pending, Point, next_batch, pending
 from rlx2_ray.experiment.tracking_store import (
     alone_with,
     check_writable,
@@ -26,16 +25,14 @@ from rlx2_ray.experiment.tracking_uri import resolve_tracking_uri, sqlite_file, 
 from rlx2_ray.types import RunFailed
 
 if TYPE_CHECKING:
-    from mlflow.entities import Metric, Run
+    from mlflow.entities import Run
     from mlflow.tracking import MlflowClient
 
 RETRY_INTERVAL_S = 30.0
 PARENT_TAG = "mlflow.parentRunId"
 
-Point = Mapping[str, float]  # metric name -> value, and "env_steps", which becomes MLflow's step
 Status = Literal["FINISHED", "FAILED", "KILLED"]
 
-_MAX_METRICS_PER_BATCH = 1000  # MLflow's limit
 _MAX_PARAM_LENGTH = 6000  # characters, MLflow's limit
 _SQLITE_TRIES = 3
 
@@ -44,24 +41,15 @@ class _OpenRun(NamedTuple):
     """A run that the store has, the (metric, step) pairs it has of it, and its tags when it was opened."""
 
     client: MlflowClient
-    experiment_id: str
     run_id: str
     logged: set[tuple[str, int]]
     tags: dict[str, str]
 
 
-class _Pending(NamedTuple):
-    """A point on its way. It keeps its time, so that MLflow's SQL stores drop what a retry sends twice."""
-
-    timestamp_ms: int
-    step: int
-    values: dict[str, float]
-
-
 class _Parcel(NamedTuple):
     """What one call hands over to be delivered."""
 
-    points: Sequence[_Pending] = ()
+    points: Sequence[Pending] = ()
     tags: Mapping[str, str] = {}
     artifacts: Sequence[Path] = ()
     tables: Mapping[str, str] = {}
@@ -122,7 +110,7 @@ class Tracker:
         self._run: _OpenRun | None = None
         self._next_attempt: float | None = None  # on `clock`, while the store is out of reach
 
-        self._points: list[_Pending] = []
+        self._points: list[Pending] = []
         # The link to the parent too, so that a run which once began without one has it after a resume.
         self._tags = dict(tags) if parent_run_id is None else {**tags, PARENT_TAG: parent_run_id}
         self._artifacts: dict[Path, None] = {}  # a dict, because it keeps the order and drops repetitions
@@ -133,11 +121,6 @@ class Tracker:
     def run_id(self) -> str | None:
         """MLflow's id of the run; None while the store has not been reached."""
         return self._run.run_id if self._run is not None else None
-
-    @property
-    def link(self) -> str | None:
-        """The run's page; None where no server shows one, or has not been reached."""
-        return run_link(self._uri, self._run.experiment_id, self._run.run_id) if self._run is not None else None
 
     def start(self) -> None:
         """Find the run of this trial key, or create it, and set it running. To be called once; waits for the store."""
@@ -161,7 +144,7 @@ class Tracker:
     def log(self, points: Sequence[Point]) -> None:
         """Log each (metric, step) that the run does not have yet; a value that is not finite becomes NaN."""
         now_ms = time.time_ns() // 1_000_000
-        self._hand_over(_Parcel(points=[_pending(point, now_ms) for point in points]))
+        self._hand_over(_Parcel(points=[pending(point, now_ms) for point in points]))
 
     def log_tags(self, tags: Mapping[str, str]) -> None:
         """Set tags of the run."""
@@ -289,7 +272,7 @@ class Tracker:
             experiment_id = find_or_create_experiment(client, self._experiment_name, self._artifact_location())
             run = find_or_create_run(client, experiment_id, self._run_name, self._trial_key, self._tags)
         _log_missing_params(client, run, self._params)
-        return _OpenRun(client, experiment_id, run.info.run_id, _logged_steps(client, run), dict(run.data.tags))
+        return _OpenRun(client, run.info.run_id, _logged_steps(client, run), dict(run.data.tags))
 
     def _artifact_location(self) -> str | None:
         """Beside the database: MLflow's own choice is ./mlruns of whatever folder the process runs in."""
@@ -297,7 +280,7 @@ class Tracker:
 
     def _send_points(self, run: _OpenRun) -> None:
         while self._points:
-            metrics, count = _next_batch(self._points, run.logged)
+            metrics, count = next_batch(self._points, run.logged)
             run.client.log_batch(run.run_id, metrics=list(metrics.values()))
             run.logged.update(metrics)
             del self._points[:count]
@@ -332,27 +315,3 @@ def _set_tags(client: MlflowClient, run_id: str, tags: dict[str, str]) -> None:
     from mlflow.entities import RunTag
 
     client.log_batch(run_id, tags=[RunTag(name, value) for name, value in tags.items()])
-
-
-def _pending(point: Point, timestamp_ms: int) -> _Pending:
-    values = {name: float(value) for name, value in point.items() if name != "env_steps"}
-    return _Pending(timestamp_ms, int(point["env_steps"]), values)
-
-
-def _next_batch(points: list[_Pending], logged: set[tuple[str, int]]) -> tuple[dict[tuple[str, int], Metric], int]:
-    """New metrics of the first points, by (name, step), as many whole points as a batch holds; and their number."""
-    batch: dict[tuple[str, int], Metric] = {}
-    for count, point in enumerate(points):
-        if count and len(batch) + len(point.values) > _MAX_METRICS_PER_BATCH:
-            return batch, count
-        new = {(name, point.step): _metric(point, name) for name in point.values if (name, point.step) not in logged}
-        batch = new | batch  # the first of two values for one step stays
-    return batch, len(points)
-
-
-def _metric(point: _Pending, name: str) -> Metric:
-    from mlflow.entities import Metric
-
-    value = point.values[name]
-    # SQL stores would write infinity as 1.8e308, which flattens every chart; NaN is kept as what it is.
-    return Metric(name, value if math.isfinite(value) else math.nan, point.timestamp_ms, point.step)
