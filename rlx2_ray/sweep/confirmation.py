@@ -11,7 +11,6 @@ from rlx2_ray.sweep.decision import Decision, decide, wants_seeds
 from rlx2_ray.sweep.ledger import DENSE_ARM, Arm, Ledger
 from rlx2_ray.sweep.search import Options
 
-
 DENSE_SHARE = 2
 
 
@@ -24,7 +23,7 @@ class Confirmation:
         self._ledger = ledger
         self._options = options
         self._seeds = options.rule.min_seeds  # for the next look
-        self._dense = max(options.dense_seeds, ledger.promised(DENSE_ARM))
+        self._dense = max(options.dense_seeds, len(ledger.scores(DENSE_ARM)))
 
     def next_arm(self) -> Arm | None:
         if self.decision is not None:

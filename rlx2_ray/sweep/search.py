@@ -13,12 +13,17 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple, TypedDict
 
+import numpy as np
+
 from rlx2_ray.sweep.decision import Decision, Pair, Rule, decide
 from rlx2_ray.sweep.ledger import DENSE_ARM, DENSE_PAIR, Arm, Ledger, Request, Tell
 from rlx2_ray.sweep.statistics import FEWEST_SEEDS, dense_gain
 from rlx2_ray.types import BadInput, RunFailed
 
 Size = Callable[[Pair], float]  # size ratio of the network with these sparsities
+
+
+EXPECTED_NOISE = 0.05  # of seeds, over the dense arm's gain; quieter tasks need fewer runs
 
 
 class Options(NamedTuple):
@@ -30,7 +35,7 @@ class Options(NamedTuple):
     max_dense_seeds: int = 24  # the dense arm grows to that where it is what leaves a decision open
     seeds_at_once: int = 2  # of one network, before they are looked at
     settled: float = 0.85  # the mass on three neighbouring thresholds that ends the search
-    max_search: int = 10  # seeds of one axis' search
+    max_search: int = 12  # seeds of one axis' search
     max_runs: int = 67  # of the whole search, dense arm included: under half of a 16 x 8 grid and its dense arm
     concurrency: int = 1  # runs that the caller has under way at a time
 
@@ -164,6 +169,8 @@ class Search(ABC):
     def _close(self, request: Request, score: float | None) -> None:
         was_known = self._dense_known
         counted = self._ledger.close(request, score)
+        if request in self._again:
+            self._again.remove(request)
         if counted is not None and request.arm != DENSE_ARM:
             self._unseen.append((request.arm, counted))
         if not self._dense_known:
@@ -185,6 +192,20 @@ class Search(ABC):
 
     def _dense_arm(self) -> Arm | None:
         return DENSE_ARM if self._ledger.promised(DENSE_ARM) < self.options.dense_seeds else None
+
+    @property
+    def _noise_share(self) -> float:
+        """How noisy the dense seeds are, in [0, 1]; 1 from EXPECTED_NOISE on, and until they are known."""
+        if not self._dense_known:
+            return 1.0
+        scores = self.dense_scores()
+        spread = float(np.std(scores, ddof=1)) / dense_gain(scores, self.options.random, self.options.rule.statistic)
+        return min(spread / EXPECTED_NOISE, 1.0)
+
+    @property
+    def _grown(self) -> int:
+        """Dense seeds beyond those that it began with."""
+        return max(len(self.dense_scores()) - self.options.dense_seeds, 0)
 
     def _decision(self, pair: Pair) -> Decision | None:
         """None: fewer seeds than say anything."""

@@ -14,10 +14,10 @@ from rlx2_ray.sweep.decision import Decision, Pair
 from rlx2_ray.sweep.ledger import Arm
 from rlx2_ray.sweep.search import BeliefRecord, Options, Search, Size, check_pairs
 
-SEARCH_RUNS, CONFIRM_RUNS = 14, 14  # what they took in simulation, at noise .09; see benchmarks/searcher
+SEARCH_RUNS, QUIET_RUNS, NOISY_RUNS = 8, 10, 32  # expected, the last two from the first trial on: benchmarks/searcher
 
 
-PROMISING = 0.4  # probability of keeping the return, with which a level sparser than the accepted one gets a trial
+PROMISING = 0.25  # probability of keeping the return, with which a level sparser than the accepted one gets a trial
 
 
 class LineSearch(Search):
@@ -81,7 +81,8 @@ class LineSearch(Search):
     def _remaining(self) -> int:
         search = 0 if self._trial is not None else max(SEARCH_RUNS - self._axis.seeds, 2)
         confirmed = sum(len(self._ledger.scores(trial.arm)) for trial in self._trials.values())
-        return search + max(CONFIRM_RUNS - confirmed, self.options.seeds_at_once)
+        trials = round(QUIET_RUNS + self._noise_share * (NOISY_RUNS - QUIET_RUNS))
+        return search + max(trials - confirmed - self._grown, self.options.seeds_at_once)
 
 
 def _is_accepted(trial: Confirmation) -> bool:

@@ -4,7 +4,8 @@ A hypothesis is a curve of the ratio R over levels, flat and then collapsing: pl
 width), the levels log-spaced in density. It is named by its threshold, the sparsest level at which R >= `threshold`;
 -1 where that holds at none. Thresholds, widths and plateaus stand on grids, as do two numbers of the noise: its scale,
 and the dense arm's true score beside the measured one, which all ratios share. A seed's score is Student-t(4) around
-the curve, so one collapsed seed of three does not decide. Levels count from 0, the densest.
+the curve, so one collapsed seed of three does not decide; where the curve has fallen, seeds differ more, since some
+still learn and others do not. Levels count from 0, the densest.
 """
 
 from __future__ import annotations
@@ -19,14 +20,15 @@ from numpy.typing import NDArray
 
 from rlx2_ray.sweep.statistics import Doubles
 
-WIDTHS = (0.15, 0.35, 0.7, 1.2)  # of the collapse, in levels
+WIDTHS = (0.05, 0.2, 0.5, 1.0)  # of the collapse, in levels
 PLATEAUS = (0.98, 1.0, 1.03, 1.07)  # R of what is not too sparse
-LOW_PLATEAUS = (0.85, 0.93)  # nothing keeps the return
+LOW = (0.88, 0.96)  # plateaus of what keeps the return at no level, over the threshold
 LOW_SHARE = 0.05  # of the prior
 FREEDOM = 4  # of Student's t
 SCALES = (0.25, 0.4, 0.63, 1.0, 1.6, 2.5, 4.0)  # of the noise, over that of the dense arm
 SMALLEST_SCALE = 0.02  # of the dense arm's noise, in units of its gain: a solved task has none
 SHIFTS = (-2.0, -1.0, 0.0, 1.0, 2.0)  # of the dense arm's true score, in standard errors
+FALLEN_SCALE = 0.2  # of the noise where all of the return is lost, added in quadrature
 MAD_TO_SCALE = 1.35  # of a Student-t(4)
 
 
@@ -35,6 +37,7 @@ class Hypotheses(NamedTuple):
 
     thresholds: NDArray[np.int64]  # (H,), -1 where no level keeps the return
     curves: Doubles  # (H, L), R
+    lost: Doubles  # (H, L), share of the plateau, in [0, 1]
     log_prior: Doubles  # (H,)
 
 
@@ -49,7 +52,8 @@ class Belief(NamedTuple):
     def observe(self, level: int, ratio: float) -> Belief:
         """After one more seed; its ratio is its gain over the measured dense arm's."""
         means = self.hypotheses.curves[:, level, None] * self.dense
-        return self._replace(log_mass=self.log_mass + log_student(ratio - means[:, :, None], self.scales))
+        scales = np.hypot(self.scales, FALLEN_SCALE * self.hypotheses.lost[:, level, None, None])
+        return self._replace(log_mass=self.log_mass + log_student(ratio - means[:, :, None], scales))
 
     def mass(self) -> Doubles:
         """(L + 1,) over thresholds -1, 0 ... L - 1; sums to 1."""
@@ -82,32 +86,26 @@ def initial_belief(levels: int, dense_ratios: Sequence[float] | Doubles, thresho
 @lru_cache(maxsize=16)
 def make_hypotheses(levels: int, threshold: float) -> Hypotheses:
     """Uniform over thresholds -1 ... levels - 1 where the plateau is high enough for there to be one."""
-    high, low = [], []
-    for width in WIDTHS:
-        for plateau in PLATEAUS:
-            high += [(at, _curve(levels, at, width, plateau, threshold)) for at in range(-1, levels)]
-        for plateau in LOW_PLATEAUS:
-            low += [(-1, _collapse(levels, middle, width, plateau)) for middle in range(0, levels, 2)]
+    high = [
+        (at, plateau, _middle(at, width, plateau, threshold), width)
+        for width in WIDTHS
+        for plateau in (max(plateau, 1.01 * threshold) for plateau in PLATEAUS)
+        for at in range(-1, levels)
+    ]
+    low = [(-1, share * threshold, middle, width) for width in WIDTHS for share in LOW for middle in range(levels)]
     priors = [(1 - LOW_SHARE) / len(high)] * len(high) + [LOW_SHARE / len(low)] * len(low)
-    thresholds, curves = zip(*(high + low), strict=True)
-    return Hypotheses(np.array(thresholds), np.array(curves), np.log(priors))
+    thresholds, plateaus, middles, widths = (np.array(column)[:, None] for column in zip(*high, *low, strict=True))
+    kept = 1 / (1 + np.exp(np.clip((np.arange(levels) - middles) / widths, -500, 500)))
+    return Hypotheses(thresholds[:, 0], plateaus * kept, 1 - kept, np.log(priors))
 
 
-def _curve(levels: int, at: int, width: float, plateau: float, threshold: float) -> Doubles:
-    """(levels,) that crosses `threshold` halfway between levels `at` and `at + 1`."""
-    plateau = max(plateau, threshold * 1.01)
-    return _collapse(levels, at + 0.5 + width * math.log(threshold / (plateau - threshold)), width, plateau)
-
-
-def _collapse(levels: int, middle: float, width: float, plateau: float) -> Doubles:
-    """(levels,), half the plateau at level `middle`."""
-    exponent = np.clip((np.arange(levels) - middle) / width, -500, 500)
-    curve: Doubles = plateau / (1 + np.exp(exponent))
-    return curve
+def _middle(at: int, width: float, plateau: float, threshold: float) -> float:
+    """Of the collapse that crosses `threshold` halfway between levels `at` and `at + 1`."""
+    return at + 0.5 + width * math.log(threshold / (plateau - threshold))
 
 
 def log_student(deviations: Doubles, scales: Doubles) -> Doubles:
-    """Log density, less a constant, of Student's t with FREEDOM degrees; `scales` along the last axis."""
+    """Log density, less a constant, of Student's t with FREEDOM degrees."""
     density: Doubles = -(FREEDOM + 1) / 2 * np.log1p((deviations / scales) ** 2 / FREEDOM) - np.log(scales)
     return density
 

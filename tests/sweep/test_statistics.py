@@ -12,6 +12,7 @@ from rlx2_ray.sweep.statistics import Statistic, arm_interval, estimate_ratio, s
 from rlx2_ray.types import RunFailed
 
 SCORES = [3012.5, 2890.0, 3301.25, 514.0, 3155.5, 2987.75, 3220.0, 3098.5]
+DENSE = [3100.0, 3010.5, 2890.25, 3205.0, 3055.0, 2975.5, 3150.0, 3020.75]
 
 
 @pytest.mark.parametrize(
@@ -26,6 +27,25 @@ SCORES = [3012.5, 2890.0, 3301.25, 514.0, 3155.5, 2987.75, 3220.0, 3098.5]
 )
 def test_interquartile_mean_by_hand(scores: list[float], by_hand: float) -> None:
     assert statistic_of(scores) == by_hand
+
+
+@pytest.mark.parametrize(("count", "of_rliable"), [(8, 3063.5625), (5, 3019.3333333333335), (3, 3067.9166666666665)])
+def test_interquartile_mean_is_rliables(count: int, of_rliable: float) -> None:
+    """`rliable.metrics.aggregate_iqm` 1.2.0; it cannot be installed beside pandas 3."""
+    assert statistic_of(SCORES[:count]) == pytest.approx(of_rliable, rel=1e-12)
+
+
+def test_bootstrap_is_rliables_stretched() -> None:
+    """rliable 1.2.0, `StratifiedIndependentBootstrap` of both arms with `aggregate_iqm`, 20 000 resamples."""
+    interval, ratio_interval, probability = (2351.06, 3193.81), (0.7713, 1.0566), 0.8677
+    stretch = np.sqrt(8 / 7)
+    center = statistic_of(SCORES)
+    assert arm_interval(SCORES) == pytest.approx(center + stretch * (np.array(interval) - center), abs=15)
+    estimate = estimate_ratio(SCORES, DENSE, 20.0)
+    assert estimate.ratio == pytest.approx(1.0056169334, abs=1e-9)
+    assert estimate.probability == pytest.approx(probability, abs=0.03)
+    stretched = estimate.ratio + stretch * (np.array(ratio_interval) - estimate.ratio)
+    assert estimate.interval == pytest.approx(stretched, abs=0.01)
 
 
 @given(st.lists(st.floats(-1e4, 1e4), min_size=1, max_size=40))
