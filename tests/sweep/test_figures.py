@@ -186,10 +186,24 @@ def test_scores_by_key_join_means_of_values_that_come_twice(grid: Record) -> Non
     assert means[0].y[0] > means[0].y[2]
 
 
-def test_parallel_coordinates_have_an_axis_a_key_and_the_score(grid: Record) -> None:
-    axes = parallel_coordinates(grid).data[0].dimensions
-    assert [axis.label for axis in axes] == ["policy", "n_step", "score"]
-    assert axes[0].ticktext == ("50 %", "90 %", "99 %")
+def test_parallel_coordinates_lead_each_trial_through_its_values(grid: Record) -> None:
+    figure = parallel_coordinates(grid)
+    assert figure.layout.xaxis.ticktext == ("policy", "n_step", "score")
+    assert said(figure)[:5] == ["50 %", "90 %", "99 %", "1", "3"]
+    assert len(figure.data) == len(grid.trials)
+    first, best = figure.data[0], max(grid.trials, key=lambda trial: trial.score or 0)
+    assert list(first.y)[:2] == [0, 0]  # 50 %, n_step 1
+    (line,) = (trace for trace in figure.data if best.name in trace.hovertemplate)
+    assert line.y[2] == 1
+
+
+def test_key_of_many_numbers_is_a_scale(grid: Record) -> None:
+    trials = tuple(
+        trial._replace(changes={"agent.learning_rate": 10.0**-k}) for k, trial in enumerate(grid.trials, start=1)
+    )
+    many = grid._replace(trials=trials)
+    assert said(parallel_coordinates(many))[:2] == ["1e-12", "0.1"]
+    assert score_by_key(many).layout.xaxis.type == "linear"
 
 
 @pytest.mark.parametrize(

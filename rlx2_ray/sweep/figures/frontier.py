@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import plotly.graph_objects as go
+from plotly.colors import sample_colorscale
 
 from rlx2_ray.sweep.figures.theme import (
     DENSE,
@@ -21,7 +22,7 @@ from rlx2_ray.sweep.record import Record
 SPARSITY_TICKS = (0.0, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995)
 SIZE_TICKS = (100, 50, 20, 10, 5, 2, 1, 0.5, 0.2, 0.1)  # % of the dense weights
 NOTHING = "no sparse arm has a score beside dense yet"
-WORST_SHOWN = 0.5  # R; below it all are of one colour
+WORST_SHOWN, BEST_SHOWN = 0.5, 1.05  # R; beyond them all are of one colour
 
 
 def frontier(record: Record) -> go.Figure:
@@ -36,8 +37,7 @@ def frontier(record: Record) -> go.Figure:
             figure.add_trace(_points(own, verdict))
     if record.ultimate is not None:
         _ring(figure, record.ultimate.policy_sparsity, record.ultimate.critic_sparsity)
-    bar = {"title": {"text": "R", "side": "top"}, "thickness": 12, "tickformat": ".0%", "outlinewidth": 0}
-    figure.update_layout(coloraxis={"colorscale": SCALE, "cmin": WORST_SHOWN, "cmax": 1.05, "colorbar": bar})
+    figure.add_trace(_color_bar())
     ticks = {"tickvals": [1 - tick for tick in SPARSITY_TICKS], "ticktext": [f"{tick:.3g}" for tick in _percents()]}
     low, high = _range([1 - each.policy_sparsity for each in found])
     figure.update_xaxes(type="log", range=[high, low], title_text="policy sparsity (% of weights zero)", **ticks)
@@ -68,11 +68,25 @@ def _points(own: list[Outcome], verdict: str) -> go.Scatter:
         textposition="middle right",
         textfont={"size": 11},
         marker={
-            "symbol": symbol, "size": 17, "color": [each.ratio for each in own], "coloraxis": "coloraxis", "line": edge,
+            "symbol": symbol, "size": 17, "color": [_color(each.ratio) for each in own], "line": edge,
         },
         customdata=[words_of(each) for each in own],
         hovertemplate="%{customdata}<extra></extra>",
     )  # fmt: skip
+
+
+def _color(ratio: float) -> str:
+    """On the scale of `_color_bar`; a colour, since plotly.js cannot give a legend that of a number."""
+    place = (ratio - WORST_SHOWN) / (BEST_SHOWN - WORST_SHOWN)
+    (color,) = sample_colorscale(SCALE, [min(max(place, 0.0), 1.0)])
+    return str(color)
+
+
+def _color_bar() -> go.Scatter:
+    """A trace without points, for its bar."""
+    bar = {"title": {"text": "R", "side": "top"}, "thickness": 12, "tickformat": ".0%", "outlinewidth": 0}
+    marker = {"colorscale": SCALE, "cmin": WORST_SHOWN, "cmax": BEST_SHOWN, "showscale": True, "colorbar": bar}
+    return go.Scatter(x=[None], y=[None], mode="markers", marker=marker, showlegend=False, hoverinfo="skip")
 
 
 def _ring(figure: go.Figure, policy_sparsity: float, critic_sparsity: float) -> None:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import plotly.graph_objects as go
+from plotly.colors import sample_colorscale
 from plotly.subplots import make_subplots
 
 from rlx2_ray.sweep.arms import dense_arm, short, show
-from rlx2_ray.sweep.figures.theme import BAND, BLUE, INK, SCALE, TOLERANCE, empty_figure, make_figure, style
+from rlx2_ray.sweep.figures.theme import BAND, BLUE, INK, MUTED, SCALE, TOLERANCE, empty_figure, make_figure, style
 from rlx2_ray.sweep.record import Record, TrialRecord
 from rlx2_ray.sweep.statistics import statistic_of
 
 MOST_KEYS = 4  # side by side
+MOST_VALUES = 8  # of a key, that stand at even distances
 NOTHING = "no score yet"
 
 
@@ -30,7 +32,7 @@ def score_by_key(record: Record) -> go.Figure:
         order = sorted({_value(trial, key, is_number) for trial in trials})
         _add_key(figure, trials, key, is_number, column)
         # Values of a grid stand beside each other at even distances; many different ones are a scale.
-        figure.update_xaxes(title_text=key, col=column, type="category" if len(order) <= 8 else "linear",
+        figure.update_xaxes(title_text=key, col=column, type="category" if len(order) <= MOST_VALUES else "linear",
                             categoryorder="array", categoryarray=[str(each) for each in order])  # fmt: skip
         if dense is not None:
             width = TOLERANCE * abs(dense.statistic - (dense.random or 0.0))
@@ -41,7 +43,7 @@ def score_by_key(record: Record) -> go.Figure:
 
 def _add_key(figure: go.Figure, trials: Sequence[TrialRecord], key: str, is_number: bool, column: int) -> None:
     values = [_value(trial, key, is_number) for trial in trials]
-    is_category = len(set(values)) <= 8
+    is_category = len(set(values)) <= MOST_VALUES
     by_value: dict[Any, list[float]] = {}
     for trial, value in zip(trials, values, strict=True):
         by_value.setdefault(value, []).append(trial.score_so_far)
@@ -68,29 +70,66 @@ def _add_key(figure: go.Figure, trials: Sequence[TrialRecord], key: str, is_numb
 
 
 def parallel_coordinates(record: Record) -> go.Figure:
-    """A line a trial through all its values, coloured by its score."""
+    """A line a trial through all its values, coloured by its score.
+
+    It is made of plain lines, since plotly's own needs WebGL, which machines without a GPU may not have.
+    """
     trials, keys = _scored(record), _keys(record)
     if not trials or not keys:
         return empty_figure(NOTHING)
     scores = [trial.score_so_far for trial in trials]
-    axes = [_axis(trials, key) for key in keys]
-    axes.append({"label": record.metric, "values": scores})
+    axes = [*(_axis(trials, key) for key in keys), Axis(record.metric, *_scaled(scores))]
     figure = make_figure()
-    bar = {"thickness": 12, "outlinewidth": 0, "title": {"text": record.metric, "side": "top"}}
-    line = {"color": scores, "colorscale": SCALE, "showscale": True, "colorbar": bar}
-    figure.add_trace(go.Parcoords(dimensions=axes, line=line, labelfont={"size": 12}))
-    return figure.update_layout(margin={"l": 70, "r": 40, "t": 56, "b": 24})
+    for trial, score, *places in zip(trials, scores, *(axis.places for axis in axes), strict=True):
+        figure.add_trace(_trial_line(trial, score, places, _color(score, scores)))
+    for x, axis in enumerate(axes):
+        figure.add_vline(x, line={"color": MUTED, "width": 1})
+        for place, label in axis.ticks:
+            figure.add_annotation(x=x, y=place, text=label, xanchor="left", xshift=6, showarrow=False)
+    names = [axis.name for axis in axes]
+    figure.update_xaxes(tickvals=list(range(len(axes))), ticktext=names, range=[-0.1, len(axes) - 0.6], showgrid=False)
+    figure.update_xaxes(title_text="swept keys, and what came of them", showline=False)
+    return figure.update_yaxes(visible=False, range=[-0.05, 1.05]).update_layout(showlegend=False)
 
 
-def _axis(trials: Sequence[TrialRecord], key: str) -> dict[str, Any]:
+class Axis(NamedTuple):
+    name: str
+    places: list[float]  # of the trials, in [0, 1]
+    ticks: list[tuple[float, str]]  # place and label
+
+
+def _axis(trials: Sequence[TrialRecord], key: str) -> Axis:
     is_number = all(_is_number(trial.changes.get(key)) for trial in trials)
     values = [_value(trial, key, is_number) for trial in trials]
     order = sorted(set(values))
-    if is_number and len(order) > 8:
-        return {"label": short(key), "values": values}
-    places = [order.index(value) for value in values]
-    names = [show(key, value) for value in order]
-    return {"label": short(key), "values": places, "tickvals": list(range(len(order))), "ticktext": names}
+    if is_number and len(order) > MOST_VALUES:
+        return Axis(short(key), *_scaled(values))
+    steps = max(1, len(order) - 1)
+    ticks = [(rank / steps, show(key, value)) for rank, value in enumerate(order)]
+    return Axis(short(key), [order.index(value) / steps for value in values], ticks)
+
+
+def _scaled(values: Sequence[float]) -> tuple[list[float], list[tuple[float, str]]]:
+    """Places between the least and the greatest, which are the ticks."""
+    low, high = min(values), max(values)
+    span = high - low or 1.0
+    return [(value - low) / span for value in values], [(0.0, f"{low:.4g}"), ((high - low) / span, f"{high:.4g}")]
+
+
+def _color(score: float, scores: Sequence[float]) -> str:
+    low, high = min(scores), max(scores)
+    (color,) = sample_colorscale(SCALE, [0.9 * (score - low) / (high - low or 1.0)])
+    return str(color)
+
+
+def _trial_line(trial: TrialRecord, score: float, places: Sequence[float], color: str) -> go.Scatter:
+    return go.Scatter(
+        x=list(range(len(places))),
+        y=places,
+        mode="lines",
+        line={"color": color, "width": 2, "shape": "spline", "smoothing": 0.6},
+        hovertemplate=f"{trial.name}: {score:.4g}<extra></extra>",
+    )
 
 
 def _scored(record: Record) -> list[TrialRecord]:
