@@ -196,6 +196,25 @@ def resolve(given: Mapping[str, Any]) -> ExperimentConfig:
     return config
 
 
+def dense_counterpart(config: ExperimentConfig) -> ExperimentConfig:
+    """The same task, algorithm and protocol with method dense: what a sparse run is compared with."""
+    kept = (
+        "env",
+        "algo",
+        "steps",
+        "seed",
+        "engine",
+        "device",
+        "network",
+        "agent",
+        "runtime",
+        "evaluation",
+        "checkpoint",
+    )
+    tree = config.model_dump()
+    return resolve({"method": "dense"} | {key: tree[key] for key in kept})
+
+
 def load(path: Path) -> Tree:
     """The mapping in a YAML file. Raises BadInput."""
     try:

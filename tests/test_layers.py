@@ -33,7 +33,7 @@ ALLOWED: dict[str, set[str]] = {
     "experiment": PARTS | {"agents"},
     "distributed": PARTS | {"agents", "experiment"},
     "bench": PARTS | {"agents", "experiment", "distributed"},
-    "sweep": RUN,
+    "sweep": RUN | {"bench"},
     "rllib": RUN,
     "cli": RUN | {"bench", "sweep", "rllib"},
     "__main__": {"cli"},

@@ -10,7 +10,7 @@ from rlx2_ray.agents.engines import make_learner
 from rlx2_ray.agents.learner import Learner, needs_every_step
 from rlx2_ray.bench.timing import time_in_turns
 from rlx2_ray.bench.torch_dense import torch_dense
-from rlx2_ray.config import ExperimentConfig, resolve
+from rlx2_ray.config import ExperimentConfig, dense_counterpart
 from rlx2_ray.sparse.costs import dense_multiply_adds
 from rlx2_ray.sparse.plan import plan_agent
 from rlx2_ray.types import Batch, Spaces
@@ -18,7 +18,7 @@ from rlx2_ray.types import Batch, Spaces
 
 def bench_learner(config: ExperimentConfig, spaces: Spaces, compile_torch: bool) -> dict[str, Any]:
     """Microseconds and ratios. Windows have their full n steps; those of the dense arms have one."""
-    dense = dense_arm(config)
+    dense = dense_counterpart(config)
     variants = ("eager", "fused", "compiled") if compile_torch else ("eager", "fused")
     references = {variant: torch_dense(dense, spaces, variant) for variant in variants}  # type: ignore[arg-type]
     contestants = {
@@ -39,14 +39,6 @@ def bench_learner(config: ExperimentConfig, spaces: Spaces, compile_torch: bool)
         "dense_gflop": 2e-9 * config.agent.batch_size * dense_multiply_adds(dense, plan_agent(dense, *spaces[:2])),
         "spread": {name: timing.spread for name, timing in timings.calls.items()},
     }
-
-
-def dense_arm(config: ExperimentConfig) -> ExperimentConfig:
-    """The same task and algorithm, with method dense."""
-    tree = config.model_dump()
-    return resolve(
-        {"method": "dense"} | {key: tree[key] for key in ("env", "algo", "steps", "engine", "network", "agent")}
-    )
 
 
 class _Updates:

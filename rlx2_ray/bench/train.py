@@ -7,8 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from rlx2_ray.bench.learner import dense_arm
-from rlx2_ray.config import ExperimentConfig, merge, resolve
+from rlx2_ray.config import ExperimentConfig, dense_counterpart, merge, resolve
 from rlx2_ray.experiment.inline import train_inline
 from rlx2_ray.experiment.run_directory import Tracking
 from rlx2_ray.experiment.session import start
@@ -19,7 +18,7 @@ SKIPPED = 500  # learning env steps before the clock starts
 
 def bench_train(config: ExperimentConfig, env_steps: int) -> dict[str, Any]:
     """Env steps a second as configured, dense on the same engine, and dense on the torch engine."""
-    dense = dense_arm(config)
+    dense = dense_counterpart(config)
     on_torch = resolve(merge(dense.model_dump(), {"engine": "torch"}))
     rates = {
         "sparse": training_speed(config, env_steps),

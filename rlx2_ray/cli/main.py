@@ -8,13 +8,14 @@ import typer
 from typer.exceptions import TyperException
 
 import rlx2_ray.cli.threads  # noqa: F401 - before anything imports numpy
-from rlx2_ray.cli import bench, dashboard, describe, evaluate, export, report, resume, sweep, train
+from rlx2_ray.cli import bench, compress, dashboard, describe, evaluate, export, report, resume, sweep, train
 from rlx2_ray.types import BadInput, Interrupted, RunFailed
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 app.command("train")(train.train)
 app.command("resume")(resume.resume)
 app.command("sweep")(sweep.sweep)
+app.command("compress")(compress.compress)
 app.command("evaluate")(evaluate.evaluate)
 app.command("export")(export.export)
 app.command("report")(report.report)

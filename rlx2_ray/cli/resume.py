@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from rlx2_ray.cli import options, sweep, train
+from rlx2_ray.cli import compress, options, sweep, train
 from rlx2_ray.config import Tree, leaves
 from rlx2_ray.types import BadInput
 
@@ -34,7 +34,7 @@ def resume(
     assignments: RuntimeSet = None,
     as_json: options.Json = False,
 ) -> None:
-    """Go on with a run, a sweep or a compression that was interrupted or killed, to its end, in the same MLflow runs."""
+    """Go on with a run, a sweep or a compression that was interrupted or killed, in the same MLflow runs."""
     changes = options.read_tree(locals(), assignments)
     if (directory / "sweep.yaml").exists():
         _resume_campaign(directory, changes, as_json)
@@ -55,4 +55,4 @@ def _resume_campaign(path: Path, changes: Tree, as_json: bool) -> None:
     with closing(SweepDirectory(path)) as directory:
         tree, record = directory.open()
         result = directory.read_result() or campaign.go_on(KINDS[record["kind"]](tree), directory, record)
-    sweep.show(result, as_json)
+    (compress if record["kind"] == "compress" else sweep).show(result, as_json)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -53,7 +54,7 @@ class RunDirectory:
         self.result_file = path / "result.json"
         self.undelivered_mark = path / "undelivered"  # there while MLflow has not got all of a finished run
         self._origin_file = path / "run.json"
-        self._progress_file = path / "progress.jsonl"
+        self.progress_file = path / "progress.jsonl"
         self._lock = FolderLock(path)
 
     def check_unused(self) -> None:
@@ -105,6 +106,22 @@ class RunDirectory:
         self._replace(self._origin_file, _to_json(origin))
         return changed
 
+    def adopt(self, config: ExperimentConfig, tracking: Tracking, checkpoint: Path, points: Path) -> None:
+        """Go on, with this configuration, from where another run was: with its checkpoint and its points.
+
+        The run stays the one it is in MLflow. Nobody may be working on it.
+        """
+        if not self.config_file.exists():
+            self.create(config, tracking)
+        configuration.save(config, self.config_file)
+        origin = self._read_origin()._replace(config_sha256=_sha256(self.config_file), changes={})
+        self._replace(self._origin_file, _to_json(origin))
+        shutil.rmtree(self.checkpoints, ignore_errors=True)
+        shutil.copytree(checkpoint, self.checkpoints / checkpoint.name)
+        shutil.copyfile(points, self.progress_file)
+        self.result_file.unlink(missing_ok=True)
+        self.close()
+
     def _read_origin(self) -> Origin:
         try:
             return Origin(**json.loads(self._origin_file.read_text()))
@@ -130,7 +147,7 @@ class RunDirectory:
 
     def append(self, point: Point) -> None:
         """Raises RunFailed where there is no room."""
-        with self.writing(self._progress_file), self._progress_file.open("a") as file:
+        with self.writing(self.progress_file), self.progress_file.open("a") as file:
             file.write(json.dumps(point) + "\n")
             file.flush()
             os.fsync(file.fileno())  # a checkpoint counts on the points before it
@@ -141,12 +158,12 @@ class RunDirectory:
         Raises BadInput where a line is damaged, RunFailed where there is no room.
         """
         points = [point for point in self.read_points() if point["env_steps"] <= env_steps]
-        self._replace(self._progress_file, "".join(json.dumps(point) + "\n" for point in points))
+        self._replace(self.progress_file, "".join(json.dumps(point) + "\n" for point in points))
         return points
 
     def read_points(self) -> list[Point]:
         """All that were measured so far. Raises BadInput where a line is damaged."""
-        lines = self._progress_file.read_bytes().splitlines() if self._progress_file.exists() else []
+        lines = self.progress_file.read_bytes().splitlines() if self.progress_file.exists() else []
         points = []
         for number, line in enumerate(lines, start=1):
             try:
@@ -155,7 +172,7 @@ class RunDirectory:
                 if number == len(lines):
                     break  # the process was killed, or the disk was full, while it wrote this line
                 raise BadInput(
-                    f"{self._progress_file} is damaged in line {number}: restore it from a copy, or remove the line."
+                    f"{self.progress_file} is damaged in line {number}: restore it from a copy, or remove the line."
                 ) from None
         return points
 

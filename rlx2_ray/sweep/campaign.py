@@ -129,26 +129,31 @@ def _check(campaign: Campaign) -> Spaces:
 
 def _work(campaign: Campaign, spaces: Spaces, directory: SweepDirectory, record: Content) -> Content:
     prepare_environment()
-    example = campaign.examples[0]
-    display = make_display(example.steps)
+    with closing(make_display(campaign.examples[0].steps)) as display:
+        desk = _open_desk(campaign, directory, record, display)
+        desk.keeper.note(state="running", config=campaign.tree, spaces=spaces._asdict())
+        try:
+            with _terminating_as_interrupting():
+                return _run(campaign, spaces, desk)
+        except (Interrupted, KeyboardInterrupt):
+            _end(desk, "interrupted", "KILLED")
+            raise
+        except BaseException:
+            _end(desk, "failed", "FAILED")
+            raise
+
+
+def _open_desk(campaign: Campaign, directory: SweepDirectory, record: Content, display: Display) -> Desk:
     tracker = _parent_tracker(campaign, directory, record, display)
     record["tracking"]["run_id"] = tracker.start_or_fail()
-    keeper = RecordKeeper(directory, record, tracker)
-    keeper.note(state="running", config=campaign.tree, spaces=spaces._asdict())
-    concurrency = campaign.max_concurrent or max(1, _cpus() // trial_cpus(example))
-    spending = Spending(campaign.budget, record.get("worked_s", 0.0))
-    desk = Desk(directory, keeper, display, tracker, spending, concurrency)
-    try:
-        with _terminating_as_interrupting():
-            return _run(campaign, spaces, desk)
-    except (Interrupted, KeyboardInterrupt):
-        _end(desk, "interrupted", "KILLED")
-        raise
-    except BaseException:
-        _end(desk, "failed", "FAILED")
-        raise
-    finally:
-        display.close()
+    return Desk(
+        directory,
+        RecordKeeper(directory, record, tracker),
+        display,
+        tracker,
+        Spending(campaign.budget, record.get("worked_s", 0.0)),
+        campaign.max_concurrent or max(1, _cpus() // trial_cpus(campaign.examples[0])),
+    )
 
 
 def _run(campaign: Campaign, spaces: Spaces, desk: Desk) -> Content:

@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 from rlx2_ray.config import Tree
 from rlx2_ray.sweep.campaign import Campaign
-from rlx2_ray.sweep.description import parse_sweep
+from rlx2_ray.sweep.compressing import Compression
+from rlx2_ray.sweep.description import parse_compress, parse_sweep
 from rlx2_ray.sweep.sweeping import Sweep
 
 
@@ -14,4 +15,8 @@ def _sweep(tree: Tree) -> Campaign:
     return Sweep(parse_sweep(tree))
 
 
-KINDS: dict[str, Callable[[Tree], Campaign]] = {"sweep": _sweep}
+def _compress(tree: Tree) -> Campaign:
+    return Compression(parse_compress(tree))
+
+
+KINDS: dict[str, Callable[[Tree], Campaign]] = {"sweep": _sweep, "compress": _compress}

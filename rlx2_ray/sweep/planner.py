@@ -12,6 +12,7 @@ from rlx2_ray.sweep.description import SweepDescription
 from rlx2_ray.sweep.job import Plan
 from rlx2_ray.sweep.space import Space, config_of, trial_name, unpack
 from rlx2_ray.sweep.space_tune import clip, to_tune
+from rlx2_ray.sweep.tune_section import PbtScheduler
 
 INDEX = "trial"  # in Tune's configuration of a trial: which of the drawn samples it has
 
@@ -26,15 +27,27 @@ class SweepPlanner:
     space: Space
     mutations: Space  # what PBT changes in a run
     samples: tuple[Sample, ...]  # empty with Optuna, which draws each after it has seen others
+    perturbation_interval: int | None = None  # of PBT, which takes a checkpoint then
 
     def plan(self, sampled: Mapping[str, Any], trial_id: str) -> Plan:
-        index = sampled.get(INDEX)
+        index = _index(sampled, trial_id)
         drawn = sampled if index is None else self.samples[index]
         label = trial_id if index is None else f"{index:05}"
         changes = unpack(self.space, drawn)
-        mutated = unpack(self.mutations, clip(self.mutations, sampled)) if self.mutations else {}
-        config = resolve(config_of(self.base, {**changes, **mutated}))
+        mutations = tuple(parameter for parameter in self.mutations if parameter.name in sampled)
+        mutated = unpack(mutations, clip(mutations, sampled))
+        moments = {"checkpoint.interval": self.perturbation_interval} if self.perturbation_interval else {}
+        config = resolve(config_of(self.base, {**moments, **changes, **mutated}))
         return Plan(trial_name({key: changes[key] for key in changes if key not in mutated}, label), config, "trial")
+
+
+def _index(sampled: Mapping[str, Any], trial_id: str) -> int | None:
+    """Which sample; None where there are none.
+
+    PBT gives a trial all of another's configuration, so its own number is that in its id, where Tune has one there.
+    """
+    _, underscore, number = trial_id.rpartition("_")
+    return int(number) if underscore else sampled.get(INDEX)
 
 
 def make_planner(description: SweepDescription) -> SweepPlanner:
@@ -42,7 +55,8 @@ def make_planner(description: SweepDescription) -> SweepPlanner:
     is_random = tune.searcher.name == "random"
     drawn = _draw(description.space, tune.num_samples, tune.searcher.seed) if is_random else iter(())
     samples = tuple(itertools.islice(drawn, tune.budget.runs))
-    return SweepPlanner(description.config, description.space, description.mutations, samples)
+    interval = tune.scheduler.perturbation_interval if isinstance(tune.scheduler, PbtScheduler) else None
+    return SweepPlanner(description.config, description.space, description.mutations, samples, interval)
 
 
 def tune_space(planner: SweepPlanner) -> dict[str, Any]:

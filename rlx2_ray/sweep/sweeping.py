@@ -103,12 +103,13 @@ class Sweep(Campaign):
             to_tune(self._description.space) if is_optuna else tune_space(self.planner),
             config,
             self._tune.max_failures,
-            carries_checkpoints=self._tune.scheduler.name == "pbt",
         )
 
     def _optuna(self) -> Searcher:
+        import optuna
         from ray.tune.search.optuna import OptunaSearch
 
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
         return OptunaSearch(seed=self._tune.searcher.seed)
 
     def _scheduler(self) -> TrialScheduler | None:

@@ -17,6 +17,7 @@ from ray import tune
 
 from rlx2_ray.distributed.launch import train as train_on_runtime
 from rlx2_ray.experiment import session
+from rlx2_ray.experiment.checkpoint import list_checkpoints
 from rlx2_ray.experiment.display import LogDisplay
 from rlx2_ray.experiment.evaluation import score
 from rlx2_ray.experiment.interruption import StopWish
@@ -65,9 +66,10 @@ class SweepTrial(tune.Trainable):  # type: ignore[misc]
         return session.begin(self._plan.config, directory, job.tracking_of(self._plan), train_on_runtime, host)
 
     def step(self) -> dict[str, Any]:
-        """Until the next evaluation, or the end."""
+        """Until the next evaluation; with the last one, to the end, since a scheduler may stop a trial there."""
         try:
-            next(self._training)
+            while next(self._training)["env_steps"] >= self._plan.config.steps:
+                pass
         except StopIteration as end:
             return {**self._newest(), **{key: end.value[key] for key in FINAL}, "done": True}
         return self._newest()
@@ -75,6 +77,22 @@ class SweepTrial(tune.Trainable):  # type: ignore[misc]
     def _newest(self) -> dict[str, Any]:
         points = RunDirectory(self._directory).read_points()
         return {**points[-1], "score": score([point["return_mean"] for point in points])}
+
+    def save_checkpoint(self, checkpoint_dir: str) -> None:
+        """For PBT, whose configurations have a checkpoint of every moment at which it may ask for one."""
+        run = RunDirectory(self._directory)
+        newest = list_checkpoints(run.checkpoints)[-1]
+        shutil.copytree(newest, Path(checkpoint_dir) / newest.name)
+        shutil.copyfile(run.progress_file, Path(checkpoint_dir) / run.progress_file.name)
+
+    def load_checkpoint(self, checkpoint: str | None) -> None:
+        """Go on from where another trial was, or this one."""
+        assert checkpoint is not None
+        self._training.close()
+        run, folder = RunDirectory(self._directory), Path(checkpoint)
+        tracking = self._job.tracking_of(self._plan)
+        run.adopt(self._plan.config, tracking, list_checkpoints(folder)[-1], folder / run.progress_file.name)
+        self._training = self._open()
 
     def cleanup(self) -> None:
         self._training.close()

@@ -95,7 +95,8 @@ def _parse_scheduler(tree: object, example: ExperimentConfig) -> Scheduler:
     name = tree.get("name", "none") if isinstance(tree, Mapping) else tree
     if not isinstance(tree, Mapping) or not isinstance(name, str) or name not in SCHEDULERS:
         raise BadInput(f"tune.scheduler is {name!r}: choose one of {', '.join(SCHEDULERS)}.")
-    tenth = min(example.steps, max(example.evaluation.interval, example.steps // 10))
+    evaluations = example.evaluation.interval
+    tenth = min(example.steps, max(evaluations, example.steps // 10 // evaluations * evaluations))
     key = TIMES.get(name)
     defaults = {key: tenth} if key else {}
     scheduler = validate(SCHEDULERS[name], {**defaults, **tree}, "tune.scheduler")
@@ -106,6 +107,12 @@ def _parse_scheduler(tree: object, example: ExperimentConfig) -> Scheduler:
         )
     if isinstance(scheduler, PbtScheduler):
         _check_mutations(scheduler.mutations)
+        interval = scheduler.perturbation_interval
+        if interval % evaluations:
+            raise BadInput(
+                f"tune.scheduler.perturbation_interval is {interval}, no multiple of evaluation.interval, "
+                f"{evaluations}, after which pbt hears of a trial: give a multiple."
+            )
     return scheduler
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from rlx2_ray.sweep.reporter import Reporter
 
+KEPT = 5  # checkpoints of a trial in Tune's hands, which only PBT has; one may be gone before it is used with 2
 NAME = "tune"  # of Tune's folder below that of the sweep
 
 ENVIRONMENT = {
@@ -34,7 +35,6 @@ class Tuning(NamedTuple):
     param_space: dict[str, Any] | None  # None: the searcher's
     config: tune.TuneConfig
     max_failures: int
-    carries_checkpoints: bool = False  # whether Tune carries trials' states, for PBT
 
 
 def prepare_environment() -> None:
@@ -82,7 +82,7 @@ def _run_config(tuning: Tuning, folder: Path, reporter: Reporter) -> tune.RunCon
         storage_path=str(folder),
         callbacks=[reporter],
         failure_config=tune.FailureConfig(max_failures=tuning.max_failures),
-        checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+        checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False, num_to_keep=KEPT),
         stop=BudgetStopper(),
         verbose=0,
     )

@@ -1,0 +1,99 @@
+"""The compression search as a `Searcher` of Ray Tune."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ray.tune.search import Searcher
+
+from rlx2_ray.sweep.ledger import Request, Tell
+from rlx2_ray.sweep.search import Search
+from rlx2_ray.types import RunFailed
+
+_searchers: list[CompressSearcher] = []
+
+
+class CompressSearcher(Searcher):  # type: ignore[misc]
+    """What it knows is the list of what it was told, in that order; Tune saves and restores it beside its trials."""
+
+    def __init__(
+        self,
+        make_search: Callable[[], Search],
+        cached: list[Tell],
+        is_spent: Callable[[Search], bool],
+        on_change: Callable[[Search, Request | None], None],
+    ) -> None:
+        """
+        Args:
+            cached: what is known before the first trial.
+            is_spent: whether no further trial may begin.
+            on_change: called after everything that the search was told, with what it was told of.
+        """
+        super().__init__(metric="score", mode="max")
+        self.search = make_search()
+        self.failure: RunFailed | None = None
+        self._make_search = make_search
+        self._is_spent = is_spent
+        self._on_change = on_change
+        self._requests: dict[str, Request] = {}  # of trials in progress, by their id
+        for request, score in cached:
+            self._tell(request, score)
+        _searchers[:] = [self]
+
+    def __reduce__(self) -> Any:
+        """Tune stores its searcher with the experiment; one that is read back is that of the process that reads it."""
+        return _newest, ()
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether no trial will be suggested any more."""
+        return self.failure is not None or self.search.is_finished or self._is_spent(self.search)
+
+    def suggest(self, trial_id: str) -> Any:
+        """A request's fields as a configuration; None while there is nothing useful to begin."""
+        if self.is_finished:
+            return Searcher.FINISHED
+        request = self.search.ask()
+        if request is None:
+            return None
+        self._requests[trial_id] = request
+        return request._asdict()
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        request = self._requests.pop(trial_id)
+        known = result is not None and bool(result.get("done")) and not error
+        self._tell(request, result["score"] if result is not None and known else None)
+
+    def _tell(self, request: Request, score: float | None) -> None:
+        try:
+            if score is None:
+                self.search.fail(request)
+            else:
+                self.search.tell(request, score)
+        except RunFailed as failure:  # there is nothing to search: no trial follows, and the compression says why
+            self.failure = failure
+        self._on_change(self.search, request)
+
+    def save(self, checkpoint_path: str) -> None:
+        state = {"tells": self.search.tells, "requests": self._requests}
+        Path(checkpoint_path).write_text(json.dumps(state))
+
+    def restore(self, checkpoint_path: str) -> None:
+        state = json.loads(Path(checkpoint_path).read_text())
+        self._requests = {trial_id: Request(*fields) for trial_id, fields in state["requests"].items()}
+        self.search = self._make_search()
+        self.search.restore([Tell(Request(*fields), score) for fields, score in state["tells"]], self.requests)
+        for _ in self._requests:
+            self.search.ask()  # Tune itself goes on with the trials in progress
+        self._on_change(self.search, None)
+
+    @property
+    def requests(self) -> list[Request]:
+        return list(self._requests.values())
+
+
+def _newest() -> CompressSearcher:
+    return _searchers[0]
