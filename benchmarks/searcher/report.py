@@ -1,0 +1,194 @@
+"""docs/searcher.md and docs/searcher.png from results/searcher.json."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from typing import Any
+
+import matplotlib
+import numpy as np
+
+from benchmarks.searcher.summary import EDGES, PATIENT
+from benchmarks.searcher.truth import BAD, FAILED, PLATEAUS, WIDTHS
+from benchmarks.speed.common import ROOT
+from rlx2_ray.sweep.decision import Rule
+from rlx2_ray.sweep.search import Options
+from rlx2_ray.sweep.search_plane import MAX_RUNS
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+
+PAGE = ROOT / "docs" / "searcher.md"
+PICTURE = ROOT / "docs" / "searcher.png"
+
+Figures = dict[str, Any]
+
+HEADINGS = ("noise", "runs: mean (90 %, most)", "of them dense", "accepted", "bad among all (95 % sure: under)")
+HEADINGS += ("inconclusive", "bad among all", "nothing stated", "size of accepted / smallest possible")
+CALIBRATED = {  # title, by the section of the figures and the kind in it
+    ("bootstrap", "bootstrap"): "Pr(R ≥ 0.97), of networks that nothing has chosen",
+    ("line", "decisions"): "Pr(R ≥ 0.97), of networks on trial in 1-D, at the end",
+    ("line", "beliefs"): "belief that a level keeps the return, at the end of 1-D",
+}
+
+
+def write(figures: Figures) -> None:
+    PAGE.write_text(page(figures))
+    draw(figures)
+
+
+def page(figures: Figures) -> str:
+    options, rule = Options(random=0.0), Rule()
+    return f"""# How far the compression search can be trusted
+
+Written by `python -m benchmarks.searcher` from `results/searcher.json`: {figures["repetitions"]} simulated searches a
+row, two runs under way at a time. The true return over sparsity is flat, then collapses: widths of the collapse
+{listed(WIDTHS)} levels, plateaus {listed(PLATEAUS)} of the dense return, thresholds anywhere on the grid (in 1-D also
+below it: one world in 17 keeps the return at no level). Seeds differ by the noise, relative to dense less random;
+{FAILED:.0%} of them collapse to anything from random to half of their score, dense ones too. A pick is bad when its
+true ratio is under {BAD}.
+
+The protocol: {options.dense_seeds} dense seeds (up to {options.max_dense_seeds} where a decision needs them); at most
+{options.max_search} search seeds an axis; a network is accepted by fresh seeds alone, {rule.min_seeds} to
+{rule.max_seeds} of them, where Pr(R ≥ {rule.threshold}) ≥ {rule.accept}, and rejected where it is ≤ {rule.reject}.
+
+## 1-D: 16 levels, at most {options.max_runs} runs (a grid of 16 x 8 with its dense arm: {figures["grid_runs"]})
+
+{table(figures["line"])}
+
+"Nothing stated" is right where no level keeps the return; "inconclusive" is a candidate that is named as such. A
+plateau within two points of the threshold, which one world in five has, can hardly be told from it with so few seeds.
+
+## 1-D with patience: {PATIENT.rule.max_seeds} seeds a network, {PATIENT.max_dense_seeds} dense, {PATIENT.max_runs} runs
+
+{table(figures["patient"])}
+
+## 2-D: 9 x 9 levels and dense, at most {MAX_RUNS} runs (a grid of 9 x 9 with its dense arm: 656)
+
+{table(figures["plane"])}
+
+## The grid, on the same truths as 1-D
+
+{figures["grid_runs"]} runs each. By ratio: the sparsest level whose ratio is at least {rule.threshold}, as papers pick
+it. Accepted: the sparsest level that the rule above accepts at 8 seeds, of all that are tried.
+
+{grid_table(figures["grid"])}
+
+## Are the stated probabilities true?
+
+![calibration](searcher.png)
+
+The share that is true of all that were stated in a range, and how many these are, at each noise.
+
+{calibration_tables(figures)}
+
+{REMARKS}
+"""
+
+
+REMARKS = """The bootstrap by itself states what is true of networks that nothing has chosen. It knows the seeds of both
+arms and nothing else, whereas a network on trial was picked by the belief, which has seen its neighbours: more of these
+keep the return than their own few seeds can show. So low and middling probabilities are understated there, and a
+rejection at high noise means that the seeds look bad, not that the network is; the price is size, not a bad pick. The
+network accepted is one of several looks at one of several networks, which raises its stated probability; it stays true
+because most that get so far do keep the return, which another family of tasks need not grant.
+
+The belief is that of a model in the same family of curves as the simulated truth, though with other widths, plateaus
+and noise: on real tasks, expect it to be less exact than this."""
+
+
+def listed(values: Sequence[float]) -> str:
+    distinct = dict.fromkeys(values)
+    return ", ".join(
+        f"{value:g}" + (f" ({values.count(value)} of {len(values)})" if values.count(value) > 1 else "")
+        for value in distinct
+    )
+
+
+def rows(headings: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    divider = "| " + " | ".join("---:" for _ in headings) + " |"
+    return "\n".join([f"| {' | '.join(headings)} |", divider, *(f"| {' | '.join(line)} |" for line in lines)])
+
+
+def table(by_noise: Figures) -> str:
+    return rows(HEADINGS, [table_line(noise, figures) for noise, figures in by_noise.items()])
+
+
+def table_line(noise: str, of: Figures) -> list[str]:
+    runs = f"{of['runs_mean']:.0f} ({of['runs_90']:.0f}, {of['runs_max']})"
+    bad = f"{of['bad_accepted']:.1%} ({of['bad_accepted_at_most']:.1%})"
+    shares = [f"{of['accepted']:.0%}", bad, f"{of['inconclusive']:.0%}", f"{of['bad_inconclusive']:.1%}"]
+    return [noise, runs, f"{of['dense_runs_mean']:.0f}", *shares, f"{of['none']:.0%}", times(of["oversize"])]
+
+
+def times(oversize: float | None) -> str:
+    return "-" if oversize is None else f"{oversize:.2f}"
+
+
+def grid_table(grid: Figures) -> str:
+    headings = ["noise", "by ratio: picked", "bad picks", "size", "accepted: picked", "bad picks", "size"]
+    return rows(
+        headings, [[noise, *grid_cells(of["by_ratio"]), *grid_cells(of["accepted"])] for noise, of in grid.items()]
+    )
+
+
+def grid_cells(of: Figures) -> list[str]:
+    return [f"{of['picked']:.0%}", f"{of['bad']:.1%}", times(of["oversize"])]
+
+
+def calibration_tables(figures: Figures) -> str:
+    return "\n\n".join(
+        f"{title[0].upper()}{title[1:]}:\n\n{calibration_table(figures[section], kind)}"
+        for (section, kind), title in CALIBRATED.items()
+    )
+
+
+def calibration_table(by_noise: Figures, kind: str) -> str:
+    cells = {
+        (one["from"], noise): f"{one['true']:.2f} ({one['count']})"
+        for noise, of in by_noise.items()
+        for one in of[kind]
+    }
+    lines = [
+        [f"{low:.2f} to {high:.2f}", *(cells.get((low, noise), "-") for noise in by_noise)]
+        for low, high in itertools.pairwise(EDGES)
+    ]
+    return rows(["stated", *by_noise], lines)
+
+
+def draw(figures: Figures) -> None:
+    figure, panels = plt.subplots(2, 2, figsize=(11, 8.5), layout="constrained")
+    for axes, ((section, kind), title) in zip(panels.flat, CALIBRATED.items(), strict=False):
+        draw_calibration(axes, figures[section], kind)
+        axes.set(xlabel="stated probability", ylabel="share that is true", title=title)
+        axes.title.set_fontsize(10)
+        axes.legend(title="noise", fontsize=8, title_fontsize=8)
+    draw_runs(panels.flat[3], figures)
+    figure.savefig(PICTURE, dpi=110, metadata={"Software": None})
+    plt.close(figure)
+
+
+def draw_calibration(axes: plt.Axes, by_noise: Figures, kind: str) -> None:
+    axes.plot([0, 1], [0, 1], color="grey", linewidth=0.8)
+    for offset, (noise, of) in enumerate(by_noise.items()):
+        bins = of[kind]
+        stated = np.array([one["stated"] for one in bins]) + 0.004 * (offset - 1.5)  # so that the bars stay apart
+        true = np.array([one["true"] for one in bins])
+        errors = [true - [one["low"] for one in bins], [one["high"] for one in bins] - true]
+        axes.errorbar(stated, true, yerr=np.maximum(errors, 0), marker="o", markersize=3, linewidth=1, label=noise)
+
+
+def draw_runs(axes: plt.Axes, figures: Figures) -> None:
+    """Runs and verdicts of both searches."""
+    for kind, name in {"line": "1-D", "plane": "2-D"}.items():
+        of = figures[kind]
+        noises = [float(noise) for noise in of]
+        means = [each["runs_mean"] for each in of.values()]
+        tops = [each["runs_90"] for each in of.values()]
+        axes.plot(noises, means, marker="o", markersize=3, label=f"{name}, mean")
+        axes.plot(noises, tops, linestyle=":", color=axes.lines[-1].get_color(), label=f"{name}, 90 %")
+    axes.axhline(figures["grid_runs"] / 2, color="grey", linewidth=0.8, label="half of the grid of 16 x 8")
+    axes.set(xlabel="noise", ylabel="runs", title="runs of a search", ylim=(0, 110))
+    axes.title.set_fontsize(10)
+    axes.legend(fontsize=8)

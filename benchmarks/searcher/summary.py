@@ -1,0 +1,116 @@
+"""Many simulated searches in a few numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from benchmarks.searcher.grid import RUNS, GridPick, play_grid, scores
+from benchmarks.searcher.play import AT_ONCE, Outcome, Stated, play_line, play_plane
+from benchmarks.searcher.truth import BAD, LINE, NOISES, THRESHOLD, World
+from rlx2_ray.sweep.decision import Rule
+from rlx2_ray.sweep.ledger import DENSE_PAIR
+from rlx2_ray.sweep.search import Options
+from rlx2_ray.sweep.statistics import estimate_ratio
+
+EDGES = (0.0, 0.02, 0.1, 0.3, 0.5, 0.7, 0.9, 0.98, 1.0)  # of stated probabilities
+PATIENT = Options(random=0.0, rule=Rule(max_seeds=32), max_dense_seeds=64, max_runs=200, concurrency=AT_ONCE)
+
+Figures = dict[str, Any]
+
+
+def simulate(repetitions: int) -> Figures:
+    """1-D, 2-D, 1-D with more seeds than a grid has, and the grid; each at every noise."""
+    return {
+        "repetitions": repetitions,
+        "line": at_every_noise(play_line, repetitions),
+        "plane": at_every_noise(play_plane, repetitions),
+        "patient": at_every_noise(lambda noise, seed: play_line(noise, seed, PATIENT), repetitions),
+        "grid": {str(noise): summarise_grids(noise, repetitions) for noise in NOISES},
+        "grid_runs": RUNS,
+        "bootstrap": {str(noise): {"bootstrap": bootstrap_alone(noise, repetitions)} for noise in NOISES},
+    }
+
+
+def at_every_noise(play: Callable[[float, int], Outcome], repetitions: int) -> Figures:
+    return {str(noise): summarise([play(noise, seed) for seed in range(repetitions)]) for noise in NOISES}
+
+
+def summarise(outcomes: Sequence[Outcome]) -> Figures:
+    runs = np.array([one.runs for one in outcomes])
+    accepted = [one for one in outcomes if one.verdict == "accept"]
+    undecided = [one for one in outcomes if one.verdict == "inconclusive"]
+    bad = sum(one.is_bad for one in accepted)
+    return {
+        "runs_mean": float(runs.mean()),
+        "runs_90": float(np.quantile(runs, 0.9)),
+        "runs_max": int(runs.max()),
+        "dense_runs_mean": float(np.mean([one.dense_runs for one in outcomes])),
+        "accepted": len(accepted) / len(outcomes),
+        "inconclusive": len(undecided) / len(outcomes),
+        "none": sum(one.verdict == "none" for one in outcomes) / len(outcomes),
+        "bad_accepted": bad / len(outcomes),
+        "bad_accepted_at_most": upper_bound(bad, len(outcomes)),
+        "bad_among_accepted": bad / max(len(accepted), 1),
+        "bad_inconclusive": sum(one.is_bad for one in undecided) / len(outcomes),
+        "oversize": geometric_mean([one.oversize for one in accepted]),
+        "decisions": calibration([stated for one in outcomes for stated in one.decisions]),
+        "beliefs": calibration([stated for one in outcomes for stated in one.beliefs]),
+    }
+
+
+def summarise_grids(noise: float, repetitions: int) -> Figures:
+    picks = [play_grid(noise, seed) for seed in range(repetitions)]
+    by_ratio, accepted = zip(*picks, strict=True)
+    return {"by_ratio": summarise_picks(by_ratio), "accepted": summarise_picks(accepted)}
+
+
+def summarise_picks(picks: Sequence[GridPick]) -> Figures:
+    ratios = np.array([pick.true_ratio for pick in picks])
+    return {
+        "picked": float(np.mean(np.isfinite(ratios))),
+        "bad": float(np.mean(ratios < BAD)),
+        "oversize": geometric_mean([pick.oversize for pick in picks if np.isfinite(pick.oversize)]),
+    }
+
+
+def bootstrap_alone(noise: float, repetitions: int) -> list[Figures]:
+    """Of networks that nothing has chosen: R anywhere around the threshold, 8 seeds beside 16 dense ones."""
+    rng = np.random.default_rng(0)
+    stated = []
+    for _ in range(4 * repetitions):
+        ratio = rng.uniform(THRESHOLD - 4 * noise, THRESHOLD + 4 * noise)
+        world = World({LINE[0]: ratio}, noise)
+        dense = scores(world, DENSE_PAIR, "dense", rng) + scores(world, DENSE_PAIR, "dense", rng)
+        estimate = estimate_ratio(scores(world, LINE[0], "search", rng), dense, 0.0, THRESHOLD)
+        stated.append(Stated(estimate.probability, ratio >= THRESHOLD))
+    return calibration(stated)
+
+
+def calibration(stated: Sequence[Stated]) -> list[Figures]:
+    """In each bin of stated probabilities: their mean, the share that is true, and how many there are."""
+    probabilities = np.array([one.probability for one in stated])
+    keeps = np.array([one.keeps for one in stated])
+    bins = np.clip(np.searchsorted(EDGES, probabilities, "right") - 1, 0, len(EDGES) - 2)
+    return [bin_of(int(each), probabilities[bins == each], keeps[bins == each]) for each in np.unique(bins)]
+
+
+def bin_of(index: int, probabilities: NDArray[np.float64], keeps: NDArray[np.bool_]) -> Figures:
+    true = int(keeps.sum())
+    low, high = stats.binomtest(true, len(keeps)).proportion_ci(method="wilson")
+    share = true / len(keeps)
+    edges = {"from": EDGES[index], "to": EDGES[index + 1]}
+    return edges | {"stated": float(probabilities.mean()), "true": share, "low": low, "high": high, "count": len(keeps)}
+
+
+def upper_bound(count: int, trials: int) -> float:
+    """Of a share, with 95 % confidence (Clopper-Pearson)."""
+    return float(stats.beta.ppf(0.95, count + 1, trials - count)) if count < trials else 1.0
+
+
+def geometric_mean(values: Sequence[float]) -> float | None:
+    return float(np.exp(np.mean(np.log(values)))) if len(values) else None
