@@ -9,9 +9,9 @@ INSTALLED := $(VENV)/.installed
 
 .PHONY: demo test test-slow lint format type check bench bench-engines bench-runtimes bench-scaling soak bench-speed bench-peers clean
 
-demo: $(INSTALLED)  ## train a sparse TD3 agent on Ray actors, then look at it
-	$(BIN)/rlx2 train tune_configs/inverted_pendulum.yaml --runtime actors --rollout-actors 2 --replay-shards 2
-	@echo "Look at the run with: $(BIN)/mlflow ui --backend-store-uri sqlite:///mlflow.db"
+demo: $(INSTALLED)  ## find the smallest network that keeps the dense return of InvertedPendulum-v5; minutes
+	$(BIN)/rlx2 compress tune_configs/compress_inverted_pendulum.yaml
+	@echo "Look at it with: $(BIN)/rlx2 dashboard"
 
 test: $(INSTALLED)
 	$(BIN)/pytest -m "not slow"
