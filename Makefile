@@ -7,7 +7,8 @@ BIN := $(VENV)/bin
 PEERS := .venv-peers
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo test test-slow lint format type check bench bench-engines bench-runtimes bench-scaling soak bench-speed bench-peers clean
+.PHONY: demo test test-slow lint format type check bench bench-engines bench-runtimes bench-scaling bench-searcher \
+	bench-service soak bench-speed bench-peers clean
 
 demo: $(INSTALLED)  ## find the smallest network that keeps the dense return of InvertedPendulum-v5; minutes
 	$(BIN)/rlx2 compress tune_configs/compress_inverted_pendulum.yaml
@@ -42,6 +43,12 @@ bench-runtimes: $(INSTALLED)  ## do both runtimes learn the same? an hour on two
 
 bench-scaling: $(INSTALLED)  ## docs/scaling.md: service rates, two runs, the simulation; some minutes on a quiet machine
 	$(BIN)/python -m benchmarks.scaling
+
+bench-searcher: $(INSTALLED)  ## docs/searcher.md: the compression search against simulated truths; minutes on one core
+	$(BIN)/python -m benchmarks.searcher
+
+bench-service: $(INSTALLED)  ## what a sweep costs beside its training; a quarter of an hour on two quiet cores
+	$(BIN)/python -m benchmarks.service --write
 
 soak: $(INSTALLED)  ## ten minutes of a run in which something is killed every 20 s; results/soak.json
 	$(BIN)/python -m benchmarks.soak --write
