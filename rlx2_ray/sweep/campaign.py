@@ -76,6 +76,10 @@ class Campaign(ABC):
     @abstractmethod
     def budget(self) -> Budget: ...
 
+    def check(self, spaces: Spaces) -> None:
+        """Raises BadInput where a trial could not run, before anything is written."""
+        return
+
     @abstractmethod
     def prepare(self, desk: Desk, spaces: Spaces) -> None:
         """What is done before the first trial, and what is said of the cost."""
@@ -107,8 +111,9 @@ def start(campaign: Campaign, out: Path, tracking: Tracking) -> Content:
         tracking = tracking._replace(uri=resolve_tracking_uri(tracking.uri))
         spaces = _check(campaign)
         check_store(tracking.uri)
-        record = directory.create(campaign.kind, campaign.tree, tracking)
-        return _work(campaign, spaces, directory, record)
+        with _ray(campaign):  # before anything is written, since a cluster may not answer
+            record = directory.create(campaign.kind, campaign.tree, tracking)
+            return _work(campaign, spaces, directory, record)
 
 
 def go_on(campaign: Campaign, directory: SweepDirectory, record: Content) -> Content:
@@ -116,19 +121,20 @@ def go_on(campaign: Campaign, directory: SweepDirectory, record: Content) -> Con
     directory.lock()
     spaces = _check(campaign)
     check_store(record["tracking"]["uri"])
-    return _work(campaign, spaces, directory, record)
+    with _ray(campaign):
+        return _work(campaign, spaces, directory, record)
 
 
 def _check(campaign: Campaign) -> Spaces:
-    for example in campaign.examples:
-        spaces = check(example)
+    """Returns the spaces of the first example."""
+    spaces, *_ = [check(example) for example in campaign.examples]
+    campaign.check(spaces)
     for example in campaign.examples:
         prepare(example)
     return spaces
 
 
 def _work(campaign: Campaign, spaces: Spaces, directory: SweepDirectory, record: Content) -> Content:
-    prepare_environment()
     with closing(make_display(campaign.examples[0].steps)) as display:
         desk = _open_desk(campaign, directory, record, display)
         desk.keeper.note(state="running", config=campaign.tree, spaces=spaces._asdict())
@@ -152,20 +158,17 @@ def _open_desk(campaign: Campaign, directory: SweepDirectory, record: Content, d
         display,
         tracker,
         Spending(campaign.budget, record.get("worked_s", 0.0)),
-        campaign.max_concurrent or max(1, _cpus() // trial_cpus(campaign.examples[0])),
+        _concurrency(campaign),
     )
 
 
 def _run(campaign: Campaign, spaces: Spaces, desk: Desk) -> Content:
     campaign.prepare(desk, spaces)
     desk.keeper.write()
-    with _ray(campaign.examples[0], desk.concurrency):
-        from rlx2_ray.sweep.reporter import Reporter
+    from rlx2_ray.sweep.reporter import Reporter
 
-        reporter = Reporter(
-            campaign.planner, desk.keeper, desk.display, campaign.status, partial(campaign.is_spent, desk)
-        )
-        run_trials(campaign.tuning(_job(campaign, desk), desk), desk.directory.path, reporter)
+    reporter = Reporter(campaign.planner, desk.keeper, desk.display, campaign.status, partial(campaign.is_spent, desk))
+    run_trials(campaign.tuning(_job(campaign, desk), desk), desk.directory.path, reporter)
     if not campaign.is_complete(desk, reporter):
         raise Interrupted(f"Stopped; 'rlx2 resume {desk.directory.path}' goes on.")
     return _finish(campaign, desk, reporter)
@@ -233,17 +236,19 @@ def _params(tree: Tree) -> Tree:
     return {key: value if key in own else yaml.safe_dump(value, sort_keys=False) for key, value in tree.items()}
 
 
-def _ray(example: ExperimentConfig, concurrency: int) -> AbstractContextManager[None]:
+def _ray(campaign: Campaign) -> AbstractContextManager[None]:
     """A cluster that is running, or a Ray of its own with room for the trials that run at a time."""
+    prepare_environment()
+    example = campaign.examples[0]
     address = example.runtime.address
     if address is not None:
         return running_ray(address)
     prepare_ray_environment()
-    return own_ray(concurrency * trial_cpus(example))
+    return own_ray(_concurrency(campaign) * trial_cpus(example))
 
 
-def _cpus() -> int:
-    return len(os.sched_getaffinity(0))
+def _concurrency(campaign: Campaign) -> int:
+    return campaign.max_concurrent or max(1, len(os.sched_getaffinity(0)) // trial_cpus(campaign.examples[0]))
 
 
 @contextmanager

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NamedTuple
 
-from ray import tune
+from ray import cloudpickle, tune
 from ray.exceptions import RayTaskError
 from ray.tune.experiment import Trial
 
@@ -116,7 +117,7 @@ class BudgetStopper(tune.Stopper):  # type: ignore[misc]
 
 def reason_of(trial: Trial) -> str:
     """Why it failed, in a sentence."""
-    error = trial.get_pickled_error()
+    error = _error_of(trial)
     if error is None:
         return "unknown"
     cause = error.cause if isinstance(error, RayTaskError) else error
@@ -125,3 +126,12 @@ def reason_of(trial: Trial) -> str:
     lines = str(cause).strip().splitlines() or [type(cause).__name__]
     expected = isinstance(cause, BadInput | RunFailed)
     return lines[0] if expected else f"{type(cause).__name__}: {lines[0]}"
+
+
+def _error_of(trial: Trial) -> BaseException | None:
+    """Tune's own method looks where the error is only copied to, later."""
+    file = trial.pickled_error_file
+    if file is None or not Path(file).exists():
+        return None
+    error: BaseException = cloudpickle.loads(Path(file).read_bytes())
+    return error

@@ -7,6 +7,8 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from rlx2_ray.config import ExperimentConfig, Tree
+from rlx2_ray.envs.make import probe_spaces
+from rlx2_ray.sparse.plan import plan_agent
 from rlx2_ray.sweep.budget import Budget
 from rlx2_ray.sweep.campaign import Campaign, Desk
 from rlx2_ray.sweep.description import SweepDescription, sweep_tree
@@ -59,6 +61,15 @@ class Sweep(Campaign):
         """Of all trials that are known beforehand."""
         trials = [{"trial": index, **sample} for index, sample in enumerate(self.planner.samples)]
         return [self.planner.plan(trial, "").config for trial in trials]
+
+    def check(self, spaces: Spaces) -> None:
+        """Whether every trial that is known beforehand leaves every layer some weights."""
+        of_env = {repr(self.examples[0].env): spaces}
+        for config in self._configs:
+            env = repr(config.env)
+            if env not in of_env:
+                of_env[env] = probe_spaces(config.env)
+            plan_agent(config, of_env[env].observation_size, of_env[env].action_size)
 
     @property
     def max_concurrent(self) -> int | None:
