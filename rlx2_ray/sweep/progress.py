@@ -32,15 +32,17 @@ class Progress(NamedTuple):
 
 def progress_of(record: Record) -> Progress:
     trials = record.trials
+    env_steps = sum(trial.env_steps for trial in trials)
     running = [trial for trial in trials if trial.state == "running"]
     rates = [trial.series[THROUGHPUT].latest for trial in running if THROUGHPUT in trial.series]
+    is_finished = record.state == "finished"  # whatever was planned at first
     begun = sum(trial.env_steps if trial.state != "running" else trial.planned_steps for trial in trials)
     return Progress(
         done=sum(trial.state == "finished" or trial.ended_early for trial in trials),
         running=len(running),
-        planned=max(int(record.planned.get("runs", 0)), len(trials)),
-        env_steps=sum(trial.env_steps for trial in trials),
-        planned_steps=max(record.planned.get("env_steps", 0.0), begun),
+        planned=len(trials) if is_finished else max(int(record.planned.get("runs", 0)), len(trials)),
+        env_steps=env_steps,
+        planned_steps=env_steps if is_finished else max(record.planned.get("env_steps", 0.0), begun),
         env_steps_per_s=sum(rate for rate in rates if math.isfinite(rate)),
     )
 

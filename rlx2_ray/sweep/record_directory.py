@@ -14,6 +14,7 @@ from rlx2_ray.config import ExperimentConfig, Tree
 from rlx2_ray.experiment.evaluation import score
 from rlx2_ray.sweep.record import RETURN, Record, Series, Sizes, Tracking, TrialRecord, parse_record
 from rlx2_ray.sweep.record_configs import differing_keys, swept_changes
+from rlx2_ray.sweep.space import parse_space, varied_keys
 from rlx2_ray.types import BadInput
 
 RECORD_FILE, TRIALS = "record.json", "trials"
@@ -65,7 +66,7 @@ def swept_keys(record: Record, configs: Sequence[ExperimentConfig]) -> list[str]
     """The keys that a record's trials are told apart by."""
     if record.kind == "compress":
         return list(SPARSITIES)
-    return list(record.param_space) or differing_keys(configs)
+    return varied_keys(parse_space(record.param_space)) or differing_keys(configs)
 
 
 def _read_trial(folder: Path, config: ExperimentConfig, record: Record, changes: Tree) -> TrialRecord:

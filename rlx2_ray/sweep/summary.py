@@ -108,7 +108,7 @@ def belief_words(belief: Belief, axis: str) -> str:
         else percent(belief.levels[low])
     )
     return (
-        f"Believed after {belief.runs} sparse runs: the greatest {network} sparsity that keeps the return is "
+        f"Believed after {belief.runs} runs: the greatest {network} sparsity that keeps the return is "
         f"{percent(belief.levels[top])} % (probability {mass[top]:.2f}); {percent(CREDIBLE)} % lies in {span} %."
     )
 

@@ -177,7 +177,7 @@ def _record(trials: list[Made], decisions: list[Tree], running: bool) -> Tree:
         },
         "decisions": decisions,
         "stopped": [STOPPED],
-        "beliefs": [_belief(runs) for runs in (0, 4, 8, 12, 16, 19)],
+        "beliefs": [_belief(runs) for runs in (8, 12, 16, 20, 24, 27)],
         "ultimate": None if running else ultimate,
         "runs": len(trials),
         "env_steps": sum(trial.points[-1]["env_steps"] for trial in trials),
@@ -188,7 +188,7 @@ def _record(trials: list[Made], decisions: list[Tree], running: bool) -> Tree:
 
 def _belief(runs: int) -> Tree:
     """Ever surer that the threshold is between 98 and 98.5 %."""
-    width = 0.35 + 8 / (1 + runs)
+    width = 0.35 + 8 / (runs - 7)
     mass = [math.exp(-(((k - 12) / width) ** 2)) for k in range(len(LEVELS))]
     return {"runs": runs, "levels": list(LEVELS), "mass": [each / sum(mass) for each in mass]}
 

@@ -75,7 +75,7 @@ def test_page_shows_state_progress_and_belief(dashboard: Dashboard) -> None:
     text = words(shown(dashboard)["header"])
     for part in (
         "So far: Hopper-v5 with TD3",
-        "Believed after 19 sparse runs",
+        "Believed after 27 runs",
         "running",
         "25 of 36",
         "5.14 M",

@@ -12,7 +12,7 @@ import pytest
 from rlx2_ray.config import resolve
 from rlx2_ray.sweep.figures.curves import curves_of, learning_curves
 from rlx2_ray.sweep.figures.frontier import frontier, ratio_against_size
-from rlx2_ray.sweep.figures.keys import parallel_coordinates, score_by_key
+from rlx2_ray.sweep.figures.keys import ordered, parallel_coordinates, scale_of, score_by_key
 from rlx2_ray.sweep.figures.panels import PANELS
 from rlx2_ray.sweep.figures.replay import replay_over_time
 from rlx2_ray.sweep.figures.scores import spread, trial_scores
@@ -182,7 +182,7 @@ def test_scores_by_key_join_means_of_values_that_come_twice(grid: Record) -> Non
     titles = (figure.layout.xaxis.title.text, figure.layout.xaxis2.title.text)
     assert titles == ("sparsity.policy", "target.n_step")
     means = [trace for trace in figure.data if trace.mode == "lines+markers"]
-    assert [list(trace.x) for trace in means] == [["0.5", "0.9", "0.99"], ["1", "3"]]
+    assert [list(trace.x) for trace in means] == [["50 %", "90 %", "99 %"], ["1", "3"]]
     assert means[0].y[0] > means[0].y[2]
 
 
@@ -203,7 +203,34 @@ def test_key_of_many_numbers_is_a_scale(grid: Record) -> None:
     )
     many = grid._replace(trials=trials)
     assert said(parallel_coordinates(many))[:2] == ["1e-12", "0.1"]
-    assert score_by_key(many).layout.xaxis.type == "linear"
+    assert score_by_key(many).layout.xaxis.type == "log"
+
+
+@pytest.mark.parametrize(
+    ("values", "scale"),
+    [
+        ([1, 3, 1, 3], "category"),
+        ([0.5, 0.6, 0.7, 0.8], "linear"),
+        ([1e-4, 1e-2, 3e-3], "log"),
+        ([-1, 1e-2, 3e-3], "linear"),
+        (["rlx2", "rigl", "set"], "category"),
+        ([[16, 16], [8, 8]], "category"),
+        ([None, 1], "category"),
+    ],
+)
+def test_scale_of_an_axis_follows_its_values(values: list[Any], scale: str) -> None:
+    assert scale_of(values) == scale
+    assert len(ordered(values)) == len({repr(value) for value in values})
+
+
+def test_swept_lists_are_drawn(grid: Record) -> None:
+    shapes = ([16, 16], [8, 8], None)
+    trials = tuple(
+        trial._replace(changes={"network.hidden": shapes[rank % 3]}) for rank, trial in enumerate(grid.trials)
+    )
+    record = grid._replace(trials=trials)
+    assert said(parallel_coordinates(record))[:3] == ["None", "[16, 16]", "[8, 8]"]
+    assert len(score_by_key(record).data[0].x) == len(trials)
 
 
 @pytest.mark.parametrize(
@@ -262,8 +289,8 @@ def test_every_axis_has_a_title(search: Record, grid: Record) -> None:
 def test_colours_are_distinct_and_dense_is_grey() -> None:
     for count in (1, 3, 7, 12):
         labels = [f"arm {k}" for k in range(count)]
-        for ordered in (False, True):
-            colors = arm_colors([*labels, "dense"], ordered)
+        for is_ordered in (False, True):
+            colors = arm_colors([*labels, "dense"], is_ordered)
             assert len(set(colors.values())) == count + 1
             assert colors["dense"] == "#323f4b"
 

@@ -91,7 +91,7 @@ def test_probabilities_are_never_certain(probability: float, words: str) -> None
 def test_belief_names_the_likeliest_threshold_and_ninety_percent() -> None:
     belief = Belief(7, (0.5, 0.9, 0.95, 0.98, 0.99), (0.02, 0.08, 0.6, 0.28, 0.02))
     assert belief_words(belief, "critic") == (
-        "Believed after 7 sparse runs: the greatest critic sparsity that keeps the return is 95 % (probability 0.60); "
+        "Believed after 7 runs: the greatest critic sparsity that keeps the return is 95 % (probability 0.60); "
         "90 % lies in 90 to 98 %."
     )
     assert "90 % lies in 95 %." in belief_words(belief._replace(mass=(0.0, 0.0, 1.0, 0.0, 0.0)), "tied")
@@ -202,6 +202,7 @@ def test_progress_counts_runs_steps_and_the_rest(running: Record, search: Record
     left = 36 * STEPS - progress.env_steps
     assert progress.remaining_s == pytest.approx(left / progress.env_steps_per_s)
     assert progress_of(search).remaining_s is None
+    assert (progress_of(search).planned, progress_of(search).fraction) == (27, 1)
     assert progress_of(Record("sweep", "x", "running", ())).fraction == 0
 
 

@@ -17,6 +17,8 @@ from rlx2_ray.sweep.statistics import statistic_of
 
 MOST_KEYS = 4  # side by side
 MOST_VALUES = 8  # of a key, that stand at even distances
+WIDE = 20  # greatest over least value, from which on a scale is logarithmic
+CATEGORY = "category"
 NOTHING = "no score yet"
 
 
@@ -28,12 +30,7 @@ def score_by_key(record: Record) -> go.Figure:
     figure = style(make_subplots(cols=len(keys), shared_yaxes=True, horizontal_spacing=0.04))
     dense = dense_arm(record)
     for column, key in enumerate(keys, start=1):
-        is_number = all(_is_number(trial.changes.get(key)) for trial in trials)
-        order = sorted({_value(trial, key, is_number) for trial in trials})
-        _add_key(figure, trials, key, is_number, column)
-        # Values of a grid stand beside each other at even distances; many different ones are a scale.
-        figure.update_xaxes(title_text=key, col=column, type="category" if len(order) <= MOST_VALUES else "linear",
-                            categoryorder="array", categoryarray=[str(each) for each in order])  # fmt: skip
+        _add_key(figure, trials, key, column)
         if dense is not None:
             width = TOLERANCE * abs(dense.statistic - (dense.random or 0.0))
             band = (dense.statistic - width, dense.statistic + width)
@@ -41,14 +38,12 @@ def score_by_key(record: Record) -> go.Figure:
     return figure.update_yaxes(title_text=record.metric, col=1).update_layout(showlegend=False)
 
 
-def _add_key(figure: go.Figure, trials: Sequence[TrialRecord], key: str, is_number: bool, column: int) -> None:
-    values = [_value(trial, key, is_number) for trial in trials]
-    is_category = len(set(values)) <= MOST_VALUES
-    by_value: dict[Any, list[float]] = {}
-    for trial, value in zip(trials, values, strict=True):
-        by_value.setdefault(value, []).append(trial.score_so_far)
+def _add_key(figure: go.Figure, trials: Sequence[TrialRecord], key: str, column: int) -> None:
+    values = [trial.changes.get(key) for trial in trials]
+    scale = scale_of(values)
+    places = [show(key, value) if scale == CATEGORY else value for value in values]
     points = go.Scatter(
-        x=[str(value) for value in values] if is_category else values,
+        x=places,
         y=[trial.score_so_far for trial in trials],
         mode="markers",
         marker={"size": 9, "color": BLUE, "opacity": 0.55},
@@ -56,17 +51,45 @@ def _add_key(figure: go.Figure, trials: Sequence[TrialRecord], key: str, is_numb
         hovertemplate="%{customdata}: %{y:.4g}<extra></extra>",
     )
     figure.add_trace(points, row=1, col=column)
-    repeated = {value: statistic_of(by_value[value]) for value in sorted(by_value) if len(by_value[value]) > 1}
-    if repeated:
-        means = go.Scatter(
-            x=[str(value) for value in repeated] if is_category else list(repeated),
-            y=list(repeated.values()),
-            mode="lines+markers" if is_number else "markers",
-            line={"color": INK, "width": 1.5},
-            marker={"size": 11, "symbol": "line-ew", "line": {"width": 3, "color": INK}},
-            hovertemplate="interquartile mean %{y:.4g}<extra></extra>",
-        )
-        figure.add_trace(means, row=1, col=column)
+    if scale == CATEGORY:
+        _add_means(figure, [(show(key, value), _scores_at(trials, key, value)) for value in ordered(values)], column)
+        order = {"categoryorder": "array", "categoryarray": [show(key, value) for value in ordered(values)]}
+        figure.update_xaxes(type="category", title_text=key, col=column, **order)
+    else:
+        figure.update_xaxes(type=scale, title_text=key, col=column)
+
+
+def _scores_at(trials: Sequence[TrialRecord], key: str, value: Any) -> list[float]:
+    return [trial.score_so_far for trial in trials if trial.changes.get(key) == value]
+
+
+def _add_means(figure: go.Figure, scores: Sequence[tuple[str, list[float]]], column: int) -> None:
+    repeated = [(place, statistic_of(values)) for place, values in scores if len(values) > 1]
+    means = go.Scatter(
+        x=[place for place, _ in repeated],
+        y=[mean for _, mean in repeated],
+        mode="lines+markers",
+        line={"color": INK, "width": 1.5},
+        marker={"size": 11, "symbol": "line-ew", "line": {"width": 3, "color": INK}},
+        hovertemplate="interquartile mean %{y:.4g}<extra></extra>",
+    )
+    figure.add_trace(means, row=1, col=column)
+
+
+def scale_of(values: Sequence[Any]) -> str:
+    """Of an axis: a few values, each of which comes again, stand at even distances; other numbers are a scale."""
+    different = {repr(value) for value in values}
+    is_repeated = len(different) <= MOST_VALUES and 2 * len(different) <= len(values)
+    if is_repeated or not all(map(_is_number, values)):
+        return CATEGORY
+    low, high = min(values), max(values)
+    return "log" if low > 0 and high / low >= WIDE else "linear"
+
+
+def ordered(values: Sequence[Any]) -> list[Any]:
+    """Each value once: numbers by size, others as text."""
+    once = list({repr(value): value for value in values}.values())
+    return sorted(once) if all(map(_is_number, once)) else sorted(once, key=str)
 
 
 def parallel_coordinates(record: Record) -> go.Figure:
@@ -99,14 +122,15 @@ class Axis(NamedTuple):
 
 
 def _axis(trials: Sequence[TrialRecord], key: str) -> Axis:
-    is_number = all(_is_number(trial.changes.get(key)) for trial in trials)
-    values = [_value(trial, key, is_number) for trial in trials]
-    order = sorted(set(values))
-    if is_number and len(order) > MOST_VALUES:
-        return Axis(short(key), *_scaled(values))
+    values: list[Any] = [trial.changes.get(key) for trial in trials]
+    scale = scale_of(values)
+    if scale != CATEGORY:
+        places, _ = _scaled([math.log(value) for value in values] if scale == "log" else values)
+        return Axis(short(key), places, _scaled(values)[1])
+    order = [repr(value) for value in ordered(values)]
     steps = max(1, len(order) - 1)
-    ticks = [(rank / steps, show(key, value)) for rank, value in enumerate(order)]
-    return Axis(short(key), [order.index(value) / steps for value in values], ticks)
+    ticks = [(rank / steps, show(key, value)) for rank, value in enumerate(ordered(values))]
+    return Axis(short(key), [order.index(repr(value)) / steps for value in values], ticks)
 
 
 def _scaled(values: Sequence[float]) -> tuple[list[float], list[tuple[float, str]]]:
@@ -144,8 +168,3 @@ def _keys(record: Record) -> list[str]:
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _value(trial: TrialRecord, key: str, is_number: bool) -> Any:
-    value = trial.changes.get(key)
-    return value if is_number else str(value)

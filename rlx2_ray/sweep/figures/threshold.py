@@ -32,8 +32,8 @@ def threshold_belief(record: Record) -> go.Figure:
         hovertemplate="after %{x} runs, %{y} %: %{z:.3f}<extra></extra>",
     )
     figure.add_trace(history, row=1, col=2)
-    figure.update_xaxes(type="category", title_text=title, col=1)
+    figure.update_xaxes(type="category", title_text=title, tickangle=-45, tickfont={"size": 11}, col=1)
     figure.update_yaxes(title_text=f"probability, after {now.runs} runs", rangemode="tozero", col=1)
-    figure.update_xaxes(type="category", title_text="sparse runs done", showgrid=False, col=2)
+    figure.update_xaxes(type="category", title_text="runs done", showgrid=False, col=2)
     figure.update_yaxes(type="category", title_text=title, showgrid=False, col=2)
     return figure.update_layout(showlegend=False, bargap=0.15)

@@ -1,4 +1,4 @@
-"""The layers of one trial: how many of their weights live, and how many of them did at the start."""
+"""The layers of one trial: how many of their weights live, and how much the topology still changes."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def topology(record: Record, name: str | None = None) -> go.Figure:
     )
     figure.update_yaxes(title_text="density (%)", range=[0, 112], col=1)
     figure.update_xaxes(title_text=STEPS_TITLE, rangemode="tozero", col=2)
-    return figure.update_yaxes(title_text="overlap with the first", tickformat=".0%", col=2)
+    return figure.update_yaxes(title_text="kept by the latest event", tickformat=".0%", col=2)
 
 
 def shown_trial(record: Record, name: str | None) -> TrialRecord | None:
@@ -51,7 +51,7 @@ def shown_trial(record: Record, name: str | None) -> TrialRecord | None:
 
 
 def layer_overlaps(trial: TrialRecord) -> Mapping[str, Series]:
-    """Layer -> overlap with the first structure; of whole networks where the layers' are not tracked."""
+    """Layer -> fraction of live weights that the latest event kept; whole networks where no layers are tracked."""
     found = {
         name.removeprefix(PREFIX).removesuffix(SUFFIX): series
         for name, series in trial.series.items()
