@@ -11,6 +11,7 @@ from rlx2_ray import config as configuration
 from rlx2_ray.cli import options
 from rlx2_ray.cli.output import print_json, print_table
 from rlx2_ray.cli.sweep import default_directory
+from rlx2_ray.sweep.compress_words import dense_sentence, kept, network
 
 Axis = Annotated[
     str | None,
@@ -86,28 +87,29 @@ def show(result: dict[str, Any], as_json: bool) -> None:
     if as_json:
         print_json(result)
         return
-    dense = result["dense"]
-    low, high = dense["interval"]
-    rows = [
-        ["dense", "1.0", str(len(dense["seeds"])), f"score {dense['statistic']:.1f} [{low:.1f}, {high:.1f}]", "", ""]
-    ]
-    rows += [_row(decision) for decision in sorted(result["decisions"], key=lambda each: each["compression"])]
-    headings = ["policy / critic sparsity", "times smaller", "seeds", "return kept", "Pr(≥ threshold)", "verdict"]
-    print_table("Decisions", headings, rows)
+    headings = ["policy", "critics", "smaller", "seeds", "kept", "95 %", "Pr", "verdict"]
+    decisions = sorted(result["decisions"], key=lambda each: each["compression"])
+    threshold = result["threshold"]
+    title = f"Zero weights, size and return kept of {len(decisions)} networks; Pr of keeping {threshold:.0%}"
+    print_table(title, headings, [_row(decision) for decision in decisions])
     for message in result["messages"]:
         typer.echo(message)
-    typer.echo(sentence(result["ultimate"]))
+    if result["dense"] is not None:
+        typer.echo(f"{dense_sentence(result['dense'])}.")
+    typer.echo(sentence(result))
     typer.echo(f"Report: {result['report']}")
 
 
-def sentence(ultimate: dict[str, Any] | None) -> str:
+def sentence(result: dict[str, Any]) -> str:
     """What was found, in plain words."""
+    ultimate = result["ultimate"]
     if ultimate is None:
-        return "No network was found that keeps the dense return."
+        tried = f"none of {len(result['decisions'])} networks" if result["decisions"] else "no network was tried enough"
+        return f"NOTHING FOUND: {tried} to keep {result['threshold']:.0%} of the dense return."
     what = (
-        f"{ultimate['compression']:.1f} times smaller (policy {ultimate['policy_sparsity']:.1%}, critics "
-        f"{ultimate['critic_sparsity']:.1%} zero): keeps {_kept(ultimate)} of the dense return, "
-        f"Pr {ultimate['probability']:.2f}, {ultimate['seeds']} seeds"
+        f"{ultimate['compression']:.1f} times smaller ({network(ultimate['policy_sparsity'], ultimate['critic_sparsity'])}"
+        f"): keeps {kept(ultimate['ratio'], ultimate['interval'])} of the dense return, Pr {ultimate['probability']:.2f}, "
+        f"{ultimate['seeds']} seeds"
     )
     if ultimate["verdict"] == "accept":
         return f"ACCEPTED: {what}. Policy: {ultimate.get('policy')}"
@@ -115,16 +117,14 @@ def sentence(ultimate: dict[str, Any] | None) -> str:
 
 
 def _row(decision: dict[str, Any]) -> list[str]:
+    low, high = decision["interval"]
     return [
-        f"{decision['policy_sparsity']:.2%} / {decision['critic_sparsity']:.2%}",
-        f"{decision['compression']:.1f}",
+        f"{decision['policy_sparsity']:.2%}",
+        f"{decision['critic_sparsity']:.2%}",
+        f"{decision['compression']:.1f}x",
         str(decision["seeds"]),
-        _kept(decision),
+        f"{decision['ratio']:.1%}",
+        f"{low:.0%} - {high:.0%}",
         f"{decision['probability']:.2f}",
         decision["verdict"],
     ]
-
-
-def _kept(decision: dict[str, Any]) -> str:
-    low, high = decision["interval"]
-    return f"{decision['ratio']:.1%} [{low:.1%}, {high:.1%}]"

@@ -20,9 +20,11 @@ def describe_dense(search: Search, outcomes: Mapping[int, Outcome], cached: set[
     if not scores:
         return None
     statistic = search.options.rule.statistic
+    told = {tell.request.seed for tell in search.tells if tell.request.purpose == "dense"}
     seeds = [
         {"seed": seed, "score": outcome.score, "curve": outcome.curve, "cached": seed in cached}
         for seed, outcome in sorted(outcomes.items())
+        if seed in told
     ]
     return {
         "seeds": seeds,
@@ -46,16 +48,3 @@ def decisions_table(decisions: list[Content]) -> dict[str, list[Any]]:
     """Column name -> values, a row each."""
     rows = [{**each, "low": each["interval"][0], "high": each["interval"][1]} for each in decisions]
     return {name: [row[name] for row in rows] for name in TABLE}
-
-
-def believed_range(belief: Mapping[str, Any], share: float = 0.8) -> tuple[float, float, float]:
-    """(median, low, high) of the threshold, as sparsities; low to high hold at least `share` of the belief."""
-    levels, mass = belief["levels"], belief["mass"]
-    total, edges = 0.0, [(1 - share) / 2, 0.5, (1 + share) / 2]
-    found: list[float] = []
-    for level, weight in zip(levels, mass, strict=True):
-        total += weight
-        while len(found) < len(edges) and total >= edges[len(found)] - 1e-9:
-            found.append(level)
-    found += [levels[-1]] * (len(edges) - len(found))
-    return found[1], found[0], found[2]

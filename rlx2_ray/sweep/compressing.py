@@ -2,35 +2,41 @@
 
 from __future__ import annotations
 
-import shutil
 from typing import TYPE_CHECKING
 
-from rlx2_ray.config import ExperimentConfig, Tree, resolve
+from rlx2_ray.config import ExperimentConfig, Tree
 from rlx2_ray.experiment.display import Status
 from rlx2_ray.experiment.run_directory import RunDirectory
-from rlx2_ray.experiment.tracking_model import register_policy, registered_name
 from rlx2_ray.sparse.costs import relative_costs
 from rlx2_ray.sparse.plan import plan_agent
 from rlx2_ray.sweep import levels
 from rlx2_ray.sweep.budget import Budget
 from rlx2_ray.sweep.campaign import Campaign, Desk
 from rlx2_ray.sweep.compress_planner import CompressPlanner, name_of
-from rlx2_ray.sweep.compress_record import believed_range, decisions_table, describe_decision, describe_dense
+from rlx2_ray.sweep.compress_policy import best_trial, keep_policy
+from rlx2_ray.sweep.compress_record import decisions_table, describe_decision, describe_dense
 from rlx2_ray.sweep.compress_section import CompressSection
-from rlx2_ray.sweep.decision import Decision, Pair, Rule
-from rlx2_ray.sweep.dense_cache import DenseCache, Outcome
+from rlx2_ray.sweep.compress_words import (
+    Cost,
+    belief_phrase,
+    best_phrase,
+    cost_sentence,
+    dense_sentence,
+    verdict_sentence,
+)
+from rlx2_ray.sweep.decision import Decision, Pair, Rule, Verdict
+from rlx2_ray.sweep.dense_arm import DenseArm
 from rlx2_ray.sweep.description import CompressDescription, compress_tree
 from rlx2_ray.sweep.forecast import run_seconds
 from rlx2_ray.sweep.futility import make_floor, save_floor
 from rlx2_ray.sweep.job import Job
-from rlx2_ray.sweep.ledger import Request, Tell
-from rlx2_ray.sweep.random_policy import random_score
+from rlx2_ray.sweep.ledger import DENSE_PAIR, Request
 from rlx2_ray.sweep.search import Options, Search
 from rlx2_ray.sweep.search_line import LineSearch
 from rlx2_ray.sweep.search_plane import PlaneSearch, plane_options
 from rlx2_ray.sweep.sweep_directory import Content
 from rlx2_ray.sweep.tuning import Tuning
-from rlx2_ray.types import RunFailed, Spaces
+from rlx2_ray.types import BadInput, Spaces
 
 if TYPE_CHECKING:
     from rlx2_ray.sweep.compress_searcher import CompressSearcher
@@ -46,12 +52,10 @@ class Compression(Campaign):
         self._description = description
         self._section: CompressSection = description.compress
         self._planner = CompressPlanner(description.config)
-        self._sparse = resolve(description.config)  # any of the sparse arms, but for its sparsities
-        self._dense = self._planner.config(Request(0.0, 0.0, 0, "dense"))
-        self._cache = DenseCache(self._dense)
-        self._outcomes: dict[int, Outcome] = {}  # of dense runs, by seed
-        self._cached: set[int] = set()  # seeds of those that an earlier compression measured
+        self._dense = self._planner.config(Request(*DENSE_PAIR, 0, "dense"))
         self._searcher: CompressSearcher | None = None
+        self._said: dict[Pair, Verdict] = {}
+        check_seeds(self._section)
 
     @property
     def planner(self) -> CompressPlanner:
@@ -63,7 +67,7 @@ class Compression(Campaign):
 
     @property
     def examples(self) -> list[ExperimentConfig]:
-        return [self._dense, self._middle]
+        return [self._dense, self._middle, self._sparsest]
 
     @property
     def max_concurrent(self) -> int | None:
@@ -80,13 +84,18 @@ class Compression(Campaign):
     @property
     def _middle(self) -> ExperimentConfig:
         """Where the search begins."""
-        pairs = self._pairs
-        return self._planner.config(Request(*pairs[len(pairs) // 2], 0, "search"))
+        return self._planner.config(Request(*self._pairs[len(self._pairs) // 2], 0, "search"))
+
+    @property
+    def _sparsest(self) -> ExperimentConfig:
+        """If no layer of it is without weights, none of any other is."""
+        return self._planner.config(Request(*self._pairs[-1], 0, "search"))
 
     @property
     def _levels(self) -> tuple[float, ...]:
         section = self._section
-        return levels.sparsities(section.levels, section.min_sparsity, section.max_sparsity)
+        usual = levels.PLANE_LEVELS if section.axis == "both" else levels.LINE_LEVELS
+        return levels.sparsities(section.levels or usual, section.min_sparsity, section.max_sparsity)
 
     @property
     def _pairs(self) -> tuple[Pair, ...]:
@@ -100,41 +109,31 @@ class Compression(Campaign):
 
     def prepare(self, desk: Desk, spaces: Spaces) -> None:
         self._desk, self._spaces = desk, spaces
-        for pair in self._pairs:
-            self._size(pair)  # raises BadInput where a level leaves a layer without weights
-        self._random = self._measure_random()
+        record = desk.keeper.content
+        self._arm = DenseArm(self._dense, desk.directory.trials)
+        self._arm.remember((record.get("dense") or {"seeds": ()})["seeds"])
         for seed in range(self._section.dense_seeds):
-            outcome = self._cache.load(seed)
-            if outcome is not None:
-                self._outcomes[seed] = outcome
-                self._cached.add(seed)
+            self._arm.recall(seed)
+        self._random = self._arm.random(spaces)
+        if "planned" in record:
+            desk.display.say(f"Goes on after {record.get('runs', 0)} of about {record['planned']['runs']} runs.")
+            desk.display.retotal(record["planned"]["env_steps"])
+        else:
+            self._say_cost()
         desk.keeper.note(protocol=self._protocol(), metric="score", mode="max")
-        self._say_cost()
-
-    def _measure_random(self) -> float:
-        known = self._cache.load_random()
-        if known is None:
-            known = random_score(self._dense, self._spaces)
-            self._cache.store_random(known)
-        return known
 
     def _say_cost(self) -> None:
-        desk = self._desk
-        search = self._make_search()
-        for request, score in self._cached_tells():
-            search.tell(request, score or 0.0)
-        runs = search.remaining()
-        dense_runs = self._section.dense_seeds - len(self._cached)
+        search, section, cached = self._make_search(), self._section, len(self._arm.cached)
+        for seed in sorted(self._arm.cached):
+            search.tell(Request(*DENSE_PAIR, seed, "dense"), self._arm.outcomes[seed].score)
         dense_s, sparse_s = (run_seconds(config, self._spaces) for config in (self._dense, self._middle))
-        hours = (dense_runs * dense_s + (runs - dense_runs) * sparse_s) / desk.concurrency / 3600
-        desk.keeper.note(planned={"runs": runs, "env_steps": runs * self._steps, "hours": hours})
-        desk.display.retotal(runs * self._steps)
-        known = f", {len(self._cached)} dense runs known from before" if self._cached else ""
-        desk.display.say(
-            f"Expected: about {runs} runs (at most {search.options.max_runs}), {runs * self._steps:.2g} env steps, "
-            f"{hours:.1f} hours at {desk.concurrency} runs a time; a dense run takes about {dense_s / 60:.1f} min, "
-            f"a sparse one {sparse_s / 60:.1f} min{known}. In {desk.directory.path}"
-        )
+        most = search.options.max_runs - cached
+        dense_runs = max(section.dense_seeds - cached, 0)
+        cost = Cost(search.remaining(), most, self._steps, dense_s, sparse_s, dense_runs, self._desk.concurrency)
+        planned = {"runs": cost.runs, "env_steps": cost.env_steps, "hours": cost.seconds / 3600}
+        self._desk.keeper.note(planned=planned)
+        self._desk.display.retotal(cost.env_steps)
+        self._desk.display.say(f"{cost_sentence(cost, cached)} In {self._desk.directory.path}")
 
     def _protocol(self) -> Content:
         evaluation = self._dense.evaluation
@@ -143,7 +142,7 @@ class Compression(Campaign):
             "steps": self._steps,
             "evaluation": f"every {evaluation.interval} env steps, {evaluation.episodes} noise-free episodes; "
             "a run's score is the mean of its last 30 evaluations",
-            "dense_key": self._cache.folder.name,
+            "dense_key": self._arm.key,
         }
 
     # The search
@@ -152,13 +151,19 @@ class Compression(Campaign):
         section = self._section
         rule = Rule(section.threshold, section.accept, section.reject, section.statistic, max_seeds=section.max_seeds)
         options = plane_options(self._random, rule) if section.axis == "both" else Options(self._random, rule)
-        limit = self.budget.runs
         return options._replace(
             dense_seeds=section.dense_seeds,
             max_dense_seeds=max(section.dense_seeds, options.max_dense_seeds),
-            max_runs=options.max_runs if limit is None else min(options.max_runs, limit + len(self._cached)),
+            max_runs=self._most_runs(options.max_runs),
             concurrency=self._desk.concurrency,
         )
+
+    def _most_runs(self, default: int) -> int:
+        """As the search counts: those of the cache too, and room for a decision whatever the budget."""
+        limit = self.budget.runs
+        if limit is None:
+            return default
+        return max(min(default, limit + len(self._arm.cached)), self._section.dense_seeds + Rule().min_seeds)
 
     def _make_search(self) -> Search:
         if self._section.axis == "both":
@@ -170,41 +175,43 @@ class Compression(Campaign):
         plan = plan_agent(config, self._spaces.observation_size, self._spaces.action_size)
         return relative_costs(config, plan).size_ratio
 
-    def _cached_tells(self) -> list[Tell]:
-        return [Tell(Request(0.0, 0.0, seed, "dense"), self._outcomes[seed].score) for seed in sorted(self._cached)]
-
     def tuning(self, job: Job, desk: Desk) -> Tuning:
         from ray import tune
 
         from rlx2_ray.sweep.compress_searcher import CompressSearcher
 
         self._searcher = CompressSearcher(
-            self._make_search, self._cached_tells(), lambda search: self._spent(search) is not None, self._note
+            self._make_search,
+            desk.concurrency,
+            self._score_of,
+            lambda search: self._spent(search) is not None,
+            self._note,
         )
         config = tune.TuneConfig(
-            metric="score",
-            mode="max",
-            num_samples=MANY,
-            search_alg=self._searcher,
-            max_concurrent_trials=desk.concurrency,
-            reuse_actors=True,
+            metric="score", mode="max", num_samples=MANY, search_alg=self._searcher, reuse_actors=True
         )
         return Tuning(job, None, config, self._section.max_failures)
 
+    def _score_of(self, request: Request) -> float | None:
+        """Of a run that is done."""
+        if request.purpose == "dense" and (outcome := self._arm.recall(request.seed)):
+            return outcome.score
+        result = RunDirectory(self._desk.directory.trials / name_of(request)).read_result()
+        return float(result["score"]) if result else None
+
     def _spent(self, search: Search) -> str | None:
-        begun = search.runs - len(self._cached)
+        begun = search.runs - len(self._arm.cached)
         return self._desk.spending.what_is_spent((begun + 1) * self._steps - 1, begun)
 
     def _note(self, search: Search, request: Request | None) -> None:
         """Take in what the search was told: of one run, or, where it was restored, of many."""
-        requests = [tell.request for tell in search.tells] if request is None else [request]
-        for each in requests:
+        for each in [tell.request for tell in search.tells] if request is None else [request]:
             if each.purpose == "dense":
-                self._note_dense(each)
+                self._arm.keep(each.seed)
         keeper, decisions = self._desk.keeper, self._describe_decisions(search)
         ultimate = search.ultimate()
         keeper.note(
-            dense=describe_dense(search, self._outcomes, self._cached),
+            dense=describe_dense(search, self._arm.outcomes, self._arm.cached),
             decisions=decisions,
             beliefs=list(search.beliefs),
             ultimate=self._describe_ultimate(search, ultimate) if ultimate else None,
@@ -213,23 +220,24 @@ class Compression(Campaign):
         if decisions:
             self._desk.tracker.log_table("decisions.json", decisions_table(decisions))
         self._write_floor()
-        self._desk.display.retotal((len(search.tells) - len(self._cached) + search.remaining()) * self._steps)
+        self._say_news(search, request)
+        self._desk.display.retotal((len(search.tells) - len(self._arm.cached) + search.remaining()) * self._steps)
 
-    def _note_dense(self, request: Request) -> None:
-        """Keep a dense run's outcome, for the floor of the others and for later compressions."""
-        if request.seed in self._outcomes:
-            return
-        directory = RunDirectory(self._desk.directory.trials / name_of(request))
-        result = directory.read_result()
-        if result is not None:
-            curve = [(point["env_steps"], point["return_mean"]) for point in directory.read_points()]
-            self._outcomes[request.seed] = Outcome(result["score"], curve)
-            self._cache.store(request.seed, self._outcomes[request.seed])
+    def _say_news(self, search: Search, request: Request | None) -> None:
+        is_dense = request is not None and request.purpose == "dense"
+        if is_dense and len(search.dense_scores()) >= self._section.dense_seeds:
+            self._desk.display.say(dense_sentence(self._desk.keeper.content["dense"]))
+        before = self._said
+        self._said = {decision.pair: decision.verdict for decision in search.decisions()}
+        for decision in search.decisions():
+            is_new = before.get(decision.pair) != decision.verdict
+            if request is not None and is_new and decision.verdict != "inconclusive":
+                self._desk.display.say(verdict_sentence(decision))
 
     def _write_floor(self) -> None:
-        section, file = self._section, self._desk.directory.floor_file
-        if section.futility and len(self._outcomes) >= section.dense_seeds and not file.exists():
-            curves = [outcome.curve for outcome in self._outcomes.values()]
+        section, file, outcomes = self._section, self._desk.directory.floor_file, self._arm.outcomes
+        if section.futility and len(outcomes) >= section.dense_seeds and not file.exists():
+            curves = [outcome.curve for outcome in outcomes.values()]
             save_floor(make_floor(curves, self._random, section.futility, section.futility_from * self._steps), file)
 
     def _describe_decisions(self, search: Search) -> list[Content]:
@@ -242,10 +250,11 @@ class Compression(Campaign):
         if self._searcher is None:
             return {}
         beliefs = self._searcher.search.beliefs
-        if not beliefs:
-            return {"believes": "nothing yet"}
-        median, low, high = believed_range(beliefs[-1])
-        return {"believes": f"threshold at {median:.1%} sparsity [{low:.1%}, {high:.1%}]"}
+        shown = {"best": best_phrase(self._desk.keeper.content.get("ultimate"))}
+        if beliefs:
+            varied = "critics" if self._section.axis == "critic" else "policy"
+            shown["believes"] = belief_phrase(beliefs[-1], varied)
+        return shown
 
     # After the last trial
 
@@ -264,32 +273,22 @@ class Compression(Campaign):
         record = desk.keeper.content
         ultimate = record["ultimate"]
         if ultimate is not None and ultimate["trial"] is not None:
-            ultimate |= self._keep_policy(desk, ultimate)
-        desk.keeper.note(env_steps=reporter.env_steps, ultimate=ultimate)
+            ultimate |= keep_policy(desk, self._dense, ultimate)
+        desk.keeper.note(env_steps=self._env_steps(search), ultimate=ultimate)
         keys = ("dense", "decisions", "ultimate", "runs", "env_steps", "messages")
-        return {key: record[key] for key in keys}
+        return {key: record[key] for key in keys} | {"threshold": self._section.threshold}
 
-    def _keep_policy(self, desk: Desk, ultimate: Content) -> Content:
-        """The best policy of the network that was found: as a file, and as a model in MLflow."""
-        source = RunDirectory(desk.directory.trials / ultimate["trial"])
-        file = desk.directory.path / "policy.safetensors"
-        shutil.copyfile(source.policy_file, file)
-        name = registered_name(self._dense.env.id, self._dense.algo)
-        alias = "ultimate" if ultimate["verdict"] == "accept" else "candidate"
-        tags = {key: ultimate[key] for key in ("policy_sparsity", "critic_sparsity", "compression", "ratio")}
-        tags |= {"probability": ultimate["probability"], "verdict": ultimate["verdict"], "trial": ultimate["trial"]}
-        uri, run_id = desk.keeper.content["tracking"]["uri"], desk.keeper.content["tracking"]["run_id"]
-        try:
-            model = register_policy(uri, run_id, file, name, tags, alias)
-        except RunFailed as failure:
-            desk.keeper.say(str(failure))
-            return {"policy": str(file)}
-        return {"policy": str(file), "model": f"models:/{name}@{alias}", "model_version": model.version}
+    def _env_steps(self, search: Search) -> int:
+        """Of all runs that were done here, those that failed or ended early as far as they came."""
+        directories = [RunDirectory(self._desk.directory.trials / name_of(tell.request)) for tell in search.tells]
+        points = [directory.read_points() for directory in directories if directory.progress_file.exists()]
+        return sum(each[-1]["env_steps"] for each in points if each)
 
 
-def best_trial(search: Search, pair: Pair) -> str | None:
-    """The run of a network that scored best, a confirming one if there is any."""
-    tells = [tell for tell in search.tells if tell.request.arm.pair == pair and tell.score is not None]
-    confirming = [tell for tell in tells if tell.request.purpose == "confirm"]
-    chosen = max(confirming or tells, key=lambda tell: tell.score or 0.0, default=None)
-    return name_of(chosen.request) if chosen else None
+def check_seeds(section: CompressSection) -> None:
+    """Raises BadInput where no verdict could ever be given."""
+    least = Rule().min_seeds
+    if section.max_seeds < least:
+        raise BadInput(
+            f"compress.max_seeds is {section.max_seeds}, but no verdict is given on fewer than {least}: raise it."
+        )

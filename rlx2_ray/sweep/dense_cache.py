@@ -10,12 +10,15 @@ import functools
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from rlx2_ray.config import ExperimentConfig
 from rlx2_ray.experiment.result import installed_versions
+
+Content = TypeVar("Content")
 
 PACKAGE = Path(__file__).resolve().parent.parent
 SOURCES = (
@@ -41,33 +44,39 @@ class DenseCache:
 
     def load(self, seed: int) -> Outcome | None:
         """None where it was not measured, or the file cannot be read."""
-        content = self._load(f"seed_{seed}.json")
-        return Outcome(content["score"], [(step, value) for step, value in content["curve"]]) if content else None
+        return self._load(f"seed_{seed}.json", _outcome)
 
     def store(self, seed: int, outcome: Outcome) -> None:
         self._store(f"seed_{seed}.json", outcome._asdict())
 
     def load_random(self) -> float | None:
         """The score of uniformly random actions."""
-        content = self._load("random.json")
-        return float(content["score"]) if content else None
+        return self._load("random.json", lambda content: float(content["score"]))
 
     def store_random(self, score: float) -> None:
         self._store("random.json", {"score": score})
 
-    def _load(self, name: str) -> dict[str, Any] | None:
+    def _load(self, name: str, read: Callable[[Any], Content]) -> Content | None:
         try:
-            content: dict[str, Any] = json.loads((self.folder / name).read_text())
-        except (OSError, ValueError):
+            return read(json.loads((self.folder / name).read_text()))
+        except (OSError, ValueError, KeyError, TypeError):
             return None
-        return content
 
     def _store(self, name: str, content: dict[str, Any]) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        (self.folder / "protocol.json").write_text(json.dumps(self._protocol, indent=1))
+        with suppress(OSError):  # no room, or a home that is read only: it is measured again next time
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._write("protocol.json", self._protocol)
+            self._write(name, content)
+
+    def _write(self, name: str, content: dict[str, Any]) -> None:
+        """Whole, however many write it at once."""
         aside = self.folder / f".{name}.{os.getpid()}"
-        aside.write_text(json.dumps(content))
+        aside.write_text(json.dumps(content, indent=1))
         aside.replace(self.folder / name)
+
+
+def _outcome(content: Any) -> Outcome:
+    return Outcome(float(content["score"]), [(int(step), float(value)) for step, value in content["curve"]])
 
 
 def protocol_key(config: ExperimentConfig) -> str:

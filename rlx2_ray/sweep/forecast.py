@@ -1,4 +1,4 @@
-"""What a run will take on this machine: a learner's update and an env step, timed for a moment."""
+"""What a run will take on this machine: a learner's update, an action and an env step, timed for a moment."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import statistics
 import time
 from collections.abc import Callable
 from contextlib import closing
+from typing import Any
 
 import numpy as np
 
@@ -16,18 +17,29 @@ from rlx2_ray.envs.lane import EnvLane
 from rlx2_ray.types import Spaces
 
 MOMENT_S = 0.3
-MARGIN = 1.15  # evaluations, checkpoints and a trial's start come on top
+MARGIN = 1.15  # for what is not timed here, and a machine that has more to do
+START_S = 0.5  # from the end of one trial to the first step of the next
+UNLIMITED_STEPS = 1000  # taken for an episode's length where the environment sets no limit
 
 
 def run_seconds(config: ExperimentConfig, spaces: Spaces) -> float:
-    """Of one inline run, on a core of its own."""
+    """Of one inline run, on a core of its own, its evaluations being of full episodes: those of a good policy."""
     learner = make_learner(config, spaces)
     batch = random_batch(config, spaces, np.random.default_rng(0))
-    updates = config.planned_updates * _seconds(lambda: learner.update(batch))
+    update_s = _seconds(lambda: learner.update(batch))
+    policy = learner.acting_policy()
     with closing(EnvLane(config.env, 0, "forecast")) as lane:
         action = np.zeros(spaces.action_size, np.float32)
         step_s = _seconds(lambda: lane.step(action))
-    return MARGIN * (updates + config.steps * step_s)
+        action_s = _seconds(lambda: policy.action(lane.observation))
+        env_steps = config.steps + evaluation_steps(config, lane.env)
+    return START_S + MARGIN * (config.planned_updates * update_s + env_steps * (step_s + action_s))
+
+
+def evaluation_steps(config: ExperimentConfig, env: Any) -> int:
+    """Env steps of a run's evaluations, at most."""
+    length = (env.spec and env.spec.max_episode_steps) or UNLIMITED_STEPS
+    return -(-config.steps // config.evaluation.interval) * config.evaluation.episodes * int(length)
 
 
 def _seconds(call: Callable[[], object]) -> float:

@@ -28,7 +28,7 @@ class Floor(NamedTuple):
 def make_floor(
     dense: Sequence[Sequence[tuple[int, float]]], random: float, fraction: float, first_step: float
 ) -> Floor:
-    """A fraction of the dense arm's median, both above the return of random actions.
+    """A fraction of the dense arm's median, both above the return of random actions; none where the median is not.
 
     Args:
         dense: (env steps, return) of the evaluations of every seed; all were evaluated at the same env steps.
@@ -41,7 +41,9 @@ def make_floor(
     for index, step in enumerate(steps):
         if first_step <= step < steps[-1]:
             recent = returns[:, max(0, index + 1 - WINDOW) : index + 1].mean(axis=1)
-            values[step] = random + fraction * (float(np.median(recent)) - random)
+            gain = float(np.median(recent)) - random
+            if gain > 0:
+                values[step] = random + fraction * gain
     return Floor(values)
 
 
