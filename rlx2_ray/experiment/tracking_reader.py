@@ -10,7 +10,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from rlx2_ray.experiment.tracking_store import import_mlflow
+from rlx2_ray.experiment.tracking_store import import_mlflow, root_cause
 from rlx2_ray.experiment.tracking_uri import DATABASES, resolve_tracking_uri, scheme_of, sqlite_file, without_password
 from rlx2_ray.types import BadInput
 
@@ -144,7 +144,7 @@ class TrackingReader:
             raise
         except Exception as error:  # the store, its driver, the network
             raise BadInput(
-                f"MLflow at {without_password(self.uri)} cannot be read ({_cause(error)}): "
+                f"MLflow at {without_password(self.uri)} cannot be read ({without_password(root_cause(error))}): "
                 "see that it runs, or give another --tracking-uri."
             ) from None
 
@@ -220,11 +220,3 @@ def _history(points: Iterable[Any]) -> History:
         by_step.setdefault(point.step, point.value)
     steps = sorted(by_step)
     return tuple(steps), tuple(by_step[step] for step in steps)
-
-
-def _cause(error: BaseException) -> str:
-    """The innermost error in one line."""
-    while (inner := error.__cause__ or error.__context__) is not None:
-        error = inner
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    return without_password(lines[0])[:200].rstrip(".")

@@ -110,7 +110,7 @@ def ratio_against_size(record: Record) -> go.Figure:
         record.threshold,
         line={"color": DENSE, "width": 1.2, "dash": "dash"},
         annotation_text=f"{record.threshold:.0%} of dense",
-        annotation_position="top right",
+        annotation_position="bottom right",
     )
     figure.add_hline(1.0, line={"color": MUTED, "width": 0.8, "dash": "dot"})
     of_what = "weights left (% of dense, and how many times fewer)" if knows_size else "policy density (%)"

@@ -77,7 +77,7 @@ PANELS: dict[str, Panel] = {
     ),
     "topology": Panel(
         "Layers",
-        "Of one trial: the weights of each layer that live (left), and how many of them the latest topology event kept.",
+        "Of one trial: the weights of each layer that live (left), and how many of them the latest event kept.",
         topology,
         lambda record: any(trial.config.topology.rule != "dense" for trial in record.trials) or not record.trials,
         is_wide=True,
