@@ -14,7 +14,8 @@ from rlx2_ray.types import BadInput
 class CompressSection(Section):
     axis: Literal["tied", "policy", "critic", "both"] = "tied"  # what is made sparse; both: each by itself, in 2-D
     critic_density_ratio: float = Field(2.0, gt=0)  # tied: density of the critic over that of the policy, at most 1
-    levels: Annotated[Count, Field(ge=3)] = 16  # sparsities that come into question, log-spaced in density
+    # Sparsities that come into question, log-spaced in density. None: 16, or 9 of each where the axis is both.
+    levels: Annotated[Count, Field(ge=3)] | None = None
     min_sparsity: Sparsity = 0.5
     max_sparsity: Sparsity = 0.995
     threshold: float = Field(0.97, gt=0)  # of the ratio sparse / dense return
@@ -22,7 +23,8 @@ class CompressSection(Section):
     reject: Fraction = 0.1  # and up to which it is rejected
     statistic: Literal["iqm", "mean"] = "iqm"  # over seeds
     dense_seeds: Annotated[Count, Field(ge=2)] = 8
-    max_seeds: Annotated[Count, Field(ge=2)] = 16  # for one decision
+    max_dense_seeds: Annotated[Count, Field(ge=2)] = 24  # to which the arm grows where it leaves a decision open
+    max_seeds: Annotated[Count, Field(ge=4)] = 12  # for one decision
     futility: float = Field(0.5, ge=0, lt=1)  # a seed below this fraction of the dense median stops; 0: none does
     futility_from: Fraction = 0.6  # of the steps
     max_concurrent: Positive | None = None  # trials at a time; None: as many as the CPUs allow

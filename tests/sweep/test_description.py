@@ -46,9 +46,9 @@ def test_defaults_of_a_sweep() -> None:
 def test_defaults_of_a_compression() -> None:
     section = parse_compress({}).compress
     assert (section.axis, section.critic_density_ratio, section.statistic) == ("tied", 2, "iqm")
-    assert (section.levels, section.min_sparsity, section.max_sparsity) == (16, 0.5, 0.995)
+    assert (section.levels, section.min_sparsity, section.max_sparsity) == (None, 0.5, 0.995)
     assert (section.threshold, section.accept, section.reject) == (0.97, 0.9, 0.1)
-    assert (section.dense_seeds, section.max_seeds, section.futility, section.futility_from) == (8, 16, 0.5, 0.6)
+    assert (section.dense_seeds, section.max_seeds, section.futility, section.futility_from) == (8, 12, 0.5, 0.6)
 
 
 def test_seeds_are_one_more_grid() -> None:
@@ -61,7 +61,7 @@ def test_seeds_are_one_more_grid() -> None:
 
 @pytest.mark.parametrize(
     ("steps", "interval", "tenth"),
-    [(1_000_000, 5_000, 100_000), (30_000, 5_000, 5_000), (3_000, 5_000, 3_000)],
+    [(1_000_000, 5_000, 100_000), (30_000, 5_000, 5_000), (33_000, 2_000, 2_000)],
 )
 def test_times_of_schedulers_follow_from_the_steps(steps: int, interval: int, tenth: int) -> None:
     base = {"steps": steps, "evaluation": {"interval": interval}}
