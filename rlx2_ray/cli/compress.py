@@ -106,10 +106,10 @@ def sentence(result: dict[str, Any]) -> str:
     if ultimate is None:
         tried = f"none of {len(result['decisions'])} networks" if result["decisions"] else "no network was tried enough"
         return f"NOTHING FOUND: {tried} to keep {result['threshold']:.0%} of the dense return."
+    sizes = network(ultimate["policy_sparsity"], ultimate["critic_sparsity"])
     what = (
-        f"{ultimate['compression']:.1f} times smaller ({network(ultimate['policy_sparsity'], ultimate['critic_sparsity'])}"
-        f"): keeps {kept(ultimate['ratio'], ultimate['interval'])} of the dense return, Pr {ultimate['probability']:.2f}, "
-        f"{ultimate['seeds']} seeds"
+        f"{ultimate['compression']:.1f} times smaller ({sizes}): keeps {kept(ultimate['ratio'], ultimate['interval'])} "
+        f"of the dense return, Pr {ultimate['probability']:.2f}, {ultimate['seeds']} seeds"
     )
     if ultimate["verdict"] == "accept":
         return f"ACCEPTED: {what}. Policy: {ultimate.get('policy')}"

@@ -7,13 +7,11 @@ from typing import TYPE_CHECKING
 from rlx2_ray.config import ExperimentConfig, Tree
 from rlx2_ray.experiment.display import Status
 from rlx2_ray.experiment.run_directory import RunDirectory
-from rlx2_ray.sparse.costs import relative_costs
-from rlx2_ray.sparse.plan import plan_agent
-from rlx2_ray.sweep import levels
 from rlx2_ray.sweep.budget import Budget
 from rlx2_ray.sweep.campaign import Campaign, Desk
 from rlx2_ray.sweep.compress_planner import CompressPlanner, name_of
 from rlx2_ray.sweep.compress_policy import best_trial, keep_policy
+from rlx2_ray.sweep.compress_problem import Problem
 from rlx2_ray.sweep.compress_record import decisions_table, describe_decision, describe_dense
 from rlx2_ray.sweep.compress_section import CompressSection
 from rlx2_ray.sweep.compress_words import (
@@ -31,9 +29,7 @@ from rlx2_ray.sweep.forecast import run_seconds
 from rlx2_ray.sweep.futility import make_floor, save_floor
 from rlx2_ray.sweep.job import Job
 from rlx2_ray.sweep.ledger import DENSE_PAIR, Request
-from rlx2_ray.sweep.search import Options, Search
-from rlx2_ray.sweep.search_line import LineSearch
-from rlx2_ray.sweep.search_plane import PlaneSearch, plane_options
+from rlx2_ray.sweep.search import Search
 from rlx2_ray.sweep.sweep_directory import Content
 from rlx2_ray.sweep.tuning import Tuning
 from rlx2_ray.types import BadInput, Spaces
@@ -50,16 +46,14 @@ class Compression(Campaign):
 
     def __init__(self, description: CompressDescription) -> None:
         self._description = description
-        self._section: CompressSection = description.compress
-        self._planner = CompressPlanner(description.config)
-        self._dense = self._planner.config(Request(*DENSE_PAIR, 0, "dense"))
+        self._section = description.compress
+        self._problem = Problem(description)
         self._searcher: CompressSearcher | None = None
         self._said: dict[Pair, Verdict] = {}
-        check_seeds(self._section)
 
     @property
     def planner(self) -> CompressPlanner:
-        return self._planner
+        return self._problem.planner
 
     @property
     def tree(self) -> Tree:
@@ -67,7 +61,7 @@ class Compression(Campaign):
 
     @property
     def examples(self) -> list[ExperimentConfig]:
-        return [self._dense, self._middle, self._sparsest]
+        return [self._problem.dense, self._problem.densest]
 
     @property
     def max_concurrent(self) -> int | None:
@@ -77,40 +71,15 @@ class Compression(Campaign):
     def budget(self) -> Budget:
         return self._section.budget
 
-    @property
-    def _steps(self) -> int:
-        return self._dense.steps
-
-    @property
-    def _middle(self) -> ExperimentConfig:
-        """Where the search begins."""
-        return self._planner.config(Request(*self._pairs[len(self._pairs) // 2], 0, "search"))
-
-    @property
-    def _sparsest(self) -> ExperimentConfig:
-        """If no layer of it is without weights, none of any other is."""
-        return self._planner.config(Request(*self._pairs[-1], 0, "search"))
-
-    @property
-    def _levels(self) -> tuple[float, ...]:
-        section = self._section
-        usual = levels.PLANE_LEVELS if section.axis == "both" else levels.LINE_LEVELS
-        return levels.sparsities(section.levels or usual, section.min_sparsity, section.max_sparsity)
-
-    @property
-    def _pairs(self) -> tuple[Pair, ...]:
-        """The networks of a 1-D search; of a 2-D one those on the diagonal."""
-        axis = self._section.axis
-        if axis == "both":
-            return tuple((level, level) for level in self._levels)
-        return levels.line(axis, self._levels, self._section.critic_density_ratio)
-
     # Before the first trial
 
+    def check(self, spaces: Spaces) -> None:
+        self._problem.check(spaces)
+
     def prepare(self, desk: Desk, spaces: Spaces) -> None:
-        self._desk, self._spaces = desk, spaces
+        self._desk, self._size = desk, self._problem.size_of(spaces)
         record = desk.keeper.content
-        self._arm = DenseArm(self._dense, desk.directory.trials)
+        self._arm = DenseArm(self._problem.dense, desk.directory.trials)
         self._arm.remember((record.get("dense") or {"seeds": ()})["seeds"])
         for seed in range(self._section.dense_seeds):
             self._arm.recall(seed)
@@ -119,27 +88,32 @@ class Compression(Campaign):
             desk.display.say(f"Goes on after {record.get('runs', 0)} of about {record['planned']['runs']} runs.")
             desk.display.retotal(record["planned"]["env_steps"])
         else:
-            self._say_cost()
+            self._say_cost(spaces)
         desk.keeper.note(protocol=self._protocol(), metric="score", mode="max")
 
-    def _say_cost(self) -> None:
-        search, section, cached = self._make_search(), self._section, len(self._arm.cached)
+    def _say_cost(self, spaces: Spaces) -> None:
+        problem, desk, cached = self._problem, self._desk, len(self._arm.cached)
+        search = self._make_search()
         for seed in sorted(self._arm.cached):
             search.tell(Request(*DENSE_PAIR, seed, "dense"), self._arm.outcomes[seed].score)
-        dense_s, sparse_s = (run_seconds(config, self._spaces) for config in (self._dense, self._middle))
-        most = search.options.max_runs - cached
-        dense_runs = max(section.dense_seeds - cached, 0)
-        cost = Cost(search.remaining(), most, self._steps, dense_s, sparse_s, dense_runs, self._desk.concurrency)
-        planned = {"runs": cost.runs, "env_steps": cost.env_steps, "hours": cost.seconds / 3600}
-        self._desk.keeper.note(planned=planned)
-        self._desk.display.retotal(cost.env_steps)
-        self._desk.display.say(f"{cost_sentence(cost, cached)} In {self._desk.directory.path}")
+        cost = Cost(
+            search.remaining(),
+            search.options.max_runs - cached,
+            problem.steps,
+            run_seconds(problem.dense, spaces),
+            run_seconds(problem.middle, spaces),
+            self._section.dense_seeds - cached,
+            desk.concurrency,
+        )
+        desk.keeper.note(planned={"runs": cost.runs, "env_steps": cost.env_steps, "hours": cost.seconds / 3600})
+        desk.display.retotal(cost.env_steps)
+        desk.display.say(f"{cost_sentence(cost, cached)} In {desk.directory.path}")
 
     def _protocol(self) -> Content:
-        evaluation = self._dense.evaluation
+        evaluation = self._problem.dense.evaluation
         return {
             **self._section.model_dump(mode="json", exclude={"budget", "max_concurrent", "max_failures"}),
-            "steps": self._steps,
+            "steps": self._problem.steps,
             "evaluation": f"every {evaluation.interval} env steps, {evaluation.episodes} noise-free episodes; "
             "a run's score is the mean of its last 30 evaluations",
             "dense_key": self._arm.key,
@@ -147,33 +121,8 @@ class Compression(Campaign):
 
     # The search
 
-    def _options(self) -> Options:
-        section = self._section
-        rule = Rule(section.threshold, section.accept, section.reject, section.statistic, max_seeds=section.max_seeds)
-        options = plane_options(self._random, rule) if section.axis == "both" else Options(self._random, rule)
-        return options._replace(
-            dense_seeds=section.dense_seeds,
-            max_dense_seeds=max(section.dense_seeds, options.max_dense_seeds),
-            max_runs=self._most_runs(options.max_runs),
-            concurrency=self._desk.concurrency,
-        )
-
-    def _most_runs(self, default: int) -> int:
-        """As the search counts: those of the cache too, and room for a decision whatever the budget."""
-        limit = self.budget.runs
-        if limit is None:
-            return default
-        return max(min(default, limit + len(self._arm.cached)), self._section.dense_seeds + Rule().min_seeds)
-
     def _make_search(self) -> Search:
-        if self._section.axis == "both":
-            return PlaneSearch(self._levels, self._levels, self._options(), self._size)
-        return LineSearch(self._pairs, self._options(), self._size)
-
-    def _size(self, pair: Pair) -> float:
-        config = self._planner.config(Request(*pair, 0, "search"))
-        plan = plan_agent(config, self._spaces.observation_size, self._spaces.action_size)
-        return relative_costs(config, plan).size_ratio
+        return self._problem.make_search(self._random, self._desk.concurrency, len(self._arm.cached), self._size)
 
     def tuning(self, job: Job, desk: Desk) -> Tuning:
         from ray import tune
@@ -201,7 +150,7 @@ class Compression(Campaign):
 
     def _spent(self, search: Search) -> str | None:
         begun = search.runs - len(self._arm.cached)
-        return self._desk.spending.what_is_spent((begun + 1) * self._steps - 1, begun)
+        return self._desk.spending.what_is_spent((begun + 1) * self._problem.steps - 1, begun)
 
     def _note(self, search: Search, request: Request | None) -> None:
         """Take in what the search was told: of one run, or, where it was restored, of many."""
@@ -221,7 +170,9 @@ class Compression(Campaign):
             self._desk.tracker.log_table("decisions.json", decisions_table(decisions))
         self._write_floor()
         self._say_news(search, request)
-        self._desk.display.retotal((len(search.tells) - len(self._arm.cached) + search.remaining()) * self._steps)
+        self._desk.display.retotal(
+            (len(search.tells) - len(self._arm.cached) + search.remaining()) * self._problem.steps
+        )
 
     def _say_news(self, search: Search, request: Request | None) -> None:
         is_dense = request is not None and request.purpose == "dense"
@@ -238,7 +189,9 @@ class Compression(Campaign):
         section, file, outcomes = self._section, self._desk.directory.floor_file, self._arm.outcomes
         if section.futility and len(outcomes) >= section.dense_seeds and not file.exists():
             curves = [outcome.curve for outcome in outcomes.values()]
-            save_floor(make_floor(curves, self._random, section.futility, section.futility_from * self._steps), file)
+            save_floor(
+                make_floor(curves, self._random, section.futility, section.futility_from * self._problem.steps), file
+            )
 
     def _describe_decisions(self, search: Search) -> list[Content]:
         return [describe_decision(decision, self._size(decision.pair)) for decision in search.decisions()]
@@ -273,7 +226,7 @@ class Compression(Campaign):
         record = desk.keeper.content
         ultimate = record["ultimate"]
         if ultimate is not None and ultimate["trial"] is not None:
-            ultimate |= keep_policy(desk, self._dense, ultimate)
+            ultimate |= keep_policy(desk, self._problem.dense, ultimate)
         desk.keeper.note(env_steps=self._env_steps(search), ultimate=ultimate)
         keys = ("dense", "decisions", "ultimate", "runs", "env_steps", "messages")
         return {key: record[key] for key in keys} | {"threshold": self._section.threshold}
