@@ -19,6 +19,7 @@ from rlx2_ray.experiment.run_directory import Tracking, reason
 from rlx2_ray.types import BadInput, RunFailed
 
 Content = dict[str, Any]
+LEFTOVERS = {"trials", "run.lock", "record.json", "record.tmp", "sweep.tmp"}  # of a creation that was killed
 
 
 class SweepDirectory:
@@ -43,8 +44,14 @@ class SweepDirectory:
             raise BadInput(
                 f"--out is {self.path}, which already holds a sweep: name another, or 'rlx2 resume {self.path}'."
             )
-        if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+        if self.path.exists() and not self._is_free():
             raise BadInput(f"--out is {self.path}, which exists and is not an empty directory: give another one.")
+
+    def _is_free(self) -> bool:
+        """An empty directory, or one that a process was killed in before it had become a sweep."""
+        if not self.path.is_dir():
+            return False
+        return {each.name for each in self.path.iterdir()} <= LEFTOVERS and not any(self.trials.glob("*"))
 
     def create(self, kind: str, tree: Tree, tracking: Tracking) -> Content:
         """Returns the record of a sweep that has done nothing yet. Raises BadInput where there is no room."""
@@ -59,13 +66,12 @@ class SweepDirectory:
             "messages": [],
         }
         try:
-            self.trials.mkdir(parents=True)
+            self.trials.mkdir(parents=True, exist_ok=True)
             self.lock()
-            self.write_record(record)
-            aside = self.description_file.with_suffix(".tmp")
-            aside.write_text(yaml.safe_dump(tree, sort_keys=False))
-            aside.replace(self.description_file)  # last: it is what marks the directory as a sweep
-        except (OSError, RunFailed) as error:
+            self.check_unused()  # again: now nobody else can be about to create one
+            _replace(self.record_file, _to_json(record))
+            _replace(self.description_file, yaml.safe_dump(tree, sort_keys=False))  # marks the directory as a sweep
+        except OSError as error:
             raise BadInput(
                 f"--out is {self.path}, which cannot be written to ({reason(error)}): make room, or give another one."
             ) from None
@@ -84,9 +90,13 @@ class SweepDirectory:
 
     def read_result(self) -> Content | None:
         """Of a finished sweep. Raises BadInput where it is damaged."""
+        if not self.result_file.exists():
+            return None
         try:
-            return json.loads(self.result_file.read_bytes()) if self.result_file.exists() else None
-        except ValueError:
+            result = json.loads(self.result_file.read_bytes())
+            result["kind"]
+            return dict(result)
+        except (ValueError, TypeError, KeyError):
             raise BadInput(f"{self.result_file} is damaged: remove it, and 'rlx2 resume' writes it again.") from None
 
     def lock(self) -> None:
@@ -103,11 +113,20 @@ class SweepDirectory:
 
     def _write(self, file: Path, content: Mapping[str, Any]) -> None:
         """Raises RunFailed where there is no room."""
-        aside = file.with_suffix(".tmp")
         try:
-            aside.write_text(json.dumps(content, indent=1) + "\n")
-            aside.replace(file)
+            _replace(file, _to_json(content))
         except OSError as error:
             raise RunFailed(
                 f"{file} cannot be written ({reason(error)}): make room, then 'rlx2 resume {self.path}' goes on."
             ) from None
+
+
+def _to_json(content: Mapping[str, Any]) -> str:
+    return json.dumps(content, indent=1) + "\n"
+
+
+def _replace(file: Path, text: str) -> None:
+    """Write it whole or not at all. Raises OSError."""
+    aside = file.with_suffix(".tmp")
+    aside.write_text(text)
+    aside.replace(file)
