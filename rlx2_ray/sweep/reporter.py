@@ -39,6 +39,7 @@ class Reporter(tune.Callback):  # type: ignore[misc]
         """`belief`: what else to show; `is_spent`: whether the trials in progress are to stop where they are."""
         super().__init__()
         self.trials: list[Trial] = []
+        self.is_cut_short = False  # by the budget
         self._planner = planner
         self._keeper = keeper
         self._display = display
@@ -50,9 +51,10 @@ class Reporter(tune.Callback):  # type: ignore[misc]
         """Tune stores its callbacks with the sweep; one that is read back is that of the process that reads it."""
         return _newest, ()
 
-    @property
-    def is_spent(self) -> bool:
-        return self._is_spent(self)
+    def end_if_spent(self) -> bool:
+        """Whether the budget ends the trials in progress."""
+        self.is_cut_short = self.is_cut_short or (bool(self.unfinished) and self._is_spent(self))
+        return self.is_cut_short
 
     @property
     def env_steps(self) -> int:
@@ -112,7 +114,7 @@ class BudgetStopper(tune.Stopper):  # type: ignore[misc]
         return False
 
     def stop_all(self) -> bool:
-        return _newest().is_spent
+        return _newest().end_if_spent()
 
 
 def reason_of(trial: Trial) -> str:

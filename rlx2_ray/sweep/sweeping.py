@@ -150,13 +150,16 @@ class Sweep(Campaign):
 
     def is_complete(self, desk: Desk, reporter: Reporter) -> bool:
         all_there = reporter.counts.all >= self._trials and not reporter.unfinished
-        return all_there or self.is_spent(desk, reporter)
+        return all_there or reporter.is_cut_short
 
     def conclude(self, desk: Desk, reporter: Reporter) -> Content:
         trials = [_row(trial) for trial in read_directory(desk.directory.path).trials]
-        spent = desk.spending.what_is_spent(reporter.env_steps)
-        if spent:
-            desk.keeper.say(f"Ended by {spent}, after {reporter.counts.finished} of {self._trials} trials.")
+        if reporter.is_cut_short:
+            finished = sum(row["state"] == "finished" for row in trials)
+            spent = desk.spending.what_is_spent(reporter.env_steps)
+            message = f"Ended by {spent}, after {finished} of {self._trials} trials."
+            desk.keeper.say(message)
+            desk.display.say(message)
         return {
             "metric": self._tune.metric,
             "mode": self._tune.mode,

@@ -1,0 +1,305 @@
+"""Sweeps that are killed, interrupted, or run beside others, and end as if nothing had happened."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from rlx2_ray.config import Tree
+from rlx2_ray.sweep.record_directory import read_directory
+from tests.distributed.mortal_envs import MODULE
+from tests.experiment.test_tracking_outage import Server, server
+from tests.support.campaigns import (
+    NAMES,
+    Sweep,
+    check_every_point_once,
+    digests,
+    finished_trials,
+    history,
+    logs,
+    parent_and_children,
+    read_record,
+    read_result,
+    resume_sweep,
+    start_sweep,
+    sweep,
+    sweep_tree,
+    trial_directories,
+    trial_names,
+)
+from tests.support.runs import actors_of, ended, family, read_points, start_rlx2, tracked_runs, wait_for
+
+__all__ = ["server"]  # a fixture
+
+pytestmark = pytest.mark.slow
+
+STEPS = 600
+POINTS = list(range(100, STEPS + 1, 100))
+# Trials of several seconds, however fast the machine.
+PACED: Tree = sweep_tree(steps=STEPS, env__id=f"{MODULE}:UnhurriedPendulum-v0", env__kwargs={"step_s": 0.005})
+TWO = ("--concurrent", "2")
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Sweep:
+    return sweep(tmp_path_factory.mktemp("undisturbed") / "sweep", PACED, *TWO)
+
+
+def check_as_undisturbed(ended_sweep: Sweep, undisturbed: Sweep) -> None:
+    """The same trials with the same policies, every point once, one MLflow run each, and nothing but sentences."""
+    assert ended_sweep.code == 0, ended_sweep.error
+    assert "Traceback" not in ended_sweep.error
+    assert digests(ended_sweep.directory) == digests(undisturbed.directory)
+    assert trial_names(ended_sweep.directory) == NAMES
+    check_every_point_once(ended_sweep.directory, {name: POINTS for name in NAMES})
+    parent, children = parent_and_children(ended_sweep.directory)
+    assert {run.info.status for run in (parent, *children.values())} == {"FINISHED"}
+    mine, others = ended_sweep.result, undisturbed.result
+    assert {key: mine[key] for key in ("trials", "best", "env_steps")} == {
+        key: others[key] for key in ("trials", "best", "env_steps")
+    }
+    assert read_directory(ended_sweep.directory).state == "finished"
+
+
+def moments(directory: Path) -> dict[str, int]:
+    """When the results of the finished trials were written."""
+    return {path.name: (path / "result.json").stat().st_mtime_ns for path in finished_trials(directory)}
+
+
+def is_in_the_middle(directory: Path) -> bool:
+    """Two trials are done, and another has got somewhere."""
+    there = [len(read_points(path)) for path in trial_directories(directory)]
+    return len(finished_trials(directory)) >= 2 and any(1 < count < len(POINTS) for count in there)
+
+
+def kill(process: subprocess.Popen[str], with_ray: bool = False) -> None:
+    """SIGKILL to the driver, and where the machine went down to all that it started."""
+    processes = family(process) if with_ray else set()
+    process.kill()
+    for each in processes:
+        if each.is_running():
+            each.kill()
+    process.communicate()
+
+
+@pytest.mark.parametrize("with_ray", [False, True], ids=["driver", "all processes"])
+def test_driver_killed_in_the_middle(with_ray: bool, undisturbed: Sweep, tmp_path: Path) -> None:
+    directory = tmp_path / "sweep"
+    with ended(start_sweep(directory, PACED, *TWO)) as process:
+        wait_for(lambda: is_in_the_middle(directory), process, 200)
+        kill(process, with_ray)
+    before = moments(directory)
+    assert 2 <= len(before) < 4
+    resumed = resume_sweep(directory)
+    check_as_undisturbed(resumed, undisturbed)
+    after = moments(directory)
+    assert before == {name: after[name] for name in before}, "finished trials are not run again"
+
+
+def test_driver_killed_again_and_again(undisturbed: Sweep, tmp_path: Path) -> None:
+    directory = tmp_path / "sweep"
+    with ended(start_sweep(directory, PACED, *TWO)) as process:
+        wait_for((directory / "sweep.yaml").exists, process, 200)  # before any trial
+        kill(process, with_ray=True)
+    for finished in (0, 1, 3):
+        arguments = ["resume", str(directory)]
+        with ended(start_rlx2(*arguments, folder=tmp_path)) as process:
+            wait_for(lambda least=finished: _has_got_to(directory, least), process, 200)  # type: ignore[misc]
+            kill(process)
+    check_as_undisturbed(resume_sweep(directory), undisturbed)
+
+
+def _has_got_to(directory: Path, finished: int) -> bool:
+    return bool(trial_directories(directory)) and len(finished_trials(directory)) >= finished
+
+
+def test_trial_killed_goes_on_from_its_checkpoint(undisturbed: Sweep, tmp_path: Path) -> None:
+    directory = tmp_path / "sweep"
+    with ended(start_sweep(directory, PACED, *TWO, "--json")) as process:
+        wait_for(lambda: any(len(read_points(path)) >= 3 for path in trial_directories(directory)), process, 200)
+        trials = actors_of(process, "ResourceTrainable") + actors_of(process, "SweepTrial")  # as Tune wraps it, or not
+        trials[0].kill()
+        output, error = process.communicate(timeout=400)
+    check_as_undisturbed(Sweep(directory, process.returncode, output, error), undisturbed)
+    assert "goes on from its last checkpoint" in error
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interruption_ends_with_130_and_a_sweep_that_resumes(
+    number: signal.Signals, undisturbed: Sweep, tmp_path: Path
+) -> None:
+    directory = tmp_path / "sweep"
+    with ended(start_sweep(directory, PACED, *TWO)) as process:
+        wait_for(lambda: is_in_the_middle(directory), process, 200)
+        if number == signal.SIGINT:
+            os.killpg(process.pid, number)  # as a terminal does
+        else:
+            process.send_signal(number)
+        output, error = process.communicate(timeout=200)
+    assert (process.returncode, output) == (130, "")
+    assert "Traceback" not in error
+    assert error.splitlines()[-1] == f"rlx2: Stopped; 'rlx2 resume {directory}' goes on."
+    assert read_record(directory)["state"] == "interrupted"
+    parent, children = parent_and_children(directory)
+    assert parent.info.status == "KILLED"
+    assert {run.info.status for run in children.values()} == {"FINISHED", "KILLED"}
+    check_as_undisturbed(resume_sweep(directory), undisturbed)
+
+
+# Searchers and schedulers
+
+
+def learning_rates() -> Tree:
+    return {"agent.learning_rate": {"loguniform": [1.0e-4, 2.0e-3]}}
+
+
+def check_complete(ended_sweep: Sweep, trials: int) -> None:
+    assert ended_sweep.code == 0, ended_sweep.error
+    assert "Traceback" not in ended_sweep.error
+    assert len(ended_sweep.result["trials"]) == trials
+    _, children = parent_and_children(ended_sweep.directory)
+    assert sorted(children) == trial_names(ended_sweep.directory)
+    for path in trial_directories(ended_sweep.directory):
+        steps = [point["env_steps"] for point in read_points(path)]
+        tracked = history(ended_sweep.directory, children[path.name], "evaluation/return_mean")
+        assert [step for step, _ in tracked] == steps == list(range(100, steps[-1] + 1, 100))
+
+
+def test_asha_stops_trials_early(tmp_path: Path) -> None:
+    scheduler = {"name": "asha", "grace_period": 200, "reduction_factor": 2}
+    space = {"seed": {"grid": list(range(6))}}  # that make a difference so early, as little else does
+    done = sweep(tmp_path / "sweep", sweep_tree(space, {"scheduler": scheduler}, steps=STEPS), "--concurrent", "1")
+    check_complete(done, 6)
+    stopped = read_record(done.directory).get("stopped", [])
+    assert 1 <= len(stopped) < 6
+    assert sorted(stopped + [path.name for path in finished_trials(done.directory)]) == trial_names(done.directory)
+    states = {trial["name"]: trial["state"] for trial in done.result["trials"]}
+    assert not {states[name] for name in stopped} & {"running", "finished"}
+    _, children = parent_and_children(done.directory)
+    assert {children[name].info.status for name in stopped} == {"KILLED"}
+    assert done.error.count("stopped early") == len(stopped)
+
+
+def test_optuna(tmp_path: Path) -> None:
+    space = {**learning_rates(), "sparsity.policy": {"uniform": [0.1, 0.6]}}
+    done = sweep(tmp_path / "sweep", sweep_tree(space, {"num_samples": 4, "searcher": "optuna"}))
+    check_complete(done, 4)
+    assert {trial["state"] for trial in done.result["trials"]} == {"finished"}
+
+
+def test_optuna_killed_in_the_middle_goes_on_with_the_same_trials(tmp_path: Path) -> None:
+    directory = tmp_path / "sweep"
+    tree = {**PACED, "param_space": learning_rates(), "tune": {"num_samples": 4, "searcher": "optuna"}}
+    with ended(start_sweep(directory, tree, *TWO)) as process:
+        wait_for(lambda: is_in_the_middle(directory), process, 200)
+        time.sleep(2)  # Tune's state is at most that old
+        kill(process)
+    before, names = moments(directory), trial_names(directory)
+    resumed = resume_sweep(directory)
+    check_complete(resumed, 4)
+    assert set(names) <= set(trial_names(directory))
+    after = moments(directory)
+    assert before == {name: after[name] for name in before}
+
+
+def test_population_based_training(tmp_path: Path) -> None:
+    mutations = {"agent.learning_rate": {"loguniform": [1.0e-4, 2.0e-3]}, "target.n_step": {"choice": [1, 2, 3]}}
+    scheduler = {"name": "pbt", "perturbation_interval": 200, "hyperparam_mutations": mutations}
+    tree = sweep_tree({}, {"seeds": 4, "scheduler": scheduler}, steps=800, seed=None)
+    done = sweep(tmp_path / "sweep", tree)
+    check_complete(done, 4)
+    assert {trial["state"] for trial in done.result["trials"]} == {"finished"}
+    assert [trial["seed"] for trial in done.result["trials"]] != [], "a trial may go on from another's seed"
+
+
+# Many at once
+
+
+def test_trials_on_actors(tmp_path: Path) -> None:
+    done = sweep(tmp_path / "sweep", sweep_tree({"seed": {"grid": [0, 1]}}), "--runtime", "actors")
+    check_complete(done, 2)
+    assert {read_result(path)["runtime"] for path in finished_trials(done.directory)} == {"actors"}
+
+
+def test_two_sweeps_at_once_on_one_store(tmp_path: Path) -> None:
+    directories = [tmp_path / "one", tmp_path / "two"]
+    processes = [start_sweep(directory, sweep_tree(), "--json") for directory in directories]
+    for process in processes:
+        with ended(process):
+            _, error = process.communicate(timeout=400)
+            assert process.returncode == 0, error
+            assert "MLflow" not in error
+    runs = tracked_runs(directories[0])
+    assert len(runs) == 10
+    for directory in directories:
+        parent = read_result(directory)["mlflow_run_id"]
+        children = [run for run in runs if run.data.tags.get("mlflow.parentRunId") == parent]
+        assert sorted(run.data.tags["rlx2.trial"] for run in children) == NAMES
+        assert {run.info.status for run in children} == {"FINISHED"}
+        assert trial_names(directory) == NAMES
+    assert digests(directories[0]) == digests(directories[1])
+
+
+def test_sweep_against_a_server(server: Server, tmp_path: Path) -> None:
+    from mlflow.tracking import MlflowClient
+
+    server.start()
+    done = sweep(tmp_path / "sweep", sweep_tree(), uri=server.uri)
+    assert done.code == 0, done.error
+    assert "MLflow" not in done.error
+    client = MlflowClient(server.uri)
+    parent = client.get_run(done.result["mlflow_run_id"])
+    children = client.search_runs([parent.info.experiment_id], f"tags.`mlflow.parentRunId` = '{parent.info.run_id}'")
+    assert sorted(run.data.tags["rlx2.trial"] for run in children) == NAMES
+    for run in children:
+        points = client.get_metric_history(run.info.run_id, "evaluation/return_mean")
+        assert sorted(point.step for point in points) == [100, 200, 300]
+    assert sorted(each.path for each in client.list_artifacts(parent.info.run_id)) == [
+        "record.json",
+        "report.html",
+        "sweep.yaml",
+    ]
+
+
+def test_eight_trials_at_a_time_on_one_database(tmp_path: Path) -> None:
+    tree = sweep_tree({"seed": {"grid": list(range(8))}}, steps=STEPS, evaluation__interval=20)
+    done = sweep(tmp_path / "sweep", tree, "--concurrent", "8")
+    assert done.code == 0, done.error
+    assert {trial["state"] for trial in done.result["trials"]} == {"finished"}
+    said = done.error + logs(done.directory)
+    assert "8 at a time" in said
+    for word in ("locked", "MLflow", "Traceback"):
+        assert word not in said
+    check_every_point_once(
+        done.directory, {name: list(range(20, STEPS + 1, 20)) for name in trial_names(done.directory)}
+    )
+
+
+# Budgets
+
+
+@pytest.mark.parametrize(
+    ("budget", "words"),
+    [({"env_steps": 900}, "the budget of 900 env steps"), ({"hours": 0.0015}, "the budget of 0.0015 hours")],
+    ids=["env_steps", "hours"],
+)
+def test_budget_ends_a_sweep_with_a_message(budget: Tree, words: str, tmp_path: Path) -> None:
+    tree = {**PACED, "tune": {"budget": budget}}
+    done = sweep(tmp_path / "sweep", tree, *TWO)
+    assert done.code == 0, done.error
+    finished = len(finished_trials(done.directory))
+    assert finished < 4
+    (message,) = read_record(done.directory)["messages"]
+    assert message == f"Ended by {words}, after {finished} of 4 trials."
+    assert message in done.error
+    assert message in (done.directory / "report.html").read_text()
+    assert read_record(done.directory)["state"] == "finished"
+    _, children = parent_and_children(done.directory)
+    assert {run.info.status for run in children.values()} <= {"FINISHED", "KILLED"}
+    if "env_steps" in budget:
+        assert 900 <= done.result["env_steps"] <= 900 + 2 * 100
