@@ -27,6 +27,7 @@ _START_LOCK_WAIT_S = 60.0  # a schema migration takes seconds, and other process
 _ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_LOGGING_LEVEL": "CRITICAL",  # MLflow and alembic print tracebacks of what the tracker says in a sentence
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # stdout belongs to the command
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "6",  # seconds; with its one retry, a silent server costs `start` and each try 12 s

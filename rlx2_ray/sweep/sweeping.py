@@ -186,7 +186,7 @@ class Sweep(Campaign):
 def _row(trial: Any) -> Content:
     return {
         "name": trial.name,
-        "state": trial.state,
+        "state": "stopped" if trial.ended_early and trial.state != "finished" else trial.state,
         "changes": trial.changes,
         "seed": trial.seed,
         "env_steps": trial.env_steps,

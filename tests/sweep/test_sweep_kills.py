@@ -91,7 +91,7 @@ def kill(process: subprocess.Popen[str], with_ray: bool = False) -> None:
 def test_driver_killed_in_the_middle(with_ray: bool, undisturbed: Sweep, tmp_path: Path) -> None:
     directory = tmp_path / "sweep"
     with ended(start_sweep(directory, PACED, *TWO)) as process:
-        wait_for(lambda: is_in_the_middle(directory), process, 200)
+        wait_for(lambda: is_in_the_middle(directory), process, 300)
         kill(process, with_ray)
     before = moments(directory)
     assert 2 <= len(before) < 4
@@ -104,12 +104,12 @@ def test_driver_killed_in_the_middle(with_ray: bool, undisturbed: Sweep, tmp_pat
 def test_driver_killed_again_and_again(undisturbed: Sweep, tmp_path: Path) -> None:
     directory = tmp_path / "sweep"
     with ended(start_sweep(directory, PACED, *TWO)) as process:
-        wait_for((directory / "sweep.yaml").exists, process, 200)  # before any trial
+        wait_for((directory / "sweep.yaml").exists, process, 300)  # before any trial
         kill(process, with_ray=True)
     for finished in (0, 1, 3):
         arguments = ["resume", str(directory)]
         with ended(start_rlx2(*arguments, folder=tmp_path)) as process:
-            wait_for(lambda least=finished: _has_got_to(directory, least), process, 200)  # type: ignore[misc]
+            wait_for(lambda least=finished: _has_got_to(directory, least), process, 300)  # type: ignore[misc]
             kill(process)
     check_as_undisturbed(resume_sweep(directory), undisturbed)
 
@@ -121,7 +121,7 @@ def _has_got_to(directory: Path, finished: int) -> bool:
 def test_trial_killed_goes_on_from_its_checkpoint(undisturbed: Sweep, tmp_path: Path) -> None:
     directory = tmp_path / "sweep"
     with ended(start_sweep(directory, PACED, *TWO, "--json")) as process:
-        wait_for(lambda: any(len(read_points(path)) >= 3 for path in trial_directories(directory)), process, 200)
+        wait_for(lambda: any(len(read_points(path)) >= 3 for path in trial_directories(directory)), process, 300)
         trials = actors_of(process, "ResourceTrainable") + actors_of(process, "SweepTrial")  # as Tune wraps it, or not
         trials[0].kill()
         output, error = process.communicate(timeout=400)
@@ -135,7 +135,7 @@ def test_interruption_ends_with_130_and_a_sweep_that_resumes(
 ) -> None:
     directory = tmp_path / "sweep"
     with ended(start_sweep(directory, PACED, *TWO)) as process:
-        wait_for(lambda: is_in_the_middle(directory), process, 200)
+        wait_for(lambda: is_in_the_middle(directory), process, 300)
         if number == signal.SIGINT:
             os.killpg(process.pid, number)  # as a terminal does
         else:
@@ -179,7 +179,8 @@ def test_asha_stops_trials_early(tmp_path: Path) -> None:
     assert 1 <= len(stopped) < 6
     assert sorted(stopped + [path.name for path in finished_trials(done.directory)]) == trial_names(done.directory)
     states = {trial["name"]: trial["state"] for trial in done.result["trials"]}
-    assert not {states[name] for name in stopped} & {"running", "finished"}
+    assert {name for name, state in states.items() if state == "stopped"} == {*stopped}
+    assert {states[path.name] for path in finished_trials(done.directory)} == {"finished"}
     _, children = parent_and_children(done.directory)
     assert {children[name].info.status for name in stopped} == {"KILLED"}
     assert done.error.count("stopped early") == len(stopped)
@@ -196,7 +197,7 @@ def test_optuna_killed_in_the_middle_goes_on_with_the_same_trials(tmp_path: Path
     directory = tmp_path / "sweep"
     tree = {**PACED, "param_space": learning_rates(), "tune": {"num_samples": 4, "searcher": "optuna"}}
     with ended(start_sweep(directory, tree, *TWO)) as process:
-        wait_for(lambda: is_in_the_middle(directory), process, 200)
+        wait_for(lambda: is_in_the_middle(directory), process, 300)
         time.sleep(2)  # Tune's state is at most that old
         kill(process)
     before, names = moments(directory), trial_names(directory)
