@@ -104,8 +104,10 @@ def sentence(result: dict[str, Any]) -> str:
     """What was found, in plain words."""
     ultimate = result["ultimate"]
     if ultimate is None:
-        tried = f"none of {len(result['decisions'])} networks" if result["decisions"] else "no network was tried enough"
-        return f"NOTHING FOUND: {tried} to keep {result['threshold']:.0%} of the dense return."
+        what = f"keep {result['threshold']:.0%} of the dense return"
+        if not result["decisions"]:
+            return f"NOTHING FOUND: no network was tried enough to say whether it would {what}."
+        return f"NOTHING FOUND: none of {len(result['decisions'])} networks is known to {what}."
     sizes = network(ultimate["policy_sparsity"], ultimate["critic_sparsity"])
     what = (
         f"{ultimate['compression']:.1f} times smaller ({sizes}): keeps {kept(ultimate['ratio'], ultimate['interval'])} "
