@@ -1,0 +1,326 @@
+"""The compression search in Tune's hands, played without Tune: suggestions, completions, failures, saves, restores."""
+
+from __future__ import annotations
+
+import json
+import math
+import pickle
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("ray.tune")
+
+from ray.tune.search import Searcher
+
+from rlx2_ray.sweep.compress_searcher import CompressSearcher
+from rlx2_ray.sweep.ledger import Request
+from rlx2_ray.sweep.search import Search
+from tests.sweep.searches import DENSE, RANDOM, ScoreOf, line_search, noisy, plane_search
+
+Restart = Callable[["Game"], None]
+
+
+def collapses(pair: tuple[float, float]) -> bool:
+    return pair[0] > 0.92
+
+
+class Game:
+    """A searcher, and the trials that Tune has for it; those in progress end in the order in which they began."""
+
+    def __init__(
+        self,
+        score_of: ScoreOf,
+        make_search: Callable[[], Search] = line_search,
+        concurrency: int = 1,
+        done: dict[Request, float] | None = None,
+        limit: int = 10**6,
+    ) -> None:
+        self.score_of = score_of
+        self.limit = limit  # runs of the budget
+        self.noted: list[Request | None] = []
+        self.asked: list[Request] = []
+        self.trials: dict[str, Request] = {}  # in progress
+        self.done = dict(done or {})  # known without a trial
+        self.make = lambda: CompressSearcher(
+            make_search, concurrency, self.done.get, lambda search: search.runs >= self.limit, self.note
+        )
+        self.searcher = self.make()
+
+    def note(self, search: Search, request: Request | None) -> None:
+        self.noted.append(request)
+
+    def begin(self) -> bool:
+        trial_id = f"trial{len(self.asked)}"
+        suggested = self.searcher.suggest(trial_id)
+        if suggested is None or suggested == Searcher.FINISHED:
+            return False
+        request = Request(**suggested)
+        self.asked.append(request)
+        self.trials[trial_id] = request
+        return True
+
+    def end(self) -> None:
+        trial_id, request = next(iter(self.trials.items()))
+        del self.trials[trial_id]
+        score = self.score_of(request)
+        if score is None:
+            self.searcher.on_trial_complete(trial_id, error=True)
+        else:
+            self.searcher.on_trial_complete(trial_id, {"score": score, "done": True, "config": request._asdict()})
+
+    def play(self, restart: Restart = lambda game: None) -> Game:
+        while not self.searcher.is_finished or self.trials:
+            while self.begin():
+                restart(self)
+            assert self.trials or self.searcher.is_finished, "neither finished nor anything to do"
+            if self.trials:
+                self.end()
+                restart(self)
+        return self
+
+    @property
+    def story(self) -> tuple[Any, ...]:
+        search = self.searcher.search
+        return self.asked, search.tells, search.decisions(), search.ultimate(), search.beliefs
+
+    @property
+    def told(self) -> list[Request]:
+        return [tell.request for tell in self.searcher.search.tells]
+
+
+def restarted(folder: Path) -> Restart:
+    """The driver is killed and resumed: a new searcher, with the state that Tune saved."""
+
+    def restart(game: Game) -> None:
+        game.searcher.save_to_dir(str(folder), "session")
+        game.searcher = game.make()
+        game.searcher.restore_from_dir(str(folder))
+
+    return restart
+
+
+NOISY: ScoreOf = noisy(collapses, 0.05)
+FAILING: ScoreOf = noisy(collapses, 0.05, failures=0.2, seed=3)
+
+
+def test_finds_what_the_search_finds() -> None:
+    game = Game(NOISY).play()
+    ultimate = game.searcher.search.ultimate()
+    assert ultimate is not None
+    assert (ultimate.policy_sparsity, ultimate.verdict) == (0.9, "accept")
+    assert game.told == game.asked
+    assert len(set(game.asked)) == len(game.asked)
+    assert game.noted == game.told, "told of every run, once"
+
+
+def test_nothing_is_suggested_after_the_end() -> None:
+    game = Game(NOISY).play()
+    assert game.searcher.suggest("more") == Searcher.FINISHED
+    assert game.searcher.requests == []
+
+
+@pytest.mark.parametrize("concurrency", [1, 2, 5])
+def test_no_more_than_so_many_at_a_time(concurrency: int) -> None:
+    game = Game(NOISY, lambda: line_search(concurrency=concurrency), concurrency)
+    while game.begin():
+        pass
+    assert len(game.trials) == concurrency == len(game.searcher.requests)
+    assert game.searcher.suggest("another") is None
+
+
+@pytest.mark.parametrize("score_of", [NOISY, FAILING], ids=["no failures", "failures"])
+@pytest.mark.parametrize(("make", "concurrency"), [(line_search, 1), (line_search, 3), (plane_search, 2)])
+def test_restart_at_every_point_changes_nothing(
+    make: Callable[..., Search], concurrency: int, score_of: ScoreOf, tmp_path: Path
+) -> None:
+    def make_search() -> Search:
+        return make(concurrency=concurrency)
+
+    undisturbed = Game(score_of, make_search, concurrency).play()
+    game = Game(score_of, make_search, concurrency).play(restarted(tmp_path))
+    assert game.story == undisturbed.story
+    assert len(set(game.asked)) == len(game.asked), "requests in progress are not asked for twice"
+
+
+def test_state_is_plain_json_of_tells_and_requests(tmp_path: Path) -> None:
+    game = Game(NOISY)
+    game.begin()
+    game.end()
+    game.begin()
+    game.searcher.save(str(tmp_path / "state"))
+    state = json.loads((tmp_path / "state").read_text())
+    assert state == {
+        "tells": [[[0.0, 0.0, 0, "dense"], pytest.approx(NOISY(Request(0.0, 0.0, 0, "dense")))]],
+        "requests": {"trial1": [0.0, 0.0, 1, "dense"]},
+    }
+
+
+def test_pickled_searcher_is_that_of_the_process() -> None:
+    game = Game(NOISY)
+    assert pickle.loads(pickle.dumps(game.searcher)) is game.searcher
+
+
+# What a kill may leave, at any moment: Tune and the searcher save one after the other
+
+
+def test_trial_that_ended_after_the_save_is_taken_from_its_directory(tmp_path: Path) -> None:
+    """Tune knows that it ended, and will not say it again."""
+    undisturbed = Game(NOISY).play()
+    game = Game(NOISY)
+    for _ in range(10):
+        game.begin()
+        game.end()
+    game.begin()
+    game.searcher.save_to_dir(str(tmp_path), "session")
+    (last,) = game.trials.values()
+    game.trials.clear()
+    score = NOISY(last)
+    assert score is not None
+    game.done[last] = score
+    game.searcher = game.make()
+    game.searcher.restore_from_dir(str(tmp_path))
+    assert game.searcher.requests == []
+    assert game.play().story == undisturbed.story
+
+
+def test_trial_that_ended_twice_is_told_once(tmp_path: Path) -> None:
+    """Both know it: the directory, and Tune, which runs the finished trial again and hears at once that it is done."""
+    game = Game(NOISY)
+    game.begin()
+    game.searcher.save_to_dir(str(tmp_path), "session")
+    score = NOISY(game.asked[0])
+    assert score is not None
+    game.done[game.asked[0]] = score
+    game.searcher = game.make()
+    game.searcher.restore_from_dir(str(tmp_path))
+    game.end()
+    assert game.told == game.asked
+
+
+def test_trial_that_began_after_the_save_is_asked_for_again(tmp_path: Path) -> None:
+    """Tune knows of it and runs it to its end; the search, which does not, asks again and finds it done."""
+    undisturbed = Game(NOISY).play()
+    game = Game(NOISY)
+    game.begin()
+    game.end()
+    game.searcher.save_to_dir(str(tmp_path), "session")
+    game.begin()
+    game.searcher = game.make()
+    game.searcher.restore_from_dir(str(tmp_path))
+    score = NOISY(game.asked[-1])
+    assert score is not None
+    game.done[game.asked[-1]] = score
+    game.end()
+    assert len(game.told) == 1
+    assert game.play().story == undisturbed.story
+
+
+def test_errored_trial_that_tune_tries_again_is_told_once() -> None:
+    game = Game(FAILING).play()
+    told = game.told
+    failed = next(index for index, tell in enumerate(game.searcher.search.tells) if tell.score is None)
+    game.searcher.on_trial_complete(f"trial{failed}", {"score": 1.0, "done": True})
+    assert game.told == told
+
+
+# Runs that need no trial
+
+
+def test_known_runs_need_no_trial() -> None:
+    undisturbed = Game(NOISY).play()
+    dense = [request for request in undisturbed.asked if request.purpose == "dense"]
+    game = Game(NOISY, done={request: NOISY(request) or 0.0 for request in dense}).play()
+    assert [request for request in game.asked if request.purpose == "dense"] == []
+    assert game.story[1:] == undisturbed.story[1:]
+
+
+def test_search_of_known_runs_alone_needs_no_trial_at_all() -> None:
+    undisturbed = Game(NOISY).play()
+    game = Game(NOISY, done={request: NOISY(request) or 0.0 for request in undisturbed.asked})
+    assert game.searcher.suggest("first") == Searcher.FINISHED
+    assert game.story[1:] == undisturbed.story[1:]
+
+
+# Failures and ends
+
+
+def test_failed_trials_are_told_as_failed() -> None:
+    game = Game(FAILING).play()
+    failed = [tell.request for tell in game.searcher.search.tells if tell.score is None]
+    assert failed
+    assert failed == [request for request in game.asked if FAILING(request) is None]
+    assert game.searcher.failure is None
+    assert game.searcher.search.is_finished
+
+
+@pytest.mark.parametrize(
+    ("result", "error"),
+    [
+        (None, True),
+        ({"score": 900.0, "done": True}, True),
+        ({"score": 900.0}, False),  # stopped before its end
+        ({"score": math.nan, "done": True}, False),
+        ({"score": math.inf, "done": True}, False),
+    ],
+)
+def test_what_counts_as_a_failure(result: dict[str, Any] | None, error: bool) -> None:
+    game = Game(NOISY)
+    game.begin()
+    game.searcher.on_trial_complete("trial0", result, error)
+    assert [tell.score for tell in game.searcher.search.tells] == [None]
+
+
+def test_dense_arm_no_better_than_random_ends_it(tmp_path: Path) -> None:
+    game = Game(lambda request: RANDOM).play()
+    assert len(game.asked) == 8
+    assert game.searcher.is_finished
+    assert "no better than a random policy's" in str(game.searcher.failure)
+    restarted(tmp_path)(game)
+    assert game.searcher.is_finished
+    assert "no better than a random policy's" in str(game.searcher.failure), "also after it was resumed"
+
+
+def test_dense_arm_that_fails_ends_it(tmp_path: Path) -> None:
+    game = Game(lambda request: None).play(restarted(tmp_path))
+    assert len(game.asked) == 5
+    assert "5 runs of the dense arm ended in errors" in str(game.searcher.failure)
+
+
+@pytest.mark.parametrize("limit", [1, 9, 14])
+def test_budget_ends_it_with_a_statement(limit: int, tmp_path: Path) -> None:
+    game = Game(NOISY, limit=limit).play(restarted(tmp_path))
+    assert len(game.told) == limit
+    assert not game.searcher.search.is_finished
+    assert game.searcher.suggest("more") == Searcher.FINISHED
+    ultimate = game.searcher.search.ultimate()
+    assert ultimate is None or ultimate.verdict == "inconclusive"
+
+
+def test_trials_in_progress_when_the_budget_is_spent_still_count() -> None:
+    game = Game(NOISY, lambda: line_search(concurrency=3), concurrency=3, limit=10).play()
+    assert len(game.told) == 10
+
+
+def test_nothing_accepted() -> None:
+    """Every network collapses."""
+    game = Game(noisy(lambda pair: pair != (0.0, 0.0), 0.02)).play()
+    assert game.searcher.search.ultimate() is None
+    assert {decision.verdict for decision in game.searcher.search.decisions()} == {"reject"}
+
+
+def test_any_order_of_ends_restores(tmp_path: Path) -> None:
+    order = random.Random(0)
+
+    def restart(game: Game) -> None:
+        trials = list(game.trials.items())
+        order.shuffle(trials)
+        game.trials = dict(trials)
+        restarted(tmp_path)(game)
+
+    game = Game(NOISY, lambda: line_search(concurrency=4), 4).play(restart)
+    assert sorted(game.told) == sorted(game.asked)
+    assert max(tell.score or 0 for tell in game.searcher.search.tells) < 2 * DENSE
