@@ -51,6 +51,10 @@ HOMES = {
     "pyarrow": ("replay/",),
     "typer": ("cli/",),
     "imageio": ("experiment/", "cli/"),
+    "plotly": ("sweep/",),
+    "dash": ("sweep/",),
+    "jinja2": ("sweep/",),
+    "optuna": ("sweep/",),
 }
 
 

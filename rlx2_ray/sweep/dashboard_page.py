@@ -9,6 +9,7 @@ from typing import Any
 
 from dash import dcc, html
 
+from rlx2_ray.experiment import tracking_link
 from rlx2_ray.sweep.arms import dense_arm, percent, ratio_of, short, show
 from rlx2_ray.sweep.figures.panels import PANELS
 from rlx2_ray.sweep.figures.theme import GRAPH_CONFIG, HEIGHT, TOLERANCE, empty_figure
@@ -163,6 +164,7 @@ def _against_dense(dense: DenseArm | None, score: float) -> Component:
 
 def run_link(record: Record, trial: TrialRecord, mlflow_ui: str | None) -> str | None:
     """The trial's page in MLflow's own user interface."""
-    if mlflow_ui is None or trial.run_id is None or record.tracking is None:
+    tracking = record.tracking
+    if trial.run_id is None or tracking is None or tracking.experiment_id is None:
         return None
-    return f"{mlflow_ui.rstrip('/')}/#/experiments/{record.tracking.experiment_id}/runs/{trial.run_id}"
+    return tracking_link.run_link(mlflow_ui or tracking.uri, tracking.experiment_id, trial.run_id)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -18,6 +19,7 @@ from rlx2_ray.types import BadInput
 RETURN = "return_mean"
 RECENT = 5  # evaluations that say where an unfinished run stands
 STATES = ("running", "finished", "interrupted", "failed")
+SILENCE_S = 120.0  # without a new record, after which its writer is taken for dead
 
 
 class Series(NamedTuple):
@@ -177,7 +179,7 @@ def parse_record(text: str | bytes, where: str) -> Record:
         return Record(
             kind=str(content["kind"]),
             name=str(content["name"]),
-            state=str(content["state"]),
+            state=_state(str(content["state"]), content.get("updated")),
             trials=(),
             started=content.get("started"),
             updated=content.get("updated"),
@@ -200,6 +202,12 @@ def parse_record(text: str | bytes, where: str) -> Record:
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         problem = f"no {error.args[0]!r}" if isinstance(error, KeyError) else str(error)
         raise BadInput(f"{where} is damaged or of another version ({problem}): restore it from a copy.") from None
+
+
+def _state(written: str, updated: float | None) -> str:
+    """A writer that was killed could not say so."""
+    is_silent = updated is not None and time.time() - updated > SILENCE_S
+    return "interrupted" if written == "running" and is_silent else written
 
 
 def _tracking(content: Mapping[str, Any] | None) -> Tracking | None:

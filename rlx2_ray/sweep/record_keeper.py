@@ -9,6 +9,7 @@ from rlx2_ray.experiment.tracking import Tracker
 from rlx2_ray.sweep.sweep_directory import Content, SweepDirectory
 
 REST_S = 2.0  # between two writings
+SIGN_OF_LIFE_S = 20.0  # at least so often it is written, changed or not: `record.SILENCE_S` is measured by it
 
 
 class RecordKeeper:
@@ -29,7 +30,7 @@ class RecordKeeper:
         self.note(messages=[*self.content["messages"], message])
 
     def write_soon(self) -> None:
-        if self._is_new and time.monotonic() - self._written > REST_S:
+        if time.monotonic() - self._written > (REST_S if self._is_new else SIGN_OF_LIFE_S):
             self.write()
 
     def write(self) -> None:

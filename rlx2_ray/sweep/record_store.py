@@ -35,8 +35,8 @@ def read_sweep(reader: TrackingReader, parent: StoredRun) -> Record:
     kind = parent.tags[KIND_TAG]
     state = STATE_OF.get(parent.status, "running")
     record = parse_record(text, f"{RECORD_FILE} of {parent.name}") if text else Record(kind, parent.name, state, ())
-    if record.state == "running":
-        record = record._replace(state=state)  # its driver may have been killed before it could write it down
+    if record.state == "running" or state != "running":
+        record = record._replace(state=state)
     tracking = Tracking(reader.uri, parent.experiment, parent.run_id, parent.experiment_id)
     record = record._replace(
         tracking=tracking,
@@ -94,7 +94,7 @@ def _trial(
     ended_early = run.tags.get("rlx2.ended_early", "").lower() in ("true", "1") or name in record.stopped
     return TrialRecord(
         name=name,
-        state=STATE_OF.get(run.status, "running"),
+        state=_state(run, record),
         purpose=run.tags.get(PURPOSE_TAG, "trial"),
         config=config,
         changes=changes,
@@ -103,6 +103,12 @@ def _trial(
         ended_early=ended_early,
         run_id=run.run_id,
     )
+
+
+def _state(run: StoredRun, record: Record) -> str:
+    """A trial that was killed together with its sweep could not say so."""
+    state = STATE_OF.get(run.status, "running")
+    return record.state if state == "running" else state
 
 
 def _score(run: StoredRun, series: Mapping[str, Series], ended_early: bool) -> float | None:

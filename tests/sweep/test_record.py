@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import sqlite3
+import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -17,7 +18,7 @@ from rlx2_ray.experiment import tracking_reader
 from rlx2_ray.experiment.tracking import flatten
 from rlx2_ray.experiment.tracking_reader import TrackingReader
 from rlx2_ray.sweep.arms import arms_of, dense_arm, ratio_of
-from rlx2_ray.sweep.record import EMPTY, Record, Series, parse_record
+from rlx2_ray.sweep.record import EMPTY, SILENCE_S, Record, Series, parse_record
 from rlx2_ray.sweep.record_configs import config_of, differing_keys, flat
 from rlx2_ray.sweep.record_directory import read_directory, series_of
 from rlx2_ray.sweep.record_store import read_experiment
@@ -244,3 +245,12 @@ def test_experiment_that_is_not_there_is_named_with_those_that_are(tmp_path: Pat
     reader = TrackingReader(database_uri(tmp_path))
     with pytest.raises(BadInput, match=r"no experiment 'nope': choose from .*Default"):
         read_experiment(reader, "nope")
+
+
+@pytest.mark.parametrize(
+    ("written", "silent_s", "state"),
+    [("running", 0, "running"), ("running", SILENCE_S + 60, "interrupted"), ("finished", SILENCE_S + 60, "finished")],
+)
+def test_a_writer_that_is_silent_is_dead(written: str, silent_s: float, state: str) -> None:
+    content = {"kind": "sweep", "name": "x", "state": written, "updated": time.time() - silent_s}
+    assert parse_record(json.dumps(content), "record.json").state == state
