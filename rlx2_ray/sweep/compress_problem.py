@@ -83,7 +83,14 @@ class Problem:
 
 def _levels(section: CompressSection) -> tuple[float, ...]:
     usual = levels.PLANE_LEVELS if section.axis == "both" else levels.LINE_LEVELS
-    return levels.sparsities(section.levels or usual, section.min_sparsity, section.max_sparsity)
+    number = section.levels or usual
+    try:
+        return levels.sparsities(number, section.min_sparsity, section.max_sparsity)
+    except BadInput:
+        raise BadInput(
+            f"compress.levels is {number}, but from compress.min_sparsity {section.min_sparsity} to "
+            f"compress.max_sparsity {section.max_sparsity} there are not so many: lower it, or move these apart."
+        ) from None
 
 
 def _pairs(section: CompressSection, grid: tuple[float, ...]) -> tuple[Pair, ...]:
