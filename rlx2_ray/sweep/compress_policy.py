@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 
 from rlx2_ray.config import ExperimentConfig
@@ -39,7 +38,6 @@ def keep_policy(desk: Desk, dense: ExperimentConfig, ultimate: Content) -> Conte
     name, alias = registered_name(dense.env.id, dense.algo), ALIASES[ultimate["verdict"]]
     tracking = desk.keeper.content["tracking"]
     tags = {key: ultimate[key] for key in TAGS}
-    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")  # of a file of a few kilobytes
     try:
         model = register_policy(tracking["uri"], tracking["run_id"], file, name, tags, alias)
     except RunFailed as failure:
