@@ -27,12 +27,13 @@ from tests.support.campaigns import (
 from tests.support.compressions import (
     DENSE_SEEDS,
     POINTS,
+    cache_variables,
     compress,
     compress_tree,
     resume_compression,
     start_compression,
 )
-from tests.support.runs import ended, family, read_points, wait_for
+from tests.support.runs import ended, family, read_points, start_rlx2, wait_for
 
 pytestmark = pytest.mark.slow
 
@@ -139,10 +140,23 @@ def test_driver_killed_in_every_phase_one_after_the_other(undisturbed: Sweep, tm
     check_as_undisturbed(Sweep(directory, process.returncode, output, error), undisturbed)
 
 
-def _start_resume(directory: Path) -> subprocess.Popen[str]:
-    from tests.support.compressions import cache_variables
-    from tests.support.runs import start_rlx2
+def test_state_of_tune_that_a_kill_left_half_written(undisturbed: Sweep, tmp_path: Path) -> None:
+    """The runs know what they came to, and the search asks for the same again."""
+    directory = tmp_path / "out"
+    with ended(start_compression(directory, PACED, *ONE)) as process:
+        wait_for(lambda: (directory / "record.json").exists() and is_in_search_phase(directory), process, 400)
+        kill(process, with_ray=True)
+    before = moments(directory)
+    states = list((directory / "tune").glob("experiment_state-*.json"))
+    assert states
+    for state in states:
+        state.write_bytes(state.read_bytes()[:100])
+    check_as_undisturbed(resume_compression(directory), undisturbed)
+    after = moments(directory)
+    assert {name: after[name] for name in before} == before
 
+
+def _start_resume(directory: Path) -> subprocess.Popen[str]:
     variables = cache_variables(directory.parent)
     return start_rlx2("resume", str(directory), "--json", folder=directory.parent, **variables)
 
