@@ -253,13 +253,17 @@ def _concurrency(campaign: Campaign) -> int:
 
 @contextmanager
 def _terminating_as_interrupting() -> Iterator[None]:
-    """SIGTERM as Ctrl-C, which Tune takes as the wish to stop in order."""
+    """SIGTERM as Ctrl-C, which Tune takes as the wish to stop in order; both also where a shell has them ignored."""
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         os.kill(os.getpid(), signal.SIGINT)
 
-    before = signal.signal(signal.SIGTERM, interrupt)
+    before = {
+        signal.SIGINT: signal.signal(signal.SIGINT, signal.default_int_handler),
+        signal.SIGTERM: signal.signal(signal.SIGTERM, interrupt),
+    }
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
