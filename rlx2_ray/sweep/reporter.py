@@ -83,9 +83,10 @@ class Reporter(tune.Callback):  # type: ignore[misc]
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         self.trials = trials
         result = trial.last_result
-        how = "" if result.get("done") else ", stopped early"
+        is_finished = "ended_early" in result  # which only a run's end tells; a scheduler too has Tune write "done"
+        how = "" if is_finished and not result["ended_early"] else ", stopped early"
         self._display.say(f"{self.name(trial)}  score {result.get('score', float('nan')):.1f}{how}")
-        if not result.get("done"):
+        if not is_finished:
             self._keeper.note(stopped=[*self._keeper.content.get("stopped", []), self.name(trial)])
 
     def on_trial_recover(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:

@@ -153,6 +153,7 @@ class Sweep(Campaign):
         return all_there or reporter.is_cut_short
 
     def conclude(self, desk: Desk, reporter: Reporter) -> Content:
+        desk.keeper.write()  # the trials that were stopped, which are read back here
         trials = [_row(trial) for trial in read_directory(desk.directory.path).trials]
         if reporter.is_cut_short:
             finished = sum(row["state"] == "finished" for row in trials)
@@ -186,9 +187,16 @@ class Sweep(Campaign):
 def _row(trial: Any) -> Content:
     return {
         "name": trial.name,
-        "state": "stopped" if trial.ended_early and trial.state != "finished" else trial.state,
+        "state": _final_state(trial),
         "changes": trial.changes,
         "seed": trial.seed,
         "env_steps": trial.env_steps,
         "score": None if math.isnan(trial.score_so_far) else trial.score_so_far,
     }
+
+
+def _final_state(trial: Any) -> str:
+    """None runs any more, though the record has not been closed."""
+    if trial.state == "finished":
+        return "finished"
+    return "stopped" if trial.ended_early else "interrupted"

@@ -121,7 +121,7 @@ def test_trial_of_optuna_is_what_was_sampled() -> None:
 
 
 def test_member_of_a_population_begins_with_values_of_its_own(population: SweepPlanner) -> None:
-    # Tune draws them; before, the configuration says what they are.
+    # Tune draws them; without, the configuration says what they are.
     plan = population.plan({INDEX: 3}, "1a2b_00003")
     assert plan.name == "00003-seed=3"
     assert plan.config.agent.tau == resolve(BASE).agent.tau
