@@ -219,7 +219,7 @@ class Compression(Campaign):
         if self._searcher.failure is not None:
             raise self._searcher.failure
         search = self._searcher.search
-        spent = None if search.is_finished else self._spent(search)
+        spent = self._ended_by(search)
         if spent:
             desk.keeper.say(f"Ended by {spent}: this is the best statement so far.")
         self._note(search, None)
@@ -230,6 +230,13 @@ class Compression(Campaign):
         desk.keeper.note(env_steps=self._env_steps(search), ultimate=ultimate)
         keys = ("dense", "decisions", "ultimate", "runs", "env_steps", "messages")
         return {key: record[key] for key in keys} | {"threshold": self._section.threshold}
+
+    def _ended_by(self, search: Search) -> str | None:
+        """The limit that ended it; None where there was nothing more to find out."""
+        most = search.options.max_runs
+        if search.runs >= most:
+            return self._spent(search) or f"the limit of {most} runs for a search"
+        return None if search.is_finished else self._spent(search)
 
     def _env_steps(self, search: Search) -> int:
         """Of all runs that were done here, those that failed or ended early as far as they came."""

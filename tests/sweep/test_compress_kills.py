@@ -41,7 +41,7 @@ ENV = f"{MODULE}:UnhurriedPendulum-v0"
 # Runs of some seconds, however fast the machine.
 PACED: Tree = compress_tree(env__id=ENV, env__kwargs={"step_s": 0.001}, evaluation__episodes=1)
 ONE = ("--concurrent", "1")  # so that runs end in one order
-SAME = ("dense", "decisions", "runs", "env_steps", "messages")  # keys of a result
+SAME = ("dense", "decisions", "runs", "env_steps")  # keys of a result
 
 
 @pytest.fixture(scope="module")
