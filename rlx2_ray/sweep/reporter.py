@@ -40,6 +40,7 @@ class Reporter(tune.Callback):  # type: ignore[misc]
         super().__init__()
         self.trials: list[Trial] = []
         self.is_cut_short = False  # by the budget
+        self._names: dict[str, str] = {}  # by Tune's id; PBT changes a trial's configuration, but not its name
         self._planner = planner
         self._keeper = keeper
         self._display = display
@@ -70,10 +71,24 @@ class Reporter(tune.Callback):  # type: ignore[misc]
 
     @property
     def unfinished(self) -> list[Trial]:
-        return [trial for trial in self.trials if trial.status not in (Trial.TERMINATED, Trial.ERROR)]
+        return [trial for trial in self.trials if not self._is_done(trial)]
+
+    def _is_done(self, trial: Trial) -> bool:
+        """Tune calls a trial terminated also where it was interrupted with the whole."""
+        if trial.status != Trial.TERMINATED:
+            return bool(trial.status == Trial.ERROR)
+        return _has_ended(trial) or self.name(trial) in self._stopped
+
+    @property
+    def _stopped(self) -> list[str]:
+        """By the scheduler, in all lives of the sweep."""
+        names: list[str] = self._keeper.content.get("stopped", [])
+        return names
 
     def name(self, trial: Trial) -> str:
-        return self._planner.plan(trial.config, trial.trial_id).name
+        if trial.trial_id not in self._names:
+            self._names[trial.trial_id] = self._planner.plan(trial.config, trial.trial_id).name
+        return self._names[trial.trial_id]
 
     def on_step_end(self, iteration: int, trials: list[Trial], **info: Any) -> None:
         self.trials = trials
@@ -83,11 +98,11 @@ class Reporter(tune.Callback):  # type: ignore[misc]
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         self.trials = trials
         result = trial.last_result
-        is_finished = "ended_early" in result  # which only a run's end tells; a scheduler too has Tune write "done"
-        how = "" if is_finished and not result["ended_early"] else ", stopped early"
+        how = "" if _has_ended(trial) and not result["ended_early"] else ", stopped early"
         self._display.say(f"{self.name(trial)}  score {result.get('score', float('nan')):.1f}{how}")
-        if not is_finished:
-            self._keeper.note(stopped=[*self._keeper.content.get("stopped", []), self.name(trial)])
+        if not _has_ended(trial):
+            self._keeper.note(stopped=[*self._stopped, self.name(trial)])
+            self._keeper.write()  # before Tune writes that there is nothing more to do
 
     def on_trial_recover(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         self._display.say(f"{self.name(trial)} failed ({reason_of(trial)}) and goes on from its last checkpoint.")
@@ -98,10 +113,18 @@ class Reporter(tune.Callback):  # type: ignore[misc]
         self._display.say(sentence)
         self._keeper.say(sentence)
 
+    def on_experiment_end(self, trials: list[Trial], **info: Any) -> None:
+        self.trials = trials  # no step may have been needed
+
     def _status(self) -> Status:
         counts = self.counts
         done = f"{counts.finished} of {counts.all}" + (f" ({counts.failed} failed)" if counts.failed else "")
         return {"trials": done, "running": str(counts.running), **self._belief()}
+
+
+def _has_ended(trial: Trial) -> bool:
+    """Whether its last report is that of a run's end; `done` is in that of a trial that was stopped as well."""
+    return "ended_early" in (trial.last_result or {})
 
 
 def _newest() -> Reporter:

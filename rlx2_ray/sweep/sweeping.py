@@ -150,7 +150,7 @@ class Sweep(Campaign):
 
     def is_complete(self, desk: Desk, reporter: Reporter) -> bool:
         all_there = reporter.counts.all >= self._trials and not reporter.unfinished
-        return all_there or reporter.is_cut_short
+        return all_there or reporter.end_if_spent()
 
     def conclude(self, desk: Desk, reporter: Reporter) -> Content:
         desk.keeper.write()  # the trials that were stopped, which are read back here
