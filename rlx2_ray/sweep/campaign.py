@@ -103,6 +103,10 @@ class Campaign(ABC):
     def conclude(self, desk: Desk, reporter: Reporter) -> Content:
         """The result, all trials being done."""
 
+    def failure(self, desk: Desk, reporter: Reporter) -> str | None:
+        """Why the command fails, with all trials done and reported; None where it does not."""
+        return None
+
 
 def start(campaign: Campaign, out: Path, tracking: Tracking) -> Content:
     """A new campaign in `out`, to its end. Raises BadInput with nothing written."""
@@ -175,32 +179,30 @@ def _run(campaign: Campaign, spaces: Spaces, desk: Desk) -> Content:
 
 
 def _finish(campaign: Campaign, desk: Desk, reporter: Reporter) -> Content:
-    """The result, written, tracked and reported; trials that failed are what the command then fails with."""
+    """The result, written, tracked and reported."""
     directory, keeper, tracker = desk.directory, desk.keeper, desk.tracker
     result = campaign.conclude(desk, reporter)
     keeper.note(state="finished")
     keeper.write()
     _report(directory)
-    tracker.log_artifacts([directory.description_file, directory.report_file])
+    tracker.log_artifacts([directory.description_file, directory.report_file, directory.figures])
     result |= {"kind": campaign.kind, "directory": str(directory.path), "report": str(directory.report_file)}
     result |= {"mlflow_run_id": tracker.run_id, "versions": installed_versions()}
-    failed = reporter.counts.failed
-    tracker.finish("FAILED" if failed else "FINISHED")
-    if failed:
-        names = ", ".join(reporter.name(trial) for trial in reporter.trials if trial.status == "ERROR")
-        raise RunFailed(
-            f"{failed} of {reporter.counts.all} trials failed ({names}): {directory.trials} has their logs, and "
-            f"'rlx2 resume {directory.path}' tries them again."
-        )
+    failure = campaign.failure(desk, reporter)
+    tracker.finish("FAILED" if failure else "FINISHED")
+    if failure:
+        raise RunFailed(failure)
     directory.write_result(result)
     return result
 
 
 def _report(directory: SweepDirectory) -> None:
     from rlx2_ray.sweep.record_directory import read_directory
-    from rlx2_ray.sweep.report import write_report
+    from rlx2_ray.sweep.report import write_figures, write_report
 
-    write_report(read_directory(directory.path), directory.report_file)
+    record = read_directory(directory.path)
+    write_report(record, directory.report_file)
+    write_figures(record, directory.figures)
 
 
 def _end(desk: Desk, state: str, status: Status) -> None:

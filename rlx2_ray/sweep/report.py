@@ -36,6 +36,18 @@ def write_report(record: Record, path: Path) -> Path:
     return _write(path, report_html(record))
 
 
+def write_figures(record: Record, folder: Path) -> None:
+    """Each figure as a small page of its own, as MLflow writes those that it is given: plotly.js is not in it."""
+    from rlx2_ray.sweep.figures.panels import PANELS
+    from rlx2_ray.sweep.figures.theme import GRAPH_CONFIG
+
+    folder.mkdir(exist_ok=True)
+    for name, panel in PANELS.items():
+        if panel.is_wanted(record):
+            page = panel.draw(record).to_html(include_plotlyjs="cdn", config=GRAPH_CONFIG)
+            _write(folder / f"{name}.html", page)
+
+
 def write_markdown(record: Record, path: Path) -> Path:
     """Raises BadInput where it cannot be written."""
     return _write(path, report_markdown(record))

@@ -29,6 +29,7 @@ class SweepDirectory:
         self.record_file = self.path / "record.json"
         self.result_file = self.path / "result.json"
         self.report_file = self.path / "report.html"
+        self.figures = self.path / "figures"
         self.floor_file = self.path / "floor.json"
         self.trials = self.path / "trials"
         self.tune = self.path / "tune"
