@@ -31,6 +31,7 @@ from rlx2_ray.sweep.job import Job
 from rlx2_ray.sweep.ledger import DENSE_PAIR, Request
 from rlx2_ray.sweep.search import Search
 from rlx2_ray.sweep.sweep_directory import Content
+from rlx2_ray.sweep.tune_state import forget_unusable
 from rlx2_ray.sweep.tuning import Tuning
 from rlx2_ray.types import BadInput, Spaces
 
@@ -129,6 +130,7 @@ class Compression(Campaign):
 
         from rlx2_ray.sweep.compress_searcher import CompressSearcher
 
+        forget_unusable(desk.directory.tune)
         self._searcher = CompressSearcher(
             self._make_search,
             desk.concurrency,
