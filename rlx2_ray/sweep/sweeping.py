@@ -152,6 +152,16 @@ class Sweep(Campaign):
         all_there = reporter.counts.all >= self._trials and not reporter.unfinished
         return all_there or reporter.end_if_spent()
 
+    def failure(self, desk: Desk, reporter: Reporter) -> str | None:
+        failed = [reporter.name(trial) for trial in reporter.trials if trial.status == trial.ERROR]
+        if not failed:
+            return None
+        path = desk.directory.path
+        return (
+            f"{len(failed)} of {reporter.counts.all} trials failed ({', '.join(failed)}): {desk.directory.trials} has "
+            f"their logs, and 'rlx2 resume {path}' tries them again."
+        )
+
     def conclude(self, desk: Desk, reporter: Reporter) -> Content:
         desk.keeper.write()  # the trials that were stopped, which are read back here
         trials = [_row(trial) for trial in read_directory(desk.directory.path).trials]
