@@ -112,7 +112,7 @@ def test_report_is_written_and_tracked(finished: Sweep) -> None:
     assert finished.result["report"] == str(report)
     assert all(name in report.read_text() for name in NAMES)
     artifacts = finished.directory.parent / "mlartifacts" / finished.result["mlflow_run_id"] / "artifacts"
-    assert sorted(path.name for path in artifacts.iterdir()) == ["record.json", "report.html", "sweep.yaml"]
+    assert sorted(path.name for path in artifacts.iterdir()) == ["figures", "record.json", "report.html", "sweep.yaml"]
     assert (artifacts / "record.json").read_bytes() == (finished.directory / "record.json").read_bytes()
 
 

@@ -261,6 +261,7 @@ def test_sweep_against_a_server(server: Server, tmp_path: Path) -> None:
         points = client.get_metric_history(run.info.run_id, "evaluation/return_mean")
         assert sorted(point.step for point in points) == [100, 200, 300]
     assert sorted(each.path for each in client.list_artifacts(parent.info.run_id)) == [
+        "figures",
         "record.json",
         "report.html",
         "sweep.yaml",
