@@ -13,7 +13,7 @@ from typing import Any
 import psutil
 
 from rlx2_ray.config import RuntimeConfig
-from rlx2_ray.types import BadInput
+from rlx2_ray.types import BadInput, RunFailed
 
 CONNECT_S = 5.0
 EXIT_S = 5.0  # for actors whose Ray has gone
@@ -61,7 +61,11 @@ def own_ray(cpus: int) -> Iterator[None]:
 
         # Where Ray was imported before the environment was prepared, it would listen to the whole network.
         ray_constants.ENABLE_RAY_CLUSTER = False
-    _connect("local", num_cpus=cpus, object_store_memory=OBJECT_STORE_BYTES, include_dashboard=False)
+    try:
+        _connect("local", num_cpus=cpus, object_store_memory=OBJECT_STORE_BYTES, include_dashboard=False)
+    except Exception as error:  # Ray gives up after 30 s, with no class of its own
+        why = str(error).split(". ")[0]
+        raise RunFailed(f"Ray did not start ({why}): try again when the machine is less busy.") from None
     processes: list[psutil.Process] = []
     try:
         with _connected():

@@ -156,14 +156,9 @@ def _work(campaign: Campaign, spaces: Spaces, directory: SweepDirectory, record:
 def _open_desk(campaign: Campaign, directory: SweepDirectory, record: Content, display: Display) -> Desk:
     tracker = _parent_tracker(campaign, directory, record, display)
     record["tracking"]["run_id"] = tracker.start_or_fail()
-    return Desk(
-        directory,
-        RecordKeeper(directory, record, tracker),
-        display,
-        tracker,
-        Spending(campaign.budget, record.get("worked_s", 0.0)),
-        _concurrency(campaign),
-    )
+    spending = Spending(campaign.budget, record.get("worked_s", 0.0))
+    keeper = RecordKeeper(directory, record, tracker, spending)
+    return Desk(directory, keeper, display, tracker, spending, _concurrency(campaign))
 
 
 def _run(campaign: Campaign, spaces: Spaces, desk: Desk) -> Content:
@@ -206,7 +201,7 @@ def _report(directory: SweepDirectory) -> None:
 
 
 def _end(desk: Desk, state: str, status: Status) -> None:
-    desk.keeper.note(state=state, worked_s=desk.spending.worked_s)
+    desk.keeper.note(state=state)
     desk.keeper.write()
     desk.tracker.finish(status)
 

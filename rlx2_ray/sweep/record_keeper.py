@@ -6,6 +6,7 @@ import time
 from typing import Any
 
 from rlx2_ray.experiment.tracking import Tracker
+from rlx2_ray.sweep.spending import Spending
 from rlx2_ray.sweep.sweep_directory import Content, SweepDirectory
 
 REST_S = 2.0  # between two writings
@@ -13,10 +14,11 @@ SIGN_OF_LIFE_S = 20.0  # at least so often it is written, changed or not: `recor
 
 
 class RecordKeeper:
-    def __init__(self, directory: SweepDirectory, content: Content, tracker: Tracker) -> None:
+    def __init__(self, directory: SweepDirectory, content: Content, tracker: Tracker, spending: Spending) -> None:
         self.content = content
         self.tracker = tracker
         self._directory = directory
+        self._spending = spending
         self._is_new = True
         self._written = 0.0
 
@@ -34,7 +36,7 @@ class RecordKeeper:
             self.write()
 
     def write(self) -> None:
-        self.content["updated"] = time.time()
+        self.content |= {"updated": time.time(), "worked_s": self._spending.worked_s}
         self._directory.write_record(self.content)
         self.tracker.log_artifacts([self._directory.record_file])
         self._is_new = False
