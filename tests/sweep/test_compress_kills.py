@@ -26,6 +26,7 @@ from tests.support.campaigns import (
 )
 from tests.support.compressions import (
     DENSE_SEEDS,
+    INTERVAL,
     POINTS,
     cache_variables,
     compress,
@@ -66,7 +67,8 @@ def check_as_undisturbed(done: Sweep, undisturbed: Sweep) -> None:
 
 def check_tracked(done: Sweep) -> None:
     """Every point once, and one MLflow run a trial; all have ended."""
-    check_every_point_once(done.directory, dict.fromkeys(trial_names(done.directory), POINTS))
+    came_to = {path.name: read_result(path)["env_steps"] for path in finished_trials(done.directory)}  # some end early
+    check_every_point_once(done.directory, {name: POINTS[: steps // INTERVAL] for name, steps in came_to.items()})
     parent, children = parent_and_children(done.directory)
     assert sorted(children) == trial_names(done.directory)
     assert {run.info.status for run in (parent, *children.values())} == {"FINISHED"}
@@ -184,7 +186,7 @@ def test_interruption_ends_with_130_and_goes_on(number: signal.Signals, undistur
 
 def check_ended_by(done: Sweep, words: str) -> dict[str, Any]:
     assert done.code == 0, done.error
-    assert done.result["messages"] == [f"Ended by the budget of {words}: this is the best statement so far."]
+    assert done.result["messages"][:1] == [f"Ended by the budget of {words}: this is the best statement so far."]
     assert (done.directory / "report.html").exists()
     check_tracked(done)
     return done.result
