@@ -11,7 +11,7 @@ from rlx2_ray import config as configuration
 from rlx2_ray.cli import options
 from rlx2_ray.cli.output import print_json, print_table
 from rlx2_ray.cli.sweep import default_directory
-from rlx2_ray.sweep.compress_words import dense_sentence, kept, network
+from rlx2_ray.sweep.compression.words import dense_sentence, kept, network
 
 Axis = Annotated[
     str | None,
@@ -70,13 +70,13 @@ def compress(
         if given[option] is not None:
             tree = configuration.merge(tree, configuration.nest(f"compress.{key}", given[option]))
     tree = configuration.merge(tree, options.read_tree(given, assignments))
-    from rlx2_ray.sweep.description import parse_compress
+    from rlx2_ray.sweep.description.files import parse_compress
 
     description = parse_compress(tree)
     from rlx2_ray.experiment.run_directory import Tracking
     from rlx2_ray.experiment.tracking_uri import default_tracking_uri
     from rlx2_ray.sweep import campaign
-    from rlx2_ray.sweep.compressing import Compression
+    from rlx2_ray.sweep.compression.campaign import Compression
 
     tracking = Tracking(tracking_uri or default_tracking_uri(), experiment)
     directory = out or default_directory(config_file.stem if config_file else "compress")

@@ -32,7 +32,7 @@ def dashboard(
 ) -> None:
     """Serve a page with trials, verdicts, what a search believes, and figures, live while they run. Ctrl-C ends it."""
     from rlx2_ray.experiment.tracking_uri import default_tracking_uri
-    from rlx2_ray.sweep.dashboard import check_free, make_app, make_dashboard, make_web_server
+    from rlx2_ray.sweep.report.dashboard import check_free, make_app, make_dashboard, make_web_server
 
     check_free(host, port)  # before the seconds that the rest takes
     app = make_app(make_dashboard(tracking_uri or default_tracking_uri(), experiment, refresh, mlflow_ui))

@@ -13,7 +13,7 @@ from rlx2_ray.cli.output import print_json
 from rlx2_ray.types import BadInput
 
 if TYPE_CHECKING:  # a command pays for its own imports alone
-    from rlx2_ray.sweep.record import Record
+    from rlx2_ray.sweep.report.record import Record
 
 Subject = Annotated[
     str,
@@ -47,7 +47,7 @@ def report(
         raise BadInput(f"--format is {file_format!r}, which is not known: give {' or '.join(SUFFIXES)}.")
     record = read_record(subject, tracking_uri)
     path = _writer(file_format)(record, out or _default_path(subject, file_format))
-    from rlx2_ray.sweep.summary import headline
+    from rlx2_ray.sweep.report.summary import headline
 
     if as_json:
         content = {"path": str(path), "format": file_format, "bytes": path.stat().st_size, "kind": record.kind}
@@ -60,12 +60,12 @@ def report(
 def read_record(subject: str, tracking_uri: str | None) -> Record:
     """Of a directory where there is one of that name, else of an experiment. Raises BadInput where it is neither."""
     if Path(subject).is_dir():
-        from rlx2_ray.sweep.record_directory import read_directory
+        from rlx2_ray.sweep.report.record_directory import read_directory
 
         return read_directory(Path(subject))
     from rlx2_ray.experiment.tracking_reader import TrackingReader
     from rlx2_ray.experiment.tracking_uri import default_tracking_uri
-    from rlx2_ray.sweep.record_store import read_experiment
+    from rlx2_ray.sweep.report.record_store import read_experiment
 
     try:
         reader = TrackingReader(tracking_uri or default_tracking_uri())
@@ -75,7 +75,7 @@ def read_record(subject: str, tracking_uri: str | None) -> Record:
 
 
 def _writer(file_format: str) -> Callable[[Record, Path], Path]:
-    from rlx2_ray.sweep.report import write_markdown, write_report
+    from rlx2_ray.sweep.report.report import write_markdown, write_report
 
     return write_report if file_format == "html" else write_markdown
 

@@ -34,7 +34,7 @@ def sweep(
     tree = configuration.merge(configuration.load(config_file), options.read_tree(locals(), assignments))
     if concurrent is not None:
         tree = configuration.merge(tree, {"tune": {"max_concurrent": concurrent}})
-    from rlx2_ray.sweep.description import parse_sweep
+    from rlx2_ray.sweep.description.files import parse_sweep
 
     description = parse_sweep(tree)
     from rlx2_ray.experiment.run_directory import Tracking

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 ALIAS = "ultimate"
 DIGEST_TAG = "rlx2.policy_digest"
+_NOT_IN_NAMES = re.compile(r"[/:.%\"']")
 _CODE = Path(__file__).with_name("tracking_pyfunc.py")
 _REQUIREMENTS = ("mlflow", "numpy", "safetensors")  # of that code, and no more
 
@@ -33,8 +34,8 @@ class RegisteredPolicy(NamedTuple):
 
 
 def registered_name(env_id: str, algo: str) -> str:
-    """The name of a task's policies in the registry, which takes no slash and no colon."""
-    return f"rlx2-{re.sub('[/:]', '-', env_id)}-{algo}"
+    """The name of a task's policies in the registry, which takes none of these signs."""
+    return f"rlx2-{_NOT_IN_NAMES.sub('-', env_id)}-{algo}"
 
 
 def register_policy(

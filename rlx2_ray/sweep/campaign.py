@@ -25,7 +25,7 @@ from rlx2_ray.experiment.session import check, prepare
 from rlx2_ray.experiment.tracking import Status, Tracker
 from rlx2_ray.experiment.tracking_check import check_store
 from rlx2_ray.experiment.tracking_uri import resolve_tracking_uri
-from rlx2_ray.sweep.budget import Budget
+from rlx2_ray.sweep.description.budget import Budget
 from rlx2_ray.sweep.job import Job, Planner
 from rlx2_ray.sweep.record_keeper import RecordKeeper
 from rlx2_ray.sweep.spending import Spending
@@ -192,8 +192,8 @@ def _finish(campaign: Campaign, desk: Desk, reporter: Reporter) -> Content:
 
 
 def _report(directory: SweepDirectory) -> None:
-    from rlx2_ray.sweep.record_directory import read_directory
-    from rlx2_ray.sweep.report import write_figures, write_report
+    from rlx2_ray.sweep.report.record_directory import read_directory
+    from rlx2_ray.sweep.report.report import write_figures, write_report
 
     record = read_directory(directory.path)
     write_report(record, directory.report_file)

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 from rlx2_ray.config import Tree
 from rlx2_ray.sweep.campaign import Campaign
-from rlx2_ray.sweep.compressing import Compression
-from rlx2_ray.sweep.description import parse_compress, parse_sweep
+from rlx2_ray.sweep.compression.campaign import Compression
+from rlx2_ray.sweep.description.files import parse_compress, parse_sweep
 from rlx2_ray.sweep.sweeping import Sweep
 
 

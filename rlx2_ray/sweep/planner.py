@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from rlx2_ray.config import Tree, resolve
-from rlx2_ray.sweep.description import SweepDescription
+from rlx2_ray.sweep.description.files import SweepDescription
+from rlx2_ray.sweep.description.space import Space, config_of, trial_name, unpack
+from rlx2_ray.sweep.description.space_tune import clip, to_tune
+from rlx2_ray.sweep.description.tune_section import PbtScheduler
 from rlx2_ray.sweep.job import Plan
-from rlx2_ray.sweep.space import Space, config_of, trial_name, unpack
-from rlx2_ray.sweep.space_tune import clip, to_tune
-from rlx2_ray.sweep.tune_section import PbtScheduler
 
 INDEX = "trial"  # in Tune's configuration of a trial: which of the drawn samples it has
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from rlx2_ray.sweep.budget import Budget
+from rlx2_ray.sweep.description.budget import Budget
 
 
 class Spending:

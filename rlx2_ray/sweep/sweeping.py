@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Any
 from rlx2_ray.config import ExperimentConfig, Tree
 from rlx2_ray.envs.make import probe_spaces
 from rlx2_ray.sparse.plan import plan_agent
-from rlx2_ray.sweep.budget import Budget
 from rlx2_ray.sweep.campaign import Campaign, Desk
-from rlx2_ray.sweep.description import SweepDescription, sweep_tree
+from rlx2_ray.sweep.description.budget import Budget
+from rlx2_ray.sweep.description.files import SweepDescription, sweep_tree
+from rlx2_ray.sweep.description.space import to_tree
+from rlx2_ray.sweep.description.space_check import first_config
+from rlx2_ray.sweep.description.space_tune import clip, to_mutations, to_tune
+from rlx2_ray.sweep.description.tune_section import AshaScheduler, PbtScheduler
 from rlx2_ray.sweep.job import Job
 from rlx2_ray.sweep.planner import SweepPlanner, make_planner, tune_space
-from rlx2_ray.sweep.record_directory import read_directory
-from rlx2_ray.sweep.space import to_tree
-from rlx2_ray.sweep.space_check import first_config
-from rlx2_ray.sweep.space_tune import clip, to_mutations, to_tune
+from rlx2_ray.sweep.report.record_directory import read_directory
 from rlx2_ray.sweep.sweep_directory import Content
-from rlx2_ray.sweep.tune_section import AshaScheduler, PbtScheduler
 from rlx2_ray.sweep.tuning import Tuning
 from rlx2_ray.types import Spaces
 

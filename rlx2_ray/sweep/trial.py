@@ -23,9 +23,9 @@ from rlx2_ray.experiment.evaluation import score
 from rlx2_ray.experiment.interruption import StopWish
 from rlx2_ray.experiment.run import Training, never
 from rlx2_ray.experiment.run_directory import RunDirectory
+from rlx2_ray.sweep.description.reported import AT_THE_END
 from rlx2_ray.sweep.futility import load_floor
 from rlx2_ray.sweep.job import Job, Plan
-from rlx2_ray.sweep.reported import AT_THE_END
 
 LOG_FILE = "log.txt"
 FINAL = ("score", "env_steps", "learner_steps", "wall_s", "ended_early", *AT_THE_END)  # keys of a run's result

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
-STATES = ("experiment_state-*.json", "search_gen_state-*.json", "searcher-state-*.pkl")  # written in this order
+OF_TRIALS = ("experiment_state-*.json",)
+OF_SEARCH = (*OF_TRIALS, "search_gen_state-*.json", "searcher-state-*.pkl")  # written in this order
 
 
-def forget_unusable(folder: Path) -> None:
-    """Remove Tune's folder where it holds no whole state, so that Tune begins anew."""
-    newest = [max(folder.glob(pattern), default=None) for pattern in STATES]
+def forget_unusable(folder: Path, states: Sequence[str]) -> None:
+    """Remove Tune's folder where it does not hold these states whole, so that Tune begins anew."""
+    newest = [max(folder.glob(pattern), default=None) for pattern in states]
     if folder.exists() and not (all(newest) and newest[0] is not None and _is_whole(newest[0])):
         shutil.rmtree(folder)
 

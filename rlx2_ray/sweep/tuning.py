@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from rlx2_ray.config import ExperimentConfig
 from rlx2_ray.distributed.cluster import actor_cpus
 from rlx2_ray.sweep.job import Job
+from rlx2_ray.sweep.tune_state import OF_TRIALS, forget_unusable
 
 if TYPE_CHECKING:
     from ray import tune
@@ -58,6 +59,7 @@ def run_trials(tuning: Tuning, folder: Path, reporter: Reporter) -> None:
         warnings.simplefilter("ignore")  # Ray's own deprecations
         trainable = tune.with_resources(tune.with_parameters(SweepTrial, job=tuning.job), resources)
         path = folder / NAME
+        forget_unusable(path, OF_TRIALS)
         if tune.Tuner.can_restore(str(path)):
             tuner = tune.Tuner.restore(
                 str(path), trainable, param_space=tuning.param_space, resume_unfinished=True, restart_errored=True

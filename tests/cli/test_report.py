@@ -125,7 +125,9 @@ def test_dashboard_serves_on_loopback_until_ctrl_c(uri: str, tmp_path: Path) -> 
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("module", ["rlx2_ray.sweep.record_store", "rlx2_ray.sweep.report", "rlx2_ray.sweep.tables"])
+@pytest.mark.parametrize(
+    "module", ["rlx2_ray.sweep.report.record_store", "rlx2_ray.sweep.report.report", "rlx2_ray.sweep.report.tables"]
+)
 def test_reading_needs_neither_ray_nor_torch_nor_plotly(module: str) -> None:
     heavy = "{'ray', 'torch', 'mlflow', 'plotly', 'dash', 'numba'}"
     code = f"import sys, {module}; print(sorted({heavy} & sys.modules.keys()))"

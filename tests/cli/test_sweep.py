@@ -14,7 +14,7 @@ import yaml
 from rlx2_ray.cli.main import run
 from rlx2_ray.config import Tree
 from rlx2_ray.experiment.run_directory import Tracking
-from rlx2_ray.sweep.record_directory import read_directory
+from rlx2_ray.sweep.report.record_directory import read_directory
 from rlx2_ray.sweep.sweep_directory import SweepDirectory
 from tests.cli.test_bad_input import check_refusal, files
 from tests.experiment.test_tracking import free_port

@@ -5,11 +5,11 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 
-from rlx2_ray.sweep.decision import Pair
-from rlx2_ray.sweep.ledger import Request
-from rlx2_ray.sweep.search import Options, Search
-from rlx2_ray.sweep.search_line import LineSearch
-from rlx2_ray.sweep.search_plane import PlaneSearch
+from rlx2_ray.sweep.search.decision import Pair
+from rlx2_ray.sweep.search.ledger import Request
+from rlx2_ray.sweep.search.line import LineSearch
+from rlx2_ray.sweep.search.plane import PlaneSearch
+from rlx2_ray.sweep.search.search import Options, Search
 
 ScoreOf = Callable[[Request], float | None]  # None: the run fails
 

@@ -15,11 +15,11 @@ from dash import no_update
 from dash.exceptions import PreventUpdate
 
 from rlx2_ray.experiment.tracking_reader import TrackingReader
-from rlx2_ray.sweep import dashboard_source
-from rlx2_ray.sweep.dashboard import Dashboard, check_free, make_app, make_dashboard, make_web_server
-from rlx2_ray.sweep.dashboard_page import run_link
-from rlx2_ray.sweep.dashboard_source import Source
-from rlx2_ray.sweep.figures.panels import PANELS
+from rlx2_ray.sweep.report import dashboard_source
+from rlx2_ray.sweep.report.dashboard import Dashboard, check_free, make_app, make_dashboard, make_web_server
+from rlx2_ray.sweep.report.dashboard_page import run_link
+from rlx2_ray.sweep.report.dashboard_source import Source
+from rlx2_ray.sweep.report.figures.panels import PANELS
 from rlx2_ray.types import BadInput
 from tests.support.sweeps import EXPERIMENT, STEPS, compression, sweep, write_store
 

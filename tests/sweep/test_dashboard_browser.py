@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from rlx2_ray.sweep.dashboard import make_app, make_dashboard, make_web_server
-from rlx2_ray.sweep.figures.panels import PANELS
-from rlx2_ray.sweep.record_directory import read_directory
-from rlx2_ray.sweep.report import write_report
+from rlx2_ray.sweep.report.dashboard import make_app, make_dashboard, make_web_server
+from rlx2_ray.sweep.report.figures.panels import PANELS
+from rlx2_ray.sweep.report.record_directory import read_directory
+from rlx2_ray.sweep.report.report import write_report
 from tests.support import chromium
 from tests.support.chromium import Visited, visit
 from tests.support.sweeps import Made, compression, sweep, write_directory, write_store

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rlx2_ray.sweep.decision import Decision, Rule, Verdict, decide, verdict_of, wants_seeds
+from rlx2_ray.sweep.search.decision import Decision, Rule, Verdict, decide, verdict_of, wants_seeds
 
 DENSE = [100.0, 102.0, 98.0, 101.0, 99.0, 100.0, 103.0, 97.0]
 

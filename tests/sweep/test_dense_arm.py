@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from rlx2_ray.envs.make import probe_spaces
-from rlx2_ray.sweep import dense_arm
-from rlx2_ray.sweep.dense_arm import DenseArm
-from rlx2_ray.sweep.dense_cache import DenseCache, Outcome
+from rlx2_ray.sweep.compression import dense_arm
+from rlx2_ray.sweep.compression.dense_arm import DenseArm
+from rlx2_ray.sweep.compression.dense_cache import DenseCache, Outcome
 from tests.support.compression_envs import MODULE
 from tests.support.runs import small_config
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from rlx2_ray.sweep import dense_cache
-from rlx2_ray.sweep.dense_cache import PACKAGE, SOURCES, DenseCache, Outcome, protocol_key
+from rlx2_ray.sweep.compression import dense_cache
+from rlx2_ray.sweep.compression.dense_cache import PACKAGE, SOURCES, DenseCache, Outcome, protocol_key
 from tests.support.runs import Changes, environment, small_config
 
 DENSE: Changes = {"method": "dense", "sparsity.policy": 0, "sparsity.critic": 0}

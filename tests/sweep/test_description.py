@@ -15,10 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rlx2_ray.config import merge
-from rlx2_ray.sweep.description import compress_tree, parse_compress, parse_sweep, sweep_tree
-from rlx2_ray.sweep.reported import AT_EVALUATIONS, AT_THE_END, OF_SAC, REPORTED
-from rlx2_ray.sweep.space import Parameter, varied_keys
-from rlx2_ray.sweep.tune_section import MUTABLE, AshaScheduler, NoScheduler, PbtScheduler
+from rlx2_ray.sweep.description.files import compress_tree, parse_compress, parse_sweep, sweep_tree
+from rlx2_ray.sweep.description.reported import AT_EVALUATIONS, AT_THE_END, OF_SAC, REPORTED
+from rlx2_ray.sweep.description.space import Parameter, varied_keys
+from rlx2_ray.sweep.description.tune_section import MUTABLE, AshaScheduler, NoScheduler, PbtScheduler
 from rlx2_ray.types import BadInput
 from tests.support import runs
 
@@ -322,6 +322,6 @@ def test_a_compression_reads_back_to_itself(config: dict[str, Any], section: dic
 
 def test_reading_a_file_loads_neither_ray_nor_scipy() -> None:
     heavy = "{'ray', 'torch', 'mlflow', 'scipy'}"
-    code = f"import sys, rlx2_ray.sweep.description; print(sorted({heavy} & sys.modules.keys()))"
+    code = f"import sys, rlx2_ray.sweep.description.files; print(sorted({heavy} & sys.modules.keys()))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

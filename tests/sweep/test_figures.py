@@ -10,19 +10,19 @@ import plotly.graph_objects as go
 import pytest
 
 from rlx2_ray.config import resolve
-from rlx2_ray.sweep.figures.curves import curves_of, learning_curves
-from rlx2_ray.sweep.figures.frontier import frontier, ratio_against_size
-from rlx2_ray.sweep.figures.keys import ordered, parallel_coordinates, scale_of, score_by_key
-from rlx2_ray.sweep.figures.panels import PANELS
-from rlx2_ray.sweep.figures.replay import replay_over_time
-from rlx2_ray.sweep.figures.scores import spread, trial_scores
-from rlx2_ray.sweep.figures.seed_means import MOST_POINTS, seed_means
-from rlx2_ray.sweep.figures.theme import arm_colors, transparent
-from rlx2_ray.sweep.figures.threshold import threshold_belief
-from rlx2_ray.sweep.figures.topology import layer_overlaps, shown_trial, topology
-from rlx2_ray.sweep.outcomes import outcomes
-from rlx2_ray.sweep.record import RETURN, Record, Series, TrialRecord
-from rlx2_ray.sweep.record_directory import read_directory
+from rlx2_ray.sweep.report.figures.curves import curves_of, learning_curves
+from rlx2_ray.sweep.report.figures.frontier import frontier, ratio_against_size
+from rlx2_ray.sweep.report.figures.keys import ordered, parallel_coordinates, scale_of, score_by_key
+from rlx2_ray.sweep.report.figures.panels import PANELS
+from rlx2_ray.sweep.report.figures.replay import replay_over_time
+from rlx2_ray.sweep.report.figures.scores import spread, trial_scores
+from rlx2_ray.sweep.report.figures.seed_means import MOST_POINTS, seed_means
+from rlx2_ray.sweep.report.figures.theme import arm_colors, transparent
+from rlx2_ray.sweep.report.figures.threshold import threshold_belief
+from rlx2_ray.sweep.report.figures.topology import layer_overlaps, shown_trial, topology
+from rlx2_ray.sweep.report.outcomes import outcomes
+from rlx2_ray.sweep.report.record import RETURN, Record, Series, TrialRecord
+from rlx2_ray.sweep.report.record_directory import read_directory
 from tests.support.sweeps import DENSE, STEPS, STOPPED, compression, sweep, write_directory
 
 

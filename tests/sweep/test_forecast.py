@@ -9,8 +9,8 @@ import pytest
 
 from rlx2_ray.envs.lane import EnvLane
 from rlx2_ray.envs.make import probe_spaces
-from rlx2_ray.sweep import forecast
-from rlx2_ray.sweep.forecast import MARGIN, START_S, UNLIMITED_STEPS, evaluation_steps, run_seconds
+from rlx2_ray.sweep.compression import forecast
+from rlx2_ray.sweep.compression.forecast import MARGIN, START_S, UNLIMITED_STEPS, evaluation_steps, run_seconds
 from tests.support.compression_envs import MODULE
 from tests.support.runs import Changes, small_config
 

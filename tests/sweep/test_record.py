@@ -17,11 +17,11 @@ from rlx2_ray.config import nest, resolve
 from rlx2_ray.experiment import tracking_reader
 from rlx2_ray.experiment.tracking import flatten
 from rlx2_ray.experiment.tracking_reader import TrackingReader
-from rlx2_ray.sweep.arms import arms_of, dense_arm, ratio_of
-from rlx2_ray.sweep.record import EMPTY, SILENCE_S, Record, Series, parse_record
-from rlx2_ray.sweep.record_configs import config_of, differing_keys, flat
-from rlx2_ray.sweep.record_directory import read_directory, series_of
-from rlx2_ray.sweep.record_store import read_experiment
+from rlx2_ray.sweep.report.arms import arms_of, dense_arm, ratio_of
+from rlx2_ray.sweep.report.record import EMPTY, SILENCE_S, Record, Series, parse_record
+from rlx2_ray.sweep.report.record_configs import config_of, differing_keys, flat
+from rlx2_ray.sweep.report.record_directory import read_directory, series_of
+from rlx2_ray.sweep.report.record_store import read_experiment
 from rlx2_ray.types import BadInput
 from tests.support.runs import database_uri
 from tests.support.sweeps import EXPERIMENT, STEPS, STOPPED, compression, sweep, write_directory, write_store

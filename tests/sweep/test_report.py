@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from rlx2_ray.sweep.arms import arms_of
-from rlx2_ray.sweep.outcomes import outcomes, probability_words
-from rlx2_ray.sweep.progress import duration, progress_of
-from rlx2_ray.sweep.record import Belief, Record
-from rlx2_ray.sweep.record_directory import read_directory
-from rlx2_ray.sweep.report import report_html, report_markdown, write_report
-from rlx2_ray.sweep.summary import belief_words, command_of, details, headline, protocol_of
-from rlx2_ray.sweep.tables import cost_table, score_table
+from rlx2_ray.sweep.report.arms import arms_of
+from rlx2_ray.sweep.report.outcomes import outcomes, probability_words
+from rlx2_ray.sweep.report.progress import duration, progress_of
+from rlx2_ray.sweep.report.record import Belief, Record
+from rlx2_ray.sweep.report.record_directory import read_directory
+from rlx2_ray.sweep.report.report import report_html, report_markdown, write_report
+from rlx2_ray.sweep.report.summary import belief_words, command_of, details, headline, protocol_of
+from rlx2_ray.sweep.report.tables import cost_table, score_table
 from rlx2_ray.types import BadInput
 from tests.support.sweeps import STEPS, compression, sweep, write_directory
 

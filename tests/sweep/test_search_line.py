@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rlx2_ray.sweep.decision import Rule
-from rlx2_ray.sweep.ledger import Request
-from rlx2_ray.sweep.levels import line, sparsities
-from rlx2_ray.sweep.search import Search
+from rlx2_ray.sweep.search.decision import Rule
+from rlx2_ray.sweep.search.ledger import Request
+from rlx2_ray.sweep.search.levels import line, sparsities
+from rlx2_ray.sweep.search.search import Search
 from rlx2_ray.types import BadInput, RunFailed
 from tests.sweep.searches import DENSE, LINE, RANDOM, ScoreOf, line_search, make_options, noisy, play, report
 

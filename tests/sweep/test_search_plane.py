@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rlx2_ray.sweep.decision import Pair
-from rlx2_ray.sweep.ledger import Request
-from rlx2_ray.sweep.search_plane import PlaneSearch
+from rlx2_ray.sweep.search.decision import Pair
+from rlx2_ray.sweep.search.ledger import Request
+from rlx2_ray.sweep.search.plane import PlaneSearch
 from rlx2_ray.types import RunFailed
 from tests.sweep.searches import DENSE, LEVELS, noisy, plane_search, play, size
 

@@ -15,7 +15,7 @@ from ray.tune.search.sample import Categorical, Float, Integer, LogUniform, Quan
 from ray.tune.search.variant_generator import generate_variants
 
 from rlx2_ray.config import merge, nest, resolve
-from rlx2_ray.sweep.space import (
+from rlx2_ray.sweep.description.space import (
     Parameter,
     config_of,
     count_trials,
@@ -25,8 +25,8 @@ from rlx2_ray.sweep.space import (
     unpack,
     varied_keys,
 )
-from rlx2_ray.sweep.space_check import MOST_COMBINATIONS, check_space, first_config
-from rlx2_ray.sweep.space_tune import clip, to_mutations, to_tune
+from rlx2_ray.sweep.description.space_check import MOST_COMBINATIONS, check_space, first_config
+from rlx2_ray.sweep.description.space_tune import clip, to_mutations, to_tune
 from rlx2_ray.types import BadInput
 
 PAIR = "sparsity.policy, sparsity.critic"

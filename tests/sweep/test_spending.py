@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from rlx2_ray.sweep.budget import Budget
+from rlx2_ray.sweep.description.budget import Budget
 from rlx2_ray.sweep.spending import Spending
 
 

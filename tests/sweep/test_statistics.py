@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from rlx2_ray.sweep.statistics import Statistic, arm_interval, estimate_ratio, statistic_of
+from rlx2_ray.sweep.search.statistics import Statistic, arm_interval, estimate_ratio, statistic_of
 from rlx2_ray.types import RunFailed
 
 SCORES = [3012.5, 2890.0, 3301.25, 514.0, 3155.5, 2987.75, 3220.0, 3098.5]

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from rlx2_ray.config import Tree
-from rlx2_ray.sweep.record_directory import read_directory
+from rlx2_ray.sweep.report.record_directory import read_directory
 from tests.distributed.mortal_envs import MODULE
 from tests.experiment.test_tracking_outage import Server, server
 from tests.support.campaigns import (

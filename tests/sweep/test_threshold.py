@@ -7,7 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rlx2_ray.sweep.threshold import initial_belief, is_settled, keeps, log_student, make_hypotheses, quantile_level
+from rlx2_ray.sweep.search.threshold import (
+    initial_belief,
+    is_settled,
+    keeps,
+    log_student,
+    make_hypotheses,
+    quantile_level,
+)
 
 DENSE = (0.95, 1.05, 1.0, 1.02, 0.98, 1.0, 1.1, 0.9)
 THRESHOLD = 0.97

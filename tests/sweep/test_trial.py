@@ -13,7 +13,7 @@ import yaml
 from rlx2_ray.config import Tree
 from rlx2_ray.experiment.run_directory import RunDirectory, Tracking
 from rlx2_ray.sweep import trial as trial_module
-from rlx2_ray.sweep.description import parse_sweep
+from rlx2_ray.sweep.description.files import parse_sweep
 from rlx2_ray.sweep.job import Job
 from rlx2_ray.sweep.planner import INDEX, make_planner
 from rlx2_ray.sweep.trial import FINAL, SweepTrial

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from rlx2_ray.config import load, resolve
-from rlx2_ray.sweep.description import parse_compress, parse_sweep
-from rlx2_ray.sweep.space import config_of
+from rlx2_ray.sweep.description.files import parse_compress, parse_sweep
+from rlx2_ray.sweep.description.space import config_of
 
 FILES = sorted((Path(__file__).parents[2] / "tune_configs").glob("*.yaml"))
 TREES = {path.name: load(path) for path in FILES}

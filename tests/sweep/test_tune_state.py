@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from rlx2_ray.sweep.tune_state import forget_unusable
+from rlx2_ray.sweep.tune_state import OF_SEARCH, forget_unusable
 
 FIRST, SECOND = "2026-11-26_06-46-49", "2026-11-26_06-59-01"
 WHOLE = {"tuner.pkl": "x", f"experiment_state-{FIRST}.json": "{}", f"search_gen_state-{FIRST}.json": "x"} | {
@@ -18,7 +18,7 @@ def is_kept(folder: Path, files: dict[str, str]) -> bool:
     folder.mkdir()
     for name, text in files.items():
         (folder / name).write_text(text)
-    forget_unusable(folder)
+    forget_unusable(folder, OF_SEARCH)
     return folder.exists() and {path.name for path in folder.iterdir()} == files.keys()
 
 
@@ -50,5 +50,5 @@ def test_other_state_is_forgotten(files: dict[str, str], tmp_path: Path) -> None
 
 
 def test_no_state_at_all(tmp_path: Path) -> None:
-    forget_unusable(tmp_path / "tune")
+    forget_unusable(tmp_path / "tune", OF_SEARCH)
     assert list(tmp_path.iterdir()) == []

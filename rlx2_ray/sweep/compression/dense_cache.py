@@ -1,0 +1,113 @@
+"""The dense arm, measured once: outcomes of dense runs, kept below the user's cache by all that could change them.
+
+That is the configuration but for the seed and what only says where it runs, the versions of the libraries that compute,
+and the sources of this package that do.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+from rlx2_ray.config import ExperimentConfig
+from rlx2_ray.experiment.result import installed_versions
+
+Content = TypeVar("Content")
+
+PACKAGE = Path(__file__).resolve().parents[2]
+SOURCES = (
+    "agents", "config.py", "envs", "kernels", "networks", "replay", "sparse", "seeding.py", "distributed",
+    "experiment/capacity_check.py", "experiment/evaluation.py", "experiment/inline.py", "experiment/rollout.py",
+    "sweep/compression/random_policy.py",
+)  # fmt: skip
+COMPUTING = ("python", "torch", "gymnasium", "mujoco", "numpy", "numba", "scipy")
+ELSEWHERE = {"seed", "checkpoint"}  # keys that do not change what another seed scores
+
+
+class Outcome(NamedTuple):
+    """Of one dense run."""
+
+    score: float
+    curve: list[tuple[int, float]]  # (env steps, mean return) of its evaluations
+
+
+class DenseCache:
+    def __init__(self, config: ExperimentConfig) -> None:
+        """`config`: of the dense arm, with any seed."""
+        self.folder = _root() / protocol_key(config)
+        self._protocol = _protocol(config)
+
+    def load(self, seed: int) -> Outcome | None:
+        """None where it was not measured, or the file cannot be read."""
+        return self._load(f"seed_{seed}.json", _outcome)
+
+    def store(self, seed: int, outcome: Outcome) -> None:
+        self._store(f"seed_{seed}.json", outcome._asdict())
+
+    def load_random(self) -> float | None:
+        """The score of uniformly random actions."""
+        return self._load("random.json", lambda content: float(content["score"]))
+
+    def store_random(self, score: float) -> None:
+        self._store("random.json", {"score": score})
+
+    def _load(self, name: str, read: Callable[[Any], Content]) -> Content | None:
+        try:
+            return read(json.loads((self.folder / name).read_text()))
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def _store(self, name: str, content: dict[str, Any]) -> None:
+        with suppress(OSError):  # no room, or a home that is read only: it is measured again next time
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._write("protocol.json", self._protocol)
+            self._write(name, content)
+
+    def _write(self, name: str, content: dict[str, Any]) -> None:
+        """Whole, however many write it at once."""
+        aside = self.folder / f".{name}.{os.getpid()}"
+        aside.write_text(json.dumps(content, indent=1))
+        aside.replace(self.folder / name)
+
+
+def _outcome(content: Any) -> Outcome:
+    return Outcome(float(content["score"]), [(int(step), float(value)) for step, value in content["curve"]])
+
+
+def protocol_key(config: ExperimentConfig) -> str:
+    """16 hex digits that change with all that could change a dense score, but not with the seed."""
+    canonical = json.dumps(_protocol(config), sort_keys=True)
+    return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+
+
+def _protocol(config: ExperimentConfig) -> dict[str, Any]:
+    tree = {key: value for key, value in config.model_dump(mode="json").items() if key not in ELSEWHERE}
+    tree["runtime"] = {
+        key: value for key, value in tree["runtime"].items() if key not in ("address", "shard_placement")
+    }
+    versions = installed_versions()
+    return {"config": tree, "versions": {name: versions[name] for name in COMPUTING}, "sources": source_digest()}
+
+
+@functools.cache
+def source_digest() -> str:
+    digest = hashlib.sha256()
+    for file in _source_files():
+        digest.update(file.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _source_files() -> Iterator[Path]:
+    for name in SOURCES:
+        path = PACKAGE / name
+        yield from sorted(path.rglob("*.py")) if path.is_dir() else [path]
+
+
+def _root() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "rlx2_ray" / "dense"

@@ -1,0 +1,46 @@
+"""The best policy of the network that a compression found: as a file, and as a model in MLflow's registry."""
+
+from __future__ import annotations
+
+import shutil
+
+from rlx2_ray.config import ExperimentConfig
+from rlx2_ray.experiment.run_directory import RunDirectory
+from rlx2_ray.experiment.tracking_model import register_policy, registered_name
+from rlx2_ray.sweep.campaign import Desk
+from rlx2_ray.sweep.compression.planner import name_of
+from rlx2_ray.sweep.compression.record import Content
+from rlx2_ray.sweep.search.decision import Pair
+from rlx2_ray.sweep.search.search import Search
+from rlx2_ray.types import RunFailed
+
+ALIASES = {"accept": "ultimate", "inconclusive": "candidate"}
+TAGS = ("policy_sparsity", "critic_sparsity", "compression", "ratio", "probability", "verdict", "trial")
+
+
+def best_trial(search: Search, pair: Pair) -> str | None:
+    """The run of a network that scored best, a confirming one if there is any."""
+    scores = {
+        tell.request: tell.score
+        for tell in search.tells
+        if tell.request.arm.pair == pair and tell.request.purpose != "dense" and tell.score is not None
+    }
+    confirming = [request for request in scores if request.purpose == "confirm"]
+    chosen = max(confirming or scores, key=lambda request: scores[request], default=None)
+    return name_of(chosen) if chosen else None
+
+
+def keep_policy(desk: Desk, dense: ExperimentConfig, ultimate: Content) -> Content:
+    """What there is to say of it; where MLflow does not take it, that is said and it stays a file."""
+    source = RunDirectory(desk.directory.trials / ultimate["trial"])
+    file = desk.directory.path / "policy.safetensors"
+    shutil.copyfile(source.policy_file, file)
+    name, alias = registered_name(dense.env.id, dense.algo), ALIASES[ultimate["verdict"]]
+    tracking = desk.keeper.content["tracking"]
+    tags = {key: ultimate[key] for key in TAGS}
+    try:
+        model = register_policy(tracking["uri"], tracking["run_id"], file, name, tags, alias)
+    except RunFailed as failure:
+        desk.keeper.say(str(failure))
+        return {"policy": str(file)}
+    return {"policy": str(file), "model": f"models:/{name}@{alias}", "model_version": model.version}

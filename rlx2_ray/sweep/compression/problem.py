@@ -1,0 +1,100 @@
+"""What a compression searches: the networks that come into question, their sizes, and the search over them."""
+
+from __future__ import annotations
+
+from rlx2_ray.config import ExperimentConfig
+from rlx2_ray.sparse.costs import relative_costs
+from rlx2_ray.sparse.plan import plan_agent
+from rlx2_ray.sweep.compression.planner import CompressPlanner
+from rlx2_ray.sweep.description.compress_section import CompressSection
+from rlx2_ray.sweep.description.files import CompressDescription
+from rlx2_ray.sweep.search import levels
+from rlx2_ray.sweep.search.decision import Pair, Rule
+from rlx2_ray.sweep.search.ledger import DENSE_PAIR, Request
+from rlx2_ray.sweep.search.line import LineSearch
+from rlx2_ray.sweep.search.plane import PlaneSearch, plane_options
+from rlx2_ray.sweep.search.search import Options, Search, Size
+from rlx2_ray.types import BadInput, Spaces
+
+
+class Problem:
+    def __init__(self, description: CompressDescription) -> None:
+        """Raises BadInput where the levels are no grid."""
+        self.section: CompressSection = description.compress
+        self.planner = CompressPlanner(description.config)
+        self.levels = _levels(self.section)
+        self.pairs = _pairs(self.section, self.levels)
+        self.dense = self.planner.config(Request(*DENSE_PAIR, 0, "dense"))
+        self.densest = self._config(self.pairs[0])
+        self.middle = self._config(self.pairs[len(self.pairs) // 2])  # where the search begins
+
+    def check(self, spaces: Spaces) -> None:
+        """Raises BadInput where the sparsest networks have a layer without weights."""
+        size = self.size_of(spaces)
+        for level, pair in zip(self.levels, self.pairs, strict=True):
+            try:
+                size(pair)
+            except BadInput:
+                raise BadInput(
+                    f"compress.max_sparsity is {self.section.max_sparsity}, but at {level} a layer of the network has "
+                    "no weight left: lower it, or give network.hidden larger layers."
+                ) from None
+
+    @property
+    def steps(self) -> int:
+        return self.dense.steps
+
+    def size_of(self, spaces: Spaces) -> Size:
+        """Size ratio of a network."""
+
+        def size(pair: Pair) -> float:
+            config = self._config(pair)
+            plan = plan_agent(config, spaces.observation_size, spaces.action_size)
+            return relative_costs(config, plan).size_ratio
+
+        return size
+
+    def make_search(self, random: float, concurrency: int, cached: int, size: Size) -> Search:
+        """`random`: score of random actions; `cached`: dense runs that are known, and no part of the budget."""
+        options = self._options(random, cached)._replace(concurrency=concurrency)
+        if self.section.axis == "both":
+            return PlaneSearch(self.levels, self.levels, options, size)
+        return LineSearch(self.pairs, options, size)
+
+    def _options(self, random: float, cached: int) -> Options:
+        section = self.section
+        rule = Rule(section.threshold, section.accept, section.reject, section.statistic, max_seeds=section.max_seeds)
+        options = plane_options(random, rule) if section.axis == "both" else Options(random, rule)
+        return options._replace(
+            dense_seeds=section.dense_seeds,
+            max_dense_seeds=max(section.dense_seeds, section.max_dense_seeds),
+            max_runs=self._most_runs(options.max_runs, cached),
+        )
+
+    def _most_runs(self, default: int, cached: int) -> int:
+        """As the search counts: cached ones too. Room for the dense arm and a decision, whatever the budget."""
+        section, least = self.section, self.section.dense_seeds + Rule().min_seeds
+        limit = default if section.budget.runs is None else section.budget.runs + cached
+        return max(min(default, limit), least)
+
+    def _config(self, pair: Pair) -> ExperimentConfig:
+        return self.planner.config(Request(*pair, 0, "search"))
+
+
+def _levels(section: CompressSection) -> tuple[float, ...]:
+    usual = levels.PLANE_LEVELS if section.axis == "both" else levels.LINE_LEVELS
+    number = section.levels or usual
+    try:
+        return levels.sparsities(number, section.min_sparsity, section.max_sparsity)
+    except BadInput:
+        raise BadInput(
+            f"compress.levels is {number}, but from compress.min_sparsity {section.min_sparsity} to "
+            f"compress.max_sparsity {section.max_sparsity} there are not so many: lower it, or move these apart."
+        ) from None
+
+
+def _pairs(section: CompressSection, grid: tuple[float, ...]) -> tuple[Pair, ...]:
+    """The networks of a 1-D search; of a 2-D one those on the diagonal."""
+    if section.axis == "both":
+        return tuple((level, level) for level in grid)
+    return levels.line(section.axis, grid, section.critic_density_ratio)

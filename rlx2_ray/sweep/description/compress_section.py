@@ -1,0 +1,61 @@
+"""The section `compress` of a compression's file: what is searched, how it is decided, and what it may cost."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from rlx2_ray.config import Count, ExperimentConfig, Fraction, NonNegative, Positive, Section, Sparsity, validate
+from rlx2_ray.sweep.description.budget import Budget
+from rlx2_ray.types import BadInput
+
+
+class CompressSection(Section):
+    axis: Literal["tied", "policy", "critic", "both"] = "tied"  # what is made sparse; both: each by itself, in 2-D
+    critic_density_ratio: float = Field(2.0, gt=0)  # tied: density of the critic over that of the policy, at most 1
+    # Sparsities that come into question, log-spaced in density. None: 16, or 9 of each where the axis is both.
+    levels: Annotated[Count, Field(ge=3)] | None = None
+    min_sparsity: Sparsity = 0.5
+    max_sparsity: Sparsity = 0.995
+    threshold: float = Field(0.97, gt=0)  # of the ratio sparse / dense return
+    accept: Fraction = 0.9  # probability of being above the threshold from which a level is accepted
+    reject: Fraction = 0.1  # and up to which it is rejected
+    statistic: Literal["iqm", "mean"] = "iqm"  # over seeds
+    dense_seeds: Annotated[Count, Field(ge=2)] = 8
+    max_dense_seeds: Annotated[Count, Field(ge=2)] = 24  # to which the arm grows where it leaves a decision open
+    max_seeds: Annotated[Count, Field(ge=4)] = 12  # for one decision
+    futility: float = Field(0.5, ge=0, lt=1)  # a seed below this fraction of the dense median stops; 0: none does
+    futility_from: Fraction = 0.6  # of the steps
+    max_concurrent: Positive | None = None  # trials at a time; None: as many as the CPUs allow
+    max_failures: NonNegative = 2  # times that a trial is tried again
+    budget: Budget = Budget()
+
+
+def parse_compress_section(tree: object, config: ExperimentConfig) -> CompressSection:
+    """The section with all its values, for runs of the length of `config`'s. Raises BadInput."""
+    section = validate(CompressSection, tree, "compress")
+    _check_order(section, "min_sparsity", "max_sparsity")
+    _check_order(section, "reject", "accept")
+    _check_budget(section, config.steps)
+    return section
+
+
+def _check_order(section: CompressSection, lower: str, upper: str) -> None:
+    low, high = getattr(section, lower), getattr(section, upper)
+    if low >= high:
+        raise BadInput(f"compress.{lower} is {low}, not below compress.{upper}, {high}: lower it.")
+
+
+def _check_budget(section: CompressSection, steps: int) -> None:
+    """The dense arm and one sparse run should be within it."""
+    runs, budget = section.dense_seeds + 1, section.budget
+    least = {"runs": runs, "env_steps": runs * steps}
+    for key, needed in least.items():
+        value = getattr(budget, key)
+        if value is not None and value < needed:
+            shorter = " or steps" if key == "env_steps" else ""
+            raise BadInput(
+                f"compress.budget.{key} is {value}, but the dense arm of {section.dense_seeds} seeds and one sparse "
+                f"run take {needed}: raise it, or lower compress.dense_seeds{shorter}."
+            )

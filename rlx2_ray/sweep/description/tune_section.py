@@ -1,0 +1,133 @@
+"""The section `tune` of a sweep's file, in the words of Ray Tune; times are in env steps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+from pydantic import Field
+
+from rlx2_ray.config import ExperimentConfig, NonNegative, Positive, Section, Tree, validate
+from rlx2_ray.sweep.description.budget import Budget
+from rlx2_ray.sweep.description.reported import check_metric
+from rlx2_ray.sweep.description.space import Space, parse_space, varied_keys
+from rlx2_ray.types import BadInput
+
+# Keys that PBT may change in a run that goes on: nothing that is stored has their shape.
+MUTABLE = (
+    "agent.discount",
+    "agent.exploration_noise",
+    "agent.learning_rate",
+    "agent.target_noise_clip",
+    "agent.target_policy_noise",
+    "agent.tau",
+    "replay.policy_distance_threshold",
+    "target.n_step",
+    "topology.drop_fraction",
+    "topology.interval",
+)
+
+
+class NoScheduler(Section):
+    name: Literal["none"] = "none"
+
+
+class AshaScheduler(Section):
+    """Tune's ASHAScheduler; its time is env steps, its max_t the experiment's steps."""
+
+    name: Literal["asha"]
+    grace_period: Positive  # env steps that every trial has; default a tenth of the steps
+    reduction_factor: float = Field(4, gt=1)  # of the trials at a rung one in so many goes on
+    brackets: Positive = 1
+
+
+class PbtScheduler(Section):
+    """Tune's PopulationBasedTraining; its time is env steps."""
+
+    name: Literal["pbt"]
+    perturbation_interval: Positive  # env steps; default a tenth of the steps
+    hyperparam_mutations: Tree = {}  # as param_space, of MUTABLE keys, without grid
+
+    @property
+    def mutations(self) -> Space:
+        return parse_space(self.hyperparam_mutations, "tune.scheduler.hyperparam_mutations")
+
+
+Scheduler = NoScheduler | AshaScheduler | PbtScheduler
+SCHEDULERS: dict[str, type[Scheduler]] = {"none": NoScheduler, "asha": AshaScheduler, "pbt": PbtScheduler}
+TIMES = {"asha": "grace_period", "pbt": "perturbation_interval"}  # whose default follows from the steps
+
+
+class Searcher(Section):
+    name: Literal["random", "optuna"] = "random"  # optuna: tree-structured Parzen estimator
+    seed: NonNegative = 0
+
+
+class TuneSection(Section):
+    num_samples: Positive = 1  # times each grid point, or draws where there is no grid
+    metric: str = "score"
+    mode: Literal["max", "min"] = "max"
+    scheduler: Scheduler = NoScheduler()
+    searcher: Searcher = Searcher()
+    seeds: Positive | None = None  # the same as a grid over seed: 0, 1, ...
+    max_concurrent: Positive | None = None  # trials at a time; None: as many as the CPUs allow
+    max_failures: NonNegative = 2  # times that a trial is tried again
+    budget: Budget = Budget()
+
+
+def parse_tune(tree: object, example: ExperimentConfig) -> TuneSection:
+    """The section with all its values; `example` is one of the trials. Raises BadInput.
+
+    `scheduler: asha` is short for `scheduler: {name: asha}`, and so is `searcher: optuna`.
+    """
+    if not isinstance(tree, Mapping):
+        return validate(TuneSection, tree, "tune")
+    named = {key: {"name": tree[key]} for key in ("scheduler", "searcher") if isinstance(tree.get(key), str)}
+    whole = {**tree, **named}
+    if "scheduler" in whole:
+        whole["scheduler"] = _parse_scheduler(whole["scheduler"], example)
+    tune = validate(TuneSection, whole, "tune")
+    check_metric(tune.metric, example.algo, tune.scheduler.name)
+    return tune
+
+
+def _parse_scheduler(tree: object, example: ExperimentConfig) -> Scheduler:
+    name = tree.get("name", "none") if isinstance(tree, Mapping) else tree
+    if not isinstance(tree, Mapping) or not isinstance(name, str) or name not in SCHEDULERS:
+        raise BadInput(f"tune.scheduler is {name!r}: choose one of {', '.join(SCHEDULERS)}.")
+    evaluations = example.evaluation.interval
+    tenth = min(example.steps, max(evaluations, example.steps // 10 // evaluations * evaluations))
+    key = TIMES.get(name)
+    defaults = {key: tenth} if key else {}
+    scheduler = validate(SCHEDULERS[name], {**defaults, **tree}, "tune.scheduler")
+    if key and getattr(scheduler, key) > example.steps:
+        raise BadInput(
+            f"tune.scheduler.{key} is {getattr(scheduler, key)} but steps is {example.steps}, so {name} would never "
+            "act: lower it."
+        )
+    if isinstance(scheduler, PbtScheduler):
+        _check_mutations(scheduler.mutations)
+        interval = scheduler.perturbation_interval
+        if interval % evaluations:
+            raise BadInput(
+                f"tune.scheduler.perturbation_interval is {interval}, no multiple of evaluation.interval, "
+                f"{evaluations}, after which pbt hears of a trial: give a multiple."
+            )
+    return scheduler
+
+
+def _check_mutations(mutations: Space) -> None:
+    section = "tune.scheduler.hyperparam_mutations"
+    if not mutations:
+        raise BadInput(f"{section} is empty: name what pbt changes, such as agent.tau: {{uniform: [0.001, 0.02]}}.")
+    for key in varied_keys(mutations):
+        if key not in MUTABLE:
+            raise BadInput(
+                f"{key} is in {section}, but cannot change in a run that goes on: choose from {', '.join(MUTABLE)}."
+            )
+    for parameter in mutations:
+        if parameter.form == "grid" or len(parameter.keys) > 1:
+            raise BadInput(
+                f"{parameter.name} has {parameter.form} in {section}: write one key with choice, in whose order pbt "
+                "moves, or a range."
+            )

@@ -1,0 +1,132 @@
+"""The report of a record: one HTML file that needs nothing else, or the same text and tables as Markdown."""
+
+from __future__ import annotations
+
+import time
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
+
+from rlx2_ray.experiment.tracking_uri import without_password
+from rlx2_ray.sweep.report.record import Record
+from rlx2_ray.sweep.report.summary import KINDS, command_of, details, headline, protocol_of
+from rlx2_ray.sweep.report.tables import cost_table, score_table, version_table
+from rlx2_ray.types import BadInput
+
+ASSETS = files("rlx2_ray.sweep.report") / "assets"
+COSTS_CAPTION = (
+    "Size and FLOPs as ratios to dense; size and the paper's FLOPs as RLx2 (arXiv 2205.15043, table 2) counts them, "
+    "counted: the multiply-adds that this software does."
+)
+WORDS = ("scores (seed)", "verdict", "arm")  # headings of columns that hold words, wherever they stand
+
+
+class DrawnPanel(NamedTuple):
+    title: str
+    caption: str
+    html: Markup
+    is_wide: bool
+
+
+def write_report(record: Record, path: Path) -> Path:
+    """One self-contained HTML file. Raises BadInput where it cannot be written."""
+    return _write(path, report_html(record))
+
+
+def write_figures(record: Record, folder: Path) -> None:
+    """Each figure as a small page of its own, as MLflow writes those that it is given: plotly.js is not in it."""
+    from rlx2_ray.sweep.report.figures.panels import PANELS
+    from rlx2_ray.sweep.report.figures.theme import GRAPH_CONFIG
+
+    folder.mkdir(exist_ok=True)
+    for name, panel in PANELS.items():
+        if panel.is_wanted(record):
+            page = panel.draw(record).to_html(include_plotlyjs="cdn", config=GRAPH_CONFIG)
+            _write(folder / f"{name}.html", page)
+
+
+def write_markdown(record: Record, path: Path) -> Path:
+    """Raises BadInput where it cannot be written."""
+    return _write(path, report_markdown(record))
+
+
+def _write(path: Path, text: str) -> Path:
+    aside = path.with_name(path.name + ".tmp")
+    try:
+        aside.write_text(text, encoding="utf-8")
+        aside.replace(path)
+    except OSError as error:
+        raise BadInput(f"--out is {path}, which cannot be written ({error.strerror}): give another one.") from None
+    return path
+
+
+def report_html(record: Record) -> str:
+    from plotly.offline import get_plotlyjs
+
+    return _render(
+        "report.html.j2",
+        record,
+        is_html=True,
+        style=Markup((ASSETS / "page.css").read_text()),
+        plotly_js=Markup(get_plotlyjs()),
+        panels=draw_panels(record),
+        words=WORDS,
+        verdict=verdict_of(record),
+        subtitle=_subtitle(record),
+        tracking=record.tracking and record.tracking._replace(uri=without_password(record.tracking.uri)),
+    )
+
+
+def report_markdown(record: Record) -> str:
+    return _render("report.md.j2", record, is_html=False)
+
+
+def _render(template: str, record: Record, is_html: bool, **more: Any) -> str:
+    environment = Environment(autoescape=is_html, undefined=StrictUndefined, keep_trailing_newline=True)
+    environment.filters["cell"] = lambda text: str(text).replace("|", "\\|")
+    return environment.from_string((ASSETS / template).read_text()).render(
+        title=title_of(record),
+        headline=headline(record),
+        details=details(record),
+        costs=cost_table(record),
+        costs_caption=COSTS_CAPTION,
+        scores=score_table(record),
+        protocol=protocol_of(record),
+        command=command_of(record),
+        versions=version_table(record),
+        **more,
+    )
+
+
+def draw_panels(record: Record) -> list[DrawnPanel]:
+    """The figures as HTML that needs plotly.js on the page."""
+    from rlx2_ray.sweep.report.figures.panels import PANELS
+    from rlx2_ray.sweep.report.figures.theme import GRAPH_CONFIG
+
+    drawn = []
+    for name, panel in PANELS.items():
+        if panel.is_wanted(record):
+            html = panel.draw(record).to_html(
+                full_html=False, include_plotlyjs=False, config=GRAPH_CONFIG, div_id=f"figure-{name}"
+            )
+            drawn.append(DrawnPanel(panel.title, panel.caption, Markup(html), panel.is_wide))
+    return drawn
+
+
+def title_of(record: Record) -> str:
+    return f"{KINDS.get(record.kind, record.kind)}: {record.name}"
+
+
+def verdict_of(record: Record) -> str:
+    """The class of the headline, which colours it."""
+    return record.ultimate.verdict if record.ultimate is not None else "none"
+
+
+def _subtitle(record: Record) -> str:
+    runs = len(record.trials)
+    env_steps = sum(trial.env_steps for trial in record.trials)
+    written = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime())
+    return f"{record.state}, {runs} runs, {env_steps:,} env steps; written {written}"
