@@ -107,7 +107,10 @@ def sentence(result: dict[str, Any]) -> str:
         what = f"keep {result['threshold']:.0%} of the dense return"
         if not result["decisions"]:
             return f"NOTHING FOUND: no network was tried enough to say whether it would {what}."
-        return f"NOTHING FOUND: none of {len(result['decisions'])} networks is known to {what}."
+        undecided = sum(decision["verdict"] == "inconclusive" for decision in result["decisions"])
+        word = "INCONCLUSIVE" if undecided else "NOTHING FOUND"
+        left = f", {undecided} undecided" if undecided else ""
+        return f"{word}: none of {len(result['decisions'])} networks is known to {what}{left}."
     sizes = network(ultimate["policy_sparsity"], ultimate["critic_sparsity"])
     what = (
         f"{ultimate['compression']:.1f} times smaller ({sizes}): keeps {kept(ultimate['ratio'], ultimate['interval'])} "

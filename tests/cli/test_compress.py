@@ -270,6 +270,9 @@ def test_belief_is_shown_while_it_runs(second: Sweep) -> None:
     )
 
 
+REJECTED = {"verdict": "reject"}
+
+
 @pytest.mark.parametrize(
     ("result", "words"),
     [
@@ -277,7 +280,11 @@ def test_belief_is_shown_while_it_runs(second: Sweep) -> None:
             {"ultimate": None, "decisions": []},
             "NOTHING FOUND: no network was tried enough to say whether it would keep 97%",
         ),
-        ({"ultimate": None, "decisions": [{}, {}]}, "NOTHING FOUND: none of 2 networks is known to keep 97% of the"),
+        ({"ultimate": None, "decisions": [REJECTED] * 2}, "NOTHING FOUND: none of 2 networks is known to keep 97% of"),
+        (
+            {"ultimate": None, "decisions": [REJECTED, {"verdict": "inconclusive"}]},
+            "INCONCLUSIVE: none of 2 networks is known to keep 97% of the dense return, 1 undecided.",
+        ),
     ],
 )
 def test_nothing_found_is_said(result: Tree, words: str) -> None:

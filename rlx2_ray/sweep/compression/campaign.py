@@ -114,6 +114,7 @@ class Compression(Campaign):
         evaluation = self._problem.dense.evaluation
         return {
             **self._section.model_dump(mode="json", exclude={"budget", "max_concurrent", "max_failures"}),
+            "levels": len(self._problem.levels),
             "steps": self._problem.steps,
             "evaluation": f"every {evaluation.interval} env steps, {evaluation.episodes} noise-free episodes; "
             "a run's score is the mean of its last 30 evaluations",

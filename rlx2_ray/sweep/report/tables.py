@@ -7,7 +7,7 @@ from typing import NamedTuple
 from rlx2_ray.sparse.costs import SAC_PAPER_FACTOR
 from rlx2_ray.sweep.report.arms import arms_of, dense_arm, percent, ratio_of
 from rlx2_ray.sweep.report.outcomes import VERDICT_WORDS, Outcome, outcomes, probability_words
-from rlx2_ray.sweep.report.record import DenseArm, Record, TrialRecord
+from rlx2_ray.sweep.report.record import DenseArm, DenseSeed, Record, TrialRecord
 
 UNKNOWN = "-"
 
@@ -74,11 +74,17 @@ def score_table(record: Record) -> Table:
     """Every seed's score, an arm a row."""
     rows = []
     for arm in arms_of(record):
-        trials = sorted(arm.trials, key=lambda trial: trial.seed)
-        rows.append((arm.label, *_scores([_score(trial) for trial in trials])))
-    if record.dense is not None and not any(arm.is_dense for arm in arms_of(record)):
-        rows.append(("dense", *_scores([f"{seed.score:.5g} (seed {seed.seed})" for seed in record.dense.seeds])))
+        if record.dense is None or not arm.is_dense:  # of a compression, some may have been measured by another
+            trials = sorted(arm.trials, key=lambda trial: trial.seed)
+            rows.append((arm.label, *_scores([_score(trial) for trial in trials])))
+    if record.dense is not None:
+        rows.append(("dense", *_scores([_dense_score(seed) for seed in record.dense.seeds])))
     return Table(("arm", "seeds", "scores (seed)"), tuple(rows))
+
+
+def _dense_score(seed: DenseSeed) -> str:
+    known = ", known from before" if seed.cached else ""
+    return f"{seed.score:.5g} (seed {seed.seed}{known})"
 
 
 def _scores(words: list[str]) -> tuple[str, str]:

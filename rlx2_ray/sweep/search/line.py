@@ -51,7 +51,7 @@ class LineSearch(Search):
         accepted = [level for level, trial in self._trials.items() if _is_accepted(trial)]
         if not accepted:
             densest = min(self._trials)
-            # A belief that a few odd seeds have misled may point far away, so the steps only double from trial to trial.
+            # A belief that a few odd seeds have misled may point far away: the steps only double from trial to trial.
             nearest = densest - 2 ** len(self._trials)
             self._try(min(densest - 1, max(self._axis.pick(), nearest)))
         elif decision.verdict == "accept" and self._is_promising(max(self._trials) + 1):
