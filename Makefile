@@ -47,7 +47,7 @@ bench-scaling: $(INSTALLED)  ## docs/scaling.md: service rates, two runs, the si
 bench-searcher: $(INSTALLED)  ## docs/searcher.md: the compression search against simulated truths; minutes on one core
 	$(BIN)/python -m benchmarks.searcher
 
-bench-service: $(INSTALLED)  ## what a sweep costs beside its training; a quarter of an hour on two quiet cores
+bench-service: $(INSTALLED)  ## what a sweep costs beside its training; ten minutes on two quiet cores
 	$(BIN)/python -m benchmarks.service --write
 
 soak: $(INSTALLED)  ## ten minutes of a run in which something is killed every 20 s; results/soak.json

@@ -2,7 +2,7 @@
 
     python -m benchmarks.service [--write]
 
-In turns, three times: two `rlx2 train` at once, and `rlx2 sweep` of 12 trials like them, two at a time. Nothing else
+In turns, twice: two `rlx2 train` at once, and `rlx2 sweep` of 12 trials like them, two at a time. Nothing else
 should run on the machine, which should have two cores. Of a run only its own clock counts (`wall_s` of result.json:
 training, evaluations, checkpoints, tracking), so that the sweep is charged with every second in which a core did not do
 just that: starting trials, Tune, MLflow, the record. The start and the end of the command itself (imports, Ray, report)
@@ -25,13 +25,13 @@ import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "results" / "service.json"
-CORES, TRIALS, ROUNDS = 2, 12, 3
+CORES, TRIALS, ROUNDS = 2, 12, 2
 RUN: dict[str, Any] = {
     "env": {"id": "Hopper-v5"},
-    "steps": 40_000,
+    "steps": 30_000,
     "sparsity": {"policy": 0.98, "critic": 0.95},
     "evaluation": {"interval": 2_000, "episodes": 3},
-    "checkpoint": {"interval": 20_000},
+    "checkpoint": {"interval": 15_000},
 }
 
 Result = dict[str, Any]

@@ -321,7 +321,9 @@ def test_metrics_are_means_since_the_last_call(engine: str, algo: str) -> None:
         train(both, 1, seed)
         losses.append(single.metrics()["train/critic_loss"])
     assert both.metrics()["train/critic_loss"] == pytest.approx(sum(losses) / 2)
-    assert set(both.metrics()) == {"topology/policy_overlap", "topology/critic_overlap"}
+    models = {"topology/policy_overlap", "topology/critic_overlap"}
+    layers = {f"topology/{name}.{layer}_overlap" for name in ("policy", "critic0", "critic1") for layer in range(3)}
+    assert set(both.metrics()) == models | layers
 
 
 @ENGINES
