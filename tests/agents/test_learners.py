@@ -323,7 +323,7 @@ def test_metrics_are_means_since_the_last_call(engine: str, algo: str) -> None:
     assert both.metrics()["train/critic_loss"] == pytest.approx(sum(losses) / 2)
     models = {"topology/policy_overlap", "topology/critic_overlap"}
     layers = {f"topology/{name}.{layer}_overlap" for name in ("policy", "critic0", "critic1") for layer in range(3)}
-    assert set(both.metrics()) == models | layers
+    assert models <= set(both.metrics()) <= models | layers  # a layer has one from its model's first event on
 
 
 @ENGINES
