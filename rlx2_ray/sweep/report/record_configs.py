@@ -13,6 +13,7 @@ from rlx2_ray.types import BadInput
 OF_THE_TASK = (  # keys, and beginnings of keys, that a task's runs share or that tell its arms apart anyway
     "env.", "algo", "method", "steps", "seed", "sparsity.policy", "sparsity.critic", "network.", "evaluation.",
     "runtime.", "checkpoint.",
+    "topology.ticket", "target.expert",  # other runs, another for each seed
 )  # fmt: skip
 BASIS = ("env.id", "algo", "method", "steps")  # what the other defaults follow from
 
@@ -73,7 +74,7 @@ class TaskChanges(NamedTuple):
 
 
 def task_changes(configs: Sequence[ExperimentConfig]) -> TaskChanges:
-    """A key is given where leaving it out would give another value. One that a method cannot do without is not.
+    """A key is given where leaving it out would give another value, or none.
 
     Dense configurations are compared with each other, since what only sparse ones use is left out of them.
     """
@@ -118,8 +119,8 @@ def _is_given(config: ExperimentConfig, key: str) -> bool:
     value = section.pop(name, None)
     try:
         return bool(flat(resolve(tree)).get(key) != value)
-    except BadInput:  # the method needs it
-        return False
+    except BadInput:  # the others do not go without it
+        return True
 
 
 def _with_basis_of(config: ExperimentConfig) -> ExperimentConfig:
