@@ -30,6 +30,7 @@ from rlx2_ray.sweep.report.record_archive import read_archive
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
+from matplotlib.ticker import EngFormatter
 
 ARCHIVE = ROOT / "results" / "runs"
 README = ROOT / "results" / "README.md"
@@ -98,6 +99,7 @@ def draw_means(axes: plt.Axes, record: Record, metric: str) -> None:
             seeds = f"{means.seeds} seed{'' if means.seeds == 1 else 's'}"
             axes.plot(means.steps, means.mean, color=colors[label], label=f"{label}, {seeds}")
             axes.fill_between(means.steps, means.low, means.high, color=colors[label], alpha=0.15, linewidth=0)
+    axes.xaxis.set_major_formatter(EngFormatter(sep=" "))
     axes.legend(fontsize=8)
 
 
@@ -110,6 +112,7 @@ def draw_replay(record: Record) -> plt.Figure | None:
     draw_means(distances, dynamic, DISTANCE)
     threshold = dynamic.trials[0].config.replay.policy_distance_threshold
     distances.axhline(threshold, color=DENSE, linewidth=1, linestyle="--")
+    sizes.yaxis.set_major_formatter(EngFormatter(sep=" "))
     sizes.set(xlabel="env steps", ylabel="transitions in the replay", ylim=(0, None))
     distances.set(xlabel="env steps", ylabel="policy distance", ylim=(0, None))
     return figure
@@ -154,9 +157,9 @@ def draw_bars(axes: plt.Axes, bars: Sequence[Bar]) -> None:
     """Ours on the left of each place, the paper's on the right."""
     here = [(place, bar.outcome) for place, bar in enumerate(bars) if bar.outcome is not None]
     outcomes = [outcome for _, outcome in here]
-    places = [place - 0.2 for place, _ in here]
-    axes.bar(places, kept(outcomes), 0.38, yerr=errors(outcomes), capsize=4, label="here")
     paper = [(place + 0.2, bar.paper) for place, bar in enumerate(bars) if bar.paper is not None]
+    places = [place - (0.2 if paper else 0) for place, _ in here]
+    axes.bar(places, kept(outcomes), 0.38, yerr=errors(outcomes), capsize=4, label="here")
     if paper:
         axes.bar(*zip(*paper, strict=True), 0.38, color="#d3d8de", edgecolor="#616e7c", label="paper")
     axes.axhline(100, color=DENSE, linewidth=1, linestyle=":")

@@ -34,11 +34,11 @@ from rlx2_ray.sweep.report.archive_report.report import (
     write_markdown,
 )
 from rlx2_ray.sweep.report.archive_report.tables import ARM_HEADINGS, arm_table, overview_table
+from rlx2_ray.sweep.report.archive_report.task_changes import task_changes
 from rlx2_ray.sweep.report.archive_report.words import overview_words, task_words
 from rlx2_ray.sweep.report.arms import Arm, arms_of
 from rlx2_ray.sweep.report.record import RETURN, Record, Series, TrialRecord
 from rlx2_ray.sweep.report.record_archive import Archive, read_archive
-from rlx2_ray.sweep.report.record_configs import task_changes
 from rlx2_ray.sweep.search.statistics import estimate_ratio
 from rlx2_ray.types import BadInput
 from tests.support.archives import ARMS, made_runs, write_archive
@@ -130,6 +130,22 @@ def test_what_all_have_in_common_is_no_change() -> None:
     changes = task_changes(configs)
     assert changes.own == ({}, {}, {}, {"agent.learning_rate": 1e-3}, {"agent.warmup_steps": 50_000})
     assert changes.shared == {"topology.interval": 500}
+
+
+def test_what_dense_and_sparse_arms_share_is_compared_between_them() -> None:
+    """A learning rate is both's; the replay's capacity may be the sparse ones' alone, but not dense's alone."""
+    quick, small = {"agent": {"learning_rate": 1e-3}}, {"replay": {"max_capacity": 50_000, "min_capacity": 10_000}}
+    own = [{"agent.learning_rate": 1e-3}, {"replay.max_capacity": 50_000, "replay.min_capacity": 10_000}]
+
+    def changes(dense: Any, sparse: Any) -> tuple[tuple[Any, ...], set[str]]:
+        found = task_changes([resolve({"method": "dense", **dense}), resolve({"method": "rlx2", **sparse})])
+        return found.own, set(found.shared)
+
+    assert changes(quick, quick) == (({}, {}), {"agent.learning_rate"})
+    assert changes({}, quick) == (({}, own[0]), set())
+    assert changes(quick, {}) == ((own[0], {}), set())
+    assert changes(small, small) == changes({}, small) == (({}, {}), set(own[1]))
+    assert changes(small, {}) == ((own[1], {}), set())
 
 
 def test_dense_ablation_is_not_what_others_are_compared_with(tmp_path: Path) -> None:

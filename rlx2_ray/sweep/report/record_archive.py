@@ -11,9 +11,9 @@ from rlx2_ray.config import ExperimentConfig, Tree
 from rlx2_ray.experiment.archive import list_runs
 from rlx2_ray.experiment.archived_run import ArchivedRun, read
 from rlx2_ray.sweep.report.archive_report.comparison import PAPER_HIDDEN, place
+from rlx2_ray.sweep.report.archive_report.task_changes import task_changes
 from rlx2_ray.sweep.report.arms import SPARSITIES
 from rlx2_ray.sweep.report.record import Record, TrialRecord
-from rlx2_ray.sweep.report.record_configs import task_changes
 from rlx2_ray.sweep.report.record_directory import series_of
 from rlx2_ray.types import BadInput
 
