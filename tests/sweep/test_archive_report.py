@@ -377,6 +377,8 @@ def test_claim_of_ds_is_told_beside_what_was_found(hopper: Record) -> None:
         if trial.config.method == "set"
     ]
     record = hopper._replace(trials=(*hopper.trials, *ds))
+    assert reference_pair(record._replace(trials=tuple(ds))) is None, "its sparsities are its own"
+    assert "ds 98 / 95 %" in rows(record)
     (line,) = (line for line in task_words(record) if line.startswith("Dense's score is reached"))
     assert "ds after 40 % (3 of 3)" in line
     assert "40 to 50 % of the steps" in line

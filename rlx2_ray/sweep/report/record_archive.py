@@ -10,9 +10,8 @@ from typing import NamedTuple
 from rlx2_ray.config import ExperimentConfig, Tree
 from rlx2_ray.experiment.archive import list_runs
 from rlx2_ray.experiment.archived_run import ArchivedRun, read
-from rlx2_ray.sweep.report.archive_report.comparison import PAPER_HIDDEN, place
+from rlx2_ray.sweep.report.archive_report.comparison import PAPER_HIDDEN, has_pair, place
 from rlx2_ray.sweep.report.archive_report.task_changes import task_changes
-from rlx2_ray.sweep.report.arms import SPARSITIES
 from rlx2_ray.sweep.report.record import Record, TrialRecord
 from rlx2_ray.sweep.report.record_directory import series_of
 from rlx2_ray.types import BadInput
@@ -85,7 +84,7 @@ def _evaluation(config: ExperimentConfig) -> str:
 def _record(name: str, folder: Path, runs: Sequence[Named]) -> Record:
     configs = [named.run.config for named in runs]
     changes = task_changes(configs)
-    pairs = {(config.sparsity.policy, config.sparsity.critic) for config in configs} - {(0.0, 0.0)}
+    pairs = {(config.sparsity.policy, config.sparsity.critic) for config in configs if has_pair(config)}
     trials = [_trial(named, own, len(pairs) > 1) for named, own in zip(runs, changes.own, strict=True)]
     return Record(
         kind="task",
@@ -106,13 +105,12 @@ def _trial(named: Named, own: Tree, has_pairs: bool) -> TrialRecord:
     config, result = named.run.config, named.run.result
     is_reference = config.method == "dense" and not own
     pair: Tree = {"sparsity.policy": config.sparsity.policy, "sparsity.critic": config.sparsity.critic}
-    shows_pair = has_pairs and any(pair[key] for key in SPARSITIES)
     return TrialRecord(
         name=named.name,
         state="finished",
         purpose="dense" if is_reference else "arm",
         config=config,
-        changes=(pair if shows_pair else {}) | own,
+        changes=(pair if has_pairs and has_pair(config) else {}) | own,
         series=series_of(named.run.points),
         score=float(result["score"]),
         ended_early=bool(result.get("ended_early")),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+from rlx2_ray.config import ExperimentConfig
 from rlx2_ray.sweep.report.archive_report.paper import COLUMNS, PaperTask, paper_task
 from rlx2_ray.sweep.report.arms import SPARSITIES, Arm, arms_of
 from rlx2_ray.sweep.report.outcomes import Outcome, outcomes
@@ -25,11 +26,16 @@ def paper_of(record: Record) -> PaperTask | None:
 
 def reference_pair(record: Record) -> Pair | None:
     """The sparsities that methods are compared at: the paper's; else those of most runs. None where all are dense."""
-    pairs = Counter(pair_of(trial) for trial in record.trials if any(pair_of(trial)))
+    pairs = Counter(pair_of(trial) for trial in record.trials if has_pair(trial.config))
     paper = paper_task(record.trials[0].config)
     if paper is not None and (paper.policy, paper.critic) in pairs:
         return paper.policy, paper.critic
     return pairs.most_common(1)[0][0] if pairs else None
+
+
+def has_pair(config: ExperimentConfig) -> bool:
+    """Whether it is of a method that is given its sparsities, and made sparse by them."""
+    return config.method not in OF_THEIR_OWN and bool(config.sparsity.policy or config.sparsity.critic)
 
 
 def pair_of(trial: TrialRecord) -> Pair:

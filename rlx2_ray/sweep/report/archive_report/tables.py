@@ -104,8 +104,7 @@ def _arm_row(record: Record, arm: Arm) -> tuple[str, ...]:
     score = f"{statistic_of(arm.scores):.5g}" if arm.scores else UNKNOWN
     return (
         arm.label,
-        percent(arm.policy_sparsity),
-        percent(arm.critic_sparsity),
+        *_sparsities(arm),
         *_costs(outcome, arm),
         score,
         *(("100", *_dense_interval(record)) if arm.is_dense else _ratio_cells(outcome)),
@@ -114,6 +113,13 @@ def _arm_row(record: Record, arm: Arm) -> tuple[str, ...]:
         _reach_cell(record, arm),
         _paper_cell(record, arm),
     )
+
+
+def _sparsities(arm: Arm) -> tuple[str, str]:
+    """As the runs had them: some methods make their own."""
+    first = arm.trials[0]
+    policy = first.result.get("policy_sparsity", first.policy_sparsity)
+    return percent(policy), percent(first.result.get("critic_sparsity", first.critic_sparsity))
 
 
 def _costs(outcome: Outcome | None, arm: Arm | None) -> tuple[str, ...]:
