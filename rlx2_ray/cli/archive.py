@@ -14,7 +14,7 @@ from rlx2_ray.types import BadInput
 
 Directories = Annotated[
     list[Path],
-    typer.Argument(metavar="DIR...", help="Runs, sweeps, compressions, or folders of them; finished runs are taken."),
+    typer.Argument(metavar="DIR", help="Runs, sweeps, compressions, or folders of them; finished runs are taken."),
 ]
 Into = Annotated[Path, typer.Option("--into", metavar="DIR", help="The archive, made where it is not there.")]
 Paths = list[Path]
