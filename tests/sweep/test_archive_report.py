@@ -323,10 +323,12 @@ def test_verdict_needs_seeds_and_probability(hopper: Record, rlx2: list[float], 
 
 
 def test_task_without_dense_says_so(pendulum: Record) -> None:
-    assert task_words(pendulum) == [
-        f"rlx2 at 98 / 95 % zeros scores {rows(pendulum)['rlx2']['score']} (8 seeds); "
-        "there is no dense arm to compare it with."
-    ]
+    score = f"rlx2 at 98 / 95 % zeros scores {rows(pendulum)['rlx2']['score']} "
+    (line,) = task_words(pendulum)
+    assert line.startswith(f"{score}(95 % interval 2")
+    assert line.endswith(", 8 seeds); there is no dense arm to compare it with.")
+    (line,) = task_words(with_scores(pendulum, {"rlx2": [7.5]}))
+    assert line == "rlx2 at 98 / 95 % zeros scores 7.5 (1 seed); there is no dense arm to compare it with."
 
 
 # How soon dense is reached

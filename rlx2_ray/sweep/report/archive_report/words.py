@@ -14,7 +14,7 @@ from rlx2_ray.sweep.report.progress import duration
 from rlx2_ray.sweep.report.record import Record
 from rlx2_ray.sweep.report.summary import details
 from rlx2_ray.sweep.search.decision import Rule, Verdict, verdict_of
-from rlx2_ray.sweep.search.statistics import statistic_of
+from rlx2_ray.sweep.search.statistics import FEWEST_SEEDS, arm_interval, statistic_of
 
 VERDICTS = {"accept": "sure", "inconclusive": "open", "reject": "not so"}  # with as many seeds as a search asks for
 
@@ -58,11 +58,18 @@ def _rlx2_words(record: Record) -> list[str]:
         return []
     who, outcome = f"rlx2 at {sparsities(arm.trials[0])} zeros", outcome_of(record, arm)
     if outcome is None:
-        score = f"{statistic_of(arm.scores):.5g} ({_count(len(arm.scores), 'seed')})"
-        return [f"{who} scores {score}; there is no dense arm to compare it with."]
+        return [f"{who} scores {_score_words(arm.scores)}; there is no dense arm to compare it with."]
     paper = paper_of(record)
     theirs = f" The paper has {paper.returns['rlx2']:.1f} %." if paper else ""
     return [f"{_kept_words(record, who, outcome)}{theirs}", *_time_words(record)]
+
+
+def _score_words(scores: Sequence[float]) -> str:
+    seeds = _count(len(scores), "seed")
+    if len(scores) < FEWEST_SEEDS:
+        return f"{statistic_of(scores):.5g} ({seeds})"
+    low, high = arm_interval(scores)
+    return f"{statistic_of(scores):.5g} (95 % interval {low:.5g} to {high:.5g}, {seeds})"
 
 
 def _kept_words(record: Record, who: str, outcome: Outcome) -> str:
