@@ -41,13 +41,14 @@ class TrialRecord(NamedTuple):
 
     name: str
     state: str  # one of STATES
-    purpose: str  # "trial" | "dense" | "search" | "confirm"
+    purpose: str  # "trial" | "dense" | "search" | "confirm" | "arm": of an archive, and not its dense arm
     config: ExperimentConfig
     changes: Tree  # dotted key -> value, the seed left out
     series: Mapping[str, Series]
     score: float | None  # mean of the last 30 evaluations; None: it is not done, nor was it stopped early
     ended_early: bool
     run_id: str | None = None  # MLflow's
+    result: Tree = {}  # of an archived run: its result.json
 
     @property
     def seed(self) -> int:
@@ -139,7 +140,7 @@ class Tracking(NamedTuple):
 
 
 class Record(NamedTuple):
-    kind: str  # "compress" | "sweep" | "runs"
+    kind: str  # "compress" | "sweep" | "runs" | "task": runs of one task in an archive
     name: str
     state: str  # one of STATES
     trials: tuple[TrialRecord, ...]
