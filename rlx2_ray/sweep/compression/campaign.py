@@ -238,7 +238,7 @@ class Compression(Campaign):
         """The limit that ended it; None where there was nothing more to find out."""
         most = search.options.max_runs
         if search.runs >= most:
-            return self._spent(search) or f"the limit of {most} runs for a search"
+            return self._spent(search) or f"the limit of {most} runs, where compress.budget.runs gives no other"
         return None if search.is_finished else self._spent(search)
 
     def _env_steps(self, search: Search) -> int:
