@@ -69,6 +69,9 @@ plateau within two points of the threshold, which one world in five has, can har
 
 {table(figures["patient"])}
 
+As a command: `--max-runs {PATIENT.max_runs} --set compress.max_seeds={PATIENT.rule.max_seeds} \
+--set compress.max_dense_seeds={PATIENT.max_dense_seeds}`.
+
 ## 2-D: 9 x 9 levels and dense, at most {MAX_RUNS} runs (a grid of 9 x 9 with its dense arm: 656)
 
 {table(figures["plane"])}

@@ -23,7 +23,9 @@ Axis = Annotated[
     ),
 ]
 DenseSeeds = Annotated[str | None, typer.Option(metavar="N", help="Runs of the dense arm.", show_default="8")]
-MaxRuns = Annotated[str | None, typer.Option(metavar="N", help="Budget, in runs.", show_default="none")]
+MaxRuns = Annotated[
+    str | None, typer.Option(metavar="N", help="Budget, in runs.", show_default="67, or 96 where the axis is both")
+]
 MaxEnvSteps = Annotated[str | None, typer.Option(metavar="N", help="Budget, in env steps.", show_default="none")]
 MaxHours = Annotated[str | None, typer.Option(metavar="H", help="Budget, in hours.", show_default="none")]
 Out = Annotated[

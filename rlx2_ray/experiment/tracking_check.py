@@ -99,15 +99,21 @@ def _check_schema(uri: str) -> None:
         return
     if not {"experiments", "runs"} <= tables:
         raise _refusal(uri, "it is the database of another program", _OTHER_STORE)
+    check_revision(uri, revision)
+
+
+def check_revision(uri: str, revision: str | None) -> None:
+    """Raises BadInput where the tables of a database are not those of this MLflow. None: they say nothing of it."""
     known, newest = _revisions()
     if revision == newest:
         return
     if revision is None or revision in known:
         remedy = f"save a copy of it, then run 'mlflow db upgrade {without_password(uri)}'"
         raise _refusal(uri, "it is the database of an older MLflow", remedy)
-    installed = version("mlflow")
     raise _refusal(
-        uri, f"it is the database of an MLflow newer than {installed}", f"install that one, or {_OTHER_STORE}"
+        uri,
+        f"it is the database of an MLflow newer than {version('mlflow')}",
+        f"install that one, give the address of its 'mlflow server', or {_OTHER_STORE}",
     )
 
 

@@ -10,6 +10,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from rlx2_ray.experiment.tracking_check import check_revision
 from rlx2_ray.experiment.tracking_store import import_mlflow, root_cause
 from rlx2_ray.experiment.tracking_uri import DATABASES, resolve_tracking_uri, scheme_of, sqlite_file, without_password
 from rlx2_ray.types import BadInput
@@ -168,25 +169,8 @@ def _check_database(database: Path, uri: str) -> None:
             found = connection.execute("SELECT version_num FROM alembic_version").fetchone()
     except sqlite3.Error as error:
         raise BadInput(f"{database} is no MLflow store ({error}): give the --tracking-uri of one.") from None
-    _check_revision(found[0] if found else "none", uri)
-
-
-def _check_revision(revision: str, uri: str) -> None:
-    """MLflow reads a database of its own revision alone."""
     import_mlflow(uri)
-    from alembic.script import ScriptDirectory
-    from mlflow import __version__
-    from mlflow.store.db.utils import _get_alembic_config
-
-    scripts = ScriptDirectory.from_config(_get_alembic_config(db_url=""))
-    if revision in scripts.get_heads():
-        return
-    if revision in (script.revision for script in scripts.walk_revisions()):
-        raise BadInput(f"{uri} was written by an older MLflow than {__version__}: run 'mlflow db upgrade {uri}'.")
-    raise BadInput(
-        f"{uri} was written by a newer MLflow than {__version__} (its revision is {revision}): "
-        "give another --tracking-uri, or start its own 'mlflow server' and give that."
-    )
+    check_revision(uri, found[0] if found else None)
 
 
 def _pages(fetch: Any) -> Iterable[Any]:

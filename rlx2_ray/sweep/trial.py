@@ -22,7 +22,7 @@ from rlx2_ray.experiment.display import LogDisplay
 from rlx2_ray.experiment.evaluation import score
 from rlx2_ray.experiment.interruption import StopWish
 from rlx2_ray.experiment.run import Training, never
-from rlx2_ray.experiment.run_directory import RunDirectory
+from rlx2_ray.experiment.run_directory import Point, RunDirectory
 from rlx2_ray.sweep.description.reported import AT_THE_END
 from rlx2_ray.sweep.futility import load_floor
 from rlx2_ray.sweep.job import Job, Plan
@@ -53,6 +53,7 @@ class SweepTrial(tune.Trainable):  # type: ignore[misc]
 
     def _open(self) -> Training:
         job, directory = self._job, self._directory
+        self._points: list[Point] = []  # until now
         floor = load_floor(job.floor) if job.floor else None
         host = session.Host(
             make_display=partial(LogDisplay, directory / LOG_FILE),
@@ -68,15 +69,23 @@ class SweepTrial(tune.Trainable):  # type: ignore[misc]
     def step(self) -> dict[str, Any]:
         """Until the next evaluation; with the last one, to the end, since a scheduler may stop a trial there."""
         try:
-            while next(self._training)["env_steps"] >= self._plan.config.steps:
+            while self._take(next(self._training))["env_steps"] >= self._plan.config.steps:
                 pass
         except StopIteration as end:
+            self._points = self._points or RunDirectory(self._directory).read_points()
             return {**self._newest(), **{key: end.value[key] for key in FINAL}, "done": True}
         return self._newest()
 
+    def _take(self, point: Point) -> Point:
+        """Those on file come in with the first: by then no earlier process writes to it any more."""
+        if not self._points:
+            on_file = RunDirectory(self._directory).read_points()
+            self._points = [each for each in on_file if each["env_steps"] < point["env_steps"]]
+        self._points.append(point)
+        return point
+
     def _newest(self) -> dict[str, Any]:
-        points = RunDirectory(self._directory).read_points()
-        return {**points[-1], "score": score([point["return_mean"] for point in points])}
+        return {**self._points[-1], "score": score([point["return_mean"] for point in self._points])}
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """For PBT, whose configurations have a checkpoint of every moment at which it may ask for one."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,6 +20,7 @@ from tests.support.runs import (
     database_uri,
     dotted,
     evaluated_steps,
+    family,
     rlx2,
     start_rlx2,
     tracked_runs,
@@ -88,6 +91,29 @@ def start_sweep(directory: Path, tree: Tree, *options: str, **variables: str) ->
     return start_rlx2(*sweep_arguments(directory, tree), *options, folder=directory.parent, **variables)
 
 
+def kill(process: subprocess.Popen[str], with_ray: bool = False) -> None:
+    """SIGKILL to the driver, and as where the machine goes down, to all that it started."""
+    processes = family(process) if with_ray else set()
+    process.kill()
+    for each in processes:
+        if each.is_running():
+            each.kill()
+    process.communicate()
+
+
+def interrupt(process: subprocess.Popen[str], number: signal.Signals, directory: Path) -> None:
+    """A campaign in `directory` ends with 130 and a sentence, and its record says so."""
+    if number == signal.SIGINT:
+        os.killpg(process.pid, number)  # as a terminal does
+    else:
+        process.send_signal(number)
+    output, error = process.communicate(timeout=200)
+    assert (process.returncode, output) == (130, "")
+    assert "Traceback" not in error
+    assert error.splitlines()[-1] == f"rlx2: Stopped; 'rlx2 resume {directory}' goes on."
+    assert read_record(directory)["state"] == "interrupted"
+
+
 def trial_directories(directory: Path) -> list[Path]:
     """Those that have become runs, by name."""
     return sorted(path.parent for path in (directory / "trials").glob("*/config.yaml"))
@@ -99,6 +125,11 @@ def trial_names(directory: Path) -> list[str]:
 
 def finished_trials(directory: Path) -> list[Path]:
     return [path for path in trial_directories(directory) if (path / "result.json").exists()]
+
+
+def moments(directory: Path) -> dict[str, int]:
+    """When the results of the finished trials were written."""
+    return {path.name: (path / "result.json").stat().st_mtime_ns for path in finished_trials(directory)}
 
 
 def read_result(directory: Path) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 
-from rlx2_ray.sweep.search.decision import Pair
+from rlx2_ray.sweep.search.decision import Pair, Rule
 from rlx2_ray.sweep.search.ledger import Request
 from rlx2_ray.sweep.search.line import LineSearch
 from rlx2_ray.sweep.search.plane import PlaneSearch
@@ -15,6 +15,7 @@ ScoreOf = Callable[[Request], float | None]  # None: the run fails
 
 LEVELS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99)
 LINE: tuple[Pair, ...] = tuple((level, 0.0) for level in LEVELS)
+PATIENT: dict[str, object] = {"rule": Rule(max_seeds=32), "max_dense_seeds": 64, "max_runs": 200}
 RANDOM, DENSE = 20.0, 1020.0  # scores of a random policy and of a noiseless dense run
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 from pathlib import Path
@@ -18,6 +17,9 @@ from tests.support.campaigns import (
     check_every_point_once,
     digests,
     finished_trials,
+    interrupt,
+    kill,
+    moments,
     parent_and_children,
     read_record,
     read_result,
@@ -34,7 +36,7 @@ from tests.support.compressions import (
     resume_compression,
     start_compression,
 )
-from tests.support.runs import ended, family, read_points, start_rlx2, wait_for
+from tests.support.runs import ended, read_points, start_rlx2, wait_for
 
 pytestmark = pytest.mark.slow
 
@@ -42,7 +44,7 @@ ENV = f"{MODULE}:UnhurriedPendulum-v0"
 # Runs of some seconds, however fast the machine.
 PACED: Tree = compress_tree(env__id=ENV, env__kwargs={"step_s": 0.001}, evaluation__episodes=1)
 ONE = ("--concurrent", "1")  # so that runs end in one order
-SAME = ("dense", "decisions", "runs", "env_steps")  # keys of a result
+SAME = ("dense", "decisions", "runs", "env_steps", "messages")  # keys of a result
 
 
 @pytest.fixture(scope="module")
@@ -75,11 +77,6 @@ def check_tracked(done: Sweep) -> None:
     assert read_directory(done.directory).state == "finished"
 
 
-def moments(directory: Path) -> dict[str, int]:
-    """When the results of the finished trials were written."""
-    return {path.name: (path / "result.json").stat().st_mtime_ns for path in finished_trials(directory)}
-
-
 def is_in_dense_phase(directory: Path) -> bool:
     done = {path.name for path in finished_trials(directory)}
     return done == {"dense-s0"} and len(read_points(directory / "trials" / "dense-s1")) >= 5
@@ -98,16 +95,6 @@ def is_confirming(directory: Path) -> bool:
 
 
 PHASES = {"dense": is_in_dense_phase, "search": is_in_search_phase, "confirmation": is_confirming}
-
-
-def kill(process: subprocess.Popen[str], with_ray: bool) -> None:
-    """SIGKILL to the driver, or as where the machine goes down, to all that it started."""
-    processes = family(process) if with_ray else set()
-    process.kill()
-    for each in processes:
-        if each.is_running():
-            each.kill()
-    process.communicate()
 
 
 @pytest.mark.parametrize("phase", PHASES)
@@ -168,15 +155,7 @@ def test_interruption_ends_with_130_and_goes_on(number: signal.Signals, undistur
     directory = tmp_path / "out"
     with ended(start_compression(directory, PACED, *ONE)) as process:
         wait_for(lambda: (directory / "record.json").exists() and is_in_search_phase(directory), process, 400)
-        if number == signal.SIGINT:
-            os.killpg(process.pid, number)  # as a terminal does
-        else:
-            process.send_signal(number)
-        output, error = process.communicate(timeout=200)
-    assert (process.returncode, output) == (130, "")
-    assert "Traceback" not in error
-    assert error.splitlines()[-1] == f"rlx2: Stopped; 'rlx2 resume {directory}' goes on."
-    assert read_record(directory)["state"] == "interrupted"
+        interrupt(process, number, directory)
     assert parent_and_children(directory)[0].info.status == "KILLED"
     check_as_undisturbed(resume_compression(directory), undisturbed)
 
@@ -186,7 +165,7 @@ def test_interruption_ends_with_130_and_goes_on(number: signal.Signals, undistur
 
 def check_ended_by(done: Sweep, words: str) -> dict[str, Any]:
     assert done.code == 0, done.error
-    assert done.result["messages"][:1] == [f"Ended by the budget of {words}: this is the best statement so far."]
+    assert done.result["messages"] == [f"Ended by the budget of {words}: this is the best statement so far."]
     assert (done.directory / "report.html").exists()
     check_tracked(done)
     return done.result

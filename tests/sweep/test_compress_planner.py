@@ -94,10 +94,17 @@ def test_options_are_those_of_the_section() -> None:
     assert search_of(dense_seeds=5, max_dense_seeds=3).options.max_dense_seeds == 5
 
 
-@pytest.mark.parametrize(("runs", "cached", "most"), [(None, 3, 67), (20, 0, 20), (20, 3, 23), (100, 0, 67), (4, 0, 7)])
+@pytest.mark.parametrize(
+    ("runs", "cached", "most"), [(None, 3, 67), (20, 0, 20), (20, 3, 23), (200, 0, 200), (4, 0, 7)]
+)
 def test_budget_of_runs_bounds_the_search(runs: int | None, cached: int, most: int) -> None:
     """Not so tightly that it could not begin; the searcher asks for no more than the budget."""
     assert search_of(cached, budget={"runs": runs}).options.max_runs == most
+
+
+def test_budget_of_runs_replaces_the_limit_of_both_axes_too() -> None:
+    assert search_of(axis="both").options.max_runs == 96
+    assert search_of(axis="both", budget={"runs": 200}).options.max_runs == 200
 
 
 def test_size_is_that_of_both_critics_and_the_policy() -> None:

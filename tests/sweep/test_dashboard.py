@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import socket
-import threading
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +20,7 @@ from rlx2_ray.sweep.report.dashboard_page import run_link
 from rlx2_ray.sweep.report.dashboard_source import Source
 from rlx2_ray.sweep.report.figures.panels import PANELS
 from rlx2_ray.types import BadInput
+from tests.support.dashboards import serving
 from tests.support.sweeps import EXPERIMENT, STEPS, compression, sweep, write_store
 
 UI = "http://localhost:5000/"
@@ -200,13 +200,8 @@ def test_run_has_no_link_without_a_user_interface(dashboard: Dashboard) -> None:
 
 @pytest.fixture
 def served(dashboard: Dashboard) -> Iterator[str]:
-    server = make_web_server(make_app(dashboard), "127.0.0.1", 0)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving(dashboard) as address:
+        yield address
 
 
 def fetch(address: str) -> str:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from rlx2_ray.sweep.report.dashboard import make_app, make_dashboard, make_web_server
+from rlx2_ray.sweep.report.dashboard import make_dashboard
 from rlx2_ray.sweep.report.figures.panels import PANELS
 from rlx2_ray.sweep.report.record_directory import read_directory
 from rlx2_ray.sweep.report.report import write_report
 from tests.support import chromium
 from tests.support.chromium import Visited, visit
+from tests.support.dashboards import serving
 from tests.support.sweeps import Made, compression, sweep, write_directory, write_store
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(chromium.BROWSER is None, reason=chromium.NEEDED)]
@@ -45,13 +45,8 @@ def made(request: pytest.FixtureRequest) -> tuple[dict[str, object], list[Made],
 def served(made: tuple[dict[str, object], list[Made], set[str]], tmp_path: Path) -> Iterator[str]:
     record, trials, _ = made
     dashboard = make_dashboard(write_store(tmp_path, record, trials), None, mlflow_ui="http://localhost:5000")
-    server = make_web_server(make_app(dashboard), "127.0.0.1", 0)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.port}/"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving(dashboard) as address:
+        yield address
 
 
 def check_drawn(page: Visited, panels: set[str]) -> None:

@@ -22,23 +22,7 @@ from rlx2_ray.sweep.report.figures.threshold import threshold_belief
 from rlx2_ray.sweep.report.figures.topology import layer_overlaps, shown_trial, topology
 from rlx2_ray.sweep.report.outcomes import outcomes
 from rlx2_ray.sweep.report.record import RETURN, Record, Series, TrialRecord
-from rlx2_ray.sweep.report.record_directory import read_directory
-from tests.support.sweeps import DENSE, STEPS, STOPPED, compression, sweep, write_directory
-
-
-@pytest.fixture(scope="module")
-def search(tmp_path_factory: pytest.TempPathFactory) -> Record:
-    return read_directory(write_directory(tmp_path_factory.mktemp("search") / "sweep", *compression()))
-
-
-@pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Record:
-    return read_directory(write_directory(tmp_path_factory.mktemp("running") / "sweep", *compression(running=True)))
-
-
-@pytest.fixture(scope="module")
-def grid(tmp_path_factory: pytest.TempPathFactory) -> Record:
-    return read_directory(write_directory(tmp_path_factory.mktemp("grid") / "sweep", *sweep()))
+from tests.support.sweeps import DENSE, STEPS, STOPPED
 
 
 def named(figure: go.Figure) -> dict[str, Any]:

@@ -12,27 +12,11 @@ from rlx2_ray.sweep.report.arms import arms_of
 from rlx2_ray.sweep.report.outcomes import outcomes, probability_words
 from rlx2_ray.sweep.report.progress import duration, progress_of
 from rlx2_ray.sweep.report.record import Belief, Record
-from rlx2_ray.sweep.report.record_directory import read_directory
 from rlx2_ray.sweep.report.report import report_html, report_markdown, write_report
 from rlx2_ray.sweep.report.summary import belief_words, command_of, details, headline, protocol_of
 from rlx2_ray.sweep.report.tables import cost_table, score_table
 from rlx2_ray.types import BadInput
-from tests.support.sweeps import STEPS, compression, sweep, write_directory
-
-
-@pytest.fixture(scope="module")
-def search(tmp_path_factory: pytest.TempPathFactory) -> Record:
-    return read_directory(write_directory(tmp_path_factory.mktemp("search") / "sweep", *compression()))
-
-
-@pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Record:
-    return read_directory(write_directory(tmp_path_factory.mktemp("running") / "sweep", *compression(running=True)))
-
-
-@pytest.fixture(scope="module")
-def grid(tmp_path_factory: pytest.TempPathFactory) -> Record:
-    return read_directory(write_directory(tmp_path_factory.mktemp("grid") / "sweep", *sweep()))
+from tests.support.sweeps import STEPS
 
 
 class Page(HTMLParser):

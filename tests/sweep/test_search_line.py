@@ -14,7 +14,7 @@ from rlx2_ray.sweep.search.ledger import Request
 from rlx2_ray.sweep.search.levels import line, sparsities
 from rlx2_ray.sweep.search.search import Search
 from rlx2_ray.types import BadInput, RunFailed
-from tests.sweep.searches import DENSE, LINE, RANDOM, ScoreOf, line_search, make_options, noisy, play, report
+from tests.sweep.searches import DENSE, LINE, PATIENT, RANDOM, ScoreOf, line_search, make_options, noisy, play, report
 
 
 def undecided(loss: float) -> ScoreOf:
@@ -180,13 +180,14 @@ def test_a_budget_may_end_it_at_any_time(most: int) -> None:
     assert search.remaining() >= (0 if search.is_finished else 1)
 
 
-def test_what_remains_is_about_what_follows() -> None:
-    expected, runs = line_search().remaining(), []
+@pytest.mark.parametrize("options", [{}, PATIENT], ids=["usual", "patient"])
+def test_what_remains_is_about_what_follows(options: dict[str, object]) -> None:
+    expected, runs = line_search(**options).remaining(), []
     for seed in range(40):
-        search = line_search()
+        search = line_search(**options)
         play(search, noisy(lambda pair: pair[0] > 0.9, 0.09, seed=seed))
         runs.append(search.runs)
-    assert 0.5 < expected / (sum(runs) / len(runs)) < 2
+    assert 0.75 < expected / (sum(runs) / len(runs)) < 1.35
 
 
 searches = st.fixed_dictionaries(

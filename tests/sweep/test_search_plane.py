@@ -12,7 +12,7 @@ from rlx2_ray.sweep.search.decision import Pair
 from rlx2_ray.sweep.search.ledger import Request
 from rlx2_ray.sweep.search.plane import PlaneSearch
 from rlx2_ray.types import RunFailed
-from tests.sweep.searches import DENSE, LEVELS, noisy, plane_search, play, size
+from tests.sweep.searches import DENSE, LEVELS, PATIENT, noisy, plane_search, play, size
 
 
 def pairs_of(requests: list[Request], purpose: str) -> list[Pair]:
@@ -109,13 +109,14 @@ def test_it_ends_and_restored_it_goes_on_as_it_would_have(case: dict[str, float]
     assert original.ask() is None
 
 
-def test_what_remains_is_about_what_follows() -> None:
-    expected, runs = plane_search().remaining(), []
+@pytest.mark.parametrize("options", [{}, PATIENT], ids=["usual", "patient"])
+def test_what_remains_is_about_what_follows(options: dict[str, object]) -> None:
+    expected, runs = plane_search(**options).remaining(), []
     for seed in range(20):
-        search = plane_search()
+        search = plane_search(**options)
         play(search, noisy(lambda pair: pair[0] > 0.9 or pair[1] > 0.8, 0.09, seed=seed))
         runs.append(search.runs)
-    assert 0.5 < expected / (sum(runs) / len(runs)) < 2
+    assert 0.75 < expected / (sum(runs) / len(runs)) < 1.35
 
 
 def test_a_level_twice_is_no_grid() -> None:

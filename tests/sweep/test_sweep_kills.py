@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import subprocess
 import time
 from pathlib import Path
 
@@ -21,7 +19,10 @@ from tests.support.campaigns import (
     digests,
     finished_trials,
     history,
+    interrupt,
+    kill,
     logs,
+    moments,
     parent_and_children,
     read_record,
     read_result,
@@ -32,7 +33,7 @@ from tests.support.campaigns import (
     trial_directories,
     trial_names,
 )
-from tests.support.runs import actors_of, ended, family, read_points, start_rlx2, tracked_runs, wait_for
+from tests.support.runs import actors_of, ended, read_points, start_rlx2, tracked_runs, wait_for
 
 __all__ = ["server"]  # a fixture
 
@@ -66,25 +67,10 @@ def check_as_undisturbed(ended_sweep: Sweep, undisturbed: Sweep) -> None:
     assert read_directory(ended_sweep.directory).state == "finished"
 
 
-def moments(directory: Path) -> dict[str, int]:
-    """When the results of the finished trials were written."""
-    return {path.name: (path / "result.json").stat().st_mtime_ns for path in finished_trials(directory)}
-
-
 def is_in_the_middle(directory: Path) -> bool:
     """Two trials are done, and another has got somewhere."""
     there = [len(read_points(path)) for path in trial_directories(directory)]
     return len(finished_trials(directory)) >= 2 and any(1 < count < len(POINTS) for count in there)
-
-
-def kill(process: subprocess.Popen[str], with_ray: bool = False) -> None:
-    """SIGKILL to the driver, and where the machine went down to all that it started."""
-    processes = family(process) if with_ray else set()
-    process.kill()
-    for each in processes:
-        if each.is_running():
-            each.kill()
-    process.communicate()
 
 
 @pytest.mark.parametrize("with_ray", [False, True], ids=["driver", "all processes"])
@@ -136,15 +122,7 @@ def test_interruption_ends_with_130_and_a_sweep_that_resumes(
     directory = tmp_path / "sweep"
     with ended(start_sweep(directory, PACED, *TWO)) as process:
         wait_for(lambda: is_in_the_middle(directory), process, 300)
-        if number == signal.SIGINT:
-            os.killpg(process.pid, number)  # as a terminal does
-        else:
-            process.send_signal(number)
-        output, error = process.communicate(timeout=200)
-    assert (process.returncode, output) == (130, "")
-    assert "Traceback" not in error
-    assert error.splitlines()[-1] == f"rlx2: Stopped; 'rlx2 resume {directory}' goes on."
-    assert read_record(directory)["state"] == "interrupted"
+        interrupt(process, number, directory)
     parent, children = parent_and_children(directory)
     assert parent.info.status == "KILLED"
     assert {run.info.status for run in children.values()} == {"FINISHED", "KILLED"}

@@ -122,6 +122,13 @@ def test_score_is_that_of_the_evaluations_so_far(driver: Driver) -> None:
     )
 
 
+def test_points_on_file_are_read_but_once(driver: Driver, monkeypatch: pytest.MonkeyPatch) -> None:
+    trial, read, readings = driver.trial(0), RunDirectory.read_points, []
+    monkeypatch.setattr(RunDirectory, "read_points", lambda directory: readings.append(directory) or read(directory))
+    assert len(to_the_end(trial)) == 3
+    assert len(readings) == 1
+
+
 def test_last_report_has_what_is_known_at_the_end(driver: Driver) -> None:
     *_, last = to_the_end(driver.trial(0))
     result = read_result(driver.directory(ONE))
@@ -153,8 +160,12 @@ def test_goes_on_from_its_directory(before: int, after: list[int], driver: Drive
     run_id = driver.mlflow_run(ONE).info.run_id
     assert driver.mlflow_run(ONE).info.status == "KILLED"
 
-    assert steps(to_the_end(driver.trial(0))) == after
+    results = to_the_end(driver.trial(0))
+    assert steps(results) == after
     assert evaluated_steps(driver.directory(ONE)) == [100, 200, 300]
+    returns = [point["return_mean"] for point in read_points(driver.directory(ONE))]
+    first = after[0] // 100
+    assert results[0]["score"] == pytest.approx(sum(returns[:first]) / first), "of those before it was stopped too"
     assert read_result(driver.directory(ONE))["policy_digest"] == train(tmp_path / "whole", steps=300)["policy_digest"]
     assert (driver.mlflow_run(ONE).info.run_id, driver.mlflow_run(ONE).info.status) == (run_id, "FINISHED")
 

@@ -23,17 +23,16 @@ from rlx2_ray.sweep.compression.words import (
     verdict_sentence,
 )
 from rlx2_ray.sweep.description.budget import Budget
-from rlx2_ray.sweep.description.compress_section import CompressSection
 from rlx2_ray.sweep.description.files import CompressDescription, compress_tree
 from rlx2_ray.sweep.futility import make_floor, save_floor
 from rlx2_ray.sweep.job import Job
-from rlx2_ray.sweep.search.decision import Decision, Pair, Rule, Verdict
+from rlx2_ray.sweep.search.decision import Decision, Pair, Verdict
 from rlx2_ray.sweep.search.ledger import DENSE_PAIR, Request
 from rlx2_ray.sweep.search.search import Search
 from rlx2_ray.sweep.sweep_directory import Content
 from rlx2_ray.sweep.tune_state import OF_SEARCH, forget_unusable
 from rlx2_ray.sweep.tuning import Tuning
-from rlx2_ray.types import BadInput, Spaces
+from rlx2_ray.types import Spaces
 
 if TYPE_CHECKING:
     from rlx2_ray.sweep.compression.searcher import CompressSearcher
@@ -238,7 +237,7 @@ class Compression(Campaign):
         """The limit that ended it; None where there was nothing more to find out."""
         most = search.options.max_runs
         if search.runs >= most:
-            return self._spent(search) or f"the limit of {most} runs for a search"
+            return self._spent(search) or f"the limit of {most} runs, where compress.budget.runs gives no other"
         return None if search.is_finished else self._spent(search)
 
     def _env_steps(self, search: Search) -> int:
@@ -246,12 +245,3 @@ class Compression(Campaign):
         directories = [RunDirectory(self._desk.directory.trials / name_of(tell.request)) for tell in search.tells]
         points = [directory.read_points() for directory in directories if directory.progress_file.exists()]
         return sum(each[-1]["env_steps"] for each in points if each)
-
-
-def check_seeds(section: CompressSection) -> None:
-    """Raises BadInput where no verdict could ever be given."""
-    least = Rule().min_seeds
-    if section.max_seeds < least:
-        raise BadInput(
-            f"compress.max_seeds is {section.max_seeds}, but no verdict is given on fewer than {least}: raise it."
-        )

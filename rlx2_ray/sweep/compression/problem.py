@@ -74,8 +74,8 @@ class Problem:
     def _most_runs(self, default: int, cached: int) -> int:
         """As the search counts: cached ones too. Room for the dense arm and a decision, whatever the budget."""
         section, least = self.section, self.section.dense_seeds + Rule().min_seeds
-        limit = default if section.budget.runs is None else section.budget.runs + cached
-        return max(min(default, limit), least)
+        most = default if section.budget.runs is None else section.budget.runs + cached
+        return max(most, least)
 
     def _config(self, pair: Pair) -> ExperimentConfig:
         return self.planner.config(Request(*pair, 0, "search"))

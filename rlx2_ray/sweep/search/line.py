@@ -14,8 +14,8 @@ from rlx2_ray.sweep.search.decision import Decision, Pair
 from rlx2_ray.sweep.search.ledger import Arm
 from rlx2_ray.sweep.search.search import BeliefRecord, Options, Search, Size, check_pairs
 
-SEARCH_RUNS, QUIET_RUNS, NOISY_RUNS = 8, 10, 32  # expected, the last two from the first trial on: benchmarks/searcher
-
+SEARCH_RUNS, QUIET_RUNS = 8, 10  # expected, the latter from the first trial on, of a quiet task: benchmarks/searcher
+NOISY_RUNS, NOISY_SHARE = 15, 0.6  # the same of a noisy one: 15 and 0.6 of the most that one trial may take
 
 PROMISING = 0.25  # probability of keeping the return, with which a level sparser than the accepted one gets a trial
 
@@ -84,7 +84,8 @@ class LineSearch(Search):
     def _remaining(self) -> int:
         search = 0 if self._trial is not None else max(SEARCH_RUNS - self._axis.seeds, 2)
         confirmed = sum(len(self._ledger.scores(trial.arm)) for trial in self._trials.values())
-        trials = round(QUIET_RUNS + self._noise_share * (NOISY_RUNS - QUIET_RUNS))
+        noisy = NOISY_RUNS + NOISY_SHARE * self._most_on_trial
+        trials = round(QUIET_RUNS + self._noise_share * (noisy - QUIET_RUNS))
         return search + max(trials - confirmed - self._grown, self.options.seeds_at_once)
 
 

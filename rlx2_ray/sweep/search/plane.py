@@ -21,7 +21,8 @@ Place = tuple[int, int]  # levels of policy and critic, -1 for dense
 DENSE: Place = (-1, -1)
 SCREEN_SEEDS = 2
 SCREEN_PROBABILITY = 0.25  # of keeping the return, for a pair to get a trial
-AXES_RUNS, QUIET_RUNS, NOISY_RUNS = 16, 16, 42  # expected, the last two from the pair on: benchmarks/searcher
+AXES_RUNS, QUIET_RUNS = 16, 16  # expected, the latter from the pair on, of a quiet task: benchmarks/searcher
+NOISY_RUNS = 14  # the same of a noisy one, beside the most that one trial may take
 MAX_RUNS = 96  # of the whole search, dense arm included; a 9 x 9 grid with 8 seeds takes 656
 
 
@@ -116,5 +117,6 @@ class PlaneSearch(Search):
         searched = sum(axis.seeds for axis in self._axes)
         axes = 0 if self._tried else max(AXES_RUNS - searched, 2)
         walked = len(self._ledger.tells) - searched - self.options.dense_seeds if self._tried else 0
-        walk = round(QUIET_RUNS + self._noise_share * (NOISY_RUNS - QUIET_RUNS))
+        noisy = NOISY_RUNS + self._most_on_trial
+        walk = round(QUIET_RUNS + self._noise_share * (noisy - QUIET_RUNS))
         return axes + max(walk - walked, self.options.seeds_at_once)

@@ -203,6 +203,11 @@ class Search(ABC):
         return min(spread / EXPECTED_NOISE, 1.0)
 
     @property
+    def _most_on_trial(self) -> int:
+        """Seeds that one network's trial may take, those by which the dense arm grows meanwhile included."""
+        return self.options.rule.max_seeds + max(self.options.max_dense_seeds - self.options.dense_seeds, 0)
+
+    @property
     def _grown(self) -> int:
         """Dense seeds beyond those that it began with."""
         return max(len(self.dense_scores()) - self.options.dense_seeds, 0)

@@ -1,0 +1,24 @@
+"""Records of made-up sweeps, for all who only look at them."""
+
+from __future__ import annotations
+
+import pytest
+
+from rlx2_ray.sweep.report.record import Record
+from rlx2_ray.sweep.report.record_directory import read_directory
+from tests.support.sweeps import compression, sweep, write_directory
+
+
+@pytest.fixture(scope="session")
+def search(tmp_path_factory: pytest.TempPathFactory) -> Record:
+    return read_directory(write_directory(tmp_path_factory.mktemp("search") / "sweep", *compression()))
+
+
+@pytest.fixture(scope="session")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Record:
+    return read_directory(write_directory(tmp_path_factory.mktemp("running") / "sweep", *compression(running=True)))
+
+
+@pytest.fixture(scope="session")
+def grid(tmp_path_factory: pytest.TempPathFactory) -> Record:
+    return read_directory(write_directory(tmp_path_factory.mktemp("grid") / "sweep", *sweep()))
