@@ -11,13 +11,14 @@ from rlx2_ray.envs.make import probe_spaces
 from rlx2_ray.sparse.plan import plan_agent
 from rlx2_ray.sweep.campaign import Campaign, Desk
 from rlx2_ray.sweep.description.budget import Budget
-from rlx2_ray.sweep.description.files import SweepDescription, sweep_tree
-from rlx2_ray.sweep.description.space import to_tree
+from rlx2_ray.sweep.description.files import SweepDescription
+from rlx2_ray.sweep.description.queue import QueueDescription, queue_tree
+from rlx2_ray.sweep.description.space import to_tree, varied_keys
 from rlx2_ray.sweep.description.space_check import first_config
 from rlx2_ray.sweep.description.space_tune import clip, to_mutations, to_tune
 from rlx2_ray.sweep.description.tune_section import AshaScheduler, PbtScheduler
 from rlx2_ray.sweep.job import Job
-from rlx2_ray.sweep.planner import SweepPlanner, make_planner, tune_space
+from rlx2_ray.sweep.planner import INDEX, SweepPlanner, make_planner, tune_space
 from rlx2_ray.sweep.report.record_directory import read_directory
 from rlx2_ray.sweep.sweep_directory import Content
 from rlx2_ray.sweep.tuning import Tuning
@@ -29,14 +30,16 @@ if TYPE_CHECKING:
 
     from rlx2_ray.sweep.reporter import Reporter
 
+ENDED_BY = "Ended by"
+
 
 class Sweep(Campaign):
     kind = "sweep"
 
-    def __init__(self, description: SweepDescription) -> None:
-        self._description = description
-        self._tune = description.tune
-        self._planner = make_planner(description)
+    def __init__(self, queue: QueueDescription) -> None:
+        self._queue = queue
+        self._tune = queue.tune
+        self._planner = make_planner(queue)
 
     @property
     def planner(self) -> SweepPlanner:
@@ -44,23 +47,28 @@ class Sweep(Campaign):
 
     @property
     def tree(self) -> Tree:
-        return sweep_tree(self._description)
+        return queue_tree(self._queue)
+
+    @property
+    def _only(self) -> SweepDescription:
+        """The sweep that it is, where it is no queue; schedulers and searchers are of this one."""
+        return self._queue.members[0].sweep
 
     @cached_property
     def examples(self) -> list[ExperimentConfig]:
-        """One for every environment, algorithm and engine, since these are what may be missing."""
+        """One for every environment, algorithm, engine and runtime, since these are what may be missing."""
         if not self.planner.samples:
-            return [first_config(self._description.config, self._description.varied)]
+            return [first_config(self._only.config, self._only.varied)]
         found: dict[tuple[str, ...], ExperimentConfig] = {}
         for config in self._configs:
-            found.setdefault((config.env.id, config.algo, config.engine, config.device), config)
+            key = (config.env.id, config.algo, config.engine, config.device, config.runtime.kind)
+            found.setdefault(key, config)
         return list(found.values())
 
     @cached_property
     def _configs(self) -> list[ExperimentConfig]:
         """Of all trials that are known beforehand."""
-        trials = [{"trial": index, **sample} for index, sample in enumerate(self.planner.samples)]
-        return [self.planner.plan(trial, "").config for trial in trials]
+        return [self.planner.plan({INDEX: index}, "").config for index in range(len(self.planner.samples))]
 
     def check(self, spaces: Spaces) -> None:
         """Whether every trial that is known beforehand leaves every layer some weights."""
@@ -81,13 +89,13 @@ class Sweep(Campaign):
 
     @property
     def _trials(self) -> int:
-        return min(self._description.trials, self.budget.runs or self._description.trials)
+        return min(self._queue.trials, self.budget.runs or self._queue.trials)
 
     def prepare(self, desk: Desk, spaces: Spaces) -> None:
         runs = self._trials
         env_steps = sum(config.steps for config in self._configs) or runs * self.examples[0].steps
         desk.keeper.note(
-            param_space=to_tree(self._description.varied),
+            **self._what_varies(),
             metric=self._tune.metric,
             mode=self._tune.mode,
             planned={"runs": runs, "env_steps": env_steps},
@@ -96,10 +104,18 @@ class Sweep(Campaign):
         folder = desk.directory.path
         desk.display.say(f"{runs} trials, {env_steps} env steps, {desk.concurrency} at a time, in {folder}")
 
+    def _what_varies(self) -> Content:
+        if not self._queue.members[0].name:
+            return {"param_space": to_tree(self._only.varied)}
+        members: dict[str, dict[str, None]] = {}
+        for member in self._queue.members:
+            members.setdefault(member.name, {}).update(dict.fromkeys(varied_keys(member.sweep.varied)))
+        return {"members": {name: list(keys) for name, keys in members.items()}}
+
     def tuning(self, job: Job, desk: Desk) -> Tuning:
         from ray import tune
 
-        is_optuna = self._tune.searcher.name == "optuna"
+        is_optuna = self._only.tune.searcher.name == "optuna"
         config = tune.TuneConfig(
             metric=self._tune.metric,
             mode=self._tune.mode,
@@ -111,7 +127,7 @@ class Sweep(Campaign):
         )
         return Tuning(
             job,
-            to_tune(self._description.space) if is_optuna else tune_space(self.planner),
+            to_tune(self._only.space) if is_optuna else tune_space(self.planner),
             config,
             self._tune.max_failures,
         )
@@ -121,12 +137,12 @@ class Sweep(Campaign):
         from ray.tune.search.optuna import OptunaSearch
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        return OptunaSearch(seed=self._tune.searcher.seed)
+        return OptunaSearch(seed=self._only.tune.searcher.seed)
 
     def _scheduler(self) -> TrialScheduler | None:
         from ray.tune.schedulers import ASHAScheduler, PopulationBasedTraining
 
-        scheduler = self._tune.scheduler
+        scheduler = self._only.tune.scheduler
         if isinstance(scheduler, AshaScheduler):
             return ASHAScheduler(
                 time_attr="env_steps",
@@ -139,8 +155,8 @@ class Sweep(Campaign):
             return PopulationBasedTraining(
                 time_attr="env_steps",
                 perturbation_interval=scheduler.perturbation_interval,
-                hyperparam_mutations=to_mutations(self._description.mutations),
-                custom_explore_fn=partial(clip, self._description.mutations),
+                hyperparam_mutations=to_mutations(self._only.mutations),
+                custom_explore_fn=partial(clip, self._only.mutations),
                 log_config=False,
             )
         return None
@@ -165,19 +181,23 @@ class Sweep(Campaign):
     def conclude(self, desk: Desk, reporter: Reporter) -> Content:
         desk.keeper.write()  # the trials that were stopped, which are read back here
         trials = [_row(trial) for trial in read_directory(desk.directory.path).trials]
-        if reporter.is_cut_short:
-            finished = sum(row["state"] == "finished" for row in trials)
-            spent = desk.spending.what_is_spent(reporter.env_steps)
-            message = f"Ended by {spent}, after {finished} of {self._trials} trials."
-            desk.keeper.say(message)
-            desk.display.say(message)
+        spent = desk.spending.what_is_spent(reporter.env_steps) if reporter.is_cut_short else None
+        if spent:
+            self._say_end(desk, spent, sum(row["state"] == "finished" for row in trials))
         return {
             "metric": self._tune.metric,
             "mode": self._tune.mode,
             "trials": trials,
             "best": self._best(reporter),
             "env_steps": sum(row["env_steps"] for row in trials),
+            "ended_by": spent,
         }
+
+    def _say_end(self, desk: Desk, spent: str, finished: int) -> None:
+        message = f"{ENDED_BY} {spent}, after {finished} of {self._trials} trials."
+        desk.keeper.say(message)
+        more = f" 'rlx2 resume {desk.directory.path} --max-hours H' goes on for H hours more."
+        desk.display.say(message + (more if self._queue.is_planned else ""))
 
     def _best(self, reporter: Reporter) -> Content | None:
         """The trial whose last report has the best metric."""

@@ -36,7 +36,8 @@ from tests.support.runs import database_uri
 from tests.support.strange_envs import MODULE
 
 RESULT_KEYS = {
-    "metric", "mode", "trials", "best", "env_steps", "kind", "directory", "report", "mlflow_run_id", "versions",
+    "metric", "mode", "trials", "best", "env_steps", "ended_by", "kind", "directory", "report", "mlflow_run_id",
+    "versions",
 }  # fmt: skip
 POINTS = [100, 200, 300]
 

@@ -13,7 +13,7 @@ import yaml
 from rlx2_ray.config import Tree
 from rlx2_ray.experiment.run_directory import RunDirectory, Tracking
 from rlx2_ray.sweep import trial as trial_module
-from rlx2_ray.sweep.description.files import parse_sweep
+from rlx2_ray.sweep.description.queue import parse_queue
 from rlx2_ray.sweep.job import Job
 from rlx2_ray.sweep.planner import INDEX, make_planner
 from rlx2_ray.sweep.trial import FINAL, SweepTrial
@@ -39,7 +39,7 @@ class Driver:
     def __init__(self, folder: Path, tree: Tree) -> None:
         self.trials = folder / "trials"
         self._job = Job(
-            self.trials, Tracking(database_uri(folder), "tests", "sweep-1a2b"), make_planner(parse_sweep(tree))
+            self.trials, Tracking(database_uri(folder), "tests", "sweep-1a2b"), make_planner(parse_queue(tree))
         )
         self._made: list[SweepTrial] = []
 
