@@ -48,7 +48,7 @@ HOMES = {
     "onnxruntime": ("bench/",),
     "mlflow": ("experiment/tracking",),
     "mujoco": ("envs/",),
-    "pyarrow": ("replay/",),
+    "pyarrow": ("replay/", "experiment/archived_run.py"),
     "typer": ("cli/",),
     "imageio": ("experiment/", "cli/"),
     "plotly": ("sweep/",),
