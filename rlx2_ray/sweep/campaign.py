@@ -76,6 +76,11 @@ class Campaign(ABC):
     @abstractmethod
     def budget(self) -> Budget: ...
 
+    @property
+    def archive(self) -> Path | None:
+        """Of finished runs, which are not run again."""
+        return None
+
     def check(self, spaces: Spaces) -> None:
         """Raises BadInput where a trial could not run, before anything is written."""
         return
@@ -213,7 +218,7 @@ def _job(campaign: Campaign, desk: Desk) -> Job:
     tracking = Tracking(
         record["tracking"]["uri"], record["tracking"]["experiment"], record["key"], record["tracking"]["run_id"]
     )
-    return Job(desk.directory.trials, tracking, campaign.planner, desk.directory.floor_file)
+    return Job(desk.directory.trials, tracking, campaign.planner, desk.directory.floor_file, campaign.archive)
 
 
 def _parent_tracker(campaign: Campaign, directory: SweepDirectory, record: Content, display: Display) -> Tracker:

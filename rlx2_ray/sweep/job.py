@@ -30,6 +30,7 @@ class Job(NamedTuple):
     tracking: Tracking  # of the sweep itself
     planner: Planner
     floor: Path | None = None  # file of the returns below which a trial is not worth going on with
+    archive: Path | None = None  # of finished runs, which are not run again
 
     def directory(self, plan: Plan) -> Path:
         return self.trials / plan.name

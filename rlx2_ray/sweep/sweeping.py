@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from functools import cached_property, partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rlx2_ray.config import ExperimentConfig, Tree
@@ -12,8 +13,8 @@ from rlx2_ray.sparse.plan import plan_agent
 from rlx2_ray.sweep.campaign import Campaign, Desk
 from rlx2_ray.sweep.description.budget import Budget
 from rlx2_ray.sweep.description.files import SweepDescription
-from rlx2_ray.sweep.description.queue import QueueDescription, queue_tree
-from rlx2_ray.sweep.description.space import to_tree, varied_keys
+from rlx2_ray.sweep.description.queue import QueueDescription, distinguishing_keys, queue_tree
+from rlx2_ray.sweep.description.space import to_tree
 from rlx2_ray.sweep.description.space_check import first_config
 from rlx2_ray.sweep.description.space_tune import clip, to_mutations, to_tune
 from rlx2_ray.sweep.description.tune_section import AshaScheduler, PbtScheduler
@@ -22,7 +23,7 @@ from rlx2_ray.sweep.planner import INDEX, SweepPlanner, make_planner, tune_space
 from rlx2_ray.sweep.report.record_directory import read_directory
 from rlx2_ray.sweep.sweep_directory import Content
 from rlx2_ray.sweep.tuning import Tuning
-from rlx2_ray.types import Spaces
+from rlx2_ray.types import BadInput, Spaces
 
 if TYPE_CHECKING:
     from ray.tune.schedulers import TrialScheduler
@@ -40,6 +41,7 @@ class Sweep(Campaign):
         self._queue = queue
         self._tune = queue.tune
         self._planner = make_planner(queue)
+        self._spaces: dict[str, Content] = {}  # by environment
 
     @property
     def planner(self) -> SweepPlanner:
@@ -71,13 +73,16 @@ class Sweep(Campaign):
         return [self.planner.plan({INDEX: index}, "").config for index in range(len(self.planner.samples))]
 
     def check(self, spaces: Spaces) -> None:
-        """Whether every trial that is known beforehand leaves every layer some weights."""
+        """Whether the archive is there, and every trial that is known beforehand leaves every layer some weights."""
+        if self.archive is not None and not self.archive.is_dir():
+            raise BadInput(f"archive is {self.archive}, which is no directory: make it, or leave it out.")
         of_env = {repr(self.examples[0].env): spaces}
         for config in self._configs:
             env = repr(config.env)
             if env not in of_env:
                 of_env[env] = probe_spaces(config.env)
             plan_agent(config, of_env[env].observation_size, of_env[env].action_size)
+            self._spaces[config.env.id] = of_env[env]._asdict()
 
     @property
     def max_concurrent(self) -> int | None:
@@ -88,6 +93,10 @@ class Sweep(Campaign):
         return self._tune.budget
 
     @property
+    def archive(self) -> Path | None:
+        return self._queue.archive
+
+    @property
     def _trials(self) -> int:
         return min(self._queue.trials, self.budget.runs or self._queue.trials)
 
@@ -96,6 +105,7 @@ class Sweep(Campaign):
         env_steps = sum(config.steps for config in self._configs) or runs * self.examples[0].steps
         desk.keeper.note(
             **self._what_varies(),
+            spaces_of=self._spaces,
             metric=self._tune.metric,
             mode=self._tune.mode,
             planned={"runs": runs, "env_steps": env_steps},
@@ -107,10 +117,7 @@ class Sweep(Campaign):
     def _what_varies(self) -> Content:
         if not self._queue.members[0].name:
             return {"param_space": to_tree(self._only.varied)}
-        members: dict[str, dict[str, None]] = {}
-        for member in self._queue.members:
-            members.setdefault(member.name, {}).update(dict.fromkeys(varied_keys(member.sweep.varied)))
-        return {"members": {name: list(keys) for name, keys in members.items()}}
+        return {"members": distinguishing_keys(self._queue)}
 
     def tuning(self, job: Job, desk: Desk) -> Tuning:
         from ray import tune
@@ -200,7 +207,7 @@ class Sweep(Campaign):
         desk.display.say(message + (more if self._queue.is_planned else ""))
 
     def _best(self, reporter: Reporter) -> Content | None:
-        """The trial whose last report has the best metric."""
+        """The trial whose last report has the best metric; None where they are of several environments."""
         metric, sign = self._tune.metric, 1 if self._tune.mode == "max" else -1
         values = {
             reporter.name(trial): float(trial.last_result.get(metric, math.nan))
@@ -208,7 +215,7 @@ class Sweep(Campaign):
             if trial.last_result
         }
         known = {name: value for name, value in values.items() if not math.isnan(value)}
-        if not known:
+        if not known or len(self._spaces) > 1:
             return None
         name = max(known, key=lambda name: sign * known[name])
         return {"name": name, metric: known[name]}

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from ray.tune.search.variant_generator import generate_variants
 
 from rlx2_ray.config import Tree, merge, resolve
-from rlx2_ray.sweep.description.queue import gather, parse_queue, queue_tree
+from rlx2_ray.sweep.description.queue import parse_queue, queue_tree
 from rlx2_ray.sweep.planner import INDEX, SweepPlanner, make_planner, tune_space
 
 SPACE: Tree = {

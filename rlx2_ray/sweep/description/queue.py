@@ -16,10 +16,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from rlx2_ray import config as configuration
-from rlx2_ray.config import Tree, merge, validate
+from rlx2_ray.config import Tree, leaves, merge, validate
 from rlx2_ray.sweep.description.files import (
     SWEEP_SECTIONS,
     SweepDescription,
@@ -31,7 +31,7 @@ from rlx2_ray.sweep.description.files import (
 from rlx2_ray.sweep.description.reported import check_metric
 from rlx2_ray.sweep.description.space import parse_space, select, to_tree, varied_keys
 from rlx2_ray.sweep.description.space_check import first_config
-from rlx2_ray.sweep.description.tune_section import WholeSection
+from rlx2_ray.sweep.description.tune_section import TuneSection, WholeSection
 from rlx2_ray.types import BadInput
 
 OWN = ("queue", "tune", "archive")  # of a queue itself; its other keys are for all members
@@ -134,6 +134,10 @@ def parse_queue(tree: Mapping[str, Any]) -> QueueDescription:
     folder = Path(archive) if archive else None
     if "queue" not in tree:
         sweep = parse_sweep({key: value for key, value in tree.items() if key != "archive"})
+        if folder and not sweep.tune.is_planned:
+            _refuse_unplanned(
+                sweep.tune, "an archive stands in for trials that are planned beforehand: leave one of them out"
+            )
         return QueueDescription((Member("", sweep),), sweep.tune, folder)
     members = tuple(map(_parse_member, tree["queue"]))
     tune = validate(WholeSection, tree.get("tune") or {}, "tune")
@@ -156,13 +160,29 @@ def _check_member(sweep: SweepDescription) -> None:
     """Its trials must be known beforehand, and a limit is one of all trials."""
     tune = sweep.tune
     if not tune.is_planned:
-        key = "scheduler" if tune.scheduler.name != "none" else "searcher"
-        raise BadInput(
-            f"tune.{key} is {getattr(tune, key).name}, but the trials of a queue are planned beforehand: sweep it by "
-            "itself."
-        )
+        _refuse_unplanned(tune, "the trials of a queue are planned beforehand: sweep it by itself")
     if tune.budget.model_dump(exclude_none=True):
         raise BadInput("It has a tune.budget of its own, but a queue has one for all: write it beside queue.")
+
+
+def _refuse_unplanned(tune: TuneSection, why: str) -> NoReturn:
+    key = "scheduler" if tune.scheduler.name != "none" else "searcher"
+    raise BadInput(f"tune.{key} is {getattr(tune, key).name}, but {why}.")
+
+
+def distinguishing_keys(queue: QueueDescription) -> dict[str, list[str]]:
+    """Name of members -> what tells their trials apart: keys that vary, and those that they have other values of."""
+    found = {}
+    for name in dict.fromkeys(member.name for member in queue.members):
+        sweeps = [member.sweep for member in queue.members if member.name == name]
+        keys = dict.fromkeys(key for sweep in sweeps for key in varied_keys(sweep.varied))
+        given: list[Tree] = [{} for _ in sweeps]
+        for sweep, values in zip(sweeps, given, strict=True):
+            _take(sweep.config, set(leaves(sweep.config)), values)
+        everywhere = dict.fromkeys(key for values in given for key in values)
+        keys |= dict.fromkeys(key for key in everywhere if len({repr(values.get(key)) for values in given}) > 1)
+        found[name] = list(keys)
+    return found
 
 
 def queue_tree(queue: QueueDescription) -> Tree:

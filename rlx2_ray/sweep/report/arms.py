@@ -50,7 +50,8 @@ def arm_label(kind: str, trial: TrialRecord) -> str:
     """What sets an arm apart, in few words: "98 / 95 %", "n_step 3, policy 98 %", "dense"."""
     if kind == "compress":
         return "dense" if is_dense(trial) else f"{percent(trial.policy_sparsity)} / {percent(trial.critic_sparsity)} %"
-    return ", ".join(f"{short(key)} {show(key, value)}" for key, value in trial.changes.items()) or trial.config.method
+    words = [f"{short(key)} {show(key, value)}" for key, value in trial.changes.items()]
+    return ", ".join(([trial.member] if trial.member else []) + words) or trial.config.method
 
 
 def short(key: str) -> str:
@@ -80,6 +81,19 @@ def dense_arm(record: Record) -> DenseArm | None:
     scores = [seed.score for seed in seeds]
     interval = arm_interval(scores) if len(scores) >= FEWEST_SEEDS else None
     return DenseArm(seeds, statistic_of(scores), interval, None)
+
+
+def by_task(record: Record) -> list[Record]:
+    """The record in parts whose trials can be compared: of one environment, algorithm and number of steps."""
+    tasks: dict[object, list[TrialRecord]] = {}
+    for trial in record.trials:
+        tasks.setdefault((*env_and_algo(trial.config), trial.config.steps), []).append(trial)
+    if len(tasks) < 2:
+        return [record]
+    return [
+        record._replace(trials=tuple(trials), sizes=record.sizes_of.get(trials[0].config.env.id))
+        for trials in tasks.values()
+    ]
 
 
 def env_and_algo(config: ExperimentConfig) -> tuple[str, str]:

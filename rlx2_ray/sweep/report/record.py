@@ -48,6 +48,7 @@ class TrialRecord(NamedTuple):
     score: float | None  # mean of the last 30 evaluations; None: it is not done, nor was it stopped early
     ended_early: bool
     run_id: str | None = None  # MLflow's
+    member: str = ""  # of a queue, that it is a trial of
 
     @property
     def seed(self) -> int:
@@ -146,6 +147,7 @@ class Record(NamedTuple):
     started: float | None = None  # seconds since the epoch, as is `updated`
     updated: float | None = None
     param_space: Tree = {}
+    members: Mapping[str, Sequence[str]] = {}  # of a queue: name -> the keys that vary in it
     metric: str = "score"
     mode: str = "max"
     versions: Mapping[str, str] = {}
@@ -159,7 +161,8 @@ class Record(NamedTuple):
     ultimate_trial: str | None = None
     messages: tuple[str, ...] = ()
     stopped: tuple[str, ...] = ()  # names of the trials that the scheduler ended
-    sizes: Sizes | None = None
+    sizes: Sizes | None = None  # of the first environment
+    sizes_of: Mapping[str, Sizes] = {}  # by environment, where there are several
     source: str = ""  # the directory, or the experiment
 
     @property
@@ -184,6 +187,7 @@ def parse_record(text: str | bytes, where: str) -> Record:
             started=content.get("started"),
             updated=content.get("updated"),
             param_space=content.get("param_space") or {},
+            members={str(name): tuple(map(str, keys)) for name, keys in (content.get("members") or {}).items()},
             metric=content.get("metric") or "score",
             mode=content.get("mode") or "max",
             versions=content.get("versions") or {},
@@ -198,6 +202,7 @@ def parse_record(text: str | bytes, where: str) -> Record:
             messages=tuple(map(str, content.get("messages") or ())),
             stopped=tuple(map(str, content.get("stopped") or ())),
             sizes=_sizes(content.get("spaces")),
+            sizes_of={env: _sizes_in(each) for env, each in (content.get("spaces_of") or {}).items()},
         )
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         problem = f"no {error.args[0]!r}" if isinstance(error, KeyError) else str(error)
@@ -255,7 +260,11 @@ def _belief(content: Mapping[str, Any]) -> Belief:
 
 
 def _sizes(content: Mapping[str, Any] | None) -> Sizes | None:
-    return Sizes(int(content["observation_size"]), int(content["action_size"])) if content else None
+    return _sizes_in(content) if content else None
+
+
+def _sizes_in(content: Mapping[str, Any]) -> Sizes:
+    return Sizes(int(content["observation_size"]), int(content["action_size"]))
 
 
 def _pair(values: Sequence[float]) -> tuple[float, float]:

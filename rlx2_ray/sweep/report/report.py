@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from rlx2_ray.experiment.tracking_uri import without_password
+from rlx2_ray.sweep.report.arms import by_task
 from rlx2_ray.sweep.report.record import Record
-from rlx2_ray.sweep.report.summary import KINDS, command_of, details, headline, protocol_of
+from rlx2_ray.sweep.report.summary import KINDS, command_of, details, headline, protocol_of, task_of
 from rlx2_ray.sweep.report.tables import cost_table, score_table, version_table
 from rlx2_ray.types import BadInput
+
+if TYPE_CHECKING:
+    from rlx2_ray.sweep.report.figures.panels import Panel
 
 ASSETS = files("rlx2_ray.sweep.report") / "assets"
 COSTS_CAPTION = (
@@ -38,14 +43,12 @@ def write_report(record: Record, path: Path) -> Path:
 
 def write_figures(record: Record, folder: Path) -> None:
     """Each figure as a small page of its own, as MLflow writes those that it is given: plotly.js is not in it."""
-    from rlx2_ray.sweep.report.figures.panels import PANELS
     from rlx2_ray.sweep.report.figures.theme import GRAPH_CONFIG
 
     folder.mkdir(exist_ok=True)
-    for name, panel in PANELS.items():
-        if panel.is_wanted(record):
-            page = panel.draw(record).to_html(include_plotlyjs="cdn", config=GRAPH_CONFIG)
-            _write(folder / f"{name}.html", page)
+    for name, _, panel, part in _wanted_panels(record):
+        page = panel.draw(part).to_html(include_plotlyjs="cdn", config=GRAPH_CONFIG)
+        _write(folder / f"{name}.html", page)
 
 
 def write_markdown(record: Record, path: Path) -> Path:
@@ -103,17 +106,28 @@ def _render(template: str, record: Record, is_html: bool, **more: Any) -> str:
 
 def draw_panels(record: Record) -> list[DrawnPanel]:
     """The figures as HTML that needs plotly.js on the page."""
-    from rlx2_ray.sweep.report.figures.panels import PANELS
     from rlx2_ray.sweep.report.figures.theme import GRAPH_CONFIG
 
     drawn = []
-    for name, panel in PANELS.items():
-        if panel.is_wanted(record):
-            html = panel.draw(record).to_html(
-                full_html=False, include_plotlyjs=False, config=GRAPH_CONFIG, div_id=f"figure-{name}"
-            )
-            drawn.append(DrawnPanel(panel.title, panel.caption, Markup(html), panel.is_wide))
+    for name, title, panel, part in _wanted_panels(record):
+        html = panel.draw(part).to_html(
+            full_html=False, include_plotlyjs=False, config=GRAPH_CONFIG, div_id=f"figure-{name}"
+        )
+        drawn.append(DrawnPanel(title, panel.caption, Markup(html), panel.is_wide))
     return drawn
+
+
+def _wanted_panels(record: Record) -> Iterator[tuple[str, str, Panel, Record]]:
+    """Name, title and panel of every figure, and what it is of: one task, where there are several."""
+    from rlx2_ray.sweep.report.figures.panels import PANELS
+
+    parts = by_task(record)
+    for place, part in enumerate(parts):
+        for name, panel in PANELS.items():
+            if panel.is_wanted(part):
+                several = len(parts) > 1
+                title = f"{task_of(part)}: {panel.title}" if several else panel.title
+                yield f"{name}-{place}" if several else name, title, panel, part
 
 
 def title_of(record: Record) -> str:
