@@ -8,7 +8,6 @@ from typing import Annotated, Any
 
 import typer
 
-from rlx2_ray import config as configuration
 from rlx2_ray.cli import options
 from rlx2_ray.cli.output import print_json, print_table
 
@@ -42,10 +41,10 @@ def sweep(
 ) -> None:
     """Run many trials that differ in some keys, with Ray Tune, logged to MLflow below one parent run."""
     given = locals()
-    tree = configuration.merge(configuration.load(config_file), options.read_tree(given, assignments, KEYS))
+    changes = options.read_tree(given, assignments, KEYS)
     from rlx2_ray.sweep.description.queue import gather, parse_queue
 
-    queue = parse_queue(gather(tree, config_file.parent))
+    queue = parse_queue(gather(config_file, changes))
     from rlx2_ray.experiment.run_directory import Tracking
     from rlx2_ray.experiment.tracking_uri import default_tracking_uri
     from rlx2_ray.sweep import campaign

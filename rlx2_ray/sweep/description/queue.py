@@ -63,17 +63,22 @@ class QueueDescription:
 # From a file to a tree that needs no other file
 
 
-def gather(tree: Mapping[str, Any], folder: Path) -> Tree:
-    """The tree with the files that it names in it; `folder` is where they are looked for. Raises BadInput."""
+def gather(file: Path, above: Tree) -> Tree:
+    """The content of a sweep's or a queue's file, with the files that it names in it and `above` on top.
+
+    Raises BadInput.
+    """
+    below = configuration.load(file)
+    tree = merge(below, above)
     archive = {"archive": str(Path(tree["archive"]).absolute())} if isinstance(tree.get("archive"), str) else {}
     if "queue" not in tree:
-        return {**tree, **archive}
+        return {**_on_top(below, above), **archive}
     entries = tree["queue"]
     if not isinstance(entries, list) or not entries:
         raise BadInput(f"queue is {entries!r}: list files of sweeps, such as queue: [hopper.yaml, ant.yaml].")
     common = {key: value for key, value in tree.items() if key not in OWN}
     check_sections(common, SWEEP_SECTIONS, OTHERS)
-    members = [_gather_member(entry, common, folder) for entry in entries]
+    members = [_gather_member(entry, common, file.parent) for entry in entries]
     return {"queue": members, **{key: tree[key] for key in OWN[1:] if key in tree}, **archive}
 
 

@@ -14,6 +14,7 @@ points, not four.
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import re
@@ -189,9 +190,10 @@ def _select(parameter: Parameter, values: Mapping[str, Any]) -> Parameter:
         if key not in values:
             continue
         there = [argument if len(parameter.keys) == 1 else argument[place] for argument in arguments]
-        if parameter.form not in LISTS or values[key] not in there:
+        kept = [str(value) == str(values[key]) for value in there]  # options are text
+        if parameter.form not in LISTS or not any(kept):
             raise BadInput(f"{key} is {values[key]!r}, but varies in {parameter.form}: {there}: choose one of a list.")
-        arguments = tuple(each for each, value in zip(arguments, there, strict=True) if value == values[key])
+        arguments = tuple(itertools.compress(arguments, kept))
     return replace(parameter, arguments=arguments)
 
 

@@ -50,7 +50,7 @@ def arm_label(kind: str, trial: TrialRecord) -> str:
     """What sets an arm apart, in few words: "98 / 95 %", "n_step 3, policy 98 %", "dense"."""
     if kind == "compress":
         return "dense" if is_dense(trial) else f"{percent(trial.policy_sparsity)} / {percent(trial.critic_sparsity)} %"
-    words = [f"{short(key)} {show(key, value)}" for key, value in trial.changes.items()]
+    words = [f"{short(key)} {show(key, value)}" for key, value in trial.changes.items() if value is not None]
     return ", ".join(([trial.member] if trial.member else []) + words) or trial.config.method
 
 
