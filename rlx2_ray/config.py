@@ -1,8 +1,9 @@
 """The one description of an experiment: typed, frozen, the same object inline, on actors and in a trial.
 
 A user writes only what differs from the defaults. `resolve` fills in the rest, from the most general to the most
-particular: defaults of the fields, of the algorithm, of the method, the user's own keys; and last the values that
-follow from others (sparsities, warm-up, end of the topology schedule, start of the n-step target, replay capacities).
+particular: defaults of the fields, of the algorithm, of the method (methods.py), the user's own keys; and last the
+values that follow from others (sparsities, warm-up, the topology schedule, start of the n-step target, replay
+capacities).
 A resolved configuration names every value, so it reads back to itself and to the same hash.
 
 The constants are those of RLx2 (arXiv 2205.15043) and, beneath it, of TD3 (arXiv 1802.09477) and SAC (1812.05905).
@@ -21,6 +22,7 @@ from typing import Annotated, Any, Literal, TypeVar
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 
+from rlx2_ray.methods import EVENTS, METHODS, NEEDS
 from rlx2_ray.types import BadInput
 
 
@@ -67,6 +69,10 @@ class EnvConfig(Section):
 class SparsityConfig(Section):
     policy: Sparsity = 0.0
     critic: Sparsity = 0.0  # of the two critics together
+    # How a model's weights are shared out among its layers (sparse/plan.py). narrow: dense layers of fewer units;
+    # epsilon: by `epsilon` alone; groups: by `topology.group` alone. The last two have their sparsity from there.
+    distribution: Literal["erdos_renyi", "narrow", "epsilon", "groups"] = "erdos_renyi"
+    epsilon: tuple[float, ...] = Field((7.0, 64.0), min_length=1)  # of each hidden layer; the last layer is dense
 
 
 class NetworkConfig(Section):
@@ -76,6 +82,7 @@ class NetworkConfig(Section):
 class AgentConfig(Section):
     batch_size: Positive = 256
     learning_rate: float = Field(3e-4, gt=0)
+    weight_decay: float = Field(0.0, ge=0)  # of Adam: this times the parameter is added to its gradient
     discount: float = Field(0.99, ge=0, le=1)
     tau: float = Field(0.005, gt=0, le=1)  # Polyak coefficient of the targets
     warmup_steps: Positive  # env steps of uniformly random actions before the first update
@@ -91,16 +98,24 @@ class AgentConfig(Section):
 
 
 class TopologyConfig(Section):
-    rule: Literal["dense", "static", "set", "rigl"]  # dense: no sparsity at all
-    interval: Positive = 10_000  # optimizer calls of a network between two events
-    drop_fraction: Fraction = 0.5  # of active weights at the first event; annealed to 0 by a cosine
+    rule: Literal["dense", "static", "set", "rigl", "prune", "groups"]  # dense: no sparsity at all
+    interval: Positive = 10_000  # optimizer calls of a network between two events; learner updates with clock learner
+    clock: Literal["optimizer", "learner"] = "optimizer"
+    start_update: NonNegative = 0  # learner updates before the first event
     end_update: NonNegative  # learner updates after which the structure stays
+    drop_fraction: Fraction = 0.5  # of active weights, at the first event
+    drop_schedule: Literal["cosine", "constant"] = "cosine"  # cosine: annealed to 0 at end_update
+    drop: Literal["magnitude", "signed"] = "magnitude"  # signed: so many of the positive and so many of the negative
+    group: tuple[Positive, Positive] = (2, 4)  # (N, M) of rule groups: N weights live of every M inputs of a unit
     initial_mask: Literal["magnitude", "random"]
+    target_mask: Literal["online", "own"] = "online"  # own: targets keep as many of their own largest weights
+    ticket: str | None = None  # directory of a finished run whose last structure and first weights are used
 
 
 class TargetConfig(Section):
     n_step: Positive
     n_step_start: NonNegative  # learner updates with a 1-step target before n_step is used
+    expert: str | None = None  # directory of a finished run whose critics give the values of TD targets
 
 
 class ReplayConfig(Section):
@@ -133,12 +148,14 @@ class CheckpointConfig(Section):
 class ExperimentConfig(Section):
     env: EnvConfig = EnvConfig()  # type: ignore[call-arg]
     algo: Literal["td3", "sac"] = "td3"
-    method: Literal["dense", "static", "set", "rigl", "rlx2"] = "rlx2"
+    method: Literal["dense", "tiny", "static", "set", "rigl", "rlx2", "rigl_qstar", "ticket", "prune", "ds", "nm"] = (
+        "rlx2"
+    )
     steps: Positive = 3_000_000  # env steps
     seed: NonNegative = 0
     engine: Literal["sparse", "torch"]
     device: str = "cpu"  # torch engine: "cpu", "cuda", "cuda:1"
-    sparsity: SparsityConfig = SparsityConfig()
+    sparsity: SparsityConfig = SparsityConfig()  # type: ignore[call-arg]
     network: NetworkConfig = NetworkConfig()  # type: ignore[call-arg]
     agent: AgentConfig
     topology: TopologyConfig
@@ -165,19 +182,6 @@ Tree = dict[str, Any]
 ALGORITHMS: dict[str, Tree] = {
     "td3": {"agent": {"policy_delay": 2}},
     "sac": {"agent": {"policy_delay": 1}},
-}
-
-PLAIN: Tree = {"target": {"n_step": 1}, "replay": {"capacity_rule": "fixed"}}
-METHODS: dict[str, Tree] = {
-    "dense": {"topology": {"rule": "dense"}, **PLAIN},
-    "static": {"topology": {"rule": "static"}, **PLAIN},
-    "set": {"topology": {"rule": "set"}, **PLAIN},
-    "rigl": {"topology": {"rule": "rigl"}, **PLAIN},
-    "rlx2": {
-        "topology": {"rule": "rigl"},
-        "target": {"n_step": 3},
-        "replay": {"capacity_rule": "dynamic"},
-    },
 }
 
 
@@ -291,7 +295,9 @@ def _consequences(tree: Tree) -> Tree:
     warmup = _count_at(tree, "agent.warmup_steps", max(1, min(25_000, steps // 10)))
     ratio = _ratio_at(tree, "agent.updates_per_env_step", 1.0)
     rule = _at(tree, "topology.rule", "")
-    policy_sparsity, critic_sparsity = (0.0, 0.0) if rule == "dense" else (0.9, 0.8)
+    planned = updates_due(steps, warmup, ratio)
+    first_event, last_event = EVENTS.get(tree.get("method", ""), (0.0, 1.0))
+    policy_sparsity, critic_sparsity = _default_sparsities(tree)
     large = tree.get("algo") == "sac" and _at(tree, "replay.capacity_rule", "") in ("dynamic", "dynamic_paper")
     maximum = _count_at(tree, "replay.max_capacity", 3_000_000 if large else 1_000_000)
     return {
@@ -299,12 +305,26 @@ def _consequences(tree: Tree) -> Tree:
         "sparsity": {"policy": policy_sparsity, "critic": critic_sparsity},
         "agent": {"warmup_steps": warmup},
         "topology": {
-            "end_update": updates_due(steps, warmup, ratio),
+            "start_update": int(first_event * planned),
+            "end_update": int(last_event * planned),
             "initial_mask": "random" if rule == "static" else "magnitude",
         },
         "target": {"n_step_start": int(steps * ratio) // 10},
         "replay": {"max_capacity": maximum, "min_capacity": min(200_000 if large else 100_000, maximum)},
     }
+
+
+def _default_sparsities(tree: Tree) -> tuple[float, float]:
+    """Of policy and critics."""
+    distribution = _at(tree, "sparsity.distribution", "erdos_renyi")
+    if distribution == "epsilon" or (_at(tree, "topology.rule", "") == "dense" and distribution != "narrow"):
+        return 0.0, 0.0
+    group = _at(tree, "topology.group", (2, 4))
+    if distribution == "groups" and isinstance(group, list | tuple) and len(group) == 2:
+        lives, inputs = (_count_at({"count": each}, "count", 1) for each in group)
+        sparsity = max(0.0, 1 - lives / inputs)
+        return sparsity, sparsity
+    return 0.9, 0.8
 
 
 def _at(tree: Mapping[str, Any], dotted_key: str, default: Any) -> Any:
@@ -387,17 +407,14 @@ def _example_key(section: str, known: Iterable[str]) -> str:
 
 def _check_together(config: ExperimentConfig) -> None:
     """Rules that need more than one key."""
-    sparsity, replay, runtime = config.sparsity, config.replay, config.runtime
+    _check_needs(config)
+    _check_sparsity(config)
+    _check_topology(config)
+    replay, runtime = config.replay, config.runtime
     if config.agent.warmup_steps >= config.steps:
         raise BadInput(
             f"agent.warmup_steps is {config.agent.warmup_steps} but steps is {config.steps}, so nothing would be "
             "learned: lower agent.warmup_steps or raise steps."
-        )
-    if config.topology.rule == "dense" and (sparsity.policy or sparsity.critic):
-        key = "sparsity.policy" if sparsity.policy else "sparsity.critic"
-        raise BadInput(
-            f"{key} is {sparsity.policy or sparsity.critic} but method {config.method} has topology.rule dense: "
-            "choose another or leave the sparsity out."
         )
     if replay.min_capacity > replay.max_capacity:
         raise BadInput(
@@ -408,4 +425,62 @@ def _check_together(config: ExperimentConfig) -> None:
         raise BadInput(
             f"runtime.replay_shards is {runtime.replay_shards} but there are {lanes} environments, and each lives "
             "on one shard: lower it or raise runtime.rollout_actors."
+        )
+
+
+def _check_needs(config: ExperimentConfig) -> None:
+    key, meaning = NEEDS.get(config.method, (None, None))
+    if key and _at(config.model_dump(), key, None) is None:
+        raise BadInput(f"method {config.method} needs {key}, {meaning}: give its directory.")
+
+
+def _check_sparsity(config: ExperimentConfig) -> None:
+    sparsity, topology = config.sparsity, config.topology
+    key = "sparsity.policy" if sparsity.policy else "sparsity.critic"
+    value = sparsity.policy or sparsity.critic
+    if sparsity.distribution == "narrow":
+        if topology.rule != "dense":
+            raise BadInput(
+                f"topology.rule is {topology.rule} but sparsity.distribution narrow makes dense layers of fewer units: "
+                "leave one of them out."
+            )
+        return
+    if topology.rule == "dense" and value:
+        raise BadInput(
+            f"{key} is {value} but method {config.method} has topology.rule dense: "
+            "choose another or leave the sparsity out."
+        )
+    if sparsity.distribution == "epsilon":
+        if value:
+            raise BadInput(f"{key} is {value} but method {config.method} has it from sparsity.epsilon: leave it out.")
+        if len(sparsity.epsilon) != len(config.network.hidden):
+            raise BadInput(
+                f"sparsity.epsilon is {list(sparsity.epsilon)} but network.hidden has {len(config.network.hidden)} "
+                "layers: give one number for each."
+            )
+
+
+def _check_topology(config: ExperimentConfig) -> None:
+    topology, sparsity = config.topology, config.sparsity
+    lives, inputs = topology.group
+    if lives > inputs:
+        raise BadInput(f"topology.group is {[lives, inputs]}, more weights than inputs: give [N, M] with N <= M.")
+    if (topology.rule == "groups") != (sparsity.distribution == "groups"):
+        raise BadInput(
+            f"topology.rule is {topology.rule} but sparsity.distribution is {sparsity.distribution}: groups is for "
+            "both or for none; method nm sets both."
+        )
+    if sparsity.distribution == "groups":
+        for name, value in (("policy", sparsity.policy), ("critic", sparsity.critic)):
+            if not math.isclose(value, 1 - lives / inputs):
+                raise BadInput(
+                    f"sparsity.{name} is {value} but topology.group {[lives, inputs]} makes it {1 - lives / inputs:g}: "
+                    "leave it out."
+                )
+    if topology.ticket is not None and topology.rule != "static":
+        raise BadInput(f"topology.ticket is given but topology.rule is {topology.rule}: a ticket's rule is static.")
+    if topology.start_update > topology.end_update:
+        raise BadInput(
+            f"topology.start_update is {topology.start_update}, after topology.end_update, {topology.end_update}: "
+            "lower it."
         )

@@ -10,7 +10,6 @@ import pytest
 
 from rlx2_ray.config import (
     ALGORITHMS,
-    METHODS,
     ExperimentConfig,
     all_keys,
     load,
@@ -21,6 +20,7 @@ from rlx2_ray.config import (
     save,
     updates_due,
 )
+from rlx2_ray.methods import METHODS, NEEDS
 from rlx2_ray.types import BadInput
 
 
@@ -92,13 +92,61 @@ def test_constants_of_the_algorithms(algo: str, rule: str, delay: int, minimum: 
         ("set", "set", "magnitude", 1, "fixed", True),
         ("rigl", "rigl", "magnitude", 1, "fixed", True),
         ("rlx2", "rigl", "magnitude", 3, "dynamic", True),
+        ("tiny", "dense", "magnitude", 1, "fixed", True),
+        ("rigl_qstar", "rigl", "magnitude", 1, "fixed", True),
+        ("ticket", "static", "random", 1, "fixed", True),
+        ("prune", "prune", "magnitude", 1, "fixed", True),
+        ("nm", "groups", "magnitude", 1, "fixed", True),
+        ("ds", "set", "random", 1, "fixed", False),  # its sparsity follows from the layers
     ],
 )
 def test_methods(method: str, rule: str, mask: str, n_step: int, capacity: str, is_sparse: bool) -> None:
-    config = resolve({"method": method})
+    config = resolve(merge({"method": method}, nest(NEEDS[method][0], "runs/x") if method in NEEDS else {}))
     assert (config.topology.rule, config.topology.initial_mask) == (rule, mask)
     assert (config.target.n_step, config.replay.capacity_rule) == (n_step, capacity)
     assert (config.sparsity.policy > 0) is (config.sparsity.critic > 0) is is_sparse
+
+
+def test_what_makes_ds_ds() -> None:
+    # Sokar et al. 2022 (arXiv 2106.04217), table 4 and section 4
+    config = resolve({"method": "ds"})
+    agent, topology = config.agent, config.topology
+    assert config.steps == 1_000_000
+    assert (agent.batch_size, agent.learning_rate, agent.weight_decay) == (100, 1e-3, 2e-4)
+    assert (topology.interval, topology.clock, topology.drop_fraction, topology.drop_schedule) == (
+        *(1000, "learner", 0.05),
+        "constant",
+    )
+    assert (topology.drop, topology.target_mask) == ("signed", "own")
+    assert (config.sparsity.distribution, config.sparsity.epsilon) == ("epsilon", (7, 64))
+    assert config.planned_updates - topology.end_update == pytest.approx(50_000, rel=0.03)
+
+
+def test_pruning_goes_from_a_fifth_to_four_fifths_of_the_run() -> None:
+    topology = resolve({"method": "prune", "steps": 1100, "agent": {"warmup_steps": 100}}).topology
+    assert (topology.start_update, topology.end_update) == (200, 800)
+
+
+@pytest.mark.parametrize(
+    ("given", "problem"),
+    [
+        ({"method": "ticket"}, r"method ticket needs topology\.ticket, a finished run whose .*: give its directory"),
+        ({"method": "rigl_qstar"}, r"method rigl_qstar needs target\.expert, a finished run whose .*: give .*"),
+        ({"topology": {"ticket": "runs/x"}}, r"topology\.ticket is given but topology\.rule is rigl: .*"),
+        ({"sparsity": {"distribution": "narrow"}}, r"topology\.rule is rigl but sparsity\.distribution narrow .*"),
+        ({"sparsity": {"distribution": "groups"}}, r"topology\.rule is rigl but sparsity\.distribution is groups: .*"),
+        ({"method": "nm", "topology": {"group": [4, 2]}}, r"topology\.group is \[4, 2\], more weights than inputs: .*"),
+        ({"method": "nm", "topology": {"group": [2]}}, r"topology\.group\.1 is \[2\]: .*"),
+        ({"method": "nm", "sparsity": {"policy": 0.9}}, r"sparsity\.policy is 0\.9 but topology\.group \[2, 4\] .*"),
+        ({"method": "ds", "sparsity": {"critic": 0.9}}, r"sparsity\.critic is 0\.9 but method ds has it from .*"),
+        ({"method": "ds", "network": {"hidden": [8]}}, r"sparsity\.epsilon is \[7\.0, 64\.0\] but network\.hidden .*"),
+        ({"topology": {"start_update": 9, "end_update": 8}}, r"topology\.start_update is 9, after .*"),
+    ],
+)
+def test_keys_of_methods_that_do_not_go_together(given: dict[str, Any], problem: str) -> None:
+    with pytest.raises(BadInput) as info:
+        resolve(given)
+    assert_sentence(str(info.value), problem)
 
 
 @pytest.mark.parametrize(
@@ -153,7 +201,7 @@ def test_updates_due(env_steps: int, warmup: int, ratio: float, updates: int) ->
 @pytest.mark.parametrize("method", METHODS)
 def test_a_saved_configuration_reads_back_to_itself(tmp_path: Path, algo: str, method: str) -> None:
     given = {"algo": algo, "method": method, "env": {"kwargs": {"frame_skip": 4}}, "agent": {"tau": 1e-7}}
-    config = resolve(given)
+    config = resolve(merge(given, nest(NEEDS[method][0], "runs/x") if method in NEEDS else {}))
     save(config, tmp_path / "config.yaml")
     again = resolve(load(tmp_path / "config.yaml"))
     assert again == config
@@ -240,7 +288,7 @@ def test_counts_may_be_written_with_an_exponent(value: object) -> None:
     [
         ("agent.discuont", 0.9, r"There is no key agent\.discuont: did you mean agent\.discount\?"),
         ("lr", 0.9, r"There is no key lr: see config\.yaml of any run for all keys"),
-        ("sparsity.value", 0.9, r"There is no key sparsity\.value: sparsity has critic, policy"),
+        ("sparsity.value", 0.9, r"There is no key sparsity\.value: sparsity has critic, distribution, epsilon, policy"),
         ("sparsity.polcy", 0.9, r"There is no key sparsity\.polcy: did you mean sparsity\.policy\?"),
         ("agent.discount", "much", r"agent\.discount is 'much': it should be a valid number.*"),
         ("agent.discount", float("nan"), r"agent\.discount is nan: .*"),

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from rlx2_ray.agents.evolution import TopologyEvolution
+from rlx2_ray.agents.evolution.base import TopologyEvolution
+from rlx2_ray.agents.evolution.make import make_evolution
 from rlx2_ray.agents.learner import LearnerState
 from rlx2_ray.config import ExperimentConfig
-from rlx2_ray.networks.initial import initial_layers
+from rlx2_ray.networks.initial import fresh_layers, initial_layers
 from rlx2_ray.networks.sparse_layer import Arrays, Layers, from_arrays, to_arrays
 from rlx2_ray.seeding import generator_state, make_generator, restore_generator
 from rlx2_ray.sparse.plan import plan_agent
@@ -29,19 +30,39 @@ class Optimizer(Protocol):
 class BaseLearner:
     """Models go by name: "policy", "critic" (both of them), "target_critic", and TD3's "target_policy"."""
 
-    def __init__(self, config: ExperimentConfig, spaces: Spaces) -> None:
+    def __init__(self, config: ExperimentConfig, spaces: Spaces, models: Mapping[str, Layers] | None = None) -> None:
+        """`models`: what it begins with instead of fresh ones, by name."""
         self.learner_steps = 0
         self._config = config
         self._spaces = spaces
+        self._plan = plan_agent(config, spaces.observation_size, spaces.action_size)._asdict()
         self._noise = make_generator(config.seed, "learner noise")
         self._topology = make_generator(config.seed, "topology")
         self._sums: dict[str, Any] = {}  # of metrics since the last report
         self._counts: dict[str, int] = {}
-        self._build(initial_models(config, spaces))
+        self._build(initial_models(config, spaces) | dict(models or {}))
 
     def _build(self, layers: Mapping[str, Layers]) -> None:
         """Make the models, and optimizers that have not stepped yet."""
         raise NotImplementedError
+
+    def _make_evolution(self, model: str) -> TopologyEvolution:
+        config, plan = self._config, self._plan[model]
+        generator = make_generator(config.seed, model)
+        is_grouped = config.topology.rule == "groups"
+        fresh = [layer.weights for layer in fresh_layers(plan, config, generator)] if is_grouped else []
+        interval = config.agent.policy_delay if model == "policy" else 1
+        return make_evolution(config.topology, plan, interval, self._topology, fresh)
+
+    @property
+    def _has_expert(self) -> bool:
+        """Whether the target critics are those of a finished run, and stay what they are."""
+        return self._config.target.expert is not None
+
+    @property
+    def _targets_are_own(self) -> bool:
+        """Whether targets have a structure of their own, and so hold every weight (`sparse/targets.py`)."""
+        return self._config.topology.target_mask == "own"
 
     def _optimizers(self) -> dict[str, Optimizer]:
         """By the name of their model."""
@@ -59,11 +80,10 @@ class BaseLearner:
     def _overlaps(self) -> dict[str, float]:
         """Of each model, and of each of its layers once there was an event."""
         overlaps = {}
-        plan = plan_agent(self._config, self._spaces.observation_size, self._spaces.action_size)._asdict()
         for name, optimizer in self._optimizers().items():
             evolution = optimizer.evolution
             overlaps[name] = evolution.overlap
-            layers = [layer.name for layer in plan[name].layers]
+            layers = [layer.name for layer in self._plan[name].layers]
             overlaps |= dict(zip(layers, evolution.layer_overlaps, strict=False))
         return {f"topology/{name}_overlap": overlap for name, overlap in overlaps.items()}
 

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from rlx2_ray.agents.learner import Learner
 from rlx2_ray.config import ExperimentConfig
+from rlx2_ray.networks.sparse_layer import Layers
 from rlx2_ray.types import BadInput, Spaces
 
 if TYPE_CHECKING:
     from rlx2_ray.agents.sparse_learner import SparseLearner
 
 
-def make_learner(config: ExperimentConfig, spaces: Spaces) -> Learner:
-    """A fresh learner of the configured algorithm and engine."""
-    return _make_sparse(config, spaces) if config.engine == "sparse" else _make_torch(config, spaces)
+Models = Mapping[str, Layers]
+
+
+def make_learner(config: ExperimentConfig, spaces: Spaces, models: Models | None = None) -> Learner:
+    """A new learner of the configured algorithm and engine; `models`: what it has instead of fresh ones, by name."""
+    return (_make_sparse if config.engine == "sparse" else _make_torch)(config, spaces, models)
 
 
 def prepare_engine(config: ExperimentConfig) -> None:
@@ -32,17 +37,17 @@ def _sparse_class(config: ExperimentConfig) -> type[SparseLearner]:
     return SparseTD3Learner if config.algo == "td3" else SparseSACLearner
 
 
-def _make_sparse(config: ExperimentConfig, spaces: Spaces) -> Learner:
+def _make_sparse(config: ExperimentConfig, spaces: Spaces, models: Models | None) -> Learner:
     prepare_engine(config)
-    learner: Learner = _sparse_class(config)(config, spaces)
+    learner: Learner = _sparse_class(config)(config, spaces, models)
     return learner
 
 
-def _make_torch(config: ExperimentConfig, spaces: Spaces) -> Learner:
+def _make_torch(config: ExperimentConfig, spaces: Spaces, models: Models | None) -> Learner:
     from rlx2_ray.agents.sac.learner import SACLearner
     from rlx2_ray.agents.td3.learner import TD3Learner
 
-    return (TD3Learner if config.algo == "td3" else SACLearner)(config, spaces)
+    return (TD3Learner if config.algo == "td3" else SACLearner)(config, spaces, models)
 
 
 def check_engine(config: ExperimentConfig) -> None:

@@ -7,8 +7,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from rlx2_ray.agents.evolution import TopologyEvolution
-from rlx2_ray.config import ExperimentConfig
+from rlx2_ray.agents.evolution.base import TopologyEvolution
+from rlx2_ray.config import AgentConfig
 from rlx2_ray.kernels.network import Model
 from rlx2_ray.kernels.optimizer import Moments, adam_step
 from rlx2_ray.networks.sparse_layer import BIAS, WEIGHTS, Arrays, Layers, SparseLayer
@@ -21,14 +21,12 @@ MOMENTS = ("first_moment", "second_moment")
 class SparseAdam:
     """Steps and rewires `model` (the policy, or both critics)."""
 
-    def __init__(
-        self, model: SparseModel, config: ExperimentConfig, update_interval: int, generator: np.random.Generator
-    ) -> None:
+    def __init__(self, model: SparseModel, config: AgentConfig, evolution: TopologyEvolution) -> None:
         self.model = model
         self.steps = 0
-        self.evolution = TopologyEvolution(config, update_interval, generator)
+        self.evolution = evolution
         self.moments = _zero_moments(model)
-        self._learning_rate = config.agent.learning_rate
+        self._config = config
 
     def call(self, add_gradient: Callable[[Model], Result]) -> Result:
         """One optimizer call with the gradient that `add_gradient` adds to a model's; returns what that returned.
@@ -48,17 +46,19 @@ class SparseAdam:
 
     def _step(self) -> None:
         self.steps += 1
-        kernel = self.model.kernel
-        adam_step(kernel.parameters, kernel.gradient, self.moments, self.steps, self._learning_rate)
+        kernel, config = self.model.kernel, self._config
+        adam_step(
+            kernel.parameters, kernel.gradient, self.moments, self.steps, config.learning_rate, config.weight_decay
+        )
 
     def _rewire(self, dense: SparseModel) -> None:
         """`dense`: the model `densified`, with the gradient in it."""
         model = self.model
         weights = [layer.scatter() for layer in model.layers()]
         gradients = [layer.scatter() for layer in dense.split(dense.kernel.gradient)]
-        masks = self.evolution.rewire(weights, model.masks, gradients)
-        moments = [move(model.split(values), masks) for values in self.moments]
-        model.rewire(masks)
+        rewired = self.evolution.rewire(weights, model.masks, gradients)
+        moments = [move(model.split(values), rewired.masks) for values in self.moments]
+        model.rewire(*rewired)
         self.moments = Moments(*map(model.join, moments))
 
     def state(self, prefix: str) -> tuple[Arrays, dict[str, Any]]:
@@ -68,11 +68,11 @@ class SparseAdam:
             for index, layer in enumerate(self.model.split(values)):
                 arrays[f"{prefix}.{index}.{WEIGHTS}.{name}"] = layer.weights
                 arrays[f"{prefix}.{index}.{BIAS}.{name}"] = layer.bias
-        return arrays, {**self.evolution.counters(), "steps": self.steps}
+        return arrays | self.evolution.arrays(prefix), {**self.evolution.counters(), "steps": self.steps}
 
     def restore(self, prefix: str, arrays: Mapping[str, Any], counters: Mapping[str, Any]) -> None:
         """The inverse of `state`, over a model that was already restored."""
-        self.evolution.restore(counters)
+        self.evolution.restore(prefix, arrays, counters)
         self.steps = int(counters["steps"])
         self.moments = Moments(*(self.model.join(self._saved(prefix, name, arrays)) for name in MOMENTS))
 

@@ -15,29 +15,45 @@ from rlx2_ray.kernels.optimizer import polyak_update
 from rlx2_ray.networks.compiled_network import CompiledNetwork
 from rlx2_ray.networks.policy import Policy, make_policy
 from rlx2_ray.networks.sparse_layer import Layers
-from rlx2_ray.networks.sparse_model import SparseModel
+from rlx2_ray.networks.sparse_model import SparseModel, move
+from rlx2_ray.sparse.targets import polyak_pruned
 from rlx2_ray.types import Batch, Floats, Spaces
 
 
 class SparseLearner(BaseLearner):
     """Subclasses say what one update is; this class holds what it works on."""
 
-    def __init__(self, config: ExperimentConfig, spaces: Spaces) -> None:
+    def __init__(self, config: ExperimentConfig, spaces: Spaces, models: Mapping[str, Layers] | None = None) -> None:
         flush_denormals()
-        super().__init__(config, spaces)
+        super().__init__(config, spaces, models)
 
     def _build(self, layers: Mapping[str, Layers]) -> None:
         config = self._config
         self.policy = self._model(layers["policy"])
         self.critic = self._model(layers["critic"], networks=2)
-        self.target_critic = self._model(layers["target_critic"], networks=2, like=self.critic)
-        self.policy_optimizer = SparseAdam(self.policy, config, config.agent.policy_delay, self._topology)
-        self.critic_optimizer = SparseAdam(self.critic, config, 1, self._topology)
+        self.target_critic = self._target(layers["target_critic"], self.critic, networks=2)
+        self.policy_optimizer = SparseAdam(self.policy, config.agent, self._make_evolution("policy"))
+        self.critic_optimizer = SparseAdam(self.critic, config.agent, self._make_evolution("critic"))
 
     def _model(self, layers: Layers, networks: int = 1, like: SparseModel | None = None) -> SparseModel:
         """Of the inputs only actions get gradients. `like`: a model to share the workspace with."""
         workspace = like.kernel.workspace if like else None
         return SparseModel(layers, networks, self._spaces.observation_size, workspace)
+
+    def _target(self, layers: Layers, online: SparseModel, networks: int = 1) -> SparseModel:
+        """Of the shapes of the online model, or of an expert's."""
+        if self._targets_are_own:
+            layers = move(layers, [np.ones(layer.shape, np.bool_) for layer in layers])
+        is_alike = [layer.shape for layer in layers] == [mask.shape for mask in online.masks]
+        return self._model(layers, networks, like=online if is_alike else None)
+
+    def _follow_critic(self) -> None:
+        if not self._has_expert:
+            self._follow(self.target_critic, self.critic)
+
+    def _follow(self, target: SparseModel, online: SparseModel) -> None:
+        """One Polyak step."""
+        (follow_pruned if self._targets_are_own else follow)(target, online, self._config.agent.tau)
 
     def _optimizers(self) -> dict[str, Optimizer]:
         return {"policy": self.policy_optimizer, "critic": self.critic_optimizer}
@@ -74,3 +90,18 @@ def follow(target: SparseModel, online: SparseModel, tau: float) -> None:
     if target.masks is not online.masks:
         target.rewire(online.masks)
     polyak_update(target.kernel.parameters, online.kernel.parameters, tau)
+
+
+def follow_pruned(target: SparseModel, online: SparseModel, tau: float) -> None:
+    """One Polyak step of a target that holds every weight, of which as many as in the online model are not 0.
+
+    In each layer these are its own largest: `sparse/targets.py`.
+    """
+    layers = [
+        slow._replace(
+            weights=polyak_pruned(slow.weights, fast.scatter().ravel(), tau, len(fast.indices)),
+            bias=slow.bias + np.float32(tau) * (fast.bias - slow.bias),
+        )
+        for slow, fast in zip(target.layers(), online.layers(), strict=True)
+    ]
+    target.kernel.parameters[:] = target.join(tuple(layers))

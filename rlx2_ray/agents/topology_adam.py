@@ -8,12 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from rlx2_ray.agents.evolution import TopologyEvolution
-from rlx2_ray.config import ExperimentConfig
+from rlx2_ray.agents.evolution.base import TopologyEvolution
+from rlx2_ray.config import AgentConfig
 from rlx2_ray.networks.masked_mlp import MLP, MaskedLinear, parameters
 from rlx2_ray.networks.sparse_layer import Arrays
 
@@ -27,18 +26,13 @@ class TopologyAdam:
     have neither value nor moments.
     """
 
-    def __init__(
-        self,
-        layers: MLP,
-        config: ExperimentConfig,
-        update_interval: int,
-        generator: np.random.Generator,
-    ) -> None:
-        """`update_interval`: learner updates per call of `step`, 1 or the policy delay."""
-        self.evolution = TopologyEvolution(config, update_interval, generator)
+    def __init__(self, layers: MLP, config: AgentConfig, evolution: TopologyEvolution) -> None:
+        self.evolution = evolution
         self._layers = layers
         self._parameters = parameters(layers)
-        self._adam = torch.optim.Adam(self._parameters, lr=config.agent.learning_rate, fused=True)
+        self._adam = torch.optim.Adam(
+            self._parameters, lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
+        )
         for tensor in self._parameters:
             self._adam.state[tensor] = {
                 "step": torch.zeros((), dtype=torch.float32, device=tensor.device),
@@ -65,20 +59,21 @@ class TopologyAdam:
         self._adam.step()
 
     def _rewire(self, weight_gradients: Sequence[Tensor]) -> None:
-        masks = self.evolution.rewire(
+        masks, weights = self.evolution.rewire(
             [layer.weight.cpu().numpy() for layer in self._layers],
             [layer.mask.cpu().numpy() for layer in self._layers],
             [gradient.cpu().numpy() for gradient in weight_gradients],
         )
-        for layer, mask in zip(self._layers, masks, strict=True):
-            if layer.is_sparse:
-                self._set_mask(layer, torch.from_numpy(mask).to(layer.weight.device))
+        for layer, mask, values in zip(self._layers, masks, weights, strict=True):
+            if not mask.all() or layer.is_sparse:
+                self._set_weights(layer, torch.from_numpy(mask), torch.from_numpy(values))
 
-    def _set_mask(self, layer: MaskedLinear, mask: Tensor) -> None:
-        layer.mask = mask
+    def _set_weights(self, layer: MaskedLinear, mask: Tensor, values: Tensor) -> None:
+        layer.set_mask(mask.to(layer.weight.device))
+        layer.weight.copy_(values)
         state = self._adam.state[layer.weight]
-        for tensor in (layer.weight, state["exp_avg"], state["exp_avg_sq"]):
-            tensor.masked_fill_(~mask, 0)  # not a product, which makes -0; grown ones were zero already
+        for moment in (state["exp_avg"], state["exp_avg_sq"]):
+            moment.masked_fill_(~layer.mask, 0)  # not a product, which makes -0; grown ones were zero already
 
     def state(self, prefix: str) -> tuple[Arrays, dict[str, Any]]:
         """Moments of active weights and of biases by layer, and counters."""
@@ -91,12 +86,12 @@ class TopologyAdam:
                 arrays[f"{prefix}.{index}.weights.{ours}"] = weight_state[theirs].ravel()[active].cpu().numpy()
                 arrays[f"{prefix}.{index}.bias.{ours}"] = bias_state[theirs].cpu().numpy().copy()
                 steps = int(weight_state["step"])
-        return arrays, {**self.evolution.counters(), "steps": steps}
+        return arrays | self.evolution.arrays(prefix), {**self.evolution.counters(), "steps": steps}
 
     @torch.no_grad()
     def restore(self, prefix: str, arrays: Mapping[str, Any], counters: Mapping[str, Any]) -> None:
         """The inverse of `state`, over layers that were already restored."""
-        self.evolution.restore(counters)
+        self.evolution.restore(prefix, arrays, counters)
         for tensor in self._parameters:
             self._adam.state[tensor]["step"].fill_(counters["steps"])
         for index, layer in enumerate(self._layers):

@@ -13,7 +13,14 @@ from rlx2_ray.agents.tensors import TensorBatch, to_tensors
 from rlx2_ray.agents.topology_adam import TopologyAdam
 from rlx2_ray.agents.values import Critics
 from rlx2_ray.config import ExperimentConfig
-from rlx2_ray.networks.masked_mlp import MLP, make_mlp, to_sparse
+from rlx2_ray.networks.masked_mlp import (
+    MLP,
+    MaskedLinear,
+    make_mlp,
+    polyak_update,
+    polyak_update_pruned,
+    to_sparse,
+)
 from rlx2_ray.networks.policy import DenseLayer, DenseNetwork, Policy, make_policy
 from rlx2_ray.networks.sparse_layer import Layers
 from rlx2_ray.types import Batch, Floats, Spaces
@@ -29,19 +36,33 @@ class TorchLearner(BaseLearner):
     critics: Critics
     target_critics: Critics
 
-    def __init__(self, config: ExperimentConfig, spaces: Spaces) -> None:
+    def __init__(self, config: ExperimentConfig, spaces: Spaces, models: Mapping[str, Layers] | None = None) -> None:
         _prepare_torch()
-        super().__init__(config, spaces)
+        super().__init__(config, spaces, models)
 
     def _build(self, layers: Mapping[str, Layers]) -> None:
         config, device = self._config, self._config.device
         self.policy = make_mlp(layers["policy"], device, trainable=True)
         self.critic = make_mlp(layers["critic"], device, trainable=True)
-        self.target_critic = make_mlp(layers["target_critic"], device, trainable=False)
+        self.target_critic = self._target(layers["target_critic"])
         self.critics, self.target_critics = _halves(self.critic), _halves(self.target_critic)
-        delay = config.agent.policy_delay
-        self.policy_optimizer = TopologyAdam(self.policy, config, delay, self._topology)
-        self.critic_optimizer = TopologyAdam(self.critic, config, 1, self._topology)
+        self.policy_optimizer = TopologyAdam(self.policy, config.agent, self._make_evolution("policy"))
+        self.critic_optimizer = TopologyAdam(self.critic, config.agent, self._make_evolution("critic"))
+
+    def _target(self, layers: Layers) -> list[MaskedLinear]:
+        target = make_mlp(layers, self._config.device, trainable=False)
+        if self._targets_are_own:
+            for layer in target:
+                layer.set_mask(torch.ones_like(layer.mask))
+        return target
+
+    def _follow_critic(self) -> None:
+        if not self._has_expert:
+            self._follow(self.target_critic, self.critic)
+
+    def _follow(self, target: MLP, online: MLP) -> None:
+        """One Polyak step."""
+        (polyak_update_pruned if self._targets_are_own else polyak_update)(target, online, self._config.agent.tau)
 
     def _optimizers(self) -> dict[str, Optimizer]:
         return {"policy": self.policy_optimizer, "critic": self.critic_optimizer}

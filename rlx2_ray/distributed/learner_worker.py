@@ -6,10 +6,10 @@ import time
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from rlx2_ray.agents.engines import make_learner
 from rlx2_ray.agents.learner import LearnerState
 from rlx2_ray.config import ExperimentConfig
 from rlx2_ray.distributed.batch_stream import BatchStream, Sampler
+from rlx2_ray.experiment.predecessors import make_run_learner
 from rlx2_ray.networks.sparse_layer import Layers
 from rlx2_ray.seeding import make_generator
 from rlx2_ray.types import Spaces
@@ -25,7 +25,7 @@ class LearnerWorker:
     def __init__(self, config: ExperimentConfig, spaces: Spaces) -> None:
         self._config = config
         self._spaces = spaces
-        self._learner = make_learner(config, spaces)
+        self._learner = make_run_learner(config, spaces)
         self._shards: Sequence[Sampler] = []
         self._generator = make_generator(config.seed, "shard shares")
 

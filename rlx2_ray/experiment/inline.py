@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
-from rlx2_ray.agents.engines import make_learner
 from rlx2_ray.agents.learner import LearnerState, needs_every_step, window_length
 from rlx2_ray.config import ExperimentConfig, updates_due
 from rlx2_ray.envs.lane import EnvLane, LaneState
 from rlx2_ray.experiment.capacity_check import check_capacity
 from rlx2_ray.experiment.evaluation import STREAM, evaluate
+from rlx2_ray.experiment.predecessors import make_run_learner
 from rlx2_ray.experiment.rollout import collect
 from rlx2_ray.experiment.run import Run, Training
 from rlx2_ray.networks.sparse_layer import Arrays
@@ -38,7 +38,7 @@ class InlineTrainer:
         self._run = run
         self._config: ExperimentConfig = config
         self._env_steps = 0
-        self._learner = make_learner(config, spaces)
+        self._learner = make_run_learner(config, spaces)
         self._policy = self._learner.acting_policy()
         self._lanes = [
             EnvLane(config.env, config.seed, "environment", lane) for lane in range(config.runtime.envs_per_rollout)

@@ -9,7 +9,7 @@ from typing import Any
 from rlx2_ray.config import ExperimentConfig
 from rlx2_ray.experiment.run_directory import Point
 from rlx2_ray.sparse.costs import relative_costs
-from rlx2_ray.sparse.plan import AgentPlan
+from rlx2_ray.sparse.plan import AgentPlan, NetworkPlan
 
 PACKAGES = ("rlx2_ray", "torch", "ray", "gymnasium", "mujoco", "mlflow", "numpy", "pyarrow", "numba", "scipy")
 
@@ -18,8 +18,8 @@ def describe_costs(config: ExperimentConfig, plan: AgentPlan) -> dict[str, Any]:
     """Sparsities, active weights of policy and both critics, and ratios to the dense arm."""
     costs = relative_costs(config, plan)
     return {
-        "policy_sparsity": config.sparsity.policy,
-        "critic_sparsity": config.sparsity.critic,
+        "policy_sparsity": _sparsity(config.sparsity.policy, config, plan.policy),
+        "critic_sparsity": _sparsity(config.sparsity.critic, config, plan.critic),
         "active_weights": plan.policy.active + plan.critic.active,
         "size_ratio": costs.size_ratio,
         "compression": costs.compression,
@@ -27,6 +27,11 @@ def describe_costs(config: ExperimentConfig, plan: AgentPlan) -> dict[str, Any]:
         "train_flops_ratio_counted": costs.train_flops_ratio_counted,
         "inference_flops_ratio": costs.inference_flops_ratio,
     }
+
+
+def _sparsity(asked: float, config: ExperimentConfig, plan: NetworkPlan) -> float:
+    """As asked for, where it can be; else what it really is."""
+    return round(1 - plan.density, 6) if config.sparsity.distribution in ("epsilon", "groups") else asked
 
 
 def describe_identity(config: ExperimentConfig) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from rlx2_ray.config import ExperimentConfig, Tree, leaves
 from rlx2_ray.envs.make import probe_spaces
 from rlx2_ray.experiment.display import Display, make_display
 from rlx2_ray.experiment.interruption import StopWish, stop_on_signals
+from rlx2_ray.experiment.predecessors import inherited_models
 from rlx2_ray.experiment.result import installed_versions
 from rlx2_ray.experiment.run import Futility, Run, Training, deliver_again, never
 from rlx2_ray.experiment.run_directory import Origin, RunDirectory, Tracking
@@ -111,6 +112,7 @@ def check(config: ExperimentConfig) -> Spaces:
     spaces = probe_spaces(config.env)
     plan_agent(config, spaces.observation_size, spaces.action_size)
     check_engine(config)
+    inherited_models(config, spaces)
     return spaces
 
 

@@ -20,17 +20,21 @@ class Moments(NamedTuple):
 
 
 @entry_point
-def adam_step(parameters: Floats, gradient: Floats, moments: Moments, steps: int, learning_rate: float) -> None:
+def adam_step(
+    parameters: Floats, gradient: Floats, moments: Moments, steps: int, learning_rate: float, weight_decay: float
+) -> None:
     """Step number `steps` (from 1) of Adam (Kingma & Ba 2015, arXiv 1412.6980, algorithm 1); zeroes the gradient.
 
+    `weight_decay` times the parameter is added to its gradient, as an L2 penalty of half of it would.
     Written as torch writes it: the second moment's correction divides its root, epsilon is added after.
     """
+    decay = np.float32(weight_decay)
     rate = np.float32(learning_rate / (1 - BETA_1**steps))
     root = np.float32(1 / np.sqrt(1 - BETA_2**steps))
     new_1, new_2, old_2 = np.float32(1 - BETA_1), np.float32(1 - BETA_2), np.float32(BETA_2)
     first_moment, second_moment = moments.first, moments.second
     for slot in range(parameters.size):
-        slope = gradient[slot]
+        slope = gradient[slot] + decay * parameters[slot]
         first_moment[slot] += new_1 * (slope - first_moment[slot])
         second_moment[slot] = old_2 * second_moment[slot] + new_2 * (slope * slope)
         parameters[slot] -= rate * first_moment[slot] / (np.sqrt(second_moment[slot]) * root + EPSILON)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from rlx2_ray.config import ExperimentConfig
@@ -9,22 +11,43 @@ from rlx2_ray.networks.sparse_layer import Layers, SparseLayer
 from rlx2_ray.sparse import masks
 from rlx2_ray.sparse.densities import Shape
 from rlx2_ray.sparse.plan import LayerPlan, NetworkPlan
-from rlx2_ray.types import Floats
+from rlx2_ray.types import Bools, Floats
+
+
+class FreshLayer(NamedTuple):
+    """A layer before the first update, with every weight that it could have."""
+
+    weights: Floats  # (outputs, inputs)
+    bias: Floats  # (outputs,)
+    mask: Bools  # (outputs, inputs), True where active
 
 
 def initial_layers(plan: NetworkPlan, config: ExperimentConfig, generator: np.random.Generator) -> Layers:
     """The planned layers with fresh weights and masks."""
-    return tuple(_initial_layer(layer, config, generator) for layer in plan.layers)
+    return tuple(
+        SparseLayer.from_dense(layer.weights, layer.mask, layer.bias) for layer in fresh_layers(plan, config, generator)
+    )
 
 
-def _initial_layer(plan: LayerPlan, config: ExperimentConfig, generator: np.random.Generator) -> SparseLayer:
+def fresh_layers(plan: NetworkPlan, config: ExperimentConfig, generator: np.random.Generator) -> list[FreshLayer]:
+    return [_fresh_layer(layer, config, generator) for layer in plan.layers]
+
+
+def _fresh_layer(plan: LayerPlan, config: ExperimentConfig, generator: np.random.Generator) -> FreshLayer:
     draw = uniform_layer if config.algo == "td3" else orthogonal_layer
     weights, bias = draw(plan.shape, generator)
-    if config.topology.initial_mask == "magnitude":
-        mask = masks.largest(weights, plan.active)
-    else:
-        mask = masks.uniform(plan.shape, plan.active, generator)
-    return SparseLayer.from_dense(weights, mask, bias)
+    return FreshLayer(weights, bias, _initial_mask(weights, plan, config, generator))
+
+
+def _initial_mask(weights: Floats, plan: LayerPlan, config: ExperimentConfig, generator: np.random.Generator) -> Bools:
+    topology = config.topology
+    if topology.rule == "prune":
+        return np.ones(plan.shape, dtype=np.bool_)
+    if topology.rule == "groups":
+        return masks.largest_in_groups(weights, topology.group)
+    if topology.initial_mask == "magnitude":
+        return masks.largest(weights, plan.active)
+    return masks.uniform(plan.shape, plan.active, generator)
 
 
 def uniform_layer(shape: Shape, generator: np.random.Generator) -> tuple[Floats, Floats]:

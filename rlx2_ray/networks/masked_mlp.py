@@ -21,8 +21,12 @@ class MaskedLinear:
     def __init__(self, layer: SparseLayer, device: str = "cpu", *, trainable: bool) -> None:
         self.weight = torch.from_numpy(layer.scatter()).to(device).requires_grad_(trainable)
         self.bias = torch.tensor(layer.bias, device=device, requires_grad=trainable)
-        self.mask = torch.from_numpy(layer.mask()).to(device)
-        self.is_sparse = len(layer.indices) < self.mask.numel()
+        self.set_mask(torch.from_numpy(layer.mask()).to(device))
+
+    def set_mask(self, mask: Tensor) -> None:
+        """Whoever calls it sees to the weights."""
+        self.mask = mask
+        self.is_sparse = not bool(mask.all())
 
     def parameters(self) -> list[Tensor]:
         return [self.weight, self.bias]
@@ -64,3 +68,14 @@ def polyak_update(target: MLP, online: MLP, tau: float) -> None:
         if slow.mask is not fast.mask:  # only a topology event replaces a mask
             slow.mask = fast.mask
             slow.weight.masked_fill_(~fast.mask, 0)
+
+
+@torch.no_grad()
+def polyak_update_pruned(target: MLP, online: MLP, tau: float) -> None:
+    """The same for a target with a structure of its own, whose masks let every weight be (`sparse/targets.py`)."""
+    torch._foreach_lerp_(parameters(target), parameters(online), tau)
+    for slow, fast in zip(target, online, strict=True):
+        count = int(fast.mask.sum())
+        if int(slow.weight.count_nonzero()) > count:
+            order = slow.weight.abs().ravel().argsort(descending=True, stable=True)
+            slow.weight.ravel()[order[count:]] = 0

@@ -39,11 +39,19 @@ class SparseModel:
         parameters = self._join(int(last["bias"] + last["outputs"]), structure.layers, layers)
         self.kernel = make_model(structure, parameters, workspace)
 
-    def rewire(self, masks: list[Bools]) -> None:
-        """Make other weights active: values stay where they were, new ones are 0. Clears the workspace."""
+    def rewire(self, masks: list[Bools], weights: Sequence[Floats] | None = None) -> None:
+        """Make other weights active. Clears the workspace.
+
+        `weights`: of all layers from now on, (outputs, inputs), 0 where inactive; without them values stay where they
+        were and new ones are 0.
+        """
         workspace = self.kernel.workspace
         workspace[:] = 0
-        self._build(move(self.layers(), masks), masks, workspace)
+        old = self.layers()
+        values = [layer.scatter() for layer in old] if weights is None else weights
+        biases = [layer.bias for layer in old]
+        layers = tuple(SparseLayer.from_dense(*each) for each in zip(values, masks, biases, strict=True))
+        self._build(layers, masks, workspace)
 
     def _join(self, size: int, records: NDArray[Any], layers: Layers) -> Floats:
         values = np.zeros(size, np.float32)

@@ -34,8 +34,18 @@ def relative_costs(config: ExperimentConfig, plan: AgentPlan) -> Costs:
     a, c = plan.policy.density, plan.critic.density
     # The paper counts SAC's two target critics as part of the model, and TD3's targets not.
     size = _ratio(a * policy, c * critic, policy, critic, 1, 4 if sac else 2)
-    paper = _ratio(a * policy, c * critic, policy, critic, 4, 12) * (SAC_PAPER_FACTOR if sac else 1)
-    return Costs(size, paper, _counted(config, policy, critic, a, c), inference_flops_ratio=a)
+    trained_a, trained_c = (_mean_density(config, density) for density in (a, c))
+    paper = _ratio(trained_a * policy, trained_c * critic, policy, critic, 4, 12) * (SAC_PAPER_FACTOR if sac else 1)
+    return Costs(size, paper, _counted(config, policy, critic, trained_a, trained_c), inference_flops_ratio=a)
+
+
+def _mean_density(config: ExperimentConfig, final: float) -> float:
+    """Over a run's updates. Only rule prune begins with more weights than it ends with."""
+    topology, planned = config.topology, max(config.planned_updates, 1)
+    if topology.rule != "prune":
+        return final
+    start, end = (min(moment / planned, 1.0) for moment in (topology.start_update, topology.end_update))
+    return 1 - (1 - final) * (0.75 * (end - start) + 1 - end)  # 3/4: the mean of 1 - (1 - x)^3 over [0, 1]
 
 
 def _counted(config: ExperimentConfig, policy: float, critic: float, a: float, c: float) -> float:

@@ -1,12 +1,13 @@
-"""How many weights of each layer live: the Erdos-Renyi distribution of Mocanu et al. 2018 (arXiv 1707.04780).
+"""How many weights of each layer live; by default as Mocanu et al. 2018 (arXiv 1707.04780) have it, Erdos-Renyi.
 
-The density of a layer is epsilon * (inputs + outputs) / (inputs * outputs), with one epsilon for all layers of a model,
-chosen so that the model as a whole has the asked sparsity. A layer whose density would exceed 1 becomes dense and
-epsilon is solved again over the others. Biases are dense and never counted.
+There the density of a layer is epsilon * (inputs + outputs) / (inputs * outputs), with one epsilon for all layers of a
+model, chosen so that the model as a whole has the asked sparsity. A layer whose density would exceed 1 becomes dense
+and epsilon is solved again over the others. Biases are dense and never counted.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from rlx2_ray.types import BadInput
@@ -54,6 +55,41 @@ def layer_densities(shapes: Sequence[Shape], budget: float) -> list[float]:
         budget -= sum(_size(shapes[index]) for index in full)
         open_layers = [index for index in open_layers if index not in full]
     return densities
+
+
+def epsilon_counts(shapes: Sequence[Shape], epsilons: Sequence[float]) -> list[int]:
+    """Active weights where each hidden layer has an epsilon of its own, and the output layer is dense.
+
+    Source: Sokar et al. 2022 (arXiv 2106.04217), which draws each weight with the probability
+    epsilon * (inputs + outputs) / (inputs * outputs), at most 1; here their number is exactly what it is on average.
+
+    Args:
+        shapes: (outputs, inputs) of every layer of one network or of several equal ones, one after the other.
+        epsilons: one for each hidden layer of a network.
+    """
+    depth = len(epsilons) + 1
+    return [
+        _size(shape)
+        if index % depth == depth - 1
+        else max(1, min(_size(shape), round(epsilons[index % depth] * sum(shape))))
+        for index, shape in enumerate(shapes)
+    ]
+
+
+def group_counts(shapes: Sequence[Shape], group: tuple[int, int]) -> list[int]:
+    """Active weights where N of every M inputs of a unit live; of a last group that is shorter, as large a part."""
+    return [outputs * sum(group_sizes(inputs, group)) for outputs, inputs in shapes]
+
+
+def group_sizes(inputs: int, group: tuple[int, int]) -> list[int]:
+    """How many weights live in each group of M inputs of one unit, group = (N, M).
+
+    A last group of fewer than M inputs has N / M of them, rounded up, so that no unit is without weights.
+    """
+    lives, size = group
+    sizes = [lives] * (inputs // size)
+    rest = inputs % size
+    return [*sizes, math.ceil(lives * rest / size)] if rest else sizes
 
 
 def _size(shape: Shape) -> int:

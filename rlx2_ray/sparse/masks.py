@@ -4,12 +4,27 @@ from __future__ import annotations
 
 import numpy as np
 
+from rlx2_ray.sparse.densities import group_sizes
 from rlx2_ray.types import Bools, Floats
 
 
 def largest(weights: Floats, count: int) -> Bools:
     """Mask (True = active) of the `count` largest |weights|; of equals, the first in row-major order."""
     return top_mask(np.abs(weights), count)
+
+
+def largest_in_groups(weights: Floats, group: tuple[int, int]) -> Bools:
+    """Mask of the N largest |weights| of every M neighbouring inputs of each unit, `group` = (N, M).
+
+    Of equals the first. A shorter last group has what `densities.group_sizes` says.
+    """
+    size = group[1]
+    mask = np.zeros(weights.shape, dtype=np.bool_)
+    for number, lives in enumerate(group_sizes(weights.shape[1], group)):
+        inputs = slice(number * size, (number + 1) * size)
+        order = np.argsort(-np.abs(weights[:, inputs]), axis=1, kind="stable")[:, :lives]
+        np.put_along_axis(mask[:, inputs], order, True, axis=1)
+    return mask
 
 
 def uniform(shape: tuple[int, int], count: int, generator: np.random.Generator) -> Bools:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise
 from typing import NamedTuple
 
 from rlx2_ray.config import ExperimentConfig
-from rlx2_ray.sparse.densities import Shape, active_counts
+from rlx2_ray.sparse.densities import Shape, active_counts, epsilon_counts, group_counts
+from rlx2_ray.sparse.widths import narrow_widths
 
 CRITICS = 2  # TD3 and SAC both learn two, which together are one model in the Erdos-Renyi sense
 
@@ -26,14 +28,11 @@ class NetworkPlan(NamedTuple):
     """One model: the policy's layers, or those of both critics one after the other."""
 
     layers: tuple[LayerPlan, ...]
+    weights: int  # of the dense model that it stands for, which is wider than a narrow one
 
     @property
     def active(self) -> int:
         return sum(layer.active for layer in self.layers)
-
-    @property
-    def weights(self) -> int:
-        return sum(layer.shape[0] * layer.shape[1] for layer in self.layers)
 
     @property
     def density(self) -> float:
@@ -46,20 +45,49 @@ class AgentPlan(NamedTuple):
 
 
 def plan_agent(config: ExperimentConfig, observation_size: int, action_size: int) -> AgentPlan:
-    """Raises BadInput where a sparsity leaves a layer without weights."""
-    hidden = config.network.hidden
-    policy_outputs = action_size if config.algo == "td3" else 2 * action_size  # SAC: mean and log_std
-    policy_shapes = mlp_shapes((observation_size, *hidden, policy_outputs))
-    critic_shapes = mlp_shapes((observation_size + action_size, *hidden, 1)) * CRITICS
-    policy_counts = active_counts(policy_shapes, config.sparsity.policy, "sparsity.policy")
-    critic_counts = active_counts(critic_shapes, config.sparsity.critic, "sparsity.critic")
-    depth = len(hidden) + 1
-    policy_names = [f"policy.{layer}" for layer in range(depth)]
-    critic_names = [f"critic{critic}.{layer}" for critic in range(CRITICS) for layer in range(depth)]
+    """What both models have at the end of training; only rule prune has more before.
+
+    Raises BadInput where a sparsity leaves a layer without weights.
+    """
+    outputs = action_size if config.algo == "td3" else 2 * action_size  # SAC: mean and log_std
     return AgentPlan(
-        NetworkPlan(tuple(map(LayerPlan, policy_names, policy_shapes, policy_counts))),
-        NetworkPlan(tuple(map(LayerPlan, critic_names, critic_shapes, critic_counts))),
+        _plan_model(config, "policy", observation_size, outputs, ["policy"]),
+        _plan_model(
+            config, "critic", observation_size + action_size, 1, [f"critic{number}" for number in range(CRITICS)]
+        ),
     )
+
+
+def _plan_model(config: ExperimentConfig, model: str, inputs: int, outputs: int, networks: list[str]) -> NetworkPlan:
+    """`networks`: names of its networks, all of the same shapes."""
+    hidden = config.network.hidden
+    full = mlp_shapes((inputs, *hidden, outputs)) * len(networks)
+    shapes, counts = _share_out(config, model, full, len(networks))
+    names = [f"{network}.{layer}" for network in networks for layer in range(len(hidden) + 1)]
+    return NetworkPlan(tuple(map(LayerPlan, names, shapes, counts)), sum(map(math.prod, full)))
+
+
+def _share_out(
+    config: ExperimentConfig, model: str, shapes: list[Shape], networks: int
+) -> tuple[list[Shape], list[int]]:
+    """Shapes of all layers, and how many of each one's weights live."""
+    distribution = config.sparsity.distribution
+    sparsity: float = getattr(config.sparsity, model)
+    if distribution == "narrow":
+        shapes = _narrow(shapes[: len(shapes) // networks], sparsity) * networks
+        return shapes, [math.prod(shape) for shape in shapes]
+    if distribution == "epsilon":
+        return shapes, epsilon_counts(shapes, config.sparsity.epsilon)
+    if distribution == "groups":
+        return shapes, group_counts(shapes, config.topology.group)
+    return shapes, active_counts(shapes, sparsity, f"sparsity.{model}")
+
+
+def _narrow(shapes: list[Shape], sparsity: float) -> list[Shape]:
+    """Of one network."""
+    (_, inputs), *_, (outputs, _) = shapes
+    hidden = tuple(outputs for outputs, _ in shapes[:-1])
+    return mlp_shapes((inputs, *narrow_widths(inputs, hidden, outputs, sparsity), outputs))
 
 
 def mlp_shapes(sizes: tuple[int, ...]) -> list[Shape]:

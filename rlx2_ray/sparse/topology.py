@@ -7,7 +7,7 @@ or chance (Mocanu et al. 2018, arXiv 1707.04780).
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -23,21 +23,47 @@ class TopologyUpdate(NamedTuple):
     dropped: Bools  # no longer active
 
 
-def update_topology(weights: Floats, mask: Bools, grow_scores: Floats, drop_fraction: float) -> TopologyUpdate:
-    """Replace floor(drop_fraction * active) weights; the number of active weights never changes.
+def update_topology(
+    weights: Floats,
+    mask: Bools,
+    grow_scores: Floats,
+    drop_fraction: float,
+    drop: Literal["magnitude", "signed"] = "magnitude",
+) -> TopologyUpdate:
+    """Replace a fraction of the active weights; their number never changes.
 
-    The active weights of least |weight| are dropped. The greatest `grow_scores` among everything not kept are grown,
-    so a weight may be dropped and grown in the same update: it then stays as it was and appears in neither list.
+    The greatest `grow_scores` among everything not kept are grown, so a weight may be dropped and grown in the same
+    update: it then stays as it was and appears in neither list.
 
     Args:
         weights: (outputs, inputs), zero where inactive.
         mask: (outputs, inputs), True where active.
         grow_scores: (outputs, inputs), non-negative; greater is grown first. Read outside the kept weights only.
         drop_fraction: in [0, 1].
+        drop: by which of `DROPS` the weights that go are chosen.
     """
-    active = int(mask.sum())
-    count = math.floor(drop_fraction * active)
-    keep = top_mask(np.where(mask, np.abs(weights), np.float32(-np.inf)), active - count)
+    keep = mask & ~DROPS[drop](weights, mask, drop_fraction)
+    count = int(mask.sum()) - int(keep.sum())
     grow = top_mask(np.where(keep, np.float32(-np.inf), grow_scores), count)
     new_mask = keep | grow
     return TopologyUpdate(new_mask, grown=new_mask & ~mask, dropped=mask & ~new_mask)
+
+
+def drop_smallest(weights: Floats, mask: Bools, fraction: float) -> Bools:
+    """The floor(fraction * active) active weights of least |weight|."""
+    active = int(mask.sum())
+    keep = top_mask(np.where(mask, np.abs(weights), np.float32(-np.inf)), active - math.floor(fraction * active))
+    return mask & ~keep
+
+
+def drop_by_sign(weights: Floats, mask: Bools, fraction: float) -> Bools:
+    """That fraction of the positive weights, the smallest, and of the negative ones, the largest; zeros are positive.
+
+    Source: Mocanu et al. 2018 (arXiv 1707.04780), as Sokar et al. 2022 (arXiv 2106.04217) use it.
+    """
+    is_negative = weights < 0
+    positive = drop_smallest(weights, mask & ~is_negative, fraction)
+    return positive | drop_smallest(weights, mask & is_negative, fraction)
+
+
+DROPS = {"magnitude": drop_smallest, "signed": drop_by_sign}

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
 import torch
 
-from rlx2_ray.agents.evolution import TopologyEvolution
+from rlx2_ray.agents.evolution.base import TopologyEvolution
+from rlx2_ray.agents.evolution.make import make_evolution
 from rlx2_ray.agents.sparse_adam import SparseAdam
 from rlx2_ray.agents.topology_adam import TopologyAdam
 from rlx2_ray.config import ExperimentConfig
@@ -16,7 +18,10 @@ from rlx2_ray.kernels.network import Model
 from rlx2_ray.networks.masked_mlp import make_mlp, to_sparse
 from rlx2_ray.networks.sparse_layer import Arrays, Layers
 from rlx2_ray.networks.sparse_model import SparseModel
+from rlx2_ray.sparse.plan import LayerPlan, NetworkPlan
 from rlx2_ray.types import Floats
+
+FINAL = 0.5
 
 
 class Optimizer(Protocol):
@@ -36,7 +41,7 @@ class Optimizer(Protocol):
 class TorchOptimizer:
     def __init__(self, layers: Layers, config: ExperimentConfig, update_interval: int) -> None:
         self.mlp = make_mlp(layers, "cpu", trainable=True)
-        self.adam = TopologyAdam(self.mlp, config, update_interval, np.random.default_rng(1))
+        self.adam = TopologyAdam(self.mlp, config.agent, evolution_of(layers, config, update_interval))
         self.evolution = self.adam.evolution
 
     def step(self, gradients: Sequence[Floats]) -> None:
@@ -55,7 +60,7 @@ class TorchOptimizer:
 class SparseOptimizer:
     def __init__(self, layers: Layers, config: ExperimentConfig, update_interval: int) -> None:
         self.model = SparseModel(layers)
-        self.adam = SparseAdam(self.model, config, update_interval, np.random.default_rng(1))
+        self.adam = SparseAdam(self.model, config.agent, evolution_of(layers, config, update_interval))
         self.evolution = self.adam.evolution
 
     def step(self, gradients: Sequence[Floats]) -> None:
@@ -83,6 +88,19 @@ def _add(model: Model, gradients: Sequence[Floats]) -> None:
             first, end = structure.row_start[layer["rows"] + row : layer["rows"] + row + 2]
             model.gradient[first:end] += slopes[structure.units[first:end] - layer["source"]]
     model.gradient[structure.inactive] = 0
+
+
+def evolution_of(layers: Layers, config: ExperimentConfig, update_interval: int) -> TopologyEvolution:
+    """Towards layers of FINAL of the weights that these have, where the rule changes their number."""
+    plan = NetworkPlan(
+        tuple(
+            LayerPlan(f"policy.{number}", layer.shape, math.ceil(FINAL * len(layer.indices)))
+            for number, layer in enumerate(layers)
+        ),
+        sum(math.prod(layer.shape) for layer in layers),
+    )
+    fresh = [np.full(layer.shape, 0.5, np.float32) for layer in layers]
+    return make_evolution(config.topology, plan, update_interval, np.random.default_rng(1), fresh)
 
 
 def make_optimizer(engine: str, layers: Layers, config: ExperimentConfig, update_interval: int = 1) -> Optimizer:

@@ -23,7 +23,7 @@ from rlx2_ray.agents.engines import make_learner
 from rlx2_ray.agents.learner import Learner, LearnerState, needs_every_step
 from rlx2_ray.config import ExperimentConfig
 from rlx2_ray.kernels.structure import is_dense
-from rlx2_ray.networks.sparse_layer import from_arrays
+from rlx2_ray.networks.sparse_layer import Layers, from_arrays
 from rlx2_ray.types import Batch, Spaces
 from tests.agents.small import ALGORITHMS, SPACES, random_batch, small_config
 
@@ -61,7 +61,15 @@ SIZES = {
 class Pair:
     """A learner of each engine, and random experience for both."""
 
-    def __init__(self, algo: str, sizes: Sizes, n_step: int = 1, seed: int = 0, **sections: Any) -> None:
+    def __init__(
+        self,
+        algo: str,
+        sizes: Sizes,
+        n_step: int = 1,
+        seed: int = 0,
+        models: Mapping[str, Layers] | None = None,
+        **sections: Any,
+    ) -> None:
         policy, critic = sizes.sparsity
         sections = {"sparsity": {"policy": policy, "critic": critic}, "agent": AGENT, **sections}
         configs = {
@@ -70,7 +78,7 @@ class Pair:
         }
         self.config: ExperimentConfig = configs["torch"]
         self.learners: dict[str, Learner] = {
-            engine: make_learner(config, sizes.spaces) for engine, config in configs.items()
+            engine: make_learner(config, sizes.spaces, models) for engine, config in configs.items()
         }
         self._spaces, self._n_step, self._generator = sizes.spaces, n_step, np.random.default_rng(seed)
 
@@ -188,6 +196,46 @@ def test_events_and_the_updates_right_after_them_are_the_same(algo: str, rule: s
         for name, seen in structures.items():
             seen.add(arrays[f"{name}.1.indices"].tobytes())
     assert {name: len(seen) for name, seen in structures.items()} == {"policy": 3, "critic": 4, "target_critic": 4}
+
+
+METHODS: dict[str, dict[str, Any]] = {
+    "tiny": {},
+    "prune": {"topology": {"interval": 3, "start_update": 4, "end_update": 60}},
+    "nm": {"sparsity": {}, "topology": {"interval": 3, "group": [3, 4]}},
+    "ds": {
+        **{"sparsity": {"epsilon": [0.7, 9]}, "topology": {"interval": 4, "drop_fraction": 0.2}},
+        "agent": AGENT | {"weight_decay": 0.01},
+    },
+}
+
+
+@ALGORITHMS
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("sizes", ["small", "many inputs and outputs"])
+def test_updates_and_events_of_other_methods_are_the_same(algo: str, method: str, sizes: str) -> None:
+    pair = Pair(algo, SIZES[sizes], method=method, **{"topology": {}, **METHODS[method]})
+    before = pair.warm_up("torch", 22).arrays
+    seen = set()
+    for _ in range(10):
+        pair.update(pair.batch(40))
+        check_agreement(before, pair)
+        seen.add(pair.learners["sparse"].state().arrays["critic.1.indices"].tobytes())
+    assert (len(seen) > 1) is (method != "tiny"), "there were events"
+
+
+@ALGORITHMS
+def test_an_expert_gives_the_values_and_stays_what_it_is(algo: str) -> None:
+    expert = make_learner(small_config(algo, method="dense", network={"hidden": [24]}), SPACES).state().arrays
+    models = {"target_critic": from_arrays(expert, "critic")}
+    pair = Pair(algo, SIZES["small"], models=models, target={"expert": "runs/x"}, topology={"interval": 3})
+    before = pair.warm_up("torch", 22).arrays
+    for _ in range(6):
+        pair.update(pair.batch(40))
+        check_agreement(before, pair)
+    for layer, given in zip(
+        from_arrays(pair.states()[1].arrays, "target_critic"), models["target_critic"], strict=True
+    ):
+        assert np.array_equal(layer.weights, given.weights)
 
 
 @ALGORITHMS

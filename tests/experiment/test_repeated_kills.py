@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from rlx2_ray.config import ALGORITHMS, METHODS
+from rlx2_ray.config import ALGORITHMS
 from tests.support.runs import (
     RLX2,
     Changes,
@@ -35,6 +35,7 @@ START_S = 4.0  # what a process takes until then, at least
 POINTS = range(1, 9)  # that a process adds before another kill: ten kills leave some of them over
 # Much of the time goes to checkpoints and evaluations, so that they are hit too.
 RUN: Changes = {"steps": 4000, "checkpoint__interval": 30, "evaluation__interval": 50, "evaluation__episodes": 2}
+METHODS = ("dense", "set", "rlx2", "prune", "ds", "nm")  # those whose state has parts that the others have not
 POINT_S = 0.05  # about what a point takes
 TIMED = {"wall_s", "env_steps_per_s", "learner_steps_per_s"}
 PLACED = {"mlflow_run_id", "checkpoint"}
@@ -42,8 +43,9 @@ PLACED = {"mlflow_run_id", "checkpoint"}
 
 def changes_of(algo: str, method: str) -> Changes:
     changes = RUN | {"algo": algo, "method": method}
-    if METHODS[method]["topology"]["rule"] == "dense":
-        changes |= {"sparsity__policy": 0, "sparsity__critic": 0}
+    sparsity = {"dense": 0, "ds": 0, "nm": 0.5}.get(method)
+    if sparsity is not None:
+        changes |= {"sparsity__policy": sparsity, "sparsity__critic": sparsity}
     return changes
 
 

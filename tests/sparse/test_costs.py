@@ -61,6 +61,23 @@ def test_counted_sac(n_step: int, start: int, extra: float) -> None:
     assert costs.train_flops_ratio_counted == pytest.approx((4 * 3 + 12 * 6 + extra) / (4 * 6 + 12 * 6))
 
 
+def test_pruning_trains_what_it_has_on_the_way() -> None:
+    # 1000 updates: none pruned for 200, three quarters of the final sparsity on average for 600, all of it for 200.
+    static, prune = small_costs("td3", method="static"), small_costs("td3", method="prune")
+    mean = 1 - 0.5 * (0.75 * 0.6 + 0.2)  # of the policy's weights; half of them are left at the end
+    assert prune.train_flops_ratio_counted == pytest.approx((2.5 * 4 * mean + 9 * 6) / (2.5 * 4 + 9 * 6))
+    assert prune._replace(train_flops_ratio_paper=0, train_flops_ratio_counted=0) == static._replace(
+        train_flops_ratio_paper=0, train_flops_ratio_counted=0
+    )
+
+
+def test_a_tiny_network_is_measured_against_the_one_that_it_stands_for() -> None:
+    config = resolve({"method": "tiny", "sparsity": {"policy": 0.98, "critic": 0.95}})
+    costs = relative_costs(config, plan_agent(config, 11, 3))
+    assert costs.inference_flops_ratio == pytest.approx(1395 / 69_120)
+    assert costs.size_ratio == pytest.approx((1395 + 2 * 3484) / (69_120 + 138_752))
+
+
 def test_the_dense_arm_is_the_unit() -> None:
     config = resolve({"method": "dense"})
     costs = relative_costs(config, plan_agent(config, 11, 3))

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rlx2_ray.sparse import masks
+from rlx2_ray.sparse.densities import group_counts
 
 WEIGHTS = np.array([[0.1, -0.9, 0.5], [-0.5, 0.0, 0.3]], np.float32)
 
@@ -47,3 +48,33 @@ def test_uniform_reaches_every_place_equally_often() -> None:
     generator = np.random.default_rng(0)
     hits = sum(masks.uniform((2, 3), 2, generator).astype(int) for _ in range(3000))
     assert np.abs(hits - 1000).max() < 130  # five standard deviations of a binomial(3000, 1/3)
+
+
+GROUPED = np.array([[0.1, -0.9, 0.5, 0.5, 0.5, 0.2, -0.3], [0, 0, 0, 0, 0, 0, 0]], np.float32)
+
+
+@pytest.mark.parametrize(
+    ("group", "active"),
+    [
+        ((1, 2), [[1, 2, 4, 6], [0, 2, 4, 6]]),  # of equals the first; the seventh input is a group alone
+        ((2, 4), [[1, 2, 4, 6], [0, 1, 4, 5]]),  # of the last three inputs two live: 2 * 3 / 4, rounded up
+        ((1, 4), [[1, 4], [0, 4]]),
+        ((4, 4), [[0, 1, 2, 3, 4, 5, 6]] * 2),
+        ((1, 8), [[1], [0]]),
+    ],
+)
+def test_largest_in_groups(group: tuple[int, int], active: list[list[int]]) -> None:
+    mask = masks.largest_in_groups(GROUPED, group)
+    assert [np.flatnonzero(row).tolist() for row in mask] == active
+
+
+@given(st.integers(1, 8), st.integers(1, 30), st.integers(1, 8), st.data())
+def test_every_whole_group_has_exactly_its_number(outputs: int, inputs: int, size: int, data: st.DataObject) -> None:
+    lives = data.draw(st.integers(1, size))
+    generator = np.random.default_rng(data.draw(st.integers(0, 99)))
+    tied = generator.integers(-1, 2, (outputs, inputs)).astype(np.float32)
+    mask = masks.largest_in_groups(tied, (lives, size))
+    whole = inputs // size * size
+    assert (mask[:, :whole].reshape(outputs, -1, size).sum(axis=2) == lives).all()
+    assert (mask[:, whole:].sum(axis=1) == -(-lives * (inputs - whole) // size)).all()
+    assert mask.sum() == group_counts([(outputs, inputs)], (lives, size))[0]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rlx2_ray.sparse.topology import update_topology
+from rlx2_ray.sparse.topology import DROPS, drop_by_sign, update_topology
 from rlx2_ray.types import Bools, Floats
 
 # Active are 0, 1, 3 and 5; by |weight|, least first: 1, 5, 3, 0.
@@ -38,6 +40,32 @@ def test_eight_weights(drop_fraction: float, mask: list[int], grown: list[int], 
     assert (places(update.mask), places(update.grown), places(update.dropped)) == (mask, grown, dropped)
 
 
+# Positive are 0.9, 0.2, 0.5 and the active zero at 6; negative -0.1, -0.3, -0.8.
+SIGNED = np.array([[0.9, -0.1, 0, 0.2], [-0.8, -0.3, 0, 0.5]], np.float32)
+SIGNED_MASK = np.array([[1, 1, 0, 1], [1, 1, 1, 1]], np.bool_)
+
+
+@pytest.mark.parametrize(
+    ("fraction", "dropped"),
+    [
+        (0.0, []),
+        (0.25, [6]),  # floor(1) of four that are not negative: the zero; floor(.75) of three negative
+        (0.5, [1, 3, 6]),  # 0 and 0.2; -0.1
+        (0.7, [1, 3, 5, 6]),  # floor(2.8) = 2 and floor(2.1) = 2: -0.3 as well
+        (1.0, [0, 1, 3, 4, 5, 6, 7]),
+    ],
+)
+def test_dropping_by_sign_takes_its_part_of_each(fraction: float, dropped: list[int]) -> None:
+    assert places(drop_by_sign(SIGNED, SIGNED_MASK, fraction)) == dropped
+
+
+def test_by_sign_may_leave_smaller_weights_than_it_takes() -> None:
+    weights = np.array([[0.9, 0.8, -0.1, -0.2]], np.float32)
+    update = update_topology(weights, np.ones((1, 4), np.bool_), np.array([[1, 2, 3, 4]], np.float32), 0.5, "signed")
+    assert places(update.mask) == [0, 1, 2, 3], "0.8 and -0.1 go, and come back, for there is nothing else"
+    assert places(drop_by_sign(weights, np.ones((1, 4), np.bool_), 0.5)) == [1, 2]
+
+
 def test_of_equals_the_first_stay_and_the_first_come() -> None:
     tied = np.where(MASK, np.float32(0.5), np.float32(0))
     # 0 and 1 are kept, 3 and 5 go; the first of the rest are 2 and 3.
@@ -50,9 +78,9 @@ def test_an_active_weight_of_zero_outlives_inactive_ones() -> None:
     assert places(update.mask) == [0, 1, 3, 5]
 
 
-@given(st.integers(1, 6), st.integers(1, 6), st.integers(0, 2**32 - 1))
+@given(st.integers(1, 6), st.integers(1, 6), st.integers(0, 2**32 - 1), st.sampled_from(sorted(DROPS)))
 @settings(max_examples=25)
-def test_hundreds_of_events_keep_the_count(outputs: int, inputs: int, seed: int) -> None:
+def test_hundreds_of_events_keep_the_count(outputs: int, inputs: int, seed: int, drop: Any) -> None:
     generator = np.random.default_rng(seed)
     shape = (outputs, inputs)
     mask = generator.random(shape) < 0.5

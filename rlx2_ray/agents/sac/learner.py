@@ -15,13 +15,13 @@ from rlx2_ray.agents.tensors import TensorBatch
 from rlx2_ray.agents.torch_learner import TorchLearner, minimise
 from rlx2_ray.agents.values import critic_loss
 from rlx2_ray.config import ExperimentConfig
-from rlx2_ray.networks.masked_mlp import polyak_update
+from rlx2_ray.networks.sparse_layer import Layers
 from rlx2_ray.types import Spaces
 
 
 class SACLearner(TorchLearner):
-    def __init__(self, config: ExperimentConfig, spaces: Spaces) -> None:
-        super().__init__(config, spaces)
+    def __init__(self, config: ExperimentConfig, spaces: Spaces, models: Mapping[str, Layers] | None = None) -> None:
+        super().__init__(config, spaces, models)
         self._target_entropy = -float(spaces.action_size)
         start = math.log(config.agent.initial_temperature)
         self.log_temperature = torch.tensor(start, device=config.device, requires_grad=True)
@@ -48,7 +48,7 @@ class SACLearner(TorchLearner):
         temperature_loss(self.log_temperature, log_probs, self._target_entropy).backward()  # type: ignore[no-untyped-call]
         self._temperature_adam.step()
         self._note(policy_loss=loss, temperature=temperature, entropy=-log_probs.mean())
-        polyak_update(self.target_critic, self.critic, self._config.agent.tau)
+        self._follow_critic()
 
     def state(self) -> LearnerState:
         arrays, values = super().state()

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
 
 from rlx2_ray.agents.batches import FeatureMajor
 from rlx2_ray.agents.learner import LearnerState
 from rlx2_ray.agents.sac.sparse_update import critic_gradient, policy_gradient
-from rlx2_ray.agents.sparse_learner import SparseLearner, follow
+from rlx2_ray.agents.sparse_learner import SparseLearner
 from rlx2_ray.config import ExperimentConfig
 from rlx2_ray.kernels.optimizer import Moments, adam_step
+from rlx2_ray.networks.sparse_layer import Layers
 from rlx2_ray.types import Spaces
 
 
 class SparseSACLearner(SparseLearner):
-    def __init__(self, config: ExperimentConfig, spaces: Spaces) -> None:
-        super().__init__(config, spaces)
+    def __init__(self, config: ExperimentConfig, spaces: Spaces, models: Mapping[str, Layers] | None = None) -> None:
+        super().__init__(config, spaces, models)
         self._target_entropy = -float(spaces.action_size)
         self.log_temperature = np.array([math.log(config.agent.initial_temperature)], np.float32)
         self._temperature_moments = Moments(np.zeros(1, np.float32), np.zeros(1, np.float32))
@@ -43,14 +45,14 @@ class SparseSACLearner(SparseLearner):
         )
         self._update_temperature(log_prob)
         self._note(policy_loss=loss, temperature=float(temperature), entropy=-log_prob)
-        follow(self.target_critic, self.critic, self._config.agent.tau)
+        self._follow_critic()
 
     def _update_temperature(self, log_prob: float) -> None:
         """A step down the gradient by log(alpha) of -log(alpha) * mean(log pi + target entropy)."""
         gradient = np.array([-(log_prob + self._target_entropy)], np.float32)
         self._temperature_steps += 1
         rate = self._config.agent.learning_rate
-        adam_step(self.log_temperature, gradient, self._temperature_moments, self._temperature_steps, rate)
+        adam_step(self.log_temperature, gradient, self._temperature_moments, self._temperature_steps, rate, 0.0)
 
     def state(self) -> LearnerState:
         arrays, values = super().state()

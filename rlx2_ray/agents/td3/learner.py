@@ -11,14 +11,14 @@ from rlx2_ray.agents.td3.policy import policy_loss
 from rlx2_ray.agents.tensors import TensorBatch
 from rlx2_ray.agents.torch_learner import TorchLearner, minimise
 from rlx2_ray.agents.values import critic_loss
-from rlx2_ray.networks.masked_mlp import MLP, make_mlp, polyak_update
+from rlx2_ray.networks.masked_mlp import MLP
 from rlx2_ray.networks.sparse_layer import Layers
 
 
 class TD3Learner(TorchLearner):
     def _build(self, layers: Mapping[str, Layers]) -> None:
         super()._build(layers)
-        self.target_policy = make_mlp(layers["target_policy"], self._config.device, trainable=False)
+        self.target_policy = self._target(layers["target_policy"])
 
     def _models(self) -> dict[str, MLP]:
         return {**super()._models(), "target_policy": self.target_policy}
@@ -40,5 +40,5 @@ class TD3Learner(TorchLearner):
         loss = policy_loss(self.policy, self.critics[0], batch.observations)
         minimise(loss, self.policy_optimizer)
         self._note(policy_loss=loss)
-        polyak_update(self.target_critic, self.critic, self._config.agent.tau)
-        polyak_update(self.target_policy, self.policy, self._config.agent.tau)
+        self._follow_critic()
+        self._follow(self.target_policy, self.policy)

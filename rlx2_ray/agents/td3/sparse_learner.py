@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from rlx2_ray.agents.batches import FeatureMajor
-from rlx2_ray.agents.sparse_learner import SparseLearner, follow
+from rlx2_ray.agents.sparse_learner import SparseLearner
 from rlx2_ray.agents.td3.sparse_update import critic_gradient, policy_gradient
 from rlx2_ray.networks.sparse_layer import Layers
 from rlx2_ray.networks.sparse_model import SparseModel
@@ -14,7 +14,7 @@ from rlx2_ray.networks.sparse_model import SparseModel
 class SparseTD3Learner(SparseLearner):
     def _build(self, layers: Mapping[str, Layers]) -> None:
         super()._build(layers)
-        self.target_policy = self._model(layers["target_policy"], like=self.policy)
+        self.target_policy = self._target(layers["target_policy"], self.policy)
 
     def _models(self) -> dict[str, SparseModel]:
         return {**super()._models(), "target_policy": self.target_policy}
@@ -33,6 +33,5 @@ class SparseTD3Learner(SparseLearner):
     def _update_policy(self, batch: FeatureMajor) -> None:
         loss = self.policy_optimizer.call(lambda policy: policy_gradient(policy, self.critic.kernel, batch))
         self._note(policy_loss=loss)
-        tau = self._config.agent.tau
-        follow(self.target_critic, self.critic, tau)
-        follow(self.target_policy, self.policy, tau)
+        self._follow_critic()
+        self._follow(self.target_policy, self.policy)

@@ -1,0 +1,34 @@
+"""Gradual magnitude pruning, from dense to the planned structure (Zhu & Gupta 2017, arXiv 1710.01878).
+
+As Graesser et al. 2022 (arXiv 2206.10369) do it in deep RL, every layer goes to its own final sparsity by the same
+schedule.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from rlx2_ray.agents.evolution.base import TopologyEvolution
+from rlx2_ray.sparse.masks import largest
+from rlx2_ray.sparse.schedule import PruningSchedule
+from rlx2_ray.types import Bools, Floats
+
+
+class Pruning(TopologyEvolution):
+    def __init__(self, schedule: PruningSchedule, final_counts: Sequence[int]) -> None:
+        """`final_counts`: active weights of each layer at the end."""
+        super().__init__()
+        self._schedule = schedule
+        self._final_counts = final_counts
+
+    @property
+    def is_due(self) -> bool:
+        return self._schedule.is_update(self.calls)
+
+    def _rewire_layer(self, number: int, weights: Floats, mask: Bools, gradient: Floats) -> tuple[Bools, Floats]:
+        zeros = self._schedule.fraction(self.calls) * (mask.size - self._final_counts[number])
+        new_mask = largest(np.where(mask, weights, np.float32(0)), min(int(mask.sum()), mask.size - round(zeros)))
+        new_mask &= mask  # zeros that are active and zeros that are not look the same
+        return new_mask, np.where(new_mask, weights, np.float32(0))

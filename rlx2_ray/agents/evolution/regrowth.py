@@ -1,0 +1,41 @@
+"""Drop some active weights, grow as many others: RigL, SET, and DS-TD3's variant of SET.
+
+Sources: RigL's training loop (Evci et al. 2020, arXiv 1911.11134, algorithm 1); SET (Mocanu et al. 2018, arXiv
+1707.04780); Sokar et al. 2022 (arXiv 2106.04217).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rlx2_ray.agents.evolution.base import TopologyEvolution
+from rlx2_ray.config import TopologyConfig
+from rlx2_ray.sparse.schedule import TopologySchedule
+from rlx2_ray.sparse.topology import update_topology
+from rlx2_ray.types import Bools, Floats
+
+
+class Regrowth(TopologyEvolution):
+    """The number of active weights of every layer never changes."""
+
+    def __init__(self, config: TopologyConfig, schedule: TopologySchedule, generator: np.random.Generator) -> None:
+        super().__init__()
+        self._config = config
+        self._schedule = schedule
+        self._generator = generator
+
+    @property
+    def is_due(self) -> bool:
+        return self._schedule.is_update(self.calls)
+
+    def _rewire_layer(self, number: int, weights: Floats, mask: Bools, gradient: Floats) -> tuple[Bools, Floats]:
+        if mask.all():
+            return mask, weights
+        scores = self._grow_scores(gradient)
+        update = update_topology(weights, mask, scores, self._schedule.drop_fraction(self.calls), self._config.drop)
+        return update.mask, np.where(update.mask, weights, np.float32(0))
+
+    def _grow_scores(self, gradient: Floats) -> Floats:
+        if self._config.rule == "rigl":
+            return np.abs(gradient)
+        return self._generator.random(gradient.shape, dtype=np.float32)
