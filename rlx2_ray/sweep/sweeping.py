@@ -58,12 +58,13 @@ class Sweep(Campaign):
 
     @cached_property
     def examples(self) -> list[ExperimentConfig]:
-        """One for every environment, algorithm, engine and runtime, since these are what may be missing."""
+        """One for every environment, algorithm, engine, runtime and run to start from: what may be missing."""
         if not self.planner.samples:
             return [first_config(self._only.config, self._only.varied)]
         found: dict[tuple[str, ...], ExperimentConfig] = {}
         for config in self._configs:
-            key = (config.env.id, config.algo, config.engine, config.device, config.runtime.kind)
+            run_before = config.target.expert or config.topology.ticket
+            key = (config.env.id, config.algo, config.engine, config.device, config.runtime.kind, run_before or "")
             found.setdefault(key, config)
         return list(found.values())
 
