@@ -165,6 +165,11 @@ class Record(NamedTuple):
     sizes_of: Mapping[str, Sizes] = {}  # by environment, where there are several
     source: str = ""  # the directory, or the experiment
 
+    def with_trials(self, trials: Sequence[TrialRecord]) -> Record:
+        """Those of the first member of a queue first."""
+        places = {name: place for place, name in enumerate(self.members)}
+        return self._replace(trials=tuple(sorted(trials, key=lambda trial: places.get(trial.member, 0))))
+
     @property
     def threshold(self) -> float:
         return float(self.protocol.get("threshold", 0.97))

@@ -41,7 +41,7 @@ def _read_sweep(path: Path, record: Record) -> Record:
     keys = swept_keys(record, configs)
     trials = tuple(_read_trial(folder, config, record, keys) for folder, config in zip(folders, configs, strict=True))
     sizes = record.sizes or next(filter(None, map(_sizes, folders)), None)
-    return record._replace(trials=trials, sizes=sizes, source=str(path))
+    return record.with_trials(trials)._replace(sizes=sizes, source=str(path))
 
 
 def _read_run(path: Path) -> Record:

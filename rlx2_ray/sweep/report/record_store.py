@@ -76,7 +76,7 @@ def _with_trials(reader: TrackingReader, record: Record, runs: Sequence[StoredRu
     histories = reader.histories([run for run, _ in readable])
     trials = [_trial(record, run, config, keys, histories[run.run_id]) for run, config in readable]
     versions = record.versions or (_versions(runs[-1]) if runs else {})
-    return record._replace(trials=tuple(trials), messages=tuple(messages), versions=versions)
+    return record.with_trials(trials)._replace(messages=tuple(messages), versions=versions)
 
 
 @lru_cache(maxsize=4096)  # a dashboard asks for the same ones every few seconds
