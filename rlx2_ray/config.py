@@ -166,6 +166,11 @@ class ExperimentConfig(Section):
     checkpoint: CheckpointConfig = CheckpointConfig()
 
     @property
+    def is_dense(self) -> bool:
+        """Whether it trains the whole networks that sparse ones are compared with; a tiny one is not whole."""
+        return self.topology.rule == "dense" and self.sparsity.distribution != "narrow"
+
+    @property
     def planned_updates(self) -> int:
         """Learner updates of the whole run."""
         return updates_due(self.steps, self.agent.warmup_steps, self.agent.updates_per_env_step)

@@ -12,6 +12,7 @@ import typer
 
 from rlx2_ray import config as configuration
 from rlx2_ray.config import ExperimentConfig
+from rlx2_ray.methods import METHODS
 
 ConfigFile = Annotated[
     Path | None,
@@ -21,7 +22,12 @@ Env = Annotated[str | None, typer.Option("--env", metavar="ID", help="Gymnasium 
 Algo = Annotated[str | None, typer.Option("--algo", metavar="td3|sac", help="Algorithm.", show_default="td3")]
 Method = Annotated[
     str | None,
-    typer.Option("--method", metavar="dense|static|set|rigl|rlx2", help="Sparse method.", show_default="rlx2"),
+    typer.Option(
+        "--method",
+        metavar="NAME",
+        help=f"One of {', '.join(METHODS)}; docs/methods.md says what each is.",
+        show_default="rlx2",
+    ),
 ]
 PolicySparsity = Annotated[
     str | None,

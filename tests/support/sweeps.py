@@ -127,7 +127,7 @@ def make_trial(name: str, changes: Mapping[str, Any], seed: int, purpose: str, p
 
 def _point(config: ExperimentConfig, step: int, level: float, speed: float, noise: np.random.Generator) -> Tree:
     grown = 1 - math.exp(-step / speed)
-    sparse = config.topology.rule != "dense"
+    sparse = not config.is_dense
     point = {
         "env_steps": step,
         "learner_steps": max(0, step - config.agent.warmup_steps),

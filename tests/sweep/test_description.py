@@ -246,6 +246,11 @@ def test_what_pbt_cannot_change(mutations: dict[str, Any], sentence: str) -> Non
             "rlx2; the dense arm is run by itself.",
         ),
         (
+            {"method": "nm"},
+            "method is 'nm', whose sparsity is fixed by sparsity.distribution groups: choose one whose sparsity can be "
+            "searched, such as rlx2.",
+        ),
+        (
             {"sparsity": {"critic": 0.8}},
             "sparsity.critic is given, but is what a compression searches: leave it out.",
         ),

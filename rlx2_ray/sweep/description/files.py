@@ -92,6 +92,11 @@ def parse_compress(tree: Mapping[str, Any]) -> CompressDescription:
             f"method is {resolved.method!r} with topology.rule dense, which leaves nothing to compress: choose a "
             "sparse one, such as rlx2; the dense arm is run by itself."
         )
+    if resolved.sparsity.distribution in ("epsilon", "groups"):
+        raise BadInput(
+            f"method is {resolved.method!r}, whose sparsity is fixed by sparsity.distribution "
+            f"{resolved.sparsity.distribution}: choose one whose sparsity can be searched, such as rlx2."
+        )
     return CompressDescription(config, parse_compress_section(tree.get("compress") or {}, resolved))
 
 

@@ -34,7 +34,7 @@ class Arm(NamedTuple):
 
 
 def is_dense(trial: TrialRecord) -> bool:
-    return trial.purpose == "dense" or trial.config.topology.rule == "dense"
+    return trial.purpose == "dense" or trial.config.is_dense
 
 
 def arms_of(record: Record) -> list[Arm]:

@@ -79,7 +79,7 @@ PANELS: dict[str, Panel] = {
         "Layers",
         "Of one trial: the weights of each layer that live (left), and how many of them the latest event kept.",
         topology,
-        lambda record: any(trial.config.topology.rule != "dense" for trial in record.trials) or not record.trials,
+        lambda record: any(not trial.config.is_dense for trial in record.trials) or not record.trials,
         is_wide=True,
     ),
 }
