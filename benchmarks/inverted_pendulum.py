@@ -16,7 +16,7 @@ import shutil
 import matplotlib
 import numpy as np
 
-from benchmarks.runs import ROOT, Result, directory, keep, train_all
+from benchmarks.runs import ROOT, Result, directory, keep, train_all, write_section
 from rlx2_ray.networks.policy_file import load_policy
 
 matplotlib.use("Agg")
@@ -58,7 +58,7 @@ def main() -> None:
     if not arguments.only_report:
         collect(arguments.jobs)
     results = json.loads(RESULTS.read_text())
-    TABLE.write_text(table(results))
+    write_section(TABLE, STUDY, "make bench", table(results))
     draw(results)
 
 
@@ -76,10 +76,6 @@ def table(results: list[Result]) -> str:
     first = results[0]
     versions = ", ".join(f"{name} {version}" for name, version in first["versions"].items())
     lines = [
-        "# Results",
-        "",
-        "Written by `make bench` (`benchmarks/inverted_pendulum.py`) from the files in this folder.",
-        "",
         f"## {first['env_id']}: does it learn?",
         "",
         f"{first['env_steps']} env steps, `tune_configs/inverted_pendulum.yaml` (its head says what differs from the "

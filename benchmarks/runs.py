@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -32,6 +33,16 @@ def keep(path: Path, results: Iterable[Result], keys: Collection[str]) -> None:
     path.parent.mkdir(exist_ok=True)
     lines = (json.dumps({key: result[key] for key in keys}) for result in results)
     path.write_text("[\n" + ",\n".join(lines) + "\n]\n")
+
+
+def write_section(path: Path, name: str, command: str, text: str) -> None:
+    """Write one section of a Markdown file that several commands write: in the place that it has, or at the end."""
+    begin, end = f"<!-- {name}: written by {command} -->", f"<!-- end of {name} -->"
+    section = f"{begin}\n{text.strip()}\n{end}"
+    old = path.read_text() if path.exists() else "# Results\n"
+    pattern = re.compile(rf"<!-- {name}: .*?{re.escape(end)}", re.DOTALL)
+    new = pattern.sub(lambda _: section, old) if pattern.search(old) else f"{old.rstrip()}\n\n{section}\n"
+    path.write_text(new)
 
 
 def _train(study: str, name: str, arguments: Sequence[str]) -> None:

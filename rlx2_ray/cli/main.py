@@ -8,7 +8,7 @@ import typer
 from typer.exceptions import TyperException
 
 import rlx2_ray.cli.threads  # noqa: F401 - before anything imports numpy
-from rlx2_ray.cli import bench, compress, dashboard, describe, evaluate, export, report, resume, sweep, train
+from rlx2_ray.cli import archive, bench, compress, dashboard, describe, evaluate, export, report, resume, sweep, train
 from rlx2_ray.types import BadInput, Interrupted, RunFailed
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
@@ -18,6 +18,7 @@ app.command("sweep")(sweep.sweep)
 app.command("compress")(compress.compress)
 app.command("evaluate")(evaluate.evaluate)
 app.command("export")(export.export)
+app.command("archive")(archive.archive)
 app.command("report")(report.report)
 app.command("dashboard")(dashboard.dashboard)
 app.command("describe")(describe.describe)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -19,8 +18,8 @@ Subject = Annotated[
     str,
     typer.Argument(
         metavar="DIR|EXPERIMENT",
-        help="A directory of 'rlx2 sweep', 'compress' or 'train', even unfinished; or an MLflow experiment, of which "
-        "the newest sweep or compression is reported, or its plain runs.",
+        help="A directory of 'rlx2 sweep', 'compress' or 'train', even unfinished; an archive of 'rlx2 archive'; or an "
+        "MLflow experiment, of which the newest sweep or compression is reported, or its plain runs.",
     ),
 ]
 Format = Annotated[
@@ -32,6 +31,7 @@ Out = Annotated[
         "--out", metavar="FILE", help="Replaced where it exists.", show_default="DIR/report.html, or EXPERIMENT.html"
     ),
 ]
+Content = dict[str, Any]
 SUFFIXES = {"html": ".html", "markdown": ".md"}
 
 
@@ -45,16 +45,37 @@ def report(
     """Write one self-contained file: verdict, tables in the paper's format, figures, every seed's score, protocol."""
     if file_format not in SUFFIXES:
         raise BadInput(f"--format is {file_format!r}, which is not known: give {' or '.join(SUFFIXES)}.")
+    path = out or _default_path(subject, file_format)
+    content = (_report_archive if _is_archive(subject) else _report_record)(subject, tracking_uri, path, file_format)
+    if as_json:
+        print_json({"path": str(path), "format": file_format, "bytes": path.stat().st_size} | content)
+    else:
+        typer.echo(f"{content['headline']}\n{path}")
+
+
+def _report_record(subject: str, tracking_uri: str | None, path: Path, file_format: str) -> Content:
     record = read_record(subject, tracking_uri)
-    path = _writer(file_format)(record, out or _default_path(subject, file_format))
+    from rlx2_ray.sweep.report.report import write_markdown, write_report
     from rlx2_ray.sweep.report.summary import headline
 
-    if as_json:
-        content = {"path": str(path), "format": file_format, "bytes": path.stat().st_size, "kind": record.kind}
-        print_json(content | {"name": record.name, "state": record.state, "runs": len(record.trials),
-                              "headline": headline(record)})  # fmt: skip
-    else:
-        typer.echo(f"{headline(record)}\n{path}")
+    (write_report if file_format == "html" else write_markdown)(record, path)
+    content = {"kind": record.kind, "name": record.name, "state": record.state, "runs": len(record.trials)}
+    return content | {"headline": headline(record)}
+
+
+def _report_archive(subject: str, tracking_uri: str | None, path: Path, file_format: str) -> Content:
+    from rlx2_ray.sweep.report.archive_report.report import summary_of, write_markdown, write_report
+    from rlx2_ray.sweep.report.record_archive import read_archive
+
+    archive = read_archive(Path(subject))
+    (write_report if file_format == "html" else write_markdown)(archive, path)
+    return summary_of(archive)
+
+
+def _is_archive(subject: str) -> bool:
+    """A run has a configuration; what is left of a folder with Parquet files is an archive."""
+    folder = Path(subject)
+    return any(folder.glob("*.parquet")) and not (folder / "config.yaml").exists()
 
 
 def read_record(subject: str, tracking_uri: str | None) -> Record:
@@ -72,12 +93,6 @@ def read_record(subject: str, tracking_uri: str | None) -> Record:
     except BadInput as problem:
         raise BadInput(f"{subject} is no directory, so it would be an experiment. {problem}") from None
     return read_experiment(reader, subject)
-
-
-def _writer(file_format: str) -> Callable[[Record, Path], Path]:
-    from rlx2_ray.sweep.report.report import write_markdown, write_report
-
-    return write_report if file_format == "html" else write_markdown
 
 
 def _default_path(subject: str, file_format: str) -> Path:

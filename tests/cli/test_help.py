@@ -18,6 +18,7 @@ OPTIONS = {
     "resume": ["DIR", "--json"],
     "sweep": ["CONFIG.yaml", "--concurrent", "--address", "--set", "--out", "--tracking-uri", "--json"],
     "compress": ["CONFIG.yaml", "--axis", "--dense-seeds", "--max-runs", "--max-env-steps", "--max-hours", "--json"],
+    "archive": ["{DIR}...", "--into", "results/runs", "--json"],
     "report": ["DIR|EXPERIMENT", "--tracking-uri", "--out", "--format", "--json"],
     "dashboard": ["--tracking-uri", "--experiment", "--port", "--host", "--refresh", "--mlflow-ui"],
     "evaluate": ["--episodes", "--seed", "--video", "--json"],

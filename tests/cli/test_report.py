@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from rlx2_ray.cli.main import run
+from tests.support.archives import made_runs, write_archive
 from tests.support.runs import ended, environment, start_rlx2
 from tests.support.sweeps import EXPERIMENT, compression, sweep, write_directory, write_store
 
@@ -126,10 +127,29 @@ def test_dashboard_serves_on_loopback_until_ctrl_c(uri: str, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(
-    "module", ["rlx2_ray.sweep.report.record_store", "rlx2_ray.sweep.report.report", "rlx2_ray.sweep.report.tables"]
+    "module",
+    [
+        "rlx2_ray.sweep.report.record_store",
+        "rlx2_ray.sweep.report.report",
+        "rlx2_ray.sweep.report.tables",
+        "rlx2_ray.sweep.report.archive_report.report",
+    ],
 )
 def test_reading_needs_neither_ray_nor_torch_nor_plotly(module: str) -> None:
     heavy = "{'ray', 'torch', 'mlflow', 'plotly', 'dash', 'numba'}"
     code = f"import sys, {module}; print(sorted({heavy} & sys.modules.keys()))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment())
     assert done.stdout.strip() == "[]"
+
+
+def test_report_of_an_archive_is_written_into_it(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    folder = write_archive(tmp_path / "archive", made_runs(["dense", "set"]))
+    content = reported(capsys, folder)
+    assert (content["path"], content["kind"], content["runs"]) == (str(folder / "report.html"), "archive", 8)
+    assert [task["env_id"] for task in content["tasks"]] == ["Hopper-v5"]
+    content = reported(capsys, folder, "--format", "markdown", "--out", tmp_path / "a.md")
+    assert (tmp_path / "a.md").read_text().startswith("# Archive: archive\n\n**8 runs of 1 task.")
+    (folder / "report.html").unlink()
+    (folder / "broken.parquet").write_bytes(b"PAR1")
+    assert "broken.parquet is no Parquet file, or damaged" in refused(capsys, "report", folder)
+    assert not (folder / "report.html").exists()

@@ -111,6 +111,10 @@ def test_another_run_of_the_same_experiment_is_refused(finished: Path, folder: P
     assert file.read_bytes() == before
 
 
+def test_run_that_mlflow_has_got_since_is_the_same(finished: Path, folder: Path, tmp_path: Path) -> None:
+    assert archive.add(copy_of(finished, tmp_path, mlflow_run_id="another"), folder) == archive.list_runs(folder)[0]
+
+
 @pytest.mark.parametrize(
     ("changes", "is_found"),
     [

@@ -9,6 +9,7 @@ from rlx2_ray.sweep.report.record import DenseArm, DenseSeed, Record, TrialRecor
 from rlx2_ray.sweep.search.statistics import FEWEST_SEEDS, arm_interval, statistic_of
 
 SHORT = {"sparsity.policy": "policy", "sparsity.critic": "critic", "env.id": "env"}
+SPARSITIES = {"sparsity.policy", "sparsity.critic"}
 
 
 class Arm(NamedTuple):
@@ -34,7 +35,8 @@ class Arm(NamedTuple):
 
 
 def is_dense(trial: TrialRecord) -> bool:
-    return trial.purpose == "dense" or trial.config.is_dense
+    """Of the arm that others are compared with; a narrow network is a way to be small, an ablation no reference."""
+    return trial.purpose == "dense" or (trial.purpose != "arm" and trial.config.is_dense)
 
 
 def arms_of(record: Record) -> list[Arm]:
@@ -49,9 +51,23 @@ def arms_of(record: Record) -> list[Arm]:
 def arm_label(kind: str, trial: TrialRecord) -> str:
     """What sets an arm apart, in few words: "98 / 95 %", "n_step 3, policy 98 %", "dense"."""
     if kind == "compress":
-        return "dense" if is_dense(trial) else f"{percent(trial.policy_sparsity)} / {percent(trial.critic_sparsity)} %"
+        return "dense" if is_dense(trial) else sparsities(trial)
+    if kind == "task":
+        return _method_label(trial)
     words = [f"{short(key)} {show(key, value)}" for key, value in trial.changes.items() if value is not None]
     return ", ".join(([trial.member] if trial.member else []) + words) or trial.config.method
+
+
+def _method_label(trial: TrialRecord) -> str:
+    """ "rlx2", "rlx2 98 / 95 %" where the task has several sparsities, "rlx2, n_step 1"."""
+    pair = f" {sparsities(trial)}" if SPARSITIES & trial.changes.keys() else ""
+    others = [f"{short(key)} {show(key, value)}" for key, value in trial.changes.items() if key not in SPARSITIES]
+    return ", ".join([trial.config.method + pair, *others])
+
+
+def sparsities(trial: TrialRecord) -> str:
+    """ "98 / 95 %": of the policy and the critics."""
+    return f"{percent(trial.policy_sparsity)} / {percent(trial.critic_sparsity)} %"
 
 
 def short(key: str) -> str:
@@ -88,7 +104,7 @@ def by_task(record: Record) -> list[Record]:
     tasks: dict[object, list[TrialRecord]] = {}
     for trial in record.trials:
         tasks.setdefault((*env_and_algo(trial.config), trial.config.steps), []).append(trial)
-    if len(tasks) < 2:
+    if len(tasks) < 2 or record.kind == "task":
         return [record]
     return [
         record._replace(trials=tuple(trials), sizes=record.sizes_of.get(trials[0].config.env.id))

@@ -65,7 +65,7 @@ def _of_decision(record: Record, decision: Decision) -> Outcome:
 
 
 def _of_arm(record: Record, arm: Arm, dense: DenseArm) -> Outcome:
-    costs = _costs(record, arm.trials[0].config)
+    costs = _measured_costs(arm) or _costs(record, arm.trials[0].config)
     ratio, interval, probability = _estimate(record, arm.scores, dense)
     return Outcome(
         label=arm.label,
@@ -93,6 +93,12 @@ def _estimate(
         except RunFailed:  # dense is no better than random, which the ratio says too
             pass
     return ratio_of(dense, statistic_of(scores, statistic)), None, None
+
+
+def _measured_costs(arm: Arm) -> Costs | None:
+    """As the runs themselves gave them."""
+    result = arm.trials[0].result
+    return Costs(*(float(result[name]) for name in Costs._fields)) if result.keys() >= set(Costs._fields) else None
 
 
 def costs_at(record: Record, policy_sparsity: float, critic_sparsity: float) -> Costs | None:

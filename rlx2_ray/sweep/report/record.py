@@ -41,7 +41,7 @@ class TrialRecord(NamedTuple):
 
     name: str
     state: str  # one of STATES
-    purpose: str  # "trial" | "dense" | "search" | "confirm"
+    purpose: str  # "trial" | "dense" | "search" | "confirm" | "arm": of an archive, and not its dense arm
     config: ExperimentConfig
     changes: Tree  # dotted key -> value, the seed left out
     series: Mapping[str, Series]
@@ -49,6 +49,7 @@ class TrialRecord(NamedTuple):
     ended_early: bool
     run_id: str | None = None  # MLflow's
     member: str = ""  # of a queue, that it is a trial of
+    result: Tree = {}  # of an archived run: its result.json
 
     @property
     def seed(self) -> int:
@@ -140,7 +141,7 @@ class Tracking(NamedTuple):
 
 
 class Record(NamedTuple):
-    kind: str  # "compress" | "sweep" | "runs"
+    kind: str  # "compress" | "sweep" | "runs" | "task": runs of one task in an archive
     name: str
     state: str  # one of STATES
     trials: tuple[TrialRecord, ...]

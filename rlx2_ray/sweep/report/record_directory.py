@@ -31,7 +31,8 @@ def read_directory(path: Path) -> Record:
     if (path / "config.yaml").exists():
         return _read_run(path)
     raise BadInput(
-        f"{path} holds neither {RECORD_FILE} nor a run: give a directory of 'rlx2 sweep', 'compress' or 'train'."
+        f"{path} holds neither {RECORD_FILE} nor a run: give a directory of 'rlx2 sweep', 'compress', 'train' or "
+        "'archive'."
     )
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from jinja2 import Environment, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from rlx2_ray.experiment.tracking_uri import without_password
@@ -18,7 +18,7 @@ from rlx2_ray.sweep.report.summary import KINDS, command_of, details, headline, 
 from rlx2_ray.sweep.report.tables import cost_table, score_table, version_table
 from rlx2_ray.types import BadInput
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # plotly is only for figures
     from rlx2_ray.sweep.report.figures.panels import Panel
 
 ASSETS = files("rlx2_ray.sweep.report") / "assets"
@@ -38,25 +38,27 @@ class DrawnPanel(NamedTuple):
 
 def write_report(record: Record, path: Path) -> Path:
     """One self-contained HTML file. Raises BadInput where it cannot be written."""
-    return _write(path, report_html(record))
+    return write_page(path, report_html(record))
 
 
 def write_figures(record: Record, folder: Path) -> None:
     """Each figure as a small page of its own, as MLflow writes those that it is given: plotly.js is not in it."""
+    from rlx2_ray.sweep.report.figures.panels import PANELS
     from rlx2_ray.sweep.report.figures.theme import GRAPH_CONFIG
 
     folder.mkdir(exist_ok=True)
-    for name, _, panel, part in _wanted_panels(record):
+    for name, _, panel, part in _wanted_panels(record, PANELS):
         page = panel.draw(part).to_html(include_plotlyjs="cdn", config=GRAPH_CONFIG)
-        _write(folder / f"{name}.html", page)
+        write_page(folder / f"{name}.html", page)
 
 
 def write_markdown(record: Record, path: Path) -> Path:
     """Raises BadInput where it cannot be written."""
-    return _write(path, report_markdown(record))
+    return write_page(path, report_markdown(record))
 
 
-def _write(path: Path, text: str) -> Path:
+def write_page(path: Path, text: str) -> Path:
+    """Whole or not at all. Raises BadInput where it cannot be written."""
     aside = path.with_name(path.name + ".tmp")
     try:
         aside.write_text(text, encoding="utf-8")
@@ -67,30 +69,28 @@ def _write(path: Path, text: str) -> Path:
 
 
 def report_html(record: Record) -> str:
-    from plotly.offline import get_plotlyjs
+    from rlx2_ray.sweep.report.figures.panels import PANELS
 
     return _render(
         "report.html.j2",
         record,
-        is_html=True,
-        style=Markup((ASSETS / "page.css").read_text()),
-        plotly_js=Markup(get_plotlyjs()),
-        panels=draw_panels(record),
+        **page_parts(),
+        kind=record.kind,
+        panels=draw_panels(record, PANELS),
         words=WORDS,
         verdict=verdict_of(record),
-        subtitle=_subtitle(record),
+        subtitle=subtitle_of([record]),
         tracking=record.tracking and record.tracking._replace(uri=without_password(record.tracking.uri)),
     )
 
 
 def report_markdown(record: Record) -> str:
-    return _render("report.md.j2", record, is_html=False)
+    return _render("report.md.j2", record)
 
 
-def _render(template: str, record: Record, is_html: bool, **more: Any) -> str:
-    environment = Environment(autoescape=is_html, undefined=StrictUndefined, keep_trailing_newline=True)
-    environment.filters["cell"] = lambda text: str(text).replace("|", "\\|")
-    return environment.from_string((ASSETS / template).read_text()).render(
+def _render(template: str, record: Record, **more: Any) -> str:
+    return render(
+        template,
         title=title_of(record),
         headline=headline(record),
         details=details(record),
@@ -104,26 +104,43 @@ def _render(template: str, record: Record, is_html: bool, **more: Any) -> str:
     )
 
 
-def draw_panels(record: Record) -> list[DrawnPanel]:
-    """The figures as HTML that needs plotly.js on the page."""
+def render(template: str, **values: Any) -> str:
+    """A template of `assets/`; what comes into HTML is escaped."""
+    environment = Environment(
+        loader=PackageLoader("rlx2_ray.sweep.report", "assets"),
+        autoescape=".html" in template,
+        undefined=StrictUndefined,
+        keep_trailing_newline=True,
+    )
+    environment.filters["cell"] = lambda text: str(text).replace("|", "\\|")
+    return environment.get_template(template).render(**values)
+
+
+def page_parts() -> dict[str, Markup]:
+    """What makes a page whole in itself."""
+    from plotly.offline import get_plotlyjs
+
+    return {"style": Markup((ASSETS / "page.css").read_text()), "plotly_js": Markup(get_plotlyjs())}
+
+
+def draw_panels(record: Record, panels: Mapping[str, Panel], prefix: str = "figure") -> list[DrawnPanel]:
+    """The figures as HTML that needs plotly.js on the page; `prefix`: of the ids of their elements."""
     from rlx2_ray.sweep.report.figures.theme import GRAPH_CONFIG
 
     drawn = []
-    for name, title, panel, part in _wanted_panels(record):
+    for name, title, panel, part in _wanted_panels(record, panels):
         html = panel.draw(part).to_html(
-            full_html=False, include_plotlyjs=False, config=GRAPH_CONFIG, div_id=f"figure-{name}"
+            full_html=False, include_plotlyjs=False, config=GRAPH_CONFIG, div_id=f"{prefix}-{name}"
         )
         drawn.append(DrawnPanel(title, panel.caption, Markup(html), panel.is_wide))
     return drawn
 
 
-def _wanted_panels(record: Record) -> Iterator[tuple[str, str, Panel, Record]]:
+def _wanted_panels(record: Record, panels: Mapping[str, Panel]) -> Iterator[tuple[str, str, Panel, Record]]:
     """Name, title and panel of every figure, and what it is of: one task, where there are several."""
-    from rlx2_ray.sweep.report.figures.panels import PANELS
-
     parts = by_task(record)
     for place, part in enumerate(parts):
-        for name, panel in PANELS.items():
+        for name, panel in panels.items():
             if panel.is_wanted(part):
                 several = len(parts) > 1
                 title = f"{task_of(part)}: {panel.title}" if several else panel.title
@@ -139,8 +156,9 @@ def verdict_of(record: Record) -> str:
     return record.ultimate.verdict if record.ultimate is not None else "none"
 
 
-def _subtitle(record: Record) -> str:
-    runs = len(record.trials)
-    env_steps = sum(trial.env_steps for trial in record.trials)
+def subtitle_of(records: Sequence[Record]) -> str:
+    states = dict.fromkeys(record.state for record in records)
+    trials = [trial for record in records for trial in record.trials]
+    env_steps = sum(trial.env_steps for trial in trials)
     written = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime())
-    return f"{record.state}, {runs} runs, {env_steps:,} env steps; written {written}"
+    return f"{', '.join(states)}, {len(trials)} runs, {env_steps:,} env steps; written {written}"

@@ -12,7 +12,7 @@ from rlx2_ray.sweep.report.outcomes import probability_words
 from rlx2_ray.sweep.report.record import Belief, Decision, DenseArm, Record
 from rlx2_ray.sweep.search.statistics import statistic_of
 
-KINDS = {"compress": "Compression search", "sweep": "Sweep", "runs": "Runs"}
+KINDS = {"compress": "Compression search", "sweep": "Sweep", "runs": "Runs", "task": "Runs of the task"}
 AXES = {
     "tied": "policy and critic sparsity together",
     "policy": "policy sparsity",

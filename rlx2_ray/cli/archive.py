@@ -1,0 +1,70 @@
+"""`rlx2 archive`: keep finished runs, one small file each, for tables that grow from many machines."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rlx2_ray import config as configuration
+from rlx2_ray.cli import options
+from rlx2_ray.cli.output import print_json
+from rlx2_ray.types import BadInput
+
+Directories = Annotated[
+    list[Path],
+    typer.Argument(metavar="DIR", help="Runs, sweeps, compressions, or folders of them; finished runs are taken."),
+]
+Into = Annotated[Path, typer.Option("--into", metavar="DIR", help="The archive, made where it is not there.")]
+Paths = list[Path]
+
+
+def archive(directories: Directories, into: Into = Path("results/runs"), as_json: options.Json = False) -> None:
+    """Add finished runs to an archive, one Parquet file each; `rlx2 report` makes the tables of it."""
+    from rlx2_ray.experiment.archive import add, list_runs
+
+    groups: dict[str, Paths] = {"added": [], "there": [], "unfinished": [], "changing": []}
+    known = set(list_runs(into))
+    for run in (run for directory in directories for run in _runs_in(directory)):
+        if not (run / "result.json").exists():
+            groups["unfinished"].append(run)
+        elif _changed_while_it_ran(run):
+            groups["changing"].append(run)
+        else:
+            file = add(run, into)
+            groups["there" if file in known else "added"].append(file)
+            known.add(file)
+    if as_json:
+        print_json({"archive": str(into)} | {name: [str(path) for path in paths] for name, paths in groups.items()})
+    else:
+        _show(into, **groups)
+
+
+def _runs_in(directory: Path) -> Paths:
+    """The directories of runs at it and below. Raises BadInput where there is none."""
+    if not directory.is_dir():
+        raise BadInput(f"{directory} is no directory: give those of runs, sweeps or compressions.")
+    runs = sorted(file.parent for file in directory.rglob("config.yaml") if file.with_name("run.json").exists())
+    if not runs:
+        raise BadInput(f"{directory} holds no run: give a directory that 'rlx2 train', 'sweep' or 'compress' wrote.")
+    return runs
+
+
+def _changed_while_it_ran(run: Path) -> bool:
+    """A trial of population-based training has had other values than the ones it ended with."""
+    description = run.parent.parent / "sweep.yaml"
+    if run.parent.name != "trials" or not description.exists():
+        return False
+    tune = configuration.load(description).get("tune")
+    return isinstance(tune, dict) and tune.get("scheduler") == "pbt"
+
+
+def _show(into: Path, added: Paths, there: Paths, unfinished: Paths, changing: Paths) -> None:
+    for file in added:
+        typer.echo(f"added {file.name}")
+    for run in unfinished:
+        typer.echo(f"left out, unfinished: {run}")
+    for run in changing:
+        typer.echo(f"left out, its values changed while it ran (pbt): {run}")
+    typer.echo(f"{into}: {len(added)} added, {len(there)} there already, {len(unfinished) + len(changing)} left out")

@@ -1,0 +1,81 @@
+"""`rlx2 archive`: what it takes, what it leaves out and says so, and that doing it again does nothing."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from rlx2_ray.cli.main import run
+from tests.support.archives import made_runs, write_run
+from tests.support.sweeps import cut
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> Path:
+    """A folder of three finished runs and one that is half way, beside what MLflow keeps of one."""
+    folder = tmp_path / "runs"
+    *finished, last = made_runs(["set", "static"])
+    for made in (*finished, cut(last, 0.5)):
+        write_run(folder, made)
+    artifacts = folder / "mlartifacts" / "artifacts"
+    artifacts.mkdir(parents=True)
+    (artifacts / "config.yaml").write_text((folder / "set-0" / "config.yaml").read_text())
+    return folder
+
+
+def archived(capsys: pytest.CaptureFixture[str], *arguments: object) -> dict[str, Any]:
+    assert run(["archive", *map(str, arguments), "--json"]) == 0
+    output, error = capsys.readouterr()
+    assert error == ""
+    content: dict[str, Any] = json.loads(output.splitlines()[-1])
+    return content
+
+
+def counts(content: dict[str, Any]) -> tuple[int, ...]:
+    return tuple(len(content[name]) for name in ("added", "there", "unfinished", "changing"))
+
+
+def test_finished_runs_are_added_once(capsys: pytest.CaptureFixture[str], runs: Path, tmp_path: Path) -> None:
+    into = tmp_path / "archive"
+    content = archived(capsys, runs, "--into", into)
+    assert counts(content) == (3, 0, 1, 0)
+    assert content["unfinished"] == [str(runs / "static-0")]
+    assert sorted(content["added"]) == sorted(map(str, into.iterdir()))
+    assert counts(archived(capsys, runs, "--into", into)) == (0, 3, 1, 0)
+    assert counts(archived(capsys, runs / "set-0", runs / "set-0", "--into", tmp_path / "one")) == (1, 1, 0, 0)
+
+
+def test_what_was_done_is_said(capsys: pytest.CaptureFixture[str], runs: Path, tmp_path: Path) -> None:
+    assert run(["archive", str(runs), "--into", str(tmp_path / "archive")]) == 0
+    *lines, last = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == ["added", "added", "added", "left"]
+    assert lines[0].startswith("added Hopper-v5-td3-set-s0-")
+    assert lines[-1] == f"left out, unfinished: {runs / 'static-0'}"
+    assert last == f"{tmp_path / 'archive'}: 3 added, 0 there already, 1 left out"
+
+
+@pytest.mark.parametrize(("scheduler", "expected"), [("pbt", (0, 0, 0, 3)), ("asha", (3, 0, 0, 0))])
+def test_trials_whose_values_changed_are_left_out(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, scheduler: str, expected: tuple[int, ...]
+) -> None:
+    for made in made_runs(["set"]):
+        write_run(tmp_path / "sweep" / "trials", made)
+    (tmp_path / "sweep" / "sweep.yaml").write_text(yaml.safe_dump({"tune": {"scheduler": scheduler}}))
+    assert counts(archived(capsys, tmp_path / "sweep", "--into", tmp_path / "archive")) == expected
+
+
+def test_bad_input_is_one_sentence(capsys: pytest.CaptureFixture[str], runs: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    for arguments, said in (
+        ([tmp_path / "absent"], "is no directory"),
+        ([tmp_path / "empty"], "holds no run"),
+        ([runs, "--into", runs / "set-0" / "config.yaml"], "cannot be written"),
+    ):
+        assert run(["archive", *map(str, arguments)]) == 2
+        output, error = capsys.readouterr()
+        assert (output, error.count("\n")) == ("", 1)
+        assert said in error
