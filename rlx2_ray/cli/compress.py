@@ -27,17 +27,16 @@ MaxRuns = Annotated[
     str | None, typer.Option(metavar="N", help="Budget, in runs.", show_default="67, or 96 where the axis is both")
 ]
 MaxEnvSteps = Annotated[str | None, typer.Option(metavar="N", help="Budget, in env steps.", show_default="none")]
-MaxHours = Annotated[str | None, typer.Option(metavar="H", help="Budget, in hours.", show_default="none")]
 Out = Annotated[
     Path | None, typer.Option("--out", metavar="DIR", help="Of the compression.", show_default="runs/NAME-TIME")
 ]
 KEYS = {
-    "axis": "axis",
-    "dense_seeds": "dense_seeds",
-    "concurrent": "max_concurrent",
-    "max_runs": "budget.runs",
-    "max_env_steps": "budget.env_steps",
-    "max_hours": "budget.hours",
+    "axis": "compress.axis",
+    "dense_seeds": "compress.dense_seeds",
+    "concurrent": "compress.max_concurrent",
+    "max_runs": "compress.budget.runs",
+    "max_env_steps": "compress.budget.env_steps",
+    "max_hours": "compress.budget.hours",
 }
 
 
@@ -56,7 +55,7 @@ def compress(
     dense_seeds: DenseSeeds = None,
     max_runs: MaxRuns = None,
     max_env_steps: MaxEnvSteps = None,
-    max_hours: MaxHours = None,
+    max_hours: options.MaxHours = None,
     concurrent: options.Concurrent = None,
     address: options.Address = None,
     assignments: options.Set = None,
@@ -68,10 +67,7 @@ def compress(
     """Find the smallest network that keeps the dense agent's return: the ultimate compression ratio of a task."""
     given = locals()
     tree = configuration.load(config_file) if config_file else {}
-    for option, key in KEYS.items():
-        if given[option] is not None:
-            tree = configuration.merge(tree, configuration.nest(f"compress.{key}", given[option]))
-    tree = configuration.merge(tree, options.read_tree(given, assignments))
+    tree = configuration.merge(tree, options.read_tree(given, assignments, KEYS))
     from rlx2_ray.sweep.description.files import parse_compress
 
     description = parse_compress(tree)

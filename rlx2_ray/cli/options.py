@@ -75,6 +75,9 @@ Experiment = Annotated[str, typer.Option("--experiment", metavar="NAME", help="M
 Concurrent = Annotated[
     str | None, typer.Option("--concurrent", metavar="N", help="Trials at a time.", show_default="what the CPUs allow")
 ]
+MaxHours = Annotated[
+    str | None, typer.Option("--max-hours", metavar="H", help="Budget, in hours.", show_default="none")
+]
 Address = Annotated[
     str | None,
     typer.Option(
@@ -104,10 +107,12 @@ def read_config(file: Path | None, options: dict[str, Any], assignments: list[st
     return configuration.resolve(configuration.merge(tree, read_tree(options, assignments)))
 
 
-def read_tree(options: dict[str, Any], assignments: list[str] | None) -> configuration.Tree:
-    """What options and --set give, nested."""
+def read_tree(
+    options: dict[str, Any], assignments: list[str] | None, own_keys: dict[str, str] | None = None
+) -> configuration.Tree:
+    """What options and --set give, nested; `own_keys`: of the options that only one command has."""
     tree: configuration.Tree = {}
-    for option, key in OPTION_KEYS.items():
+    for option, key in {**OPTION_KEYS, **(own_keys or {})}.items():
         if options.get(option) is not None:
             tree = configuration.merge(tree, configuration.nest(key, options[option]))
     return configuration.merge(tree, configuration.parse_assignments(assignments or ()))

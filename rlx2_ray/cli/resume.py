@@ -18,6 +18,13 @@ RuntimeSet = Annotated[
         "--set", metavar="KEY=VALUE", help="Another value for a key below runtime, e.g. runtime.address=auto."
     ),
 ]
+MaxHours = Annotated[
+    str | None,
+    typer.Option(metavar="H", help="Of a sweep: new budget, in hours from now on.", show_default="what is left"),
+]
+Concurrent = Annotated[
+    str | None, typer.Option(metavar="N", help="Of a sweep: trials at a time.", show_default="as before")
+]
 Directory = Annotated[
     Path, typer.Argument(metavar="DIR", help="A directory that 'rlx2 train', 'sweep' or 'compress' wrote.")
 ]
@@ -32,27 +39,31 @@ def resume(
         str | None, typer.Option(metavar="S", help="Replay actors.", show_default="as before")
     ] = None,
     assignments: RuntimeSet = None,
+    max_hours: MaxHours = None,
+    concurrent: Concurrent = None,
     as_json: options.Json = False,
 ) -> None:
     """Go on with a run, a sweep or a compression that was interrupted or killed, in the same MLflow runs."""
     changes = options.read_tree(locals(), assignments)
     if (directory / "sweep.yaml").exists():
-        _resume_campaign(directory, changes, as_json)
+        _resume_campaign(directory, changes, max_hours, concurrent, as_json)
         return
+    for option, value in (("--max-hours", max_hours), ("--concurrent", concurrent)):
+        if value is not None:
+            raise BadInput(f"{option} is for a sweep, and {directory} holds none: leave it out.")
     from rlx2_ray.distributed.launch import train as train_on_runtime
     from rlx2_ray.experiment import session
 
     train.show(session.resume(directory, train_on_runtime, changes), directory, as_json)
 
 
-def _resume_campaign(path: Path, changes: Tree, as_json: bool) -> None:
-    from rlx2_ray.sweep import campaign
-    from rlx2_ray.sweep.kinds import KINDS
+def _resume_campaign(path: Path, changes: Tree, max_hours: str | None, concurrent: str | None, as_json: bool) -> None:
+    from rlx2_ray.sweep.sitting import Sitting
+    from rlx2_ray.sweep.sitting import resume as resume_campaign
     from rlx2_ray.sweep.sweep_directory import SweepDirectory
 
     if changes:
         raise BadInput(f"{leaves(changes)[0]} is fixed for a sweep that has begun: leave it out.")
     with closing(SweepDirectory(path)) as directory:
-        tree, record = directory.open()
-        result = directory.read_result() or campaign.go_on(KINDS[record["kind"]](tree), directory, record)
-    (compress if record["kind"] == "compress" else sweep).show(result, as_json)
+        kind, result = resume_campaign(directory, Sitting(max_hours, concurrent))
+    (compress if kind == "compress" else sweep).show(result, as_json)

@@ -8,13 +8,20 @@ from typing import Annotated, Any
 
 import typer
 
-from rlx2_ray import config as configuration
 from rlx2_ray.cli import options
 from rlx2_ray.cli.output import print_json, print_table
 
 SweepFile = Annotated[
-    Path, typer.Argument(metavar="CONFIG.yaml", help="Keys of a run, a param_space, and how to search it (tune).")
+    Path,
+    typer.Argument(
+        metavar="CONFIG.yaml", help="Keys of a run, a param_space, how to search it (tune); or a queue of such files."
+    ),
 ]
+Archive = Annotated[
+    str | None,
+    typer.Option("--archive", metavar="DIR", help="Finished runs, which are not run again.", show_default="none"),
+]
+KEYS = {"concurrent": "tune.max_concurrent", "max_hours": "tune.budget.hours", "archive": "archive"}
 Out = Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Of the sweep.", show_default="runs/NAME-TIME")]
 
 
@@ -23,6 +30,8 @@ def sweep(
     steps: options.Steps = None,
     runtime: options.Runtime = None,
     concurrent: options.Concurrent = None,
+    max_hours: options.MaxHours = None,
+    archive: Archive = None,
     address: options.Address = None,
     assignments: options.Set = None,
     out: Out = None,
@@ -31,19 +40,18 @@ def sweep(
     as_json: options.Json = False,
 ) -> None:
     """Run many trials that differ in some keys, with Ray Tune, logged to MLflow below one parent run."""
-    tree = configuration.merge(configuration.load(config_file), options.read_tree(locals(), assignments))
-    if concurrent is not None:
-        tree = configuration.merge(tree, {"tune": {"max_concurrent": concurrent}})
-    from rlx2_ray.sweep.description.files import parse_sweep
+    given = locals()
+    changes = options.read_tree(given, assignments, KEYS)
+    from rlx2_ray.sweep.description.queue import gather, parse_queue
 
-    description = parse_sweep(tree)
+    queue = parse_queue(gather(config_file, changes))
     from rlx2_ray.experiment.run_directory import Tracking
     from rlx2_ray.experiment.tracking_uri import default_tracking_uri
     from rlx2_ray.sweep import campaign
     from rlx2_ray.sweep.sweeping import Sweep
 
     tracking = Tracking(tracking_uri or default_tracking_uri(), experiment)
-    show(campaign.start(Sweep(description), out or default_directory(config_file.stem), tracking), as_json)
+    show(campaign.start(Sweep(queue), out or default_directory(config_file.stem), tracking), as_json)
 
 
 def default_directory(name: str) -> Path:

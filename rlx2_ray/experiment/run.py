@@ -243,7 +243,8 @@ def deliver(directory: RunDirectory, tracker: Tracker, outcome: dict[str, Any]) 
     tracker.log([{name: outcome[name] for name in ("env_steps", "score", "size_ratio", "compression")}])
     if outcome["ended_early"]:
         tracker.log_tags({"rlx2.ended_early": "true"})
-    tracker.log_artifacts([directory.config_file, directory.policy_file])
+    files = (directory.config_file, directory.policy_file)
+    tracker.log_artifacts([file for file in files if file.exists()])  # a run from an archive has no policy
     if tracker.finish("FINISHED"):
         directory.undelivered_mark.unlink()
     outcome = {**outcome, "mlflow_run_id": tracker.run_id}

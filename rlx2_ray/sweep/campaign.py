@@ -76,6 +76,11 @@ class Campaign(ABC):
     @abstractmethod
     def budget(self) -> Budget: ...
 
+    @property
+    def archive(self) -> Path | None:
+        """Of finished runs, which are not run again."""
+        return None
+
     def check(self, spaces: Spaces) -> None:
         """Raises BadInput where a trial could not run, before anything is written."""
         return
@@ -120,12 +125,14 @@ def start(campaign: Campaign, out: Path, tracking: Tracking) -> Content:
             return _work(campaign, spaces, directory, record)
 
 
-def go_on(campaign: Campaign, directory: SweepDirectory, record: Content) -> Content:
-    """Go on with a campaign that was interrupted or killed, to its end."""
+def go_on(campaign: Campaign, directory: SweepDirectory, record: Content, is_renewed: bool = False) -> Content:
+    """Go on with a campaign that was interrupted or killed, to its end; `is_renewed`: not as it was described."""
     directory.lock()
     spaces = _check(campaign)
     check_store(record["tracking"]["uri"])
     with _ray(campaign):
+        if is_renewed:
+            directory.renew(campaign.tree)
         return _work(campaign, spaces, directory, record)
 
 
@@ -211,7 +218,7 @@ def _job(campaign: Campaign, desk: Desk) -> Job:
     tracking = Tracking(
         record["tracking"]["uri"], record["tracking"]["experiment"], record["key"], record["tracking"]["run_id"]
     )
-    return Job(desk.directory.trials, tracking, campaign.planner, desk.directory.floor_file)
+    return Job(desk.directory.trials, tracking, campaign.planner, desk.directory.floor_file, campaign.archive)
 
 
 def _parent_tracker(campaign: Campaign, directory: SweepDirectory, record: Content, display: Display) -> Tracker:
@@ -236,16 +243,20 @@ def _params(tree: Tree) -> Tree:
 def _ray(campaign: Campaign) -> AbstractContextManager[None]:
     """A cluster that is running, or a Ray of its own with room for the trials that run at a time."""
     prepare_environment()
-    example = campaign.examples[0]
-    address = example.runtime.address
+    address = campaign.examples[0].runtime.address
     if address is not None:
         return running_ray(address)
     prepare_ray_environment()
-    return own_ray(_concurrency(campaign) * trial_cpus(example))
+    return own_ray(_concurrency(campaign) * _cpus(campaign))
 
 
 def _concurrency(campaign: Campaign) -> int:
-    return campaign.max_concurrent or max(1, len(os.sched_getaffinity(0)) // trial_cpus(campaign.examples[0]))
+    return campaign.max_concurrent or max(1, len(os.sched_getaffinity(0)) // _cpus(campaign))
+
+
+def _cpus(campaign: Campaign) -> int:
+    """Of the largest trial."""
+    return max(map(trial_cpus, campaign.examples))
 
 
 @contextmanager

@@ -16,6 +16,7 @@ class Plan(NamedTuple):
     name: str  # of its directory; the same name is the same run
     config: ExperimentConfig
     purpose: str  # "trial", "dense", "search" or "confirm"
+    member: str = ""  # of a queue
 
 
 class Planner(Protocol):
@@ -29,6 +30,7 @@ class Job(NamedTuple):
     tracking: Tracking  # of the sweep itself
     planner: Planner
     floor: Path | None = None  # file of the returns below which a trial is not worth going on with
+    archive: Path | None = None  # of finished runs, which are not run again
 
     def directory(self, plan: Plan) -> Path:
         return self.trials / plan.name
@@ -38,5 +40,6 @@ class Job(NamedTuple):
             "rlx2.trial": plan.name,
             "rlx2.purpose": plan.purpose,
             "rlx2.seed": str(plan.config.seed),
+            **({"rlx2.member": plan.member} if plan.member else {}),
         }
         return self.tracking._replace(trial_key=f"{self.tracking.trial_key}-{plan.name}", tags=tags)

@@ -7,12 +7,13 @@ from collections.abc import Callable
 from rlx2_ray.config import Tree
 from rlx2_ray.sweep.campaign import Campaign
 from rlx2_ray.sweep.compression.campaign import Compression
-from rlx2_ray.sweep.description.files import parse_compress, parse_sweep
+from rlx2_ray.sweep.description.files import parse_compress
+from rlx2_ray.sweep.description.queue import parse_queue
 from rlx2_ray.sweep.sweeping import Sweep
 
 
 def _sweep(tree: Tree) -> Campaign:
-    return Sweep(parse_sweep(tree))
+    return Sweep(parse_queue(tree))
 
 
 def _compress(tree: Tree) -> Campaign:

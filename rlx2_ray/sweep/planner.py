@@ -1,14 +1,14 @@
-"""The trials of a sweep: its base configuration with the values that were drawn for each."""
+"""The trials of a sweep, or of a queue of them: the configuration of each with the values that were drawn for it."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from rlx2_ray.config import Tree, resolve
-from rlx2_ray.sweep.description.files import SweepDescription
+from rlx2_ray.sweep.description.queue import Member, QueueDescription
 from rlx2_ray.sweep.description.space import Space, config_of, trial_name, unpack
 from rlx2_ray.sweep.description.space_tune import clip, to_tune
 from rlx2_ray.sweep.description.tune_section import PbtScheduler
@@ -16,29 +16,38 @@ from rlx2_ray.sweep.job import Plan
 
 INDEX = "trial"  # in Tune's configuration of a trial: which of the drawn samples it has
 
-Sample = Mapping[str, Any]  # parameter name -> value
+
+class Sample(NamedTuple):
+    """What makes a trial: the sweep that it is of, what was drawn there, and how its name begins."""
+
+    member: Member
+    drawn: Mapping[str, Any]  # parameter name -> value
+    label: str
+
+    @property
+    def changes(self) -> Tree:
+        return unpack(self.member.sweep.space, self.drawn)
 
 
 @dataclass(frozen=True)
 class SweepPlanner:
     """With random search all samples are drawn before the first trial, so that a resumed sweep has the same ones."""
 
-    base: Tree
-    space: Space
+    members: tuple[Member, ...]
     mutations: Space  # what PBT changes in a run
     samples: tuple[Sample, ...]  # empty with Optuna, which draws each after it has seen others
     perturbation_interval: int | None = None  # of PBT, which takes a checkpoint then
 
     def plan(self, sampled: Mapping[str, Any], trial_id: str) -> Plan:
         index = _index(sampled, trial_id)
-        drawn = sampled if index is None else self.samples[index]
-        label = trial_id if index is None else f"{index:05}"
-        changes = unpack(self.space, drawn)
+        sample = Sample(self.members[0], sampled, trial_id) if index is None else self.samples[index]
+        changes = sample.changes
         mutations = tuple(parameter for parameter in self.mutations if parameter.name in sampled)
         mutated = unpack(mutations, clip(mutations, sampled))
         moments = {"checkpoint.interval": self.perturbation_interval} if self.perturbation_interval else {}
-        config = resolve(config_of(self.base, {**moments, **changes, **mutated}))
-        return Plan(trial_name({key: changes[key] for key in changes if key not in mutated}, label), config, "trial")
+        config = resolve(config_of(sample.member.sweep.config, {**moments, **changes, **mutated}))
+        name = trial_name({key: changes[key] for key in changes if key not in mutated}, sample.label)
+        return Plan(name, config, "trial", sample.member.name)
 
 
 def _index(sampled: Mapping[str, Any], trial_id: str) -> int | None:
@@ -50,28 +59,40 @@ def _index(sampled: Mapping[str, Any], trial_id: str) -> int | None:
     return int(number) if underscore else sampled.get(INDEX)
 
 
-def make_planner(description: SweepDescription) -> SweepPlanner:
-    tune = description.tune
-    is_random = tune.searcher.name == "random"
-    drawn = _draw(description.space, tune.num_samples, tune.searcher.seed) if is_random else iter(())
-    samples = tuple(itertools.islice(drawn, tune.budget.runs))
-    interval = tune.scheduler.perturbation_interval if isinstance(tune.scheduler, PbtScheduler) else None
-    return SweepPlanner(description.config, description.space, description.mutations, samples, interval)
+def make_planner(queue: QueueDescription) -> SweepPlanner:
+    samples = tuple(itertools.islice(_draw_all(queue.members), queue.tune.budget.runs))
+    first = queue.members[0].sweep  # the only one, where it has a scheduler
+    scheduler = first.tune.scheduler
+    interval = scheduler.perturbation_interval if isinstance(scheduler, PbtScheduler) else None
+    return SweepPlanner(queue.members, first.mutations, samples, interval)
 
 
 def tune_space(planner: SweepPlanner) -> dict[str, Any]:
     """Tune's `param_space` of drawn samples; what PBT changes is there from the beginning."""
     from ray import tune
 
-    mutated = {parameter.name for parameter in planner.mutations} & {parameter.name for parameter in planner.space}
+    space = planner.members[0].sweep.space
+    mutated = {parameter.name for parameter in planner.mutations} & {parameter.name for parameter in space}
     samples = planner.samples
     return {
         INDEX: tune.grid_search(list(range(len(samples)))),
-        **{name: tune.sample_from(lambda config, name=name: samples[config[INDEX]][name]) for name in mutated},
+        **{name: tune.sample_from(lambda config, name=name: samples[config[INDEX]].drawn[name]) for name in mutated},
     }
 
 
-def _draw(space: Space, num_samples: int, seed: int) -> Iterator[Sample]:
+def _draw_all(members: Iterable[Member]) -> Iterator[Sample]:
+    """Those of the first member, then those of the second; members of one name are counted on."""
+    numbers: dict[str, Iterator[int]] = {}
+    for member in members:
+        tune = member.sweep.tune
+        if tune.searcher.name != "random":
+            continue
+        for drawn in _draw(member.sweep.space, tune.num_samples, tune.searcher.seed):
+            number = next(numbers.setdefault(member.name, itertools.count()))
+            yield Sample(member, drawn, f"{member.name}-{number:05}".removeprefix("-"))
+
+
+def _draw(space: Space, num_samples: int, seed: int) -> Iterator[dict[str, Any]]:
     """Every grid point so many times, with values of its own for the rest."""
     import numpy as np
 

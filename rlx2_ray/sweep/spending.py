@@ -26,5 +26,5 @@ class Spending:
         if budget.runs is not None and runs >= budget.runs:
             return f"the budget of {budget.runs} runs"
         if budget.hours is not None and self.worked_s >= 3600 * budget.hours:
-            return f"the budget of {budget.hours:g} hours"
+            return f"the budget of {budget.hours:.4g} hours"
         return None

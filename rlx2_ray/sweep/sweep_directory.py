@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 import uuid
 from collections.abc import Mapping
@@ -89,6 +90,12 @@ class SweepDirectory:
             raise BadInput(f"{self.record_file} is missing or damaged: restore it from a copy.") from None
         return configuration.load(self.description_file), record
 
+    def renew(self, tree: Tree) -> None:
+        """Let it go on as `tree` says, whatever Tune or the result of its end says. Raises RunFailed for no room."""
+        self._write_text(self.description_file, yaml.safe_dump(tree, sort_keys=False))
+        shutil.rmtree(self.tune, ignore_errors=True)
+        self.result_file.unlink(missing_ok=True)  # last: until then it is what it was
+
     def read_result(self) -> Content | None:
         """Of a finished sweep. Raises BadInput where it is damaged."""
         if not self.result_file.exists():
@@ -113,9 +120,12 @@ class SweepDirectory:
         self._write(self.result_file, result)
 
     def _write(self, file: Path, content: Mapping[str, Any]) -> None:
+        self._write_text(file, _to_json(content))
+
+    def _write_text(self, file: Path, text: str) -> None:
         """Raises RunFailed where there is no room."""
         try:
-            _replace(file, _to_json(content))
+            _replace(file, text)
         except OSError as error:
             raise RunFailed(
                 f"{file} cannot be written ({reason(error)}): make room, then 'rlx2 resume {self.path}' goes on."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from functools import cached_property, partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rlx2_ray.config import ExperimentConfig, Tree
@@ -11,17 +12,18 @@ from rlx2_ray.envs.make import probe_spaces
 from rlx2_ray.sparse.plan import plan_agent
 from rlx2_ray.sweep.campaign import Campaign, Desk
 from rlx2_ray.sweep.description.budget import Budget
-from rlx2_ray.sweep.description.files import SweepDescription, sweep_tree
+from rlx2_ray.sweep.description.files import SweepDescription
+from rlx2_ray.sweep.description.queue import QueueDescription, distinguishing_keys, queue_tree
 from rlx2_ray.sweep.description.space import to_tree
 from rlx2_ray.sweep.description.space_check import first_config
 from rlx2_ray.sweep.description.space_tune import clip, to_mutations, to_tune
 from rlx2_ray.sweep.description.tune_section import AshaScheduler, PbtScheduler
 from rlx2_ray.sweep.job import Job
-from rlx2_ray.sweep.planner import SweepPlanner, make_planner, tune_space
+from rlx2_ray.sweep.planner import INDEX, SweepPlanner, make_planner, tune_space
 from rlx2_ray.sweep.report.record_directory import read_directory
 from rlx2_ray.sweep.sweep_directory import Content
 from rlx2_ray.sweep.tuning import Tuning
-from rlx2_ray.types import Spaces
+from rlx2_ray.types import BadInput, Spaces
 
 if TYPE_CHECKING:
     from ray.tune.schedulers import TrialScheduler
@@ -29,14 +31,17 @@ if TYPE_CHECKING:
 
     from rlx2_ray.sweep.reporter import Reporter
 
+ENDED_BY = "Ended by"
+
 
 class Sweep(Campaign):
     kind = "sweep"
 
-    def __init__(self, description: SweepDescription) -> None:
-        self._description = description
-        self._tune = description.tune
-        self._planner = make_planner(description)
+    def __init__(self, queue: QueueDescription) -> None:
+        self._queue = queue
+        self._tune = queue.tune
+        self._planner = make_planner(queue)
+        self._spaces: dict[str, Content] = {}  # by environment
 
     @property
     def planner(self) -> SweepPlanner:
@@ -44,32 +49,41 @@ class Sweep(Campaign):
 
     @property
     def tree(self) -> Tree:
-        return sweep_tree(self._description)
+        return queue_tree(self._queue)
+
+    @property
+    def _only(self) -> SweepDescription:
+        """The sweep that it is, where it is no queue; schedulers and searchers are of this one."""
+        return self._queue.members[0].sweep
 
     @cached_property
     def examples(self) -> list[ExperimentConfig]:
-        """One for every environment, algorithm and engine, since these are what may be missing."""
+        """One for every environment, algorithm, engine, runtime and run to start from: what may be missing."""
         if not self.planner.samples:
-            return [first_config(self._description.config, self._description.varied)]
+            return [first_config(self._only.config, self._only.varied)]
         found: dict[tuple[str, ...], ExperimentConfig] = {}
         for config in self._configs:
-            found.setdefault((config.env.id, config.algo, config.engine, config.device), config)
+            run_before = config.target.expert or config.topology.ticket
+            key = (config.env.id, config.algo, config.engine, config.device, config.runtime.kind, run_before or "")
+            found.setdefault(key, config)
         return list(found.values())
 
     @cached_property
     def _configs(self) -> list[ExperimentConfig]:
         """Of all trials that are known beforehand."""
-        trials = [{"trial": index, **sample} for index, sample in enumerate(self.planner.samples)]
-        return [self.planner.plan(trial, "").config for trial in trials]
+        return [self.planner.plan({INDEX: index}, "").config for index in range(len(self.planner.samples))]
 
     def check(self, spaces: Spaces) -> None:
-        """Whether every trial that is known beforehand leaves every layer some weights."""
+        """Whether the archive is there, and every trial that is known beforehand leaves every layer some weights."""
+        if self.archive is not None and not self.archive.is_dir():
+            raise BadInput(f"archive is {self.archive}, which is no directory: make it, or leave it out.")
         of_env = {repr(self.examples[0].env): spaces}
         for config in self._configs:
             env = repr(config.env)
             if env not in of_env:
                 of_env[env] = probe_spaces(config.env)
             plan_agent(config, of_env[env].observation_size, of_env[env].action_size)
+            self._spaces[config.env.id] = of_env[env]._asdict()
 
     @property
     def max_concurrent(self) -> int | None:
@@ -80,14 +94,19 @@ class Sweep(Campaign):
         return self._tune.budget
 
     @property
+    def archive(self) -> Path | None:
+        return self._queue.archive
+
+    @property
     def _trials(self) -> int:
-        return min(self._description.trials, self.budget.runs or self._description.trials)
+        return min(self._queue.trials, self.budget.runs or self._queue.trials)
 
     def prepare(self, desk: Desk, spaces: Spaces) -> None:
         runs = self._trials
         env_steps = sum(config.steps for config in self._configs) or runs * self.examples[0].steps
         desk.keeper.note(
-            param_space=to_tree(self._description.varied),
+            **self._what_varies(),
+            spaces_of=self._spaces,
             metric=self._tune.metric,
             mode=self._tune.mode,
             planned={"runs": runs, "env_steps": env_steps},
@@ -96,10 +115,15 @@ class Sweep(Campaign):
         folder = desk.directory.path
         desk.display.say(f"{runs} trials, {env_steps} env steps, {desk.concurrency} at a time, in {folder}")
 
+    def _what_varies(self) -> Content:
+        if not self._queue.members[0].name:
+            return {"param_space": to_tree(self._only.varied)}
+        return {"members": distinguishing_keys(self._queue)}
+
     def tuning(self, job: Job, desk: Desk) -> Tuning:
         from ray import tune
 
-        is_optuna = self._tune.searcher.name == "optuna"
+        is_optuna = self._only.tune.searcher.name == "optuna"
         config = tune.TuneConfig(
             metric=self._tune.metric,
             mode=self._tune.mode,
@@ -111,7 +135,7 @@ class Sweep(Campaign):
         )
         return Tuning(
             job,
-            to_tune(self._description.space) if is_optuna else tune_space(self.planner),
+            to_tune(self._only.space) if is_optuna else tune_space(self.planner),
             config,
             self._tune.max_failures,
         )
@@ -121,12 +145,12 @@ class Sweep(Campaign):
         from ray.tune.search.optuna import OptunaSearch
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        return OptunaSearch(seed=self._tune.searcher.seed)
+        return OptunaSearch(seed=self._only.tune.searcher.seed)
 
     def _scheduler(self) -> TrialScheduler | None:
         from ray.tune.schedulers import ASHAScheduler, PopulationBasedTraining
 
-        scheduler = self._tune.scheduler
+        scheduler = self._only.tune.scheduler
         if isinstance(scheduler, AshaScheduler):
             return ASHAScheduler(
                 time_attr="env_steps",
@@ -139,8 +163,8 @@ class Sweep(Campaign):
             return PopulationBasedTraining(
                 time_attr="env_steps",
                 perturbation_interval=scheduler.perturbation_interval,
-                hyperparam_mutations=to_mutations(self._description.mutations),
-                custom_explore_fn=partial(clip, self._description.mutations),
+                hyperparam_mutations=to_mutations(self._only.mutations),
+                custom_explore_fn=partial(clip, self._only.mutations),
                 log_config=False,
             )
         return None
@@ -165,22 +189,26 @@ class Sweep(Campaign):
     def conclude(self, desk: Desk, reporter: Reporter) -> Content:
         desk.keeper.write()  # the trials that were stopped, which are read back here
         trials = [_row(trial) for trial in read_directory(desk.directory.path).trials]
-        if reporter.is_cut_short:
-            finished = sum(row["state"] == "finished" for row in trials)
-            spent = desk.spending.what_is_spent(reporter.env_steps)
-            message = f"Ended by {spent}, after {finished} of {self._trials} trials."
-            desk.keeper.say(message)
-            desk.display.say(message)
+        spent = desk.spending.what_is_spent(reporter.env_steps) if reporter.is_cut_short else None
+        if spent:
+            self._say_end(desk, spent, sum(row["state"] == "finished" for row in trials))
         return {
             "metric": self._tune.metric,
             "mode": self._tune.mode,
             "trials": trials,
             "best": self._best(reporter),
             "env_steps": sum(row["env_steps"] for row in trials),
+            "ended_by": spent,
         }
 
+    def _say_end(self, desk: Desk, spent: str, finished: int) -> None:
+        message = f"{ENDED_BY} {spent}, after {finished} of {self._trials} trials."
+        desk.keeper.say(message)
+        more = f" 'rlx2 resume {desk.directory.path} --max-hours H' goes on for H hours more."
+        desk.display.say(message + (more if self._queue.is_planned else ""))
+
     def _best(self, reporter: Reporter) -> Content | None:
-        """The trial whose last report has the best metric."""
+        """The trial whose last report has the best metric; None where they are of several environments."""
         metric, sign = self._tune.metric, 1 if self._tune.mode == "max" else -1
         values = {
             reporter.name(trial): float(trial.last_result.get(metric, math.nan))
@@ -188,7 +216,7 @@ class Sweep(Campaign):
             if trial.last_result
         }
         known = {name: value for name, value in values.items() if not math.isnan(value)}
-        if not known:
+        if not known or len(self._spaces) > 1:
             return None
         name = max(known, key=lambda name: sign * known[name])
         return {"name": name, metric: known[name]}

@@ -23,6 +23,7 @@ from rlx2_ray.experiment.evaluation import score
 from rlx2_ray.experiment.interruption import StopWish
 from rlx2_ray.experiment.run import Training, never
 from rlx2_ray.experiment.run_directory import Point, RunDirectory
+from rlx2_ray.sweep import archived
 from rlx2_ray.sweep.description.reported import AT_THE_END
 from rlx2_ray.sweep.futility import load_floor
 from rlx2_ray.sweep.job import Job, Plan
@@ -61,10 +62,11 @@ class SweepTrial(tune.Trainable):  # type: ignore[misc]
             is_futile=floor.is_futile if floor and self._plan.purpose != "dense" else never,
             lock_wait_s=LOCK_WAIT_S,
         )
-        if RunDirectory(directory).config_file.exists():
-            return session.go_on(directory, train_on_runtime, host)
-        shutil.rmtree(directory, ignore_errors=True)  # killed before it became a run
-        return session.begin(self._plan.config, directory, job.tracking_of(self._plan), train_on_runtime, host)
+        if not RunDirectory(directory).config_file.exists():
+            shutil.rmtree(directory, ignore_errors=True)  # killed before it became a run
+            if not archived.restore(job, self._plan):
+                return session.begin(self._plan.config, directory, job.tracking_of(self._plan), train_on_runtime, host)
+        return session.go_on(directory, train_on_runtime, host)
 
     def step(self) -> dict[str, Any]:
         """Until the next evaluation; with the last one, to the end, since a scheduler may stop a trial there."""

@@ -36,7 +36,8 @@ from tests.support.runs import database_uri
 from tests.support.strange_envs import MODULE
 
 RESULT_KEYS = {
-    "metric", "mode", "trials", "best", "env_steps", "kind", "directory", "report", "mlflow_run_id", "versions",
+    "metric", "mode", "trials", "best", "env_steps", "ended_by", "kind", "directory", "report", "mlflow_run_id",
+    "versions",
 }  # fmt: skip
 POINTS = [100, 200, 300]
 
@@ -264,6 +265,9 @@ def test_file_that_cannot_be_used(
         (["--runtime", "cloud"], ["runtime.kind", "'cloud'"]),
         (["--address", "127.0.0.1:1"], ["runtime.address", "127.0.0.1:1", "no Ray cluster answers"]),
         (["--set", "tune.metric=loss"], ["tune.metric", "'loss'"]),
+        (["--max-hours", "0"], ["tune.budget.hours", "'0'"]),
+        (["--archive", "nowhere"], ["archive", "nowhere", "no directory"]),
+        (["--set", "sparsity.policy=0.4"], ["sparsity.policy", "0.4", "[0.3, 0.5]"]),
         (["--tracking-uri", "foo://bar"], ["'foo://bar'"]),
         (["--tracking-uri", "sqlite:////proc/mlflow.db"], ["/proc"]),
         (["--bogus"], ["--bogus"]),

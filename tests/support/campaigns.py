@@ -77,8 +77,8 @@ def sweep(directory: Path, tree: Tree, *options: str, uri: str | None = None) ->
     return _ended(directory, rlx2(*sweep_arguments(directory, tree, uri), "--json", *options, folder=directory.parent))
 
 
-def resume_sweep(directory: Path) -> Sweep:
-    return _ended(directory, rlx2("resume", str(directory), "--json", folder=directory.parent))
+def resume_sweep(directory: Path, *options: str) -> Sweep:
+    return _ended(directory, rlx2("resume", str(directory), "--json", *options, folder=directory.parent))
 
 
 def _ended(directory: Path, process: subprocess.CompletedProcess[str]) -> Sweep:

@@ -40,6 +40,12 @@ class Made(NamedTuple):
     purpose: str
     points: list[Tree]
     score: float | None  # None: it still trains
+    member: str = ""  # of a queue
+
+    @property
+    def tags(self) -> dict[str, str]:
+        own = {"rlx2.trial": self.name, "rlx2.purpose": self.purpose}
+        return {**own, "rlx2.member": self.member} if self.member else own
 
 
 def compression(running: bool = False) -> tuple[Tree, list[Made]]:
@@ -78,6 +84,35 @@ def sweep() -> tuple[Tree, list[Made]]:
     }
     record = {"kind": "sweep", "name": "delay", "state": "finished", "param_space": space, "config": BASE}
     return record | _common(len(trials)), trials
+
+
+def queue() -> tuple[Tree, list[Made]]:
+    """record.json and the trials of two tasks, each with a dense arm and others, of keys of their own."""
+    arms = [
+        ("hopper", "Hopper-v5", {"method": "rlx2", "sparsity": {"policy": 0.9, "critic": 0.8}}, 1.1),
+        ("hopper", "Hopper-v5", {"method": "dense"}, 1.0),
+        ("ant", "Ant-v5", {"method": "dense", "agent": {"tau": 0.01}}, 2.0),
+        ("ant", "Ant-v5", {"sparsity": {"policy": 0.9, "critic": 0.8}, "agent": {"tau": 0.02}}, 1.0),
+    ]
+    trials = []
+    for member, env, changes, plateau in arms:
+        for seed in range(2):
+            name = f"{member}-{len(trials):05d}-seed={seed}"
+            made = make_trial(name, merge(changes, {"env": {"id": env}}), seed, "trial", plateau)
+            trials.append(made._replace(member=member))
+    record = {
+        "kind": "sweep",
+        "name": "campaign",
+        "state": "finished",
+        "config": BASE,
+        "members": {"hopper": ["method", "seed"], "ant": ["method", "agent.tau", "seed"]},
+        **_common(len(trials)),
+        "spaces_of": {
+            "Hopper-v5": {"observation_size": OBSERVATION, "action_size": ACTION},
+            "Ant-v5": {"observation_size": 105, "action_size": 8},
+        },
+    }
+    return record, trials
 
 
 def make_trial(name: str, changes: Mapping[str, Any], seed: int, purpose: str, plateau: float) -> Made:
@@ -213,8 +248,7 @@ def write_directory(path: Path, record: Tree, trials: list[Made]) -> Path:
         folder = path / "trials" / trial.name
         folder.mkdir(parents=True)
         (folder / "config.yaml").write_text(yaml.safe_dump(trial.config.model_dump(mode="json")))
-        tags = {"rlx2.trial": trial.name, "rlx2.purpose": trial.purpose}
-        origin = {"tracking_uri": "sqlite:///mlflow.db", "experiment": EXPERIMENT, "tags": tags}
+        origin = {"tracking_uri": "sqlite:///mlflow.db", "experiment": EXPERIMENT, "tags": trial.tags}
         (folder / "run.json").write_text(json.dumps(origin))
         (folder / "progress.jsonl").write_text("".join(json.dumps(point) + "\n" for point in trial.points))
         if trial.score is not None:
@@ -241,8 +275,7 @@ def write_store(folder: Path, record: Tree, trials: list[Made]) -> str:
         own = {
             "mlflow.parentRunId": parent,
             "rlx2.trial_key": trial.name,
-            "rlx2.trial": trial.name,
-            "rlx2.purpose": trial.purpose,
+            **trial.tags,
             "rlx2.seed": str(trial.config.seed),
         }
         run_id = client.create_run(experiment, tags=own, run_name=trial.name).info.run_id

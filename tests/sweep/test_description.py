@@ -116,7 +116,7 @@ def test_what_is_reported(tmp_path: Path) -> None:
             {**SPACE, "sparsity": {"policy": 0.8}},
             "sparsity.policy has a value of its own and is varied as well: leave one of them out.",
         ),
-        (tuned(3), "tune is 3: it should hold keys and values, such as tune.num_samples."),
+        (tuned(3), "tune is 3: it should hold keys and values, such as tune.metric."),
         (tuned({"seedz": 3}), "There is no key tune.seedz: did you mean tune.seeds?"),
         (
             tuned({"budget": {"money": 3}}),

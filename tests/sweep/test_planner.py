@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from ray.tune.search.variant_generator import generate_variants
 
 from rlx2_ray.config import Tree, merge, resolve
-from rlx2_ray.sweep.description.files import parse_sweep, sweep_tree
+from rlx2_ray.sweep.description.queue import parse_queue, queue_tree
 from rlx2_ray.sweep.planner import INDEX, SweepPlanner, make_planner, tune_space
 
 SPACE: Tree = {
@@ -35,7 +35,7 @@ def tree(space: Tree = SPACE, tune: Tree | None = None) -> Tree:
 
 
 def planner(space: Tree = SPACE, **tune: Any) -> SweepPlanner:
-    return make_planner(parse_sweep(tree(space, tune)))
+    return make_planner(parse_queue(tree(space, tune)))
 
 
 def variants(planner: SweepPlanner) -> list[dict[str, Any]]:
@@ -45,11 +45,11 @@ def variants(planner: SweepPlanner) -> list[dict[str, Any]]:
 
 @pytest.fixture
 def population() -> SweepPlanner:
-    return make_planner(parse_sweep(tree({}, PBT)))
+    return make_planner(parse_queue(tree({}, PBT)))
 
 
 def test_every_grid_point_so_many_times_with_values_of_its_own() -> None:
-    samples = planner(num_samples=5).samples
+    samples = [sample.drawn for sample in planner(num_samples=5).samples]
     assert [sample["sparsity.policy"] for sample in samples] == [0.3, 0.5] * 5
     rates = [sample["agent.learning_rate"] for sample in samples]
     assert len(set(rates)) == 10
@@ -59,36 +59,38 @@ def test_every_grid_point_so_many_times_with_values_of_its_own() -> None:
 
 def test_grids_are_combined() -> None:
     samples = planner({"sparsity.policy": {"grid": [0.3, 0.5]}, "seed": {"grid": [7, 8]}}).samples
-    assert [tuple(sample.values()) for sample in samples] == [(0.3, 7), (0.3, 8), (0.5, 7), (0.5, 8)]
+    assert [tuple(sample.drawn.values()) for sample in samples] == [(0.3, 7), (0.3, 8), (0.5, 7), (0.5, 8)]
 
 
 @settings(max_examples=20)
 @given(seed=st.integers(0, 2**31), num_samples=st.integers(1, 6))
 def test_samples_follow_from_the_description(seed: int, num_samples: int) -> None:
-    description = parse_sweep(tree(tune={"num_samples": num_samples, "searcher": {"name": "random", "seed": seed}}))
-    stored = parse_sweep(sweep_tree(description))  # as a resumed sweep reads it
+    description = parse_queue(tree(tune={"num_samples": num_samples, "searcher": {"name": "random", "seed": seed}}))
+    stored = parse_queue(queue_tree(description))  # as a resumed sweep reads it
     assert make_planner(stored) == make_planner(description)
 
 
 def test_another_seed_draws_others() -> None:
     one, two = (planner(searcher={"name": "random", "seed": seed}).samples for seed in (0, 1))
-    assert one != two
+    assert [sample.drawn for sample in one] != [sample.drawn for sample in two]
 
 
 def test_more_samples_begin_with_the_same() -> None:
-    assert planner(num_samples=5).samples[:4] == planner(num_samples=2).samples
+    more, fewer = planner(num_samples=5).samples, planner(num_samples=2).samples
+    assert [sample.drawn for sample in more[:4]] == [sample.drawn for sample in fewer]
 
 
 @pytest.mark.parametrize(("runs", "trials"), [(1, 1), (3, 3), (4, 4), (100, 4)])
 def test_budget_of_runs_is_not_exceeded(runs: int, trials: int) -> None:
     limited = planner(num_samples=2, budget={"runs": runs})
-    assert limited.samples == planner(num_samples=2).samples[:trials]
+    all_of_them = planner(num_samples=2).samples
+    assert [sample.drawn for sample in limited.samples] == [sample.drawn for sample in all_of_them[:trials]]
 
 
 def test_trial_has_its_sample_in_its_configuration_and_its_name() -> None:
     many = planner(num_samples=2)
     plan = many.plan({INDEX: 2}, "1a2b_00002")
-    sample = many.samples[2]
+    sample = many.samples[2].drawn
     assert plan.purpose == "trial"
     assert plan.name.startswith("00002-sparsity.policy=0.3-agent.learning_rate=")
     config = plan.config
@@ -146,7 +148,7 @@ def test_checkpoints_are_due_when_pbt_copies_them(population: SweepPlanner) -> N
 
 
 def test_key_that_pbt_changes_may_begin_on_a_grid() -> None:
-    grown = make_planner(parse_sweep(tree({"target.n_step": {"grid": [1, 3]}}, merge(PBT, {"seeds": None}))))
+    grown = make_planner(parse_queue(tree({"target.n_step": {"grid": [1, 3]}}, merge(PBT, {"seeds": None}))))
     assert [variant["target.n_step"] for variant in variants(grown)] == [1, 3]
     plans = [grown.plan(variant, f"a_{index:05}") for index, variant in enumerate(variants(grown))]
     assert [plan.config.target.n_step for plan in plans] == [1, 3]

@@ -24,12 +24,13 @@ from rlx2_ray.sweep.report.record_directory import read_directory, series_of
 from rlx2_ray.sweep.report.record_store import read_experiment
 from rlx2_ray.types import BadInput
 from tests.support.runs import database_uri
-from tests.support.sweeps import EXPERIMENT, STEPS, STOPPED, compression, sweep, write_directory, write_store
+from tests.support.sweeps import EXPERIMENT, STEPS, STOPPED, compression, queue, sweep, write_directory, write_store
 
 KINDS: dict[str, Callable[[], Any]] = {
     "finished": compression,
     "running": lambda: compression(running=True),
     "sweep": sweep,
+    "queue": queue,
 }
 
 

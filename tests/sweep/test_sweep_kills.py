@@ -104,6 +104,43 @@ def _has_got_to(directory: Path, finished: int) -> bool:
     return bool(trial_directories(directory)) and len(finished_trials(directory)) >= finished
 
 
+def test_queue_killed_in_its_second_member(tmp_path: Path) -> None:
+    """It has the trials that it would have had, and those of the first member are not run again."""
+    pendulum = {key: value for key, value in PACED.items() if key != "param_space"}
+    members = [
+        {"name": "first", **pendulum, "param_space": {"seed": {"grid": [0, 1]}}},
+        {"name": "second", **pendulum, "param_space": learning_rates(), "tune": {"num_samples": 2}},
+    ]
+    whole = sweep(tmp_path / "undisturbed", {"queue": members}, *TWO)
+    directory = tmp_path / "own" / "sweep"
+    directory.parent.mkdir()
+    with ended(start_sweep(directory, {"queue": members}, *TWO)) as process:
+        wait_for(lambda: any(len(read_points(each)) > 1 for each in trial_directories(directory)[2:]), process, 300)
+        kill(process, with_ray=True)
+    before = moments(directory)
+    resumed = resume_sweep(directory)
+    assert resumed.code == 0, resumed.error
+    names = trial_names(directory)
+    assert names[:2] == ["first-00000-seed=0", "first-00001-seed=1"]
+    assert [name.partition("=")[0] for name in names[2:]] == [f"second-{n:05}-agent.learning_rate" for n in range(2)]
+    assert digests(directory) == digests(whole.directory)
+    check_every_point_once(directory, dict.fromkeys(names, POINTS))
+    assert {*names[:2]} <= before.keys()
+    assert before == {name: moments(directory)[name] for name in before}
+    record = read_directory(directory)
+    assert [trial.member for trial in record.trials] == ["first", "first", "second", "second"]
+    assert [list(trial.changes) for trial in record.trials] == [
+        [],
+        [],
+        ["agent.learning_rate"],
+        ["agent.learning_rate"],
+    ]
+    _, children = parent_and_children(directory)
+    assert {name: run.data.tags["rlx2.member"] for name, run in children.items()} == {
+        name: name.partition("-")[0] for name in names
+    }
+
+
 def test_trial_killed_goes_on_from_its_checkpoint(undisturbed: Sweep, tmp_path: Path) -> None:
     directory = tmp_path / "sweep"
     with ended(start_sweep(directory, PACED, *TWO, "--json")) as process:

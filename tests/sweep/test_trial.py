@@ -11,9 +11,10 @@ import pytest
 import yaml
 
 from rlx2_ray.config import Tree
+from rlx2_ray.experiment import archive
 from rlx2_ray.experiment.run_directory import RunDirectory, Tracking
 from rlx2_ray.sweep import trial as trial_module
-from rlx2_ray.sweep.description.files import parse_sweep
+from rlx2_ray.sweep.description.queue import parse_queue
 from rlx2_ray.sweep.job import Job
 from rlx2_ray.sweep.planner import INDEX, make_planner
 from rlx2_ray.sweep.trial import FINAL, SweepTrial
@@ -38,9 +39,9 @@ class Driver:
 
     def __init__(self, folder: Path, tree: Tree) -> None:
         self.trials = folder / "trials"
-        self._job = Job(
-            self.trials, Tracking(database_uri(folder), "tests", "sweep-1a2b"), make_planner(parse_sweep(tree))
-        )
+        queue = parse_queue(tree)
+        tracking = Tracking(database_uri(folder), "tests", "sweep-1a2b")
+        self._job = Job(self.trials, tracking, make_planner(queue), archive=queue.archive)
         self._made: list[SweepTrial] = []
 
     def trial(self, index: int, **sampled: Any) -> SweepTrial:
@@ -203,6 +204,58 @@ def test_trial_whose_directory_is_in_use_says_so(driver: Driver, monkeypatch: py
     first.train()
     with pytest.raises(BadInput, match="in use by another process"):
         driver.trial(0).train()
+
+
+# Runs that are archived
+
+
+@pytest.fixture
+def archived(tmp_path: Path) -> Path:
+    """An archive of the run that the trial with seed 1 would make, and what it came to."""
+    run = tmp_path / "elsewhere"
+    train(run, steps=300, seed=1)
+    archive.add(run, tmp_path / "archive")
+    return run
+
+
+def training_forbidden(*arguments: object) -> Any:
+    raise AssertionError("it trained")
+
+
+def test_archived_run_is_not_run_again(
+    archived: Path, make_driver: MakeDriver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trial_module, "train_on_runtime", training_forbidden)
+    driver = make_driver({**sweep_tree({"seed": {"grid": [0, 1]}}), "archive": str(tmp_path / "archive")})
+    (result,) = to_the_end(driver.trial(1))
+    before, after = read_result(archived), read_result(driver.directory(TWO))
+    assert {key for key in before if after[key] != before[key]} == {"mlflow_run_id", "checkpoint"}
+    assert (result["score"], result["env_steps"]) == (before["score"], 300)
+    assert not (tmp_path / "restoring" / TWO).exists()
+    run = driver.mlflow_run(TWO)
+    assert (run.info.run_id, run.info.status) == (after["mlflow_run_id"], "FINISHED")
+    assert run.data.metrics["score"] == before["score"]
+    assert run.data.tags["rlx2.archived"].startswith("InvertedPendulum-v5-td3-")
+    with pytest.raises(AssertionError, match="it trained"):
+        to_the_end(driver.trial(0))
+
+
+def test_restoring_that_was_killed_is_done_over(archived: Path, make_driver: MakeDriver, tmp_path: Path) -> None:
+    (tmp_path / "restoring" / TWO).mkdir(parents=True)
+    (tmp_path / "restoring" / TWO / "config.yaml").write_text("half")
+    driver = make_driver({**sweep_tree({"seed": {"grid": [0, 1]}}), "archive": str(tmp_path / "archive")})
+    (result,) = to_the_end(driver.trial(1))
+    assert result["score"] == read_result(archived)["score"]
+
+
+def test_trial_that_had_begun_goes_on_whatever_the_archive_has(
+    archived: Path, make_driver: MakeDriver, tmp_path: Path
+) -> None:
+    begun = make_driver(sweep_tree({"seed": {"grid": [0, 1]}})).trial(1)
+    begun.train()
+    begun.stop()
+    driver = make_driver({**sweep_tree({"seed": {"grid": [0, 1]}}), "archive": str(tmp_path / "archive")})
+    assert steps(to_the_end(driver.trial(1))) == [100, 200, 300]
 
 
 # Population-based training

@@ -20,6 +20,8 @@ from rlx2_ray.sweep.description.space_check import check_space, first_config
 from rlx2_ray.sweep.description.tune_section import PbtScheduler, TuneSection, parse_tune
 from rlx2_ray.types import BadInput
 
+SWEEP_SECTIONS = ("param_space", "tune")
+
 
 @dataclass(frozen=True)
 class SweepDescription:
@@ -57,8 +59,8 @@ class CompressDescription:
 
 def parse_sweep(tree: Mapping[str, Any]) -> SweepDescription:
     """The sweep that a file describes, options merged on top. Raises BadInput."""
-    _check_sections(tree, ("param_space", "tune"), {"compress": "rlx2 compress"})
-    config = {key: value for key, value in tree.items() if key not in ("param_space", "tune")}
+    check_sections(tree, SWEEP_SECTIONS, {"compress": "rlx2 compress"})
+    config = {key: value for key, value in tree.items() if key not in SWEEP_SECTIONS}
     space = parse_space(tree.get("param_space") or {})
     check_space(config, space)
     description = SweepDescription(config, space, parse_tune(tree.get("tune") or {}, first_config(config, space)))
@@ -71,13 +73,13 @@ def sweep_tree(description: SweepDescription) -> Tree:
     return {
         **description.config,
         "param_space": to_tree(description.param_space),
-        "tune": _plain(description.tune),
+        "tune": plain(description.tune),
     }
 
 
 def parse_compress(tree: Mapping[str, Any]) -> CompressDescription:
     """The compression that a file describes, options merged on top. Raises BadInput."""
-    _check_sections(tree, ("compress",), {"param_space": "rlx2 sweep", "tune": "rlx2 sweep"})
+    check_sections(tree, ("compress",), dict.fromkeys((*SWEEP_SECTIONS, "queue", "archive"), "rlx2 sweep"))
     config = {key: value for key, value in tree.items() if key != "compress"}
     sparsities = [key for key in leaves(config) if key.startswith("sparsity")]
     if sparsities:
@@ -100,14 +102,14 @@ def parse_compress(tree: Mapping[str, Any]) -> CompressDescription:
 
 def compress_tree(description: CompressDescription) -> Tree:
     """The mapping that parses to the description; plain values, for sweep.yaml."""
-    return {**description.config, "compress": _plain(description.compress)}
+    return {**description.config, "compress": plain(description.compress)}
 
 
-def _plain(section: BaseModel) -> Tree:
+def plain(section: BaseModel) -> Tree:
     return section.model_dump(mode="json", exclude_none=True)
 
 
-def _check_sections(tree: Mapping[str, Any], own: Iterable[str], others: Mapping[str, str]) -> None:
+def check_sections(tree: Mapping[str, Any], own: Iterable[str], others: Mapping[str, str]) -> None:
     """`others` have a command of their own."""
     for key in tree:
         if key in others:

@@ -14,12 +14,13 @@ points, not four.
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NoReturn
 
 from rlx2_ray.config import Tree, merge, nest
@@ -79,6 +80,11 @@ def varied_keys(space: Space) -> list[str]:
 def count_trials(space: Space, num_samples: int) -> int:
     """Trials that Tune makes of it: every grid point `num_samples` times."""
     return num_samples * math.prod(len(parameter.arguments) for parameter in space if parameter.form == "grid")
+
+
+def select(space: Space, values: Mapping[str, Any]) -> Space:
+    """The space with only those points that have these values, by dotted key. Raises BadInput where there are none."""
+    return tuple(_select(parameter, values) for parameter in space)
 
 
 def unpack(space: Space, sampled: Mapping[str, Any]) -> dict[str, Any]:
@@ -176,6 +182,19 @@ def _check_range(name: str, form: str, arguments: tuple[Any, ...]) -> None:
 
 def _are_multiples(step: float, *values: float) -> bool:
     return step > 0 and math.isfinite(step) and all(math.isclose(x / step, round(x / step)) for x in values)
+
+
+def _select(parameter: Parameter, values: Mapping[str, Any]) -> Parameter:
+    arguments = parameter.arguments
+    for place, key in enumerate(parameter.keys):
+        if key not in values:
+            continue
+        there = [argument if len(parameter.keys) == 1 else argument[place] for argument in arguments]
+        kept = [str(value) == str(values[key]) for value in there]  # options are text
+        if parameter.form not in LISTS or not any(kept):
+            raise BadInput(f"{key} is {values[key]!r}, but varies in {parameter.form}: {there}: choose one of a list.")
+        arguments = tuple(itertools.compress(arguments, kept))
+    return replace(parameter, arguments=arguments)
 
 
 def _unpack_one(parameter: Parameter, value: Any) -> Any:

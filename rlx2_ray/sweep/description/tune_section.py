@@ -63,16 +63,26 @@ class Searcher(Section):
     seed: NonNegative = 0
 
 
-class TuneSection(Section):
-    num_samples: Positive = 1  # times each grid point, or draws where there is no grid
+class WholeSection(Section):
+    """What is said of all trials together: all of the section `tune` that a queue of sweeps has for itself."""
+
     metric: str = "score"
     mode: Literal["max", "min"] = "max"
-    scheduler: Scheduler = NoScheduler()
-    searcher: Searcher = Searcher()
-    seeds: Positive | None = None  # the same as a grid over seed: 0, 1, ...
     max_concurrent: Positive | None = None  # trials at a time; None: as many as the CPUs allow
     max_failures: NonNegative = 2  # times that a trial is tried again
     budget: Budget = Budget()
+
+
+class TuneSection(WholeSection):
+    num_samples: Positive = 1  # times each grid point, or draws where there is no grid
+    scheduler: Scheduler = NoScheduler()
+    searcher: Searcher = Searcher()
+    seeds: Positive | None = None  # the same as a grid over seed: 0, 1, ...
+
+    @property
+    def is_planned(self) -> bool:
+        """Whether all trials are known before the first, and none is stopped or changed for what others came to."""
+        return self.searcher.name == "random" and self.scheduler.name == "none"
 
 
 def parse_tune(tree: object, example: ExperimentConfig) -> TuneSection:

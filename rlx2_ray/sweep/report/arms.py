@@ -54,7 +54,8 @@ def arm_label(kind: str, trial: TrialRecord) -> str:
         return "dense" if is_dense(trial) else sparsities(trial)
     if kind == "task":
         return _method_label(trial)
-    return ", ".join(f"{short(key)} {show(key, value)}" for key, value in trial.changes.items()) or trial.config.method
+    words = [f"{short(key)} {show(key, value)}" for key, value in trial.changes.items() if value is not None]
+    return ", ".join(([trial.member] if trial.member else []) + words) or trial.config.method
 
 
 def _method_label(trial: TrialRecord) -> str:
@@ -96,6 +97,19 @@ def dense_arm(record: Record) -> DenseArm | None:
     scores = [seed.score for seed in seeds]
     interval = arm_interval(scores) if len(scores) >= FEWEST_SEEDS else None
     return DenseArm(seeds, statistic_of(scores), interval, None)
+
+
+def by_task(record: Record) -> list[Record]:
+    """The record in parts whose trials can be compared: of one environment, algorithm and number of steps."""
+    tasks: dict[object, list[TrialRecord]] = {}
+    for trial in record.trials:
+        tasks.setdefault((*env_and_algo(trial.config), trial.config.steps), []).append(trial)
+    if len(tasks) < 2 or record.kind == "task":
+        return [record]
+    return [
+        record._replace(trials=tuple(trials), sizes=record.sizes_of.get(trials[0].config.env.id))
+        for trials in tasks.values()
+    ]
 
 
 def env_and_algo(config: ExperimentConfig) -> tuple[str, str]:

@@ -48,6 +48,7 @@ class TrialRecord(NamedTuple):
     score: float | None  # mean of the last 30 evaluations; None: it is not done, nor was it stopped early
     ended_early: bool
     run_id: str | None = None  # MLflow's
+    member: str = ""  # of a queue, that it is a trial of
     result: Tree = {}  # of an archived run: its result.json
 
     @property
@@ -147,6 +148,7 @@ class Record(NamedTuple):
     started: float | None = None  # seconds since the epoch, as is `updated`
     updated: float | None = None
     param_space: Tree = {}
+    members: Mapping[str, Sequence[str]] = {}  # of a queue: name -> the keys that vary in it
     metric: str = "score"
     mode: str = "max"
     versions: Mapping[str, str] = {}
@@ -160,8 +162,14 @@ class Record(NamedTuple):
     ultimate_trial: str | None = None
     messages: tuple[str, ...] = ()
     stopped: tuple[str, ...] = ()  # names of the trials that the scheduler ended
-    sizes: Sizes | None = None
+    sizes: Sizes | None = None  # of the first environment
+    sizes_of: Mapping[str, Sizes] = {}  # by environment, where there are several
     source: str = ""  # the directory, or the experiment
+
+    def with_trials(self, trials: Sequence[TrialRecord]) -> Record:
+        """Those of the first member of a queue first."""
+        places = {name: place for place, name in enumerate(self.members)}
+        return self._replace(trials=tuple(sorted(trials, key=lambda trial: places.get(trial.member, 0))))
 
     @property
     def threshold(self) -> float:
@@ -185,6 +193,7 @@ def parse_record(text: str | bytes, where: str) -> Record:
             started=content.get("started"),
             updated=content.get("updated"),
             param_space=content.get("param_space") or {},
+            members={str(name): tuple(map(str, keys)) for name, keys in (content.get("members") or {}).items()},
             metric=content.get("metric") or "score",
             mode=content.get("mode") or "max",
             versions=content.get("versions") or {},
@@ -199,6 +208,7 @@ def parse_record(text: str | bytes, where: str) -> Record:
             messages=tuple(map(str, content.get("messages") or ())),
             stopped=tuple(map(str, content.get("stopped") or ())),
             sizes=_sizes(content.get("spaces")),
+            sizes_of={env: _sizes_in(each) for env, each in (content.get("spaces_of") or {}).items()},
         )
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         problem = f"no {error.args[0]!r}" if isinstance(error, KeyError) else str(error)
@@ -256,7 +266,11 @@ def _belief(content: Mapping[str, Any]) -> Belief:
 
 
 def _sizes(content: Mapping[str, Any] | None) -> Sizes | None:
-    return Sizes(int(content["observation_size"]), int(content["action_size"])) if content else None
+    return _sizes_in(content) if content else None
+
+
+def _sizes_in(content: Mapping[str, Any]) -> Sizes:
+    return Sizes(int(content["observation_size"]), int(content["action_size"]))
 
 
 def _pair(values: Sequence[float]) -> tuple[float, float]:

@@ -20,6 +20,7 @@ from rlx2_ray.types import BadInput
 RECORD_FILE, TRIALS = "record.json", "trials"
 SPARSITIES = ("sparsity.policy", "sparsity.critic")
 PURPOSE_TAG = "rlx2.purpose"
+MEMBER_TAG = "rlx2.member"
 
 
 def read_directory(path: Path) -> Record:
@@ -39,18 +40,15 @@ def _read_sweep(path: Path, record: Record) -> Record:
     folders = sorted(each.parent for each in (path / TRIALS).glob("*/config.yaml"))
     configs = [_load_config(folder) for folder in folders]
     keys = swept_keys(record, configs)
-    trials = tuple(
-        _read_trial(folder, config, record, swept_changes(config, keys))
-        for folder, config in zip(folders, configs, strict=True)
-    )
+    trials = tuple(_read_trial(folder, config, record, keys) for folder, config in zip(folders, configs, strict=True))
     sizes = record.sizes or next(filter(None, map(_sizes, folders)), None)
-    return record._replace(trials=trials, sizes=sizes, source=str(path))
+    return record.with_trials(trials)._replace(sizes=sizes, source=str(path))
 
 
 def _read_run(path: Path) -> Record:
     config = _load_config(path)
     record = Record("runs", path.name, state="interrupted", trials=())
-    trial = _read_trial(path, config, record, {})
+    trial = _read_trial(path, config, record, ())
     result, origin = _read_json(path / "result.json"), _read_json(path / "run.json")
     tracking = Tracking(origin["tracking_uri"], origin["experiment"]) if origin else None
     return record._replace(
@@ -67,12 +65,15 @@ def swept_keys(record: Record, configs: Sequence[ExperimentConfig]) -> list[str]
     """The keys that a record's trials are told apart by."""
     if record.kind == "compress":
         return list(SPARSITIES)
+    if record.members:
+        return list(dict.fromkeys(key for keys in record.members.values() for key in keys))
     return varied_keys(parse_space(record.param_space)) or differing_keys(configs)
 
 
-def _read_trial(folder: Path, config: ExperimentConfig, record: Record, changes: Tree) -> TrialRecord:
+def _read_trial(folder: Path, config: ExperimentConfig, record: Record, keys: Sequence[str]) -> TrialRecord:
     result = _read_json(folder / "result.json")
     tags = _read_json(folder / "run.json").get("tags", {})
+    member = tags.get(MEMBER_TAG, "")
     series = series_of(_read_points(folder / "progress.jsonl"))
     ended_early = bool(result.get("ended_early")) or folder.name in record.stopped
     return TrialRecord(
@@ -80,11 +81,12 @@ def _read_trial(folder: Path, config: ExperimentConfig, record: Record, changes:
         state=_state(folder, result, record),
         purpose=tags.get(PURPOSE_TAG, "trial"),
         config=config,
-        changes=changes,
+        changes=swept_changes(config, record.members.get(member, keys)),
         series=series,
         score=result["score"] if "score" in result else score_of_stopped(series, ended_early),
         ended_early=ended_early,
         run_id=result.get("mlflow_run_id"),
+        member=member,
     )
 
 

@@ -6,11 +6,11 @@ import math
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
-from rlx2_ray.config import ExperimentConfig, Tree
+from rlx2_ray.config import ExperimentConfig
 from rlx2_ray.experiment.tracking_reader import KIND_TAG, History, StoredRun, TrackingReader
 from rlx2_ray.sweep.report.record import RETURN, Record, Series, Tracking, TrialRecord, parse_record
 from rlx2_ray.sweep.report.record_configs import config_of, swept_changes
-from rlx2_ray.sweep.report.record_directory import PURPOSE_TAG, RECORD_FILE, score_of_stopped, swept_keys
+from rlx2_ray.sweep.report.record_directory import MEMBER_TAG, PURPOSE_TAG, RECORD_FILE, score_of_stopped, swept_keys
 from rlx2_ray.types import BadInput
 
 STATE_OF = {"RUNNING": "running", "FINISHED": "finished", "KILLED": "interrupted", "FAILED": "failed"}
@@ -74,11 +74,9 @@ def _with_trials(reader: TrackingReader, record: Record, runs: Sequence[StoredRu
             messages.append(f"The run {run.name} is of another version and left out: {problem}")
     keys = swept_keys(record, [config for _, config in readable])
     histories = reader.histories([run for run, _ in readable])
-    trials = [
-        _trial(record, run, config, swept_changes(config, keys), histories[run.run_id]) for run, config in readable
-    ]
+    trials = [_trial(record, run, config, keys, histories[run.run_id]) for run, config in readable]
     versions = record.versions or (_versions(runs[-1]) if runs else {})
-    return record._replace(trials=tuple(trials), messages=tuple(messages), versions=versions)
+    return record.with_trials(trials)._replace(messages=tuple(messages), versions=versions)
 
 
 @lru_cache(maxsize=4096)  # a dashboard asks for the same ones every few seconds
@@ -87,9 +85,10 @@ def _config(params: frozenset[tuple[str, str]]) -> ExperimentConfig:
 
 
 def _trial(
-    record: Record, run: StoredRun, config: ExperimentConfig, changes: Tree, histories: Mapping[str, History]
+    record: Record, run: StoredRun, config: ExperimentConfig, keys: Sequence[str], histories: Mapping[str, History]
 ) -> TrialRecord:
     name = run.tags.get("rlx2.trial") or run.name
+    member = run.tags.get(MEMBER_TAG, "")
     series = {RENAMED.get(metric, metric): Series(*history) for metric, history in histories.items()}
     ended_early = run.tags.get("rlx2.ended_early", "").lower() in ("true", "1") or name in record.stopped
     return TrialRecord(
@@ -97,11 +96,12 @@ def _trial(
         state=_state(run, record),
         purpose=run.tags.get(PURPOSE_TAG, "trial"),
         config=config,
-        changes=changes,
+        changes=swept_changes(config, record.members.get(member, keys)),
         series=series,
         score=_score(run, series, ended_early),
         ended_early=ended_early,
         run_id=run.run_id,
+        member=member,
     )
 
 

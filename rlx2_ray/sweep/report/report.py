@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -12,8 +12,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from rlx2_ray.experiment.tracking_uri import without_password
+from rlx2_ray.sweep.report.arms import by_task
 from rlx2_ray.sweep.report.record import Record
-from rlx2_ray.sweep.report.summary import KINDS, command_of, details, headline, protocol_of
+from rlx2_ray.sweep.report.summary import KINDS, command_of, details, headline, protocol_of, task_of
 from rlx2_ray.sweep.report.tables import cost_table, score_table, version_table
 from rlx2_ray.types import BadInput
 
@@ -46,10 +47,9 @@ def write_figures(record: Record, folder: Path) -> None:
     from rlx2_ray.sweep.report.figures.theme import GRAPH_CONFIG
 
     folder.mkdir(exist_ok=True)
-    for name, panel in PANELS.items():
-        if panel.is_wanted(record):
-            page = panel.draw(record).to_html(include_plotlyjs="cdn", config=GRAPH_CONFIG)
-            write_page(folder / f"{name}.html", page)
+    for name, _, panel, part in _wanted_panels(record, PANELS):
+        page = panel.draw(part).to_html(include_plotlyjs="cdn", config=GRAPH_CONFIG)
+        write_page(folder / f"{name}.html", page)
 
 
 def write_markdown(record: Record, path: Path) -> Path:
@@ -128,13 +128,23 @@ def draw_panels(record: Record, panels: Mapping[str, Panel], prefix: str = "figu
     from rlx2_ray.sweep.report.figures.theme import GRAPH_CONFIG
 
     drawn = []
-    for name, panel in panels.items():
-        if panel.is_wanted(record):
-            html = panel.draw(record).to_html(
-                full_html=False, include_plotlyjs=False, config=GRAPH_CONFIG, div_id=f"{prefix}-{name}"
-            )
-            drawn.append(DrawnPanel(panel.title, panel.caption, Markup(html), panel.is_wide))
+    for name, title, panel, part in _wanted_panels(record, panels):
+        html = panel.draw(part).to_html(
+            full_html=False, include_plotlyjs=False, config=GRAPH_CONFIG, div_id=f"{prefix}-{name}"
+        )
+        drawn.append(DrawnPanel(title, panel.caption, Markup(html), panel.is_wide))
     return drawn
+
+
+def _wanted_panels(record: Record, panels: Mapping[str, Panel]) -> Iterator[tuple[str, str, Panel, Record]]:
+    """Name, title and panel of every figure, and what it is of: one task, where there are several."""
+    parts = by_task(record)
+    for place, part in enumerate(parts):
+        for name, panel in panels.items():
+            if panel.is_wanted(part):
+                several = len(parts) > 1
+                title = f"{task_of(part)}: {panel.title}" if several else panel.title
+                yield f"{name}-{place}" if several else name, title, panel, part
 
 
 def title_of(record: Record) -> str:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from rlx2_ray.sweep.report.arms import Arm, arms_of, dense_arm, percent
+from rlx2_ray.sweep.report.arms import Arm, arms_of, by_task, dense_arm, percent
 from rlx2_ray.sweep.report.outcomes import probability_words
-from rlx2_ray.sweep.report.record import Belief, Decision, Record
+from rlx2_ray.sweep.report.record import Belief, Decision, DenseArm, Record
 from rlx2_ray.sweep.search.statistics import statistic_of
 
 KINDS = {"compress": "Compression search", "sweep": "Sweep", "runs": "Runs", "task": "Runs of the task"}
@@ -31,7 +31,7 @@ def task_of(record: Record) -> str:
 def headline(record: Record) -> str:
     """The outcome in one sentence."""
     if record.kind != "compress":
-        return _best_arm(record)
+        return " ".join(map(_best_arm, by_task(record)))
     if record.ultimate is not None:
         return _ultimate(record, record.ultimate)
     accepted = [each for each in record.decisions if each.verdict == "accept"]
@@ -76,14 +76,20 @@ def details(record: Record) -> list[str]:
     lines = []
     if record.ultimate is not None:
         lines.append(_numbers(record.ultimate))
-    dense = dense_arm(record)
-    if dense is not None:
-        interval = " (95 % interval {:.5g} to {:.5g})".format(*dense.interval) if dense.interval else ""
-        random = "" if dense.random is None else f"; uniformly random actions score {dense.random:.4g}"
-        lines.append(f"Dense: {dense.statistic:.5g}{interval}, {len(dense.seeds)} seeds{random}.")
+    parts = by_task(record)
+    for part in parts:
+        dense = dense_arm(part)
+        if dense is not None:
+            lines.append((f"{task_of(part)}. " if len(parts) > 1 else "") + _dense_words(dense))
     if record.beliefs:
         lines.append(belief_words(record.beliefs[-1], record.axis))
     return [*lines, *record.messages]
+
+
+def _dense_words(dense: DenseArm) -> str:
+    interval = " (95 % interval {:.5g} to {:.5g})".format(*dense.interval) if dense.interval else ""
+    random = "" if dense.random is None else f"; uniformly random actions score {dense.random:.4g}"
+    return f"Dense: {dense.statistic:.5g}{interval}, {len(dense.seeds)} seeds{random}."
 
 
 def _numbers(decision: Decision) -> str:
@@ -122,6 +128,8 @@ def protocol_of(record: Record) -> dict[str, str]:
         words["rule"] = _rule(record)
     if record.param_space:
         words["search space"] = "; ".join(f"{key}: {_domain(domain)}" for key, domain in record.param_space.items())
+    if record.members:
+        words["queue"] = ", ".join(record.members)
     if configs:
         words["methods"] = ", ".join(dict.fromkeys(config.method for config in configs))
         words["env steps a run"] = _range([config.steps for config in configs])

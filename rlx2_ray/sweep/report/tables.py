@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from rlx2_ray.sparse.costs import SAC_PAPER_FACTOR
-from rlx2_ray.sweep.report.arms import arms_of, dense_arm, percent, ratio_of
+from rlx2_ray.sweep.report.arms import arms_of, by_task, dense_arm, percent, ratio_of
 from rlx2_ray.sweep.report.outcomes import VERDICT_WORDS, Outcome, outcomes, probability_words
 from rlx2_ray.sweep.report.record import DenseArm, DenseSeed, Record, TrialRecord
 
@@ -27,16 +27,21 @@ def cost_table(record: Record) -> Table:
     """RLx2's table 2: sparsities, size and FLOPs beside dense, and the return kept. Empty without a dense arm."""
     headings = ("alg", "env", "policy sparsity %", "critic sparsity %", *COST_HEADINGS, "% of dense", "95 % interval",
                 f"P(R ≥ {record.threshold:g})", "seeds", "verdict" if record.kind == "compress" else "arm")  # fmt: skip
+    rows = [row for part in by_task(record) for row in _cost_rows(part)]
+    return Table(headings, tuple(rows), texts=2)
+
+
+def _cost_rows(record: Record) -> list[tuple[str, ...]]:
+    """Of one task."""
     dense = dense_arm(record)
     if dense is None or not record.trials:
-        return Table(headings, (), texts=2)
+        return []
     config = record.trials[0].config
     task = (config.algo.upper(), config.env.id)
     rows = [
         (*task, "0", "0", *_dense_costs(record), "100", _dense_interval(dense), UNKNOWN, str(len(dense.seeds)), "dense")
     ]
-    rows += [(*task, *_outcome_row(each, record.kind == "compress")) for each in outcomes(record)]
-    return Table(headings, tuple(rows), texts=2)
+    return rows + [(*task, *_outcome_row(each, record.kind == "compress")) for each in outcomes(record)]
 
 
 def _dense_costs(record: Record) -> tuple[str, ...]:

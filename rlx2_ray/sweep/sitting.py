@@ -1,0 +1,68 @@
+"""A sweep that goes on with more hours, or with other trials at a time: a long one is worked off in many sittings.
+
+Its trials stay the ones that were planned. Tune is told of them anew, since what it keeps says that all has ended; a
+finished trial then only says again what it came to, and one that was stopped goes on from its checkpoint.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from rlx2_ray.config import Tree, merge, validate
+from rlx2_ray.sweep import campaign
+from rlx2_ray.sweep.description.budget import Budget
+from rlx2_ray.sweep.description.files import plain
+from rlx2_ray.sweep.description.queue import QueueDescription, parse_queue
+from rlx2_ray.sweep.kinds import KINDS
+from rlx2_ray.sweep.sweep_directory import Content, SweepDirectory
+from rlx2_ray.sweep.sweeping import ENDED_BY
+from rlx2_ray.types import BadInput
+
+
+class Sitting(NamedTuple):
+    """What is given anew, as text."""
+
+    max_hours: str | None = None  # from now on, in place of the budget that there was
+    concurrent: str | None = None  # trials at a time
+
+
+def resume(directory: SweepDirectory, sitting: Sitting) -> tuple[str, Content]:
+    """Kind and result of a campaign that goes on, to its end; of one that has ended, as it is.
+
+    One that a budget ended goes on where there are new hours for it. Raises BadInput with nothing changed.
+    """
+    tree, record = directory.open()
+    kind: str = record["kind"]
+    is_renewed = any(sitting)
+    if is_renewed:
+        tree = _renew(tree, record, sitting)
+    result = directory.read_result()
+    if result is not None and not (result.get("ended_by") and sitting.max_hours):
+        return kind, result
+    return kind, campaign.go_on(KINDS[kind](tree), directory, record, is_renewed)
+
+
+def _renew(tree: Tree, record: Content, sitting: Sitting) -> Tree:
+    option = "--max-hours" if sitting.max_hours is not None else "--concurrent"
+    if record["kind"] != "sweep":
+        raise BadInput(f"{option} is for a sweep, and this is a compression: leave it out.")
+    queue = parse_queue(tree)
+    _check_planned(queue, option)
+    if sitting.max_hours is not None:
+        more = validate(Budget, {"hours": sitting.max_hours}, "tune.budget").hours or 0.0
+        budget = Budget(hours=record.get("worked_s", 0.0) / 3600 + more, runs=queue.tune.budget.runs)
+        tree = {**tree, "tune": {**tree.get("tune", {}), "budget": plain(budget)}}
+        record["messages"] = [each for each in record["messages"] if not each.startswith(ENDED_BY)]
+    if sitting.concurrent is not None:
+        tree = merge(tree, {"tune": {"max_concurrent": sitting.concurrent}})
+    return tree
+
+
+def _check_planned(queue: QueueDescription, option: str) -> None:
+    """Trials that follow from what others came to are known to Tune alone."""
+    if not queue.is_planned:
+        tune = queue.members[0].sweep.tune
+        raise BadInput(
+            f"{option} is for a sweep whose trials are planned beforehand, and this one has searcher "
+            f"{tune.searcher.name} and scheduler {tune.scheduler.name}: leave it out."
+        )
