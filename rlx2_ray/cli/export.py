@@ -22,7 +22,7 @@ Format = Annotated[
     typer.Option(
         "--format",
         metavar="|".join(FORMATS),
-        help="The policy as weights and indices, as an ONNX model, or as C99; parquet: the replay, one row a transition.",
+        help="The policy: weights and indices, an ONNX model, or C99. parquet: the replay, one row a transition.",
     ),
 ]
 Int8 = Annotated[bool, typer.Option("--int8", help="C: weights as 8-bit integers; the return lost is measured.")]

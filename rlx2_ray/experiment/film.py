@@ -19,6 +19,7 @@ from rlx2_ray.envs.lane import EnvLane
 from rlx2_ray.envs.make import import_renderer
 from rlx2_ray.types import BadInput
 
+FRAMES_PER_S = 30  # at most half as many again; drawing without a GPU takes far longer than acting
 RENDERER = "MUJOCO_GL"  # MuJoCo's own variable
 HEADLESS = ("egl", "osmesa")
 SCREENS = ("DISPLAY", "WAYLAND_DISPLAY")
@@ -76,14 +77,18 @@ def _choose(renderer: str) -> None:
 
 
 class Film:
-    """Writes the frames of a lane's first episode to an MP4 file. Raises CannotDraw, before there is any file."""
+    """Writes a lane's first episode to an MP4 file, at its true speed. Raises CannotDraw, before there is any file."""
 
     def __init__(self, path: Path, lane: EnvLane) -> None:
         self._path = path
         self._lane = lane
+        self._writer: Any = None
+        self._steps = 0
+        steps_per_s = lane.env.metadata.get("render_fps", FRAMES_PER_S)
+        self._stride = max(1, round(steps_per_s / FRAMES_PER_S))
+        self._frames_per_s = steps_per_s / self._stride
 
     def __enter__(self) -> Film:
-        self._writer: Any = None
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -91,7 +96,9 @@ class Film:
             self._writer.close()
 
     def frame(self, env: Any) -> None:
-        if self._lane.episode != 0:
+        """To be called once a step; some are left out where steps are short."""
+        self._steps += 1
+        if self._lane.episode != 0 or self._steps % self._stride != 1 % self._stride:
             return
         try:
             image = env.render()
@@ -106,8 +113,7 @@ class Film:
         import imageio
 
         if self._writer is None:
-            fps = self._lane.env.metadata.get("render_fps", 30)
-            self._writer = imageio.get_writer(self._path, fps=fps, macro_block_size=None)
+            self._writer = imageio.get_writer(self._path, fps=self._frames_per_s, macro_block_size=None)
         self._writer.append_data(image)
 
 

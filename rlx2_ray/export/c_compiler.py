@@ -31,10 +31,10 @@ int main(void)
 
 
 def find_compiler() -> list[str] | None:
-    """The command of $CC, or of the first compiler of a usual name; None where there is none."""
+    """$CC, or the first compiler of a usual name, with `FLAGS`; None where there is none."""
     for command in (shlex.split(os.environ.get("CC", "")), ["cc"], ["gcc"], ["clang"]):
         if command and shutil.which(command[0]):
-            return command
+            return [*command, *FLAGS]
     return None
 
 
@@ -50,7 +50,7 @@ def run_program(compiler: list[str], source: CSource, observations: Floats, fold
             function=source.function,
         )
     )
-    _compile([*compiler, *FLAGS, f"-I{source.path.parent}"], source.path, [str(main), "-o", str(program)])
+    _compile([*compiler, f"-I{source.path.parent}"], source.path, [str(main), "-o", str(program)])
     content = np.ascontiguousarray(observations, np.float32).tobytes()
     done = subprocess.run([str(program)], input=content, capture_output=True)
     actions = np.frombuffer(done.stdout, np.float32)
@@ -64,7 +64,7 @@ class Library:
 
     def __init__(self, compiler: list[str], source: CSource, folder: Path) -> None:
         library = folder / "policy.so"
-        _compile([*compiler, *FLAGS, "-shared", "-fPIC"], source.path, ["-o", str(library)])
+        _compile([*compiler, "-shared", "-fPIC"], source.path, ["-o", str(library)])
         self._act = getattr(ctypes.CDLL(str(library)), source.function)
         self._size = source.identity.spaces.action_size
 

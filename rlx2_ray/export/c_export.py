@@ -48,13 +48,15 @@ def _check(source: CSource, trained: DenseNetwork, folder: Path) -> Check:
     """For an int8 export `trained` is the rounded network, which the C has to equal as closely."""
     compiler, spaces = find_compiler(), source.identity.spaces
     act = partial(run_program, compiler, source, folder=folder) if compiler else source.act
-    by = " ".join(compiler) if compiler else TABLES
+    by = compiler[0] if compiler else TABLES
     return check(InUnits(act, spaces), trained, by, random_observations(spaces.observation_size))
 
 
 def _notes(policy: PolicyFile, loss: Loss | None) -> list[str]:
     about, spaces = policy.about, policy.spaces
-    notes = [f"{spaces.observation_size} observations in, {spaces.action_size} actions out, in the environment's units."]
+    notes = [
+        f"{spaces.observation_size} observations in, {spaces.action_size} actions out, in the environment's units."
+    ]
     if about.get("score") is not None:
         notes.append(f"Trained by {about['algo']}, method {about['method']}, {about['env_steps']} env steps.")
         notes.append(f"Score: {about['score']:.1f}, the mean return of its last evaluations.")

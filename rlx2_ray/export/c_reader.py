@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from rlx2_ray.export.c_source import C_TYPES, NO_DIGEST, Text
 from rlx2_ray.export.identity import Identity, damaged, read_identity
 from rlx2_ray.export.tables import COLUMNS, DENSE, GAPS, Tables, decode
-from rlx2_ray.networks.policy import DenseNetwork
+from rlx2_ray.networks.policy import DenseLayer, DenseNetwork
 from rlx2_ray.types import BadInput, Floats
 
 DIGEST = re.compile(r"^ \* rlx2-digest: ([0-9a-f]{64})$", re.MULTILINE)
@@ -36,7 +36,8 @@ class CSource(NamedTuple):
         tables = read_tables(self.text)
         network = read_network(tables, self.identity.spaces.observation_size)
         squashed = network.outputs(observations, network.output_size)
-        return tables["low"] + (squashed + 1) * tables["half_range"]
+        actions: Floats = tables["low"] + (squashed + 1) * tables["half_range"]
+        return actions
 
 
 def read_source(path: Path) -> CSource:
@@ -67,7 +68,8 @@ def read_tables(text: str) -> dict[str, NDArray[Any]]:
 
 
 def read_network(tables: Mapping[str, NDArray[Any]], observation_size: int) -> DenseNetwork:
-    layers, inputs = [], observation_size
+    layers: list[DenseLayer] = []
+    inputs = observation_size
     while f"weights_{len(layers) + 1}" in tables:
         number = len(layers) + 1
         form = next((form for form in (COLUMNS, GAPS) if f"{form}_{number}" in tables), DENSE)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import re
-import textwrap
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,6 +21,7 @@ from rlx2_ray.types import BadInput, Spaces
 
 NO_DIGEST = "0" * 64
 WIDTH = 110
+NEW_LINE = "\n"  # which an f-string's expressions may not hold in Python 3.11
 
 C_TYPES = {"float32": "float", "int8": "int8_t", "uint8": "uint8_t", "uint16": "uint16_t", "uint32": "uint32_t"}
 
@@ -74,9 +74,7 @@ class Text(NamedTuple):
 def c_name(path: Path) -> str:
     """The C identifier that stands before a file's names. Raises BadInput where an #include could not name it."""
     if not re.fullmatch(r"[\w.+-]+", path.stem, re.ASCII):
-        raise BadInput(
-            f"--out is {path}, whose name C cannot include: use letters, digits, '_', '-' and '.' alone."
-        )
+        raise BadInput(f"--out is {path}, whose name C cannot include: use letters, digits, '_', '-' and '.' alone.")
     name = re.sub(r"\W", "_", path.stem)
     return name if name[0].isalpha() else f"policy_{name}"
 
@@ -137,8 +135,8 @@ def _comment(name: str, description: dict[str, Any], notes: Iterable[str]) -> st
 
 
 def _in_comment(text: str) -> str:
-    r"""Neither ends the comment nor seems to begin another. In JSON `\/` is a slash."""
-    return text.replace("*/", r"*\/").replace("/*", r"\/*")
+    """Neither ends the comment nor seems to begin another; JSON reads it as the same."""
+    return text.replace("*", r"\u002a")
 
 
 def _sizes(layers: Sequence[Tables]) -> list[str]:
@@ -187,24 +185,20 @@ def _literal(value: float) -> str:
 
 
 def _layer_function(tables: Tables) -> str:
-    form, result = tables.form, "*y++ = sum + *bias++;"
-    parameters = ["const float *x", "float *y", "size_t inputs" if form == DENSE else "", "size_t outputs"]
-    if tables.counts is not None and tables.places is not None:
-        parameters += [f"const {_type(tables.counts)} *counts", f"const {_type(tables.places)} *places"]
-    parameters += [f"const {_type(tables.weights)} *weights"]
-    if tables.scales is not None:
-        parameters += ["const float *scales"]
-        result = "*y++ = sum * *scales++ + *bias++;"
-    parameters += ["const float *bias"]
+    parameters = ["const float *x", "float *y", *(["size_t inputs"] if tables.form == DENSE else []), "size_t outputs"]
+    for name in ("counts", "places", "weights", "scales", "bias"):
+        table = getattr(tables, name)
+        parameters += [] if table is None else [f"const {C_TYPES[table.dtype.name]} *{name}"]
+    scaled = "sum" if tables.scales is None else "sum * *scales++"
     return f"""\
 static void {_function_name(tables)}(
-{textwrap.fill(", ".join(filter(None, parameters)), WIDTH, initial_indent="    ", subsequent_indent="    ")})
+    {f",{NEW_LINE}    ".join(parameters)})
 {{
     for (; outputs > 0; outputs--) {{
         float sum = 0.0f;
-        {LOCALS[form]}
-        {SUMS[form]}
-        {result}
+        {LOCALS[tables.form]}
+        {SUMS[tables.form]}
+        *y++ = {scaled} + *bias++;
     }}
 }}
 """
@@ -214,10 +208,6 @@ def _function_name(tables: Tables) -> str:
     if tables.counts is None or tables.places is None:
         return tables.form
     return f"{tables.form}_{8 * tables.counts.itemsize}_{8 * tables.places.itemsize}"
-
-
-def _type(table: NDArray[Any]) -> str:
-    return C_TYPES[table.dtype.name]
 
 
 def _buffer_sizes(layers: Sequence[Tables]) -> list[int]:

@@ -29,7 +29,7 @@ def compact(layers: Layers, outputs: int) -> list[DenseLayer]:
 def _fold_constants(weights: list[Floats], biases: list[Floats]) -> None:
     """Forwards, since a unit that read only constants becomes one."""
     for layer in range(len(weights) - 1):
-        constant = ~weights[layer].any(axis=1)
+        constant = np.count_nonzero(weights[layer], axis=1) == 0
         values = np.maximum(biases[layer][constant], 0)
         biases[layer + 1] += weights[layer + 1][:, constant] @ values
         weights[layer + 1][:, constant] = 0
@@ -38,7 +38,7 @@ def _fold_constants(weights: list[Floats], biases: list[Floats]) -> None:
 def _drop_unread(weights: list[Floats], biases: list[Floats]) -> None:
     """Backwards, since a unit that only such units read becomes one."""
     for layer in reversed(range(len(weights) - 1)):
-        is_read = weights[layer + 1].any(axis=0)
+        is_read = np.count_nonzero(weights[layer + 1], axis=0) > 0
         is_read[:1] |= not is_read.any()
         weights[layer + 1] = np.ascontiguousarray(weights[layer + 1][:, is_read])
         weights[layer], biases[layer] = weights[layer][is_read], biases[layer][is_read]

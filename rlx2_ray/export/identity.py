@@ -38,7 +38,11 @@ def describe(policy: PolicyFile) -> dict[str, Any]:
 
 def describe_numbers(policy: PolicyFile) -> dict[str, Any]:
     layers = [
-        {"shape": list(layer.shape), "active": len(layer.indices), "sparsity": 1 - len(layer.indices) / layer.mask().size}
+        {
+            "shape": list(layer.shape),
+            "active": len(layer.indices),
+            "sparsity": 1 - len(layer.indices) / layer.mask().size,
+        }
         for layer in policy.layers
     ]
     return {"policy_digest": policy_digest(policy.layers), "layers": layers, **TRANSFORMS}

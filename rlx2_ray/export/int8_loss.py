@@ -14,7 +14,7 @@ from rlx2_ray.networks.policy_file import PolicyFile
 class Episodes(NamedTuple):
     """Those of `rlx2 evaluate --episodes --seed`."""
 
-    count: int
+    number: int
     seed: int = 0
 
 

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import onnx
 import onnxruntime
-from google.protobuf.message import DecodeError
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from onnx import TensorProto, helper, numpy_helper
 
 from rlx2_ray import __version__
@@ -95,7 +95,9 @@ def read_model(path: Path) -> OnnxPolicy:
         raise BadInput(f"{path} cannot be read as ONNX ({error}): give a file that rlx2 export wrote.") from None
     properties = {entry.key: entry.value for entry in model.metadata_props}
     if not {POLICY, DIGEST} <= properties.keys():
-        raise BadInput(f"{path} is no ONNX model that rlx2 export wrote: give a run directory, or a file that it wrote.")
+        raise BadInput(
+            f"{path} is no ONNX model that rlx2 export wrote: give a run directory, or a file that it wrote."
+        )
     digest = properties.pop(DIGEST)
     helper.set_model_props(model, properties)
     if _digest(model) != digest:

@@ -28,5 +28,6 @@ def placing(targets: Sequence[Path]) -> Iterator[Path]:
                 Path(aside, target.name).replace(target)
     except OSError as error:
         raise BadInput(
-            f"--out is {targets[-1]}, which cannot be written ({error.strerror or error}): make room, or give another one."
+            f"--out is {targets[-1]}, which cannot be written ({error.strerror or error}): "
+            "make room, or give another one."
         ) from None

@@ -51,7 +51,8 @@ def export_policy(
 
 def default_name(policy: PolicyFile, file_format: str) -> str:
     """As `hopper_v5_td3.c`, which gives good names in C."""
-    return re.sub(r"\W+", "_", f"{policy.env['id']}_{policy.algo}".lower(), flags=re.ASCII) + f".{file_format}"
+    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", policy.env["id"])  # HalfCheetah: half_cheetah
+    return re.sub(r"\W+", "_", f"{words}_{policy.algo}".lower(), flags=re.ASCII) + f".{file_format}"
 
 
 def _write(policy: PolicyFile, file_format: str, out: Path, int8: Episodes | None) -> Content:

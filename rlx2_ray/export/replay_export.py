@@ -41,9 +41,7 @@ def export_replay(path: Path, out: Path | None, warn: Warn) -> dict[str, Any]:
     }
 
 
-def _from_newest(
-    directory: RunDirectory, write: Callable[[Path], Contents], warn: Warn
-) -> tuple[Checkpoint, Contents]:
+def _from_newest(directory: RunDirectory, write: Callable[[Path], Contents], warn: Warn) -> tuple[Checkpoint, Contents]:
     """What `write` makes of the replay of the newest good checkpoint, and that checkpoint."""
     root = directory.checkpoints
     while listed := list_checkpoints(root):

@@ -42,10 +42,7 @@ class Tables(NamedTuple):
 
 def encode(layer: DenseLayer, int8: bool) -> Tables:
     """The smallest tables; of equally small ones the simplest."""
-    if int8:
-        matrix, scales = quantize(layer.weights)
-    else:
-        matrix, scales = layer.weights, None
+    matrix, scales = quantize(layer.weights) if int8 else (layer.weights, None)
     forms = [_dense(matrix, layer.bias), _columns(matrix, layer.bias)]
     forms += [_gaps(matrix, layer.bias, kind) for kind in UNSIGNED[:2]]
     return min(forms, key=lambda tables: tables.bytes)._replace(scales=scales)
@@ -104,6 +101,7 @@ def smallest(value: int) -> type[np.unsignedinteger[Any]]:
 
 def _sums_by_row(gaps: Numbers, counts: Numbers) -> Numbers:
     """Running sums that begin again at each row."""
-    sums = np.cumsum(gaps)
+    sums: Numbers = np.cumsum(gaps)
     before = np.concatenate([[0], sums])[np.cumsum(counts) - counts]  # of the rows before
-    return sums - np.repeat(before, counts)
+    sums -= np.repeat(before, counts)
+    return sums

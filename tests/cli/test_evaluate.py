@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import imageio
+import numpy as np
 import pytest
 
 from rlx2_ray.cli.main import run
@@ -116,8 +118,12 @@ def test_video_is_an_mp4_file(directory: Path, tmp_path: Path) -> None:
     video = tmp_path / "film.mp4"
     process = play_with_video(directory, video, renderer)
     assert process.returncode == 0, process.stderr
-    assert video.read_bytes()[4:8] == b"ftyp"
-    assert json.loads(process.stdout.splitlines()[-1])["video"] == str(video)
+    content = json.loads(process.stdout.splitlines()[-1])
+    assert content["video"] == str(video)
+    frames = [frame.astype(int) for frame in imageio.get_reader(video)]
+    assert len(frames) == len(range(0, int(content["returns"][0]) + 1, 1)), "a reward of 1 is a step, of 1/25 s"
+    assert all(frame.shape == (480, 480, 3) and frame.std() > 10 for frame in frames), "there is something to see"
+    assert np.abs(frames[0] - frames[-1]).max() > 50, "and it moves"
 
 
 @pytest.mark.parametrize("renderer", ["osmesa", "nonsense"])
