@@ -16,7 +16,7 @@ def placing(targets: Sequence[Path]) -> Iterator[Path]:
 
     Raises BadInput where one exists already, or cannot be written.
     """
-    for target in targets:
+    for target in reversed(targets):
         if target.exists():
             raise BadInput(f"--out is {target}, which exists: remove it, or give another one.")
     folder = targets[0].parent

@@ -158,6 +158,7 @@ def test_run_that_has_trained_nothing_is_refused(tmp_path: Path, capsys: pytest.
     train(tmp_path / "run", steps=120, checkpoint__interval=60)
     (tmp_path / "run" / "policy.safetensors").unlink()
     shutil.rmtree(tmp_path / "run" / "checkpoints" / "step_000000000120")
+    capsys.readouterr()
     error = refused(capsys, "export", tmp_path / "run", "--format", "onnx")
     assert f"{tmp_path / 'run'} has trained nothing yet" in error
 
