@@ -74,6 +74,11 @@ def _refusal(refusals: dict[str, str]) -> str:
 
 def _choose(renderer: str) -> None:
     os.environ[RENDERER] = renderer
+    sys.unraisablehook = _ignore  # gymnasium's viewer complains when it is dropped half made
+
+
+def _ignore(error: object) -> None:
+    pass
 
 
 class Film:
