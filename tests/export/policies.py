@@ -35,11 +35,9 @@ def random_policy(algo: str, sizes: Sequence[int], densities: Sequence[float], s
 @st.composite
 def policies(draw: st.DrawFn) -> PolicyFile:
     width = st.integers(1, 6)
-    sizes = [
-        draw(width | st.sampled_from([WIDE, VERY_WIDE])),
-        *draw(st.lists(width | st.just(WIDE), max_size=3)),
-        draw(st.integers(1, 3)),
-    ]
+    observation_size = draw(width | st.sampled_from([WIDE, VERY_WIDE]))
+    hidden = width if observation_size == VERY_WIDE else width | st.just(WIDE)  # for the memory's sake
+    sizes = [observation_size, *draw(st.lists(hidden, max_size=3)), draw(st.integers(1, 3))]
     density = st.sampled_from([0.0, 0.01, 0.3, 0.7, 1.0])
     densities = [draw(density) if width < VERY_WIDE else 1e-4 for width in sizes]
     return random_policy(draw(st.sampled_from(["td3", "sac"])), sizes, densities, draw(st.integers(0, 2**32 - 1)))

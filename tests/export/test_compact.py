@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 
 from rlx2_ray.export.compact import compact
 from rlx2_ray.networks.policy import DenseNetwork
@@ -49,6 +49,7 @@ def test_weights_of_zero_count_as_inactive() -> None:
     assert len(first.bias) == 1
 
 
+@settings(max_examples=50)
 @given(policies())
 def test_actions_stay_and_every_unit_is_read(policy: PolicyFile) -> None:
     size, observations = policy.spaces.action_size, observations_for(policy)
