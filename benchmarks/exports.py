@@ -2,8 +2,8 @@
 
     python -m benchmarks.exports [--write] [--policies FILE ...]
 
-Sizes and times are of freshly initialised policies with the sparsities of the paper's table: what a finished one has of
-them depends on its structure alone, and training leaves more units that do not matter, so they are an upper bound.
+Sizes and times are of freshly initialised policies with the sparsities of the paper's table: they depend on the
+structure alone, which training changes (`--policies` shows how much).
 Times are medians over rounds in which all contestants take turns, on one core; ratios are of the same rounds.
 `--policies`: finished policies, whose return is measured before and after rounding, and whose sizes are told too.
 """
