@@ -111,14 +111,16 @@ class Film:
             raise CannotDraw(_one_line(error)) from None
         try:
             self._write(image)
-        except OSError as error:
-            raise BadInput(f"--video is {self._path}, which cannot be written ({_one_line(error)}).") from None
+        except OSError:  # whose text is all that ffmpeg was told
+            raise BadInput(f"--video is {self._path}, which ffmpeg cannot write: name another file.") from None
 
     def _write(self, image: Any) -> None:
         import imageio
 
         if self._writer is None:
-            self._writer = imageio.get_writer(self._path, fps=self._frames_per_s, macro_block_size=None)
+            self._writer = imageio.get_writer(
+                self._path, fps=self._frames_per_s, macro_block_size=None, ffmpeg_log_level="quiet"
+            )
         self._writer.append_data(image)
 
 

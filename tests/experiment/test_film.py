@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from pathlib import Path
 from types import SimpleNamespace
@@ -93,11 +94,13 @@ def test_film_runs_at_its_true_speed(steps_per_s: int | None, frames: int, frame
     np.testing.assert_allclose(video.frames.mean(axis=(1, 2, 3)), np.arange(0, 100, 100 // frames), atol=3)
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # imageio leaves ffmpeg's pipe open
 def test_file_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
     lane: Any = SimpleNamespace(env=SimpleNamespace(metadata={}), episode=0)
     (tmp_path / "film.mp4").mkdir()
     with (
         Film(tmp_path / "film.mp4", lane) as film,
-        pytest.raises(BadInput, match=r"film\.mp4, which cannot be written"),
+        pytest.raises(BadInput, match=r"film\.mp4, which ffmpeg cannot write"),
     ):
         draw(film, 50)
+    gc.collect()
