@@ -9,14 +9,13 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import onnxruntime
 import torch
-from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
 from rlx2_ray.agents.base_learner import initial_models
 from rlx2_ray.bench.timing import time_in_turns
 from rlx2_ray.config import ExperimentConfig
+from rlx2_ray.export.onnx_model import make_act, make_model
 from rlx2_ray.networks.compiled_network import CompiledNetwork
 from rlx2_ray.networks.policy import DenseNetwork, densify
 from rlx2_ray.networks.sparse_model import SparseModel
@@ -70,37 +69,8 @@ def torch_act(network: DenseNetwork) -> Act:
 
 
 def onnxruntime_act(network: DenseNetwork) -> Act:
-    """ONNX Runtime on one thread, called as it commonly is; tanh of all outputs."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    session = onnxruntime.InferenceSession(_onnx_model(network), options, providers=["CPUExecutionProvider"])
-
-    def act(observation: Floats) -> Floats:
-        action: Floats = session.run(None, {"observation": observation[None]})[0][0]
-        return action
-
-    return act
-
-
-def _onnx_model(network: DenseNetwork) -> bytes:
-    nodes, constants = [], []
-    value = "observation"
-    for number, (weights, bias) in enumerate(network.layers):
-        names = [f"weights_{number}", f"bias_{number}"]
-        constants += [numpy_helper.from_array(array, name) for array, name in zip((weights, bias), names, strict=True)]
-        is_last = number == len(network.layers) - 1
-        nodes.append(helper.make_node("Gemm", [value, *names], [f"sum_{number}"], transB=1))
-        value = "action" if is_last else f"hidden_{number}"
-        nodes.append(helper.make_node("Tanh" if is_last else "Relu", [f"sum_{number}"], [value]))
+    """The exported model of all units, called as it commonly is; tanh of all outputs."""
     inputs, outputs = network.layers[0].weights.shape[1], network.output_size
-    graph = helper.make_graph(
-        nodes,
-        "policy",
-        [helper.make_tensor_value_info("observation", TensorProto.FLOAT, [1, inputs])],
-        [helper.make_tensor_value_info("action", TensorProto.FLOAT, [1, outputs])],
-        constants,
-    )
-    # Older versions than onnx writes by default, which onnxruntime may not read yet.
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    content: bytes = model.SerializeToString()
-    return content
+    spaces = Spaces(inputs, outputs, (-1.0,) * outputs, (1.0,) * outputs)
+    act = make_act(make_model(network.layers, spaces).SerializeToString())
+    return lambda observation: act(observation[None])[0]

@@ -61,6 +61,12 @@ def probe_spaces(config: EnvConfig) -> Spaces:
         return inspect_spaces(env, config.id)
 
 
+def import_renderer() -> None:
+    """Import MuJoCo, where it is installed, and with it the renderer of MUJOCO_GL; raises whatever that one raises."""
+    with contextlib.suppress(ModuleNotFoundError):  # an environment of another kind draws without it
+        import mujoco  # noqa: F401
+
+
 def quieten_mujoco() -> None:
     """Send MuJoCo's warnings to Python's log; by default it drops a MUJOCO_LOG.TXT into the working directory."""
     try:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from rlx2_ray.envs.lane import EnvLane, NonFinite
-from rlx2_ray.networks.policy import Policy
+from rlx2_ray.networks.policy import NoiseFreePolicy
 from rlx2_ray.types import RunFailed
 
 STREAM = "evaluation"  # of seeds, apart from those of the training environments
@@ -29,7 +29,7 @@ class Evaluation(NamedTuple):
 
 
 def evaluate(
-    policy: Policy,
+    policy: NoiseFreePolicy,
     lane: EnvLane,
     episodes: int,
     first_episode: int,
@@ -43,7 +43,7 @@ def evaluate(
     return Evaluation(tuple(_play(policy, lane, first_episode + k, on_step) for k in range(episodes)))
 
 
-def _play(policy: Policy, lane: EnvLane, episode: int, on_step: Callable[[Any], None]) -> float:
+def _play(policy: NoiseFreePolicy, lane: EnvLane, episode: int, on_step: Callable[[Any], None]) -> float:
     total = 0.0
     try:
         lane.begin_episode(episode)

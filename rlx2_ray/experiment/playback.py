@@ -5,36 +5,52 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from rlx2_ray.config import EnvConfig
+from rlx2_ray.config import EnvConfig, ExperimentConfig
 from rlx2_ray.envs.lane import EnvLane
 from rlx2_ray.envs.make import probe_spaces
 from rlx2_ray.experiment.checkpoint import load_newest
-from rlx2_ray.experiment.evaluation import evaluate
+from rlx2_ray.experiment.evaluation import evaluate, score
+from rlx2_ray.experiment.film import Film
+from rlx2_ray.experiment.result import describe_identity, installed_versions
 from rlx2_ray.experiment.run_directory import RunDirectory
-from rlx2_ray.networks.policy import densify, make_policy
+from rlx2_ray.networks.policy import NoiseFreePolicy, densify, make_policy
 from rlx2_ray.networks.policy_file import PolicyFile, load_policy, policy_digest
 from rlx2_ray.networks.sparse_layer import from_arrays
-from rlx2_ray.types import BadInput
+from rlx2_ray.types import BadInput, Spaces
 
 STREAM = "evaluate command"
 
 
-def play(path: Path, episodes: int, seed: int, video: Path | None, warn: Callable[[str], None]) -> dict[str, Any]:
-    """Returns of noise-free episodes. Raises BadInput where there is no policy, or not for this environment."""
-    policy_file = find_policy(path, warn)
-    env = EnvConfig(**policy_file.env)
+class Playable(NamedTuple):
+    """A policy from whatever kind of file, ready to act."""
+
+    policy: NoiseFreePolicy
+    env: dict[str, Any]  # id and kwargs
+    spaces: Spaces
+    policy_digest: str  # of the policy as it was trained
+
+
+def playable(policy: PolicyFile) -> Playable:
+    acting = make_policy(policy.algo, densify(policy.layers), 0.0, "mean")
+    return Playable(acting, policy.env, policy.spaces, policy_digest(policy.layers))
+
+
+def play(played: Playable, source: Path, episodes: int, seed: int, video: Path | None = None) -> dict[str, Any]:
+    """Returns of noise-free episodes of the policy in `source`. Raises BadInput where its environment does not fit."""
+    env = EnvConfig(**played.env)
     with ExitStack() as stack:
         lane = EnvLane(env, seed, STREAM, render_mode="rgb_array" if video else None)
         stack.callback(lane.close)
         sizes = (lane.spaces.observation_size, lane.spaces.action_size)
-        expected = (policy_file.spaces.observation_size, policy_file.spaces.action_size)
+        expected = (played.spaces.observation_size, played.spaces.action_size)
         if sizes != expected:
-            raise BadInput(f"{path} is a policy for sizes {expected}, but {env.id} has {sizes}: use the same version.")
-        policy = make_policy(policy_file.algo, densify(policy_file.layers), 0.0, "mean")
-        film = stack.enter_context(_Film(video, lane)) if video else None
-        evaluation = evaluate(policy, lane, episodes, first_episode=0, on_step=film.frame if film else _nothing)
+            raise BadInput(
+                f"{source} is a policy for sizes {expected}, but {env.id} has {sizes}: use the same version."
+            )
+        film = stack.enter_context(Film(video, lane)) if video else None
+        evaluation = evaluate(played.policy, lane, episodes, first_episode=0, on_step=film.frame if film else _nothing)
     return {
         "env_id": env.id,
         "episodes": episodes,
@@ -42,53 +58,51 @@ def play(path: Path, episodes: int, seed: int, video: Path | None, warn: Callabl
         "return_mean": evaluation.mean,
         "return_std": evaluation.std,
         "returns": list(evaluation.returns),
-        "policy_digest": policy_digest(policy_file.layers),
+        "policy_digest": played.policy_digest,
         "video": str(video) if video else None,
     }
 
 
 def find_policy(path: Path, warn: Callable[[str], None]) -> PolicyFile:
-    """The policy in a file, of a finished run, or of the newest good checkpoint of an unfinished one."""
+    """The policy in a file, of a finished run, or of the newest good checkpoint of an unfinished one.
+
+    Raises BadInput where there is none, or it is damaged.
+    """
     if path.is_file():
         return load_policy(path)
     directory = RunDirectory(path)
     config, _ = directory.open()
     if directory.policy_file.exists():
-        return load_policy(directory.policy_file)
+        policy, result = load_policy(directory.policy_file), directory.read_result() or {}
+        return policy._replace(about=_about(config, directory, result))
     loaded = load_newest(directory.checkpoints, lambda replay: None, warn)
     if loaded is None:
         raise BadInput(f"{path} has no policy and no checkpoint yet: let it run on, or resume it.")
-    layers = from_arrays(loaded[0].arrays, "policy")
-    return PolicyFile(layers, config.algo, config.env.model_dump(), probe_spaces(config.env))
+    checkpoint, _ = loaded
+    progress = {
+        "env_steps": checkpoint.values["env_steps"],
+        "learner_steps": checkpoint.values["learner"]["learner_steps"],
+    }
+    layers = from_arrays(checkpoint.arrays, "policy")
+    about = _about(config, directory, progress)
+    return PolicyFile(layers, config.algo, config.env.model_dump(), probe_spaces(config.env), about)
+
+
+def _about(config: ExperimentConfig, directory: RunDirectory, known: dict[str, Any]) -> dict[str, Any]:
+    """What a policy's file may say of the run; `known` are keys of its result."""
+    env_steps = known.get("env_steps", float("inf"))
+    means = [point["return_mean"] for point in directory.read_points() if point["env_steps"] <= env_steps]
+    return {
+        **describe_identity(config),
+        "config_hash": config.hash,
+        "policy_sparsity": config.sparsity.policy,
+        "critic_sparsity": config.sparsity.critic,
+        "env_steps": known.get("env_steps"),
+        "learner_steps": known.get("learner_steps"),
+        "score": score(means) if means else None,
+        "versions": known.get("versions") or installed_versions(),
+    }
 
 
 def _nothing(env: Any) -> None:
     pass
-
-
-class _Film:
-    """Writes the frames of the first episode to an MP4 file."""
-
-    def __init__(self, path: Path, lane: EnvLane) -> None:
-        self._path = path
-        self._lane = lane
-
-    def __enter__(self) -> _Film:
-        import imageio
-
-        fps = self._lane.env.metadata.get("render_fps", 30)
-        self._writer = imageio.get_writer(self._path, fps=fps, macro_block_size=None)
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._writer.close()
-
-    def frame(self, env: Any) -> None:
-        if self._lane.episode != 0:
-            return
-        try:
-            image = env.render()
-        except Exception as error:  # whatever a renderer raises that has no screen, driver or package
-            reason = " ".join(str(error).split()).rstrip(".")
-            raise BadInput(f"--video is {self._path}, but the environment cannot be drawn here ({reason}).") from None
-        self._writer.append_data(image)

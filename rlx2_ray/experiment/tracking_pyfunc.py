@@ -5,7 +5,9 @@ It stands alone, so that the model acts where this package is not installed.
 
 from __future__ import annotations
 
+import hashlib
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import mlflow
@@ -21,6 +23,9 @@ class SparsePolicy(PythonModel):  # type: ignore[misc]
         with safe_open(context.artifacts["policy"], "numpy") as file:
             metadata = file.metadata()
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no mapping
+        if metadata.pop("digest", None) != _digest(metadata, arrays):
+            path = context.artifacts["policy"]
+            raise ValueError(f"{path} is damaged (its content does not match its digest): register the policy again.")
         spaces = json.loads(metadata["spaces"])
         self._size = int(spaces["action_size"])  # of SAC's outputs the first half, the mean
         self._low = np.asarray(spaces["action_low"], np.float32)
@@ -39,6 +44,15 @@ class SparsePolicy(PythonModel):  # type: ignore[misc]
         weights, bias = self._layers[-1]
         action: np.ndarray = np.tanh(hidden @ weights[: self._size].T + bias[: self._size])
         return self._low + (action + 1) * ((self._high - self._low) / 2)
+
+
+def _digest(metadata: Mapping[str, str], arrays: Mapping[str, np.ndarray]) -> str:
+    """That of a policy file, as the package makes it."""
+    policy = hashlib.sha256()
+    for number in range(len(arrays) // 4):
+        for name in ("shape", "indices", "weights", "bias"):
+            policy.update(arrays[f"policy.{number}.{name}"].tobytes())
+    return hashlib.sha256((json.dumps(metadata, sort_keys=True) + policy.hexdigest()).encode()).hexdigest()
 
 
 mlflow.models.set_model(SparsePolicy())

@@ -22,12 +22,16 @@ class Network(Protocol):
         ...
 
 
-class Policy(Protocol):
+class NoiseFreePolicy(Protocol):
     """Actions are in units of the action bound, in [-1, 1]."""
 
     def action(self, observation: Floats) -> Floats:
         """(action_size,) noise-free action for one observation, or (N, action_size) for N of them."""
         ...
+
+
+class Policy(NoiseFreePolicy, Protocol):
+    """One that also explores."""
 
     def explore(self, observation: Floats, generator: np.random.Generator) -> tuple[Floats, Floats]:
         """(action to execute, noise-free action) for one observation."""

@@ -23,6 +23,7 @@ class PolicyFile(NamedTuple):
     algo: str
     env: dict[str, Any]  # id and kwargs
     spaces: Spaces
+    about: dict[str, Any] = {}  # what is known of where it comes from, JSON-ready; nothing needs it to act
 
 
 def policy_digest(layers: Layers) -> str:
@@ -41,6 +42,8 @@ def save_policy(path: Path, policy: PolicyFile) -> None:
         "env": json.dumps(policy.env),
         "spaces": json.dumps(policy.spaces._asdict()),
     }
+    if policy.about:
+        metadata["about"] = json.dumps(policy.about)
     metadata["digest"] = _digest(metadata, policy.layers)
     aside = path.with_suffix(".tmp")
     save_file(to_arrays(policy.layers, "policy"), aside, metadata)
@@ -64,9 +67,13 @@ def load_policy(path: Path) -> PolicyFile:
         layers = ()
     if _digest(metadata, layers) != digest:
         raise BadInput(f"{path} is damaged (its content does not match its digest): restore it from a copy.")
-    spaces = json.loads(metadata["spaces"])
-    spaces |= {key: tuple(spaces[key]) for key in ("action_low", "action_high")}
-    return PolicyFile(layers, metadata["algo"], json.loads(metadata["env"]), Spaces(**spaces))
+    env, spaces, about = (json.loads(metadata.get(key, "{}")) for key in ("env", "spaces", "about"))
+    return PolicyFile(layers, metadata["algo"], env, to_spaces(spaces), about)
+
+
+def to_spaces(fields: Mapping[str, Any]) -> Spaces:
+    """From JSON, which has no tuples."""
+    return Spaces(**{**fields, **{key: tuple(fields[key]) for key in ("action_low", "action_high")}})
 
 
 def _digest(metadata: Mapping[str, str], layers: Layers) -> str:

@@ -9,10 +9,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from rlx2_ray.cli.main import run
 from tests.support.runs import RLX2, environment, flip_byte, train
+from tests.support.video import read_video
 
 
 @pytest.fixture(scope="module")
@@ -116,8 +118,12 @@ def test_video_is_an_mp4_file(directory: Path, tmp_path: Path) -> None:
     video = tmp_path / "film.mp4"
     process = play_with_video(directory, video, renderer)
     assert process.returncode == 0, process.stderr
-    assert video.read_bytes()[4:8] == b"ftyp"
-    assert json.loads(process.stdout.splitlines()[-1])["video"] == str(video)
+    content = json.loads(process.stdout.splitlines()[-1])
+    assert content["video"] == str(video)
+    frames = read_video(video).frames.astype(int)
+    assert len(frames) == content["returns"][0] + 1, "every step has a reward of 1 but the last"
+    assert all(frame.shape == (480, 480, 3) and frame.std() > 10 for frame in frames), "there is something to see"
+    assert np.abs(frames[0] - frames[-1]).max() > 50, "and it moves"
 
 
 @pytest.mark.parametrize("renderer", ["osmesa", "nonsense"])

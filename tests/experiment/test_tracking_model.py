@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import os
+import signal
+import socket
 import subprocess
 import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +26,9 @@ from rlx2_ray.experiment.tracking_model import register_policy, registered_name
 from rlx2_ray.networks.policy import densify, make_policy
 from rlx2_ray.networks.policy_file import PolicyFile, save_policy
 from rlx2_ray.types import BadInput, Floats, RunFailed, Spaces
+from tests.experiment.test_tracking import free_port, wait_until
 from tests.experiment.test_tracking_outage import Server, server
-from tests.support.runs import database_uri, environment, small_config
+from tests.support.runs import database_uri, environment, flip_byte, small_config
 
 __all__ = ["server"]  # a fixture
 
@@ -195,3 +205,62 @@ def test_model_on_a_server(server: Server, tmp_path: Path) -> None:
         assert made.version == "1"
     actions = load(server.uri, f"models:/{NAME}@{tracking_model.ALIAS}").predict(observations())
     np.testing.assert_allclose(actions, expected_actions(policy), rtol=0, atol=1e-6)
+
+
+def test_tampered_model_is_refused_with_its_file(uri: str, tmp_path: Path) -> None:
+    write_policy(tmp_path / "policy.safetensors")
+    register_policy(uri, make_run(uri), tmp_path / "policy.safetensors", NAME, {})
+    flip_byte(model_folder(tmp_path / "store") / "artifacts" / "policy.safetensors")
+    with pytest.raises(ValueError, match=r"policy\.safetensors is damaged"):
+        load(uri, f"models:/{NAME}@ultimate")
+
+
+def post(url: str, content: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+    """Status and answer."""
+    request = urllib.request.Request(url, json.dumps(content).encode(), {"Content-Type": "application/json"})
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(request, timeout=60) as response:
+            return response.status, json.load(response)
+    except urllib.error.HTTPError as error:
+        return error.code, json.load(error)
+
+
+@contextmanager
+def served(uri: str, folder: Path) -> Iterator[str]:
+    """What `mlflow models serve` gives on this machine's own address; its URL, once it answers."""
+    port = free_port()
+    command = [sys.executable, "-m", "mlflow", "models", "serve", "--model-uri", f"models:/{NAME}@ultimate"]
+    command += ["--env-manager", "local", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    variables = {"MLFLOW_TRACKING_URI": uri, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    log = folder / "serve.log"
+    with open(log, "w") as file:
+        process = subprocess.Popen(
+            command, env=environment() | variables, stdout=file, stderr=file, start_new_session=True
+        )
+
+    def answers() -> bool:
+        assert process.poll() is None, log.read_text()
+        with closing(socket.socket()) as connection:
+            time.sleep(0.5)
+            return connection.connect_ex(("127.0.0.1", port)) == 0
+
+    try:
+        wait_until(answers, seconds=300)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait()
+
+
+@pytest.mark.slow
+def test_model_is_served_over_http(uri: str, tmp_path: Path) -> None:
+    policy = write_policy(tmp_path / "policy.safetensors", "sac")
+    register_policy(uri, make_run(uri), tmp_path / "policy.safetensors", NAME, {})
+    with served(uri, tmp_path) as url:
+        status, answer = post(f"{url}/invocations", {"inputs": observations().tolist()})
+        refusal, reason = post(f"{url}/invocations", {"inputs": [[1.0, 2.0]]})
+    assert status == 200
+    np.testing.assert_allclose(answer["predictions"], expected_actions(policy), rtol=0, atol=1e-5)
+    assert refusal == 400, "two numbers are no observation of this task"
+    assert "shape" in str(reason)

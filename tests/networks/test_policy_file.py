@@ -14,7 +14,7 @@ from rlx2_ray.types import BadInput, Spaces
 from tests.networks.networks import random_layers
 
 SPACES = Spaces(2, 1, (-2.0,), (3.0,))
-POLICY = PolicyFile(random_layers(2, 3, 1), "td3", {"id": "Toy-v0", "kwargs": {"length": 5}}, SPACES)
+POLICY = PolicyFile(random_layers(2, 3, 1), "td3", {"id": "Toy-v0", "kwargs": {"length": 5}}, SPACES, {"score": 1.5})
 
 
 def as_bytes(policy: PolicyFile) -> tuple[object, ...]:

@@ -1,0 +1,1 @@
+"""A finished policy as a file for other programs: safetensors, ONNX, C."""

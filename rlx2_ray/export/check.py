@@ -1,0 +1,45 @@
+"""Does a written file act as the trainer's policy does? Asked before the file is put in place."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from rlx2_ray.networks.policy import DenseLayer, DenseNetwork, NoiseFreePolicy
+from rlx2_ray.types import Floats, RunFailed
+
+OBSERVATIONS = 1000
+TOLERANCE = 1e-5  # in units of the action's bounds
+ROUNDING = 4  # times the trainer's own, which is above the tolerance where weights are great
+
+
+class Check(NamedTuple):
+    by: str  # what ran the file
+    observations: int
+    max_difference: float  # from the trainer's actions, in units of the action's bounds
+
+
+def random_observations(size: int, count: int = OBSERVATIONS) -> Floats:
+    return np.random.default_rng(0).standard_normal((count, size), dtype=np.float32)
+
+
+def check(written: NoiseFreePolicy, trained: DenseNetwork, by: str, observations: Floats) -> Check:
+    """Raises RunFailed, which should never happen."""
+    actions = written.action(observations)
+    size = actions.shape[1]
+    expected = trained.outputs(observations, size)[:, :size]
+    difference = float(np.abs(actions - expected).max())
+    allowed = max(TOLERANCE, ROUNDING * float(np.abs(expected - _exact(trained, observations)[:, :size]).max()))
+    if not difference <= allowed:
+        raise RunFailed(
+            f"The export, run by {by}, differs from the policy by {difference:.2g} of the action's bounds, where "
+            f"{allowed:.2g} is allowed: nothing was written; please report it."
+        )
+    return Check(by, len(observations), difference)
+
+
+def _exact(network: DenseNetwork, observations: Floats) -> Floats:
+    """In float64, tanh of all outputs."""
+    layers = [DenseLayer(weights.astype(np.float64), bias.astype(np.float64)) for weights, bias in network.layers]
+    return DenseNetwork(layers).outputs(observations.astype(np.float64), network.output_size)

@@ -1,0 +1,78 @@
+"""What every exported file says of its policy beside the numbers, so that `rlx2 evaluate` can play it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from rlx2_ray.networks.policy_file import PolicyFile, policy_digest, to_spaces
+from rlx2_ray.types import BadInput, Floats, Spaces
+
+TRANSFORMS = {
+    "observation_scaling": "none: the environment's observation, flattened",
+    "action_scaling": "action = action_low + (tanh + 1) / 2 * (action_high - action_low), the environment's units",
+}
+
+
+class Identity(NamedTuple):
+    algo: str
+    env: dict[str, Any]  # id and kwargs
+    spaces: Spaces
+    policy_digest: str  # of the policy as it was trained, from which the file was made
+
+
+def describe(policy: PolicyFile) -> dict[str, Any]:
+    """JSON-ready."""
+    return {
+        "algo": policy.algo,
+        "env": policy.env,
+        "spaces": policy.spaces._asdict(),
+        **describe_numbers(policy),
+        "about": policy.about,
+    }
+
+
+def describe_numbers(policy: PolicyFile) -> dict[str, Any]:
+    layers = [
+        {
+            "shape": list(layer.shape),
+            "active": len(layer.indices),
+            "sparsity": 1 - len(layer.indices) / layer.mask().size,
+        }
+        for layer in policy.layers
+    ]
+    return {"policy_digest": policy_digest(policy.layers), "layers": layers, **TRANSFORMS}
+
+
+def read_identity(description: Mapping[str, Any]) -> Identity:
+    """The inverse of `describe`, as far as acting needs it."""
+    spaces = to_spaces(description["spaces"])
+    return Identity(description["algo"], description["env"], spaces, description["policy_digest"])
+
+
+def sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def damaged(path: Path) -> BadInput:
+    return BadInput(f"{path} is damaged (its content does not match its digest): export it again.")
+
+
+class InUnits:
+    """A policy whose actions are in the environment's units, as one with actions in [-1, 1]."""
+
+    def __init__(self, act: Callable[[Floats], Floats], spaces: Spaces) -> None:
+        self._act = act  # (N, observation_size) -> (N, action_size)
+        self._low = np.asarray(spaces.action_low)
+        half_range = (np.asarray(spaces.action_high) - self._low) / 2
+        self._half_range = np.where(half_range == 0, 1, half_range)
+
+    def action(self, observation: Floats) -> Floats:
+        """In float64, so that the environment gets the very action that the file gave."""
+        actions = self._act(np.atleast_2d(observation))
+        scaled: Floats = (actions - self._low) / self._half_range - 1
+        return scaled if observation.ndim == 2 else scaled[0]

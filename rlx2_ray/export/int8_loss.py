@@ -1,0 +1,34 @@
+"""What a policy's return loses when its weights are rounded to 8 bits, measured on episodes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from rlx2_ray.experiment.playback import play, playable
+from rlx2_ray.networks.policy import DenseLayer, DenseNetwork, make_policy
+from rlx2_ray.networks.policy_file import PolicyFile
+
+
+class Episodes(NamedTuple):
+    """Those of `rlx2 evaluate --episodes --seed`."""
+
+    number: int
+    seed: int = 0
+
+
+class Loss(NamedTuple):
+    episodes: int
+    seed: int
+    return_before: float  # mean over the episodes
+    return_after: float
+    return_lost: float
+
+
+def measure_loss(policy: PolicyFile, network: Sequence[DenseLayer], source: Path, episodes: Episodes) -> Loss:
+    """`network`: the policy's with rounded weights. Raises BadInput where the environment is not installed here."""
+    trained = playable(policy)
+    acting = trained._replace(policy=make_policy("td3", DenseNetwork(network), 0.0, "mean"))  # tanh of all outputs
+    before, after = (play(each, source, *episodes)["return_mean"] for each in (trained, acting))
+    return Loss(*episodes, before, after, before - after)

@@ -1,0 +1,123 @@
+"""A policy as an ONNX model: observations in, actions in the environment's units out, any number of them at once.
+
+ONNX has no sparse product, and ONNX Runtime makes dense what is given as sparse, so the layers are plain products of
+the units that matter (docs/exports.md has the measurements).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import onnx
+import onnxruntime
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+from onnx import TensorProto, helper, numpy_helper
+
+from rlx2_ray import __version__
+from rlx2_ray.export.identity import Identity, damaged, read_identity, sha256
+from rlx2_ray.networks.policy import DenseLayer
+from rlx2_ray.types import BadInput, Floats, Spaces
+
+OBSERVATION, ACTION, BATCH = "observation", "action", "batch"
+POLICY, DIGEST = "rlx2.policy", "rlx2.digest"  # of the model's own properties
+# Older versions than onnx writes by default, which other programs may not read yet.
+OPSET, IR_VERSION = 17, 8
+
+
+class Step(NamedTuple):
+    """One operator, applied to the value so far and to constants."""
+
+    operator: str
+    constants: dict[str, Floats] = {}
+    attributes: dict[str, int] = {}
+
+
+def make_model(network: Sequence[DenseLayer], spaces: Spaces) -> onnx.ModelProto:
+    steps = []
+    for number, (weights, bias) in enumerate(network, start=1):
+        steps.append(Step("Gemm", {f"weights_{number}": weights, f"bias_{number}": bias}, {"transB": 1}))
+        steps.append(Step("Relu" if number < len(network) else "Tanh"))
+    return _chain([*steps, *_scaling(spaces)], spaces)
+
+
+def _scaling(spaces: Spaces) -> list[Step]:
+    """From [-1, 1] to the bounds; nothing that changes nothing."""
+    low, high = np.asarray(spaces.action_low), np.asarray(spaces.action_high)
+    half_range, middle = ((high - low) / 2).astype(np.float32), ((high + low) / 2).astype(np.float32)
+    steps = [Step("Mul", {"half_range": half_range})] if np.any(half_range != 1) else []
+    return [*steps, Step("Add", {"middle": middle})] if np.any(middle != 0) else steps
+
+
+def _chain(steps: Sequence[Step], spaces: Spaces) -> onnx.ModelProto:
+    nodes, constants, value = [], [], OBSERVATION
+    for number, (operator, arrays, attributes) in enumerate(steps, start=1):
+        result = f"value_{number}" if number < len(steps) else ACTION
+        nodes.append(helper.make_node(operator, [value, *arrays], [result], **attributes))
+        constants += [numpy_helper.from_array(np.ascontiguousarray(array), name) for name, array in arrays.items()]
+        value = result
+    graph = helper.make_graph(
+        nodes,
+        "policy",
+        [helper.make_tensor_value_info(OBSERVATION, TensorProto.FLOAT, [BATCH, spaces.observation_size])],
+        [helper.make_tensor_value_info(ACTION, TensorProto.FLOAT, [BATCH, spaces.action_size])],
+        constants,
+    )
+    return helper.make_model(
+        graph,
+        opset_imports=[helper.make_opsetid("", OPSET)],
+        ir_version=IR_VERSION,
+        producer_name="rlx2",
+        producer_version=__version__,
+    )
+
+
+def write_model(path: Path, model: onnx.ModelProto, description: Mapping[str, Any]) -> None:
+    properties = {POLICY: json.dumps(description)}
+    helper.set_model_props(model, properties)
+    helper.set_model_props(model, properties | {DIGEST: _digest(model)})
+    path.write_bytes(model.SerializeToString(deterministic=True))
+
+
+class OnnxPolicy(NamedTuple):
+    identity: Identity
+    act: Callable[[Floats], Floats]  # (N, observation_size) -> (N, action_size), in the environment's units
+
+
+def read_model(path: Path) -> OnnxPolicy:
+    """Raises BadInput for a file that `rlx2 export` did not write, or that was changed."""
+    try:
+        model = onnx.load_model_from_string(path.read_bytes())
+    except (OSError, DecodeError) as error:
+        raise BadInput(f"{path} cannot be read as ONNX ({error}): give a file that rlx2 export wrote.") from None
+    properties = {entry.key: entry.value for entry in model.metadata_props}
+    if not {POLICY, DIGEST} <= properties.keys():
+        raise BadInput(
+            f"{path} is no ONNX model that rlx2 export wrote: give a run directory, or a file that it wrote."
+        )
+    digest = properties.pop(DIGEST)
+    helper.set_model_props(model, properties)
+    if _digest(model) != digest:
+        raise damaged(path)
+    return OnnxPolicy(read_identity(json.loads(properties[POLICY])), make_act(model.SerializeToString()))
+
+
+def make_act(model: bytes) -> Callable[[Floats], Floats]:
+    """ONNX Runtime on one thread."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+
+    def act(observations: Floats) -> Floats:
+        actions: Floats = session.run(None, {OBSERVATION: observations})[0]
+        return actions
+
+    return act
+
+
+def _digest(model: onnx.ModelProto) -> str:
+    """SHA-256, in hex, over the model as it is before its digest is put in."""
+    return sha256(model.SerializeToString(deterministic=True))

@@ -1,0 +1,107 @@
+"""A layer as the tables of its weights in C: of the forms that it can take, the one of the fewest bytes.
+
+dense: all weights, row by row.
+columns: of each row, the number of its weights, and of each weight its column.
+gaps: the same with the distance to the weight before in the row (of the first, to column 0) instead of the column, so
+that one byte does for wide layers. A distance that does not fit is walked in steps, over weights of zero.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rlx2_ray.export.quantize import Integers, dequantize, quantize
+from rlx2_ray.networks.policy import DenseLayer
+from rlx2_ray.types import Floats
+
+DENSE, COLUMNS, GAPS = "dense", "columns", "gaps"
+Numbers = NDArray[Any]
+UNSIGNED = (np.uint8, np.uint16, np.uint32)
+
+
+class Tables(NamedTuple):
+    form: str
+    inputs: int
+    weights: Numbers  # float32, or int8 where there are scales
+    bias: Floats  # (outputs,)
+    counts: Numbers | None = None  # (outputs,), weights of each row
+    places: Numbers | None = None  # a column or gap for each weight
+    scales: Floats | None = None  # (outputs,)
+
+    @property
+    def outputs(self) -> int:
+        return len(self.bias)
+
+    @property
+    def bytes(self) -> int:
+        return sum(table.nbytes for table in self if isinstance(table, np.ndarray))
+
+
+def encode(layer: DenseLayer, int8: bool) -> Tables:
+    """The smallest tables; of equally small ones the simplest."""
+    matrix, scales = quantize(layer.weights) if int8 else (layer.weights, None)
+    forms = [_dense(matrix, layer.bias), _columns(matrix, layer.bias)]
+    forms += [_gaps(matrix, layer.bias, kind) for kind in UNSIGNED[:2]]
+    return min(forms, key=lambda tables: tables.bytes)._replace(scales=scales)
+
+
+def decode(tables: Tables) -> DenseLayer:
+    """The inverse of `encode`."""
+    matrix = np.zeros((tables.outputs, tables.inputs), tables.weights.dtype)
+    if tables.counts is None or tables.places is None:
+        matrix.ravel()[:] = tables.weights
+    else:
+        rows = np.repeat(np.arange(tables.outputs), tables.counts)
+        columns = tables.places.astype(np.int64)
+        if tables.form == GAPS:
+            columns = _sums_by_row(columns, tables.counts.astype(np.int64))
+        np.add.at(matrix, (rows, columns), tables.weights)
+    weights = matrix if tables.scales is None else dequantize(Integers(matrix, tables.scales))
+    return DenseLayer(weights, tables.bias)
+
+
+def _dense(matrix: Numbers, bias: Floats) -> Tables:
+    return Tables(DENSE, matrix.shape[1], matrix.ravel(), bias)
+
+
+def _columns(matrix: Numbers, bias: Floats) -> Tables:
+    rows, columns = np.nonzero(matrix)
+    places = columns.astype(smallest(matrix.shape[1] - 1))
+    return Tables(COLUMNS, matrix.shape[1], matrix[rows, columns], bias, _count(rows, len(matrix)), places)
+
+
+def _gaps(matrix: Numbers, bias: Floats, kind: type[np.unsignedinteger[Any]]) -> Tables:
+    """Gaps of an unsigned integer type, with steps where they are greater than it holds."""
+    rows, columns = np.nonzero(matrix)
+    limit = np.iinfo(kind).max
+    starts_row = np.diff(rows, prepend=-1) != 0
+    gaps = np.where(starts_row, columns, np.diff(columns, prepend=0))
+    steps = np.maximum(gaps - 1, 0) // limit  # before each weight
+    ends = np.cumsum(steps + 1) - 1  # where each weight stands among the steps
+    places = np.full(len(rows) + steps.sum(), limit, kind)
+    places[ends] = gaps - steps * limit
+    weights = np.zeros(len(places), matrix.dtype)
+    weights[ends] = matrix[rows, columns]
+    counts = _count(np.repeat(rows, steps + 1), len(matrix))
+    return Tables(GAPS, matrix.shape[1], weights, bias, counts, places)
+
+
+def _count(rows: Numbers, outputs: int) -> Numbers:
+    counts = np.bincount(rows, minlength=outputs)
+    return counts.astype(smallest(int(counts.max(initial=0))))
+
+
+def smallest(value: int) -> type[np.unsignedinteger[Any]]:
+    """The smallest unsigned type that holds `value`."""
+    return next(kind for kind in UNSIGNED if value <= np.iinfo(kind).max)
+
+
+def _sums_by_row(gaps: Numbers, counts: Numbers) -> Numbers:
+    """Running sums that begin again at each row."""
+    sums: Numbers = np.cumsum(gaps)
+    before = np.concatenate([[0], sums])[np.cumsum(counts) - counts]  # of the rows before
+    sums -= np.repeat(before, counts)
+    return sums

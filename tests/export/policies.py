@@ -1,0 +1,60 @@
+"""Policies of every odd structure: empty rows, columns that nothing reads, layers one unit wide, very wide ones."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from hypothesis import strategies as st
+
+from rlx2_ray.networks.policy import densify
+from rlx2_ray.networks.policy_file import PolicyFile
+from rlx2_ray.networks.sparse_layer import SparseLayer
+from rlx2_ray.types import Floats, Spaces
+
+WIDE, VERY_WIDE = 300, 66_000  # more columns than a byte, and than two, can number
+
+
+def random_layer(outputs: int, inputs: int, density: float, generator: np.random.Generator) -> SparseLayer:
+    mask = generator.random((outputs, inputs)) < density
+    weights = generator.uniform(-1, 1, mask.shape).astype(np.float32) / np.float32(np.sqrt(max(1, density * inputs)))
+    return SparseLayer.from_dense(weights, mask, generator.uniform(-1, 1, outputs).astype(np.float32))
+
+
+def random_policy(algo: str, sizes: Sequence[int], densities: Sequence[float], seed: int = 0) -> PolicyFile:
+    """`sizes`: of observation, hidden layers and action."""
+    generator = np.random.default_rng(seed)
+    widths = [*sizes[:-1], sizes[-1] * (1 if algo == "td3" else 2)]
+    shapes = zip(widths[1:], widths, densities, strict=False)
+    layers = tuple(random_layer(outputs, inputs, density, generator) for outputs, inputs, density in shapes)
+    low = generator.uniform(-3, 0, sizes[-1]).tolist()
+    spaces = Spaces(sizes[0], sizes[-1], tuple(low), tuple(bound + 2.5 for bound in low))
+    return PolicyFile(layers, algo, {"id": "Task-v0", "kwargs": {}}, spaces)
+
+
+@st.composite
+def policies(draw: st.DrawFn) -> PolicyFile:
+    width = st.integers(1, 6)
+    observation_size = draw(width | st.sampled_from([WIDE, VERY_WIDE]))
+    hidden = width if observation_size == VERY_WIDE else width | st.just(WIDE)  # for the memory's sake
+    sizes = [observation_size, *draw(st.lists(hidden, max_size=3)), draw(st.integers(1, 3))]
+    density = st.sampled_from([0.0, 0.01, 0.3, 0.7, 1.0])
+    densities = [draw(density) if width < VERY_WIDE else 1e-4 for width in sizes]
+    return random_policy(draw(st.sampled_from(["td3", "sac"])), sizes, densities, draw(st.integers(0, 2**32 - 1)))
+
+
+def observations_for(policy: PolicyFile, count: int = 50) -> Floats:
+    size = policy.spaces.observation_size
+    return np.random.default_rng(1).standard_normal((count, size), dtype=np.float32)
+
+
+def trainers_actions(policy: PolicyFile, observations: Floats) -> Floats:
+    """In [-1, 1]."""
+    size = policy.spaces.action_size
+    return densify(policy.layers).outputs(observations, size)[:, :size]
+
+
+def in_units(policy: PolicyFile, actions: Floats) -> Floats:
+    """As an environment's lane scales them."""
+    low, high = np.asarray(policy.spaces.action_low), np.asarray(policy.spaces.action_high)
+    return np.asarray(low + (actions + np.float64(1)) * (high - low) / 2, np.float32)
