@@ -8,7 +8,7 @@ PEERS := .venv-peers
 INSTALLED := $(VENV)/.installed
 
 .PHONY: demo test test-slow lint format type check bench bench-engines bench-runtimes bench-scaling bench-searcher \
-	bench-service results soak bench-speed bench-peers clean
+	bench-service bench-exports results soak bench-speed bench-peers clean
 
 demo: $(INSTALLED)  ## find the smallest network that keeps the dense return of InvertedPendulum-v5; minutes
 	$(BIN)/rlx2 compress tune_configs/compress_inverted_pendulum.yaml
@@ -43,6 +43,9 @@ bench-runtimes: $(INSTALLED)  ## do both runtimes learn the same? an hour on two
 
 bench-scaling: $(INSTALLED)  ## docs/scaling.md: service rates, two runs, the simulation; some minutes on a quiet machine
 	$(BIN)/python -m benchmarks.scaling
+
+bench-exports: $(INSTALLED)  ## docs/exports.md: bytes and microseconds of exported policies; minutes on one core, needs cc
+	$(BIN)/python -m benchmarks.exports --write --policies results/inverted_pendulum_policy.safetensors
 
 results: $(INSTALLED)  ## results/README.md and its pictures, from the finished runs in results/runs; trains nothing
 	$(BIN)/python -m benchmarks.results
