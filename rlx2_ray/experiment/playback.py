@@ -52,9 +52,9 @@ def find_policy(path: Path, warn: Callable[[str], None]) -> PolicyFile:
     if path.is_file():
         return load_policy(path)
     directory = RunDirectory(path)
-    config, _ = directory.open()
     if directory.policy_file.exists():
         return load_policy(directory.policy_file)
+    config, _ = directory.open()
     loaded = load_newest(directory.checkpoints, lambda replay: None, warn)
     if loaded is None:
         raise BadInput(f"{path} has no policy and no checkpoint yet: let it run on, or resume it.")
