@@ -177,7 +177,7 @@ def _load_segment(lane: Lane, directory: Path, entry: SegmentEntry) -> None:
     write_rows(lane.columns, np.arange(first_row, first_row + len(live.flag)), live)
 
 
-def link_or_copy(source: Path, destination: Path) -> None:
+def link_or_copy(source: str | Path, destination: str | Path) -> None:
     try:
         os.link(source, destination)
     except OSError:  # another file system, or one without hard links

@@ -7,9 +7,10 @@ those of `rlx2 train`. RLlib's own parts (EnvRunners, Learners, connectors) have
 from __future__ import annotations
 
 import logging
+import sys
 import weakref
-from collections.abc import Mapping
-from contextlib import nullcontext
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any, Self
@@ -80,8 +81,9 @@ class RLx2(Algorithm):  # type: ignore[misc]
             raise BadInput(f"The run has its {self._experiment.steps} env steps: give more by training(steps=N).")
         self._training, training = None, self._training or self._open()
         try:
-            while next(training)["env_steps"] >= self._experiment.steps:
-                pass
+            with _standard_output():
+                while next(training)["env_steps"] >= self._experiment.steps:
+                    pass
         except StopIteration as end:
             result = self._newest()
             result[results.OURS] |= results.of_end(end.value)
@@ -135,7 +137,7 @@ class RLx2(Algorithm):  # type: ignore[misc]
     def save_to_path(
         self, path: str | Path | None = None, *, filesystem: object = None, state: object = None, **kwargs: Any
     ) -> str:
-        """A copy of the run at this moment in a local folder. `state` and `use_msgpack` are RLlib's, and change nothing.
+        """A copy of the run at this moment in a local folder. RLlib's `state` and `use_msgpack` change nothing.
 
         Raises RunFailed where there is no room.
         """
@@ -183,7 +185,8 @@ class RLx2(Algorithm):  # type: ignore[misc]
     def cleanup(self) -> None:
         """Leaves a run that goes on from its newest checkpoint."""
         if self._training is not None:
-            self._training.close()
+            with _standard_output():
+                self._training.close()
             self._training = None
 
     def get_state(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
@@ -191,6 +194,16 @@ class RLx2(Algorithm):  # type: ignore[misc]
 
     def set_state(self, *args: Any, **kwargs: Any) -> None:
         raise BadInput("The state of RLx2 is a run directory and no dict: use restore_from_path.")
+
+
+@contextmanager
+def _standard_output() -> Iterator[None]:
+    """A run on a Ray of its own has turned it off when it comes back in the middle of its work."""
+    outside = sys.stdout
+    try:
+        yield
+    finally:
+        sys.stdout = outside
 
 
 def _run_name(config: ExperimentConfig) -> str:

@@ -8,7 +8,6 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from pyarrow.fs import LocalFileSystem
 from ray import cloudpickle
 from ray.rllib.utils.checkpoints import CHECKPOINT_VERSION_LEARNER_AND_ENV_RUNNER, Checkpointable
 
@@ -22,7 +21,7 @@ def local_folder(path: str | os.PathLike[str] | None, filesystem: object = None)
     if path is None:
         return Path(tempfile.mkdtemp(prefix="rlx2-"))
     text = os.fspath(path).removeprefix("file://")
-    if not (filesystem is None or isinstance(filesystem, LocalFileSystem)) or "://" in text:
+    if getattr(filesystem, "type_name", "local") != "local" or "://" in text:  # pyarrow's names of its kinds
         raise BadInput(f"The path {text} is not of this machine's file system: give a local one, and copy it there.")
     return Path(text).absolute()
 
@@ -30,8 +29,8 @@ def local_folder(path: str | os.PathLike[str] | None, filesystem: object = None)
 def write_class_files(made: Checkpointable, folder: Path) -> None:
     """As RLlib's own `save_to_path` writes them, and its own `from_checkpoint` needs them.
 
-    The second is a pickle, as in all of RLlib's checkpoints; nothing in this package ever loads it. The state that RLlib
-    looks for is empty, since it is in files of our own.
+    The second is a pickle, as in all of RLlib's checkpoints; nothing in this package ever loads it. The state that
+    RLlib looks for is empty, since it is in files of our own.
     """
     metadata: dict[str, Any] = {
         "checkpoint_version": str(CHECKPOINT_VERSION_LEARNER_AND_ENV_RUNNER),

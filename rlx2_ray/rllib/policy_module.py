@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-import os
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Self
 
@@ -17,10 +17,10 @@ from torch import Tensor, nn
 from rlx2_ray.agents.sac.policy import sample_action
 from rlx2_ray.experiment.playback import find_policy
 from rlx2_ray.networks.masked_mlp import MLP, forward
-from rlx2_ray.networks.policy_file import PolicyFile, load_policy, save_policy
+from rlx2_ray.networks.policy_file import PolicyFile, save_policy
 from rlx2_ray.networks.sparse_layer import Layers, SparseLayer
 from rlx2_ray.rllib.checkpoint_files import local_folder, write_class_files
-from rlx2_ray.types import BadInput, Spaces
+from rlx2_ray.types import BadInput, Floats, Spaces
 
 POLICY_FILE = "policy.safetensors"
 EXPLORATION_NOISE = 0.1  # of TD3 where none is given, as `agent.exploration_noise`
@@ -38,23 +38,28 @@ class RLx2PolicyModule(TorchRLModule):  # type: ignore[misc]
     in units of the action bound.
     """
 
+    model_config: dict[str, Any]
+
     def setup(self) -> None:
         """Raises BadInput where there is no policy, or not for these spaces."""
         given = dict(self.model_config or {})
         policy = _read(Path(given.pop("policy"))) if "policy" in given else None
         # From here on without the path, so that a copy on another machine needs no file.
         self.model_config = {**given, **_describe(policy)} if policy else given
-        sizes = [*self.model_config["sizes"]]
-        self._check_spaces(sizes[0], policy.spaces.action_size if policy else self.model_config["action_size"])
-        self.layers = nn.ModuleList(_Layer(outputs, inputs) for inputs, outputs in zip(sizes, sizes[1:], strict=False))
+        self._check()
+        layers = (_Layer(outputs, inputs) for inputs, outputs in pairwise(self.model_config["sizes"]))
+        self.layers: Any = nn.ModuleList(layers)
         if policy:
             self._fill(policy.layers)
 
-    def _check_spaces(self, observation_size: int, action_size: int) -> None:
-        given = tuple(_size(space) for space in (self.observation_space, self.action_space))
-        if given != (observation_size, action_size):
+    def _check(self) -> None:
+        if "sizes" not in self.model_config:
+            raise BadInput("The module has no policy: give one by rl_module(model_config={'policy': PATH}).")
+        wanted = self.model_config["sizes"][0], self.model_config["action_size"]
+        given = _size(self.observation_space), _size(self.action_space)
+        if given != wanted:
             raise BadInput(
-                f"The policy is for {observation_size} observations and {action_size} actions, but the environment has "
+                f"The policy is for {wanted[0]} observations and {wanted[1]} actions, but the environment has "
                 f"{given[0]} and {given[1]}: give it the environment that it was trained on."
             )
 
@@ -89,7 +94,7 @@ class RLx2PolicyModule(TorchRLModule):  # type: ignore[misc]
 
     @property
     def _mlp(self) -> MLP:
-        return list(self.layers)  # type: ignore[arg-type] - they have the same attributes
+        return list(self.layers)  # they have the attributes of a MaskedLinear
 
     def _observations(self, batch: dict[str, Any]) -> Tensor:
         """(B, observation_size)"""
@@ -104,7 +109,7 @@ class RLx2PolicyModule(TorchRLModule):  # type: ignore[misc]
     def save_to_path(
         self, path: str | Path | None = None, *, filesystem: object = None, state: object = None, **kwargs: Any
     ) -> str:
-        """Writes policy.safetensors into a local folder. `state` and `use_msgpack` are RLlib's, and change nothing."""
+        """Writes policy.safetensors into a local folder. RLlib's `state` and `use_msgpack` change nothing."""
         folder = local_folder(path, filesystem)
         folder.mkdir(parents=True, exist_ok=True)
         save_policy(folder / POLICY_FILE, self.to_policy_file())
@@ -114,7 +119,8 @@ class RLx2PolicyModule(TorchRLModule):  # type: ignore[misc]
     def restore_from_path(self, path: str | Path, *, filesystem: object = None, **kwargs: Any) -> None:
         """The weights of a module, a run or a policy file, of the same sizes. Raises BadInput for a damaged one."""
         policy = _read(local_folder(path, filesystem))
-        if _describe(policy)["sizes"] != self.model_config["sizes"]:
+        described = _describe(policy)
+        if any(described[key] != self.model_config[key] for key in ("algo", "sizes")):
             raise BadInput(f"{path} is a policy of other sizes: make the module from it by from_checkpoint.")
         self._fill(policy.layers)
 
@@ -125,7 +131,7 @@ class RLx2PolicyModule(TorchRLModule):  # type: ignore[misc]
         spaces = _read(file).spaces
         made: Self = cls(
             observation_space=gymnasium.spaces.Box(-np.inf, np.inf, (spaces.observation_size,), np.float32),
-            action_space=gymnasium.spaces.Box(np.float32(spaces.action_low), np.float32(spaces.action_high)),
+            action_space=gymnasium.spaces.Box(_bound(spaces.action_low), _bound(spaces.action_high)),
             inference_only=True,
             model_config={"policy": str(file), **kwargs},
         )
@@ -157,6 +163,10 @@ def _describe(policy: PolicyFile) -> dict[str, Any]:
     """All that a module without weights is made from."""
     sizes = [policy.layers[0].shape[1], *(layer.shape[0] for layer in policy.layers)]
     return {"algo": policy.algo, "env": policy.env, "sizes": sizes, "action_size": policy.spaces.action_size}
+
+
+def _bound(values: tuple[float, ...]) -> Floats:
+    return np.asarray(values, np.float32)
 
 
 def _size(space: gymnasium.Space[Any]) -> int:

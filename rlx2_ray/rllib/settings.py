@@ -88,8 +88,8 @@ def _check_known(state: Mapping[str, Any], defaults: Mapping[str, Any]) -> None:
             raise BadInput(configuration.unknown_key(name, [key for key in known if not key.startswith("_")]))
         if value != defaults[name]:
             raise BadInput(
-                f"{name.lstrip('_')} is {_shorten(value)}, which RLx2 has no use for: leave it as it is by default, or give a key of "
-                "RLx2's own configuration by training(settings={...})."
+                f"{name.lstrip('_')} is {_shorten(value)}, which RLx2 has no use for: leave it as it is by "
+                "default, or give a key of RLx2's own configuration by training(settings={...})."
             )
 
 

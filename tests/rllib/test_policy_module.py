@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,6 @@ from rlx2_ray.networks.sparse_layer import SparseLayer
 from rlx2_ray.rllib import RLx2Config, RLx2PolicyModule
 from rlx2_ray.seeding import derive_seed
 from rlx2_ray.types import BadInput, Spaces
-from tests.support.runs import flip_byte
 
 PENDULUM = Spaces(3, 1, (-2.0,), (2.0,))
 TASK = {"id": "Pendulum-v1", "kwargs": {}}
@@ -33,7 +33,7 @@ def make_file(folder: Path, algo: str, seed: int = 0, hidden: int = 8) -> Path:
     generator = np.random.default_rng(seed)
     sizes = [3, hidden, 1 if algo == "td3" else 2]
     layers = []
-    for inputs, outputs in zip(sizes, sizes[1:], strict=False):
+    for inputs, outputs in pairwise(sizes):
         mask = generator.random((outputs, inputs)) < 1 / 3
         mask[0] = True
         weights = generator.normal(size=(outputs, inputs)).astype(np.float32)
@@ -79,11 +79,9 @@ def test_td3_explores_with_noise_of_the_given_size(tmp_path: Path) -> None:
     np.testing.assert_array_equal(actions_of(silent, "forward_exploration"), actions_of(silent))
     loud = RLx2PolicyModule.from_checkpoint(file, exploration_noise=0.5)
     torch.manual_seed(0)
-    noisy = np.concatenate([actions_of(loud, "forward_exploration") for _ in range(200)])
-    centers = np.tile(actions_of(loud), (200, 1))
-    inside = np.abs(centers) < 0.1  # where little is clipped
-    assert (noisy - centers)[inside].std() == pytest.approx(0.5, abs=0.1) if inside.any() else True
-    assert np.abs(noisy).max() <= 1
+    expected = np.clip(actions_of(loud) + 0.5 * torch.randn(5, 1).numpy(), -1, 1)
+    torch.manual_seed(0)
+    np.testing.assert_array_equal(actions_of(loud, "forward_exploration"), expected)
 
 
 def test_sac_explores_by_sampling_with_its_log_density(tmp_path: Path) -> None:
@@ -126,8 +124,7 @@ def test_damaged_policy_is_refused_by_name(tmp_path: Path) -> None:
     (path / "policy.safetensors").write_bytes(content)
     with pytest.raises(BadInput, match=rf"{path / 'policy.safetensors'} is damaged"):
         RLx2PolicyModule.from_checkpoint(path)
-    flip_byte(path / "policy.safetensors")
-    with pytest.raises(BadInput, match="is damaged|cannot be read"):
+    with pytest.raises(BadInput, match=r"policy\.safetensors is damaged"):
         RLModule.from_checkpoint(path)
 
 
@@ -137,6 +134,11 @@ def test_damaged_policy_is_refused_by_name(tmp_path: Path) -> None:
 def test_other_spaces_are_one_sentence(observations: Space, actions: Space, file: Path) -> None:
     with pytest.raises(BadInput, match="The policy is for 3 observations and 1 actions, but the environment has"):
         RLx2PolicyModule(observation_space=observations, action_space=actions, model_config={"policy": str(file)})
+
+
+def test_module_without_a_policy_is_one_sentence() -> None:
+    with pytest.raises(BadInput, match="no policy: give one by rl_module"):
+        SingleAgentEnvRunner(config=RLx2Config().environment("Pendulum-v1"))
 
 
 def test_policy_of_other_sizes_is_not_put_into_a_module(tmp_path: Path) -> None:

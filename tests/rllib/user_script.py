@@ -1,6 +1,6 @@
 """What somebody who knows RLlib writes: train, save, restore, evaluate, and a grid over sparsity with Tune.
 
-It is run by test_user_script.py in an empty folder, and prints what it found as JSON.
+It is run by test_scripts.py in an empty folder, and prints what it found as JSON.
 """
 
 from __future__ import annotations
