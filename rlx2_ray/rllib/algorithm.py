@@ -139,12 +139,14 @@ class RLx2(Algorithm):  # type: ignore[misc]
     ) -> str:
         """A copy of the run at this moment in a local folder. RLlib's `state` and `use_msgpack` change nothing.
 
-        Raises RunFailed where there is no room.
+        Raises BadInput where any other run is, RunFailed where there is no room.
         """
         if not self._directory.config_file.exists():  # before the first iteration
             self._directory.create(self._experiment, self._tracking())
             self._directory.close()
         folder = local_folder(path, filesystem)
+        if RunDirectory(folder).config_file.exists() and not (folder / self.METADATA_FILE_NAME).exists():
+            raise BadInput(f"{folder} holds a run that is no checkpoint of RLlib: give another folder.")
         self._directory.copy_to(folder)
         write_class_files(self, folder)
         return str(folder)
@@ -158,6 +160,8 @@ class RLx2(Algorithm):  # type: ignore[misc]
         config, origin = source.open()
         _check_undamaged(source)
         self.cleanup()
+        if source.path == self._directory.path:  # where it is already
+            return
         is_same = not self._storage and _without_saving(config) == _without_saving(self._experiment)
         tracking = _tracking_of(origin) if is_same else self._tracking()
         for newest in list_checkpoints(source.checkpoints)[-1:]:

@@ -113,6 +113,22 @@ def test_checkpoint_that_is_saved_again_is_replaced(make_config: MakeConfig, kee
         assert len(read_points(path)) == iteration
 
 
+def test_no_run_is_overwritten(make_config: MakeConfig, keep: Keep, tmp_path: Path) -> None:
+    algo = keep(make_config().build_algo())
+    algo.train()
+    train(tmp_path / "run", steps=200)
+    for folder in (tmp_path / "run", algo.run_directory):
+        with pytest.raises(BadInput, match=f"{folder} holds a run that is no checkpoint"):
+            algo.save_to_path(folder)
+
+
+def test_own_run_is_left_where_it_is(make_config: MakeConfig, keep: Keep, whole: str) -> None:
+    algo = keep(make_config().build_algo())
+    algo.train()
+    algo.restore_from_path(algo.run_directory)
+    assert iterate(algo, 2)["rlx2"]["policy_digest"] == whole
+
+
 def test_saved_while_the_run_goes_on_is_not_changed_by_it(make_config: MakeConfig, keep: Keep, tmp_path: Path) -> None:
     algo = keep(make_config().build_algo())
     algo.train()

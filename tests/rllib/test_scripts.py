@@ -28,7 +28,7 @@ def printed(script: str, *arguments: str, folder: Path) -> Any:
 
 
 @pytest.mark.slow
-def test_training_restoring_and_a_grid_of_tune(tmp_path: Path) -> None:
+def test_training_restoring_a_grid_and_a_population_of_tune(tmp_path: Path) -> None:
     found = printed("user_script.py", folder=tmp_path)
     by_hand, tuned = found["by_hand"], found["tuned"]
     assert by_hand["iterations"] == [1, 2, 3]
@@ -44,6 +44,10 @@ def test_training_restoring_and_a_grid_of_tune(tmp_path: Path) -> None:
     for trial in tuned:
         process = rlx2("resume", trial["checkpoint"], "--json", folder=tmp_path)
         assert json.loads(process.stdout.splitlines()[-1])["policy_digest"] == trial["digest"], process.stderr
+    population = found["population"]
+    assert [(trial["env_steps"], trial["iterations"]) for trial in population] == [(3000, 3), (3000, 3)]
+    assert any(trial["restored"] for trial in population)
+    assert len({trial["mlflow_run_id"] for trial in population}) == 2
     assert not list((tmp_path / "tune").rglob("mlflow.db")), "one store, in the folder of the script"
 
 

@@ -1,4 +1,4 @@
-"""What somebody who knows RLlib writes: train, save, restore, evaluate, and a grid over sparsity with Tune.
+"""What somebody who knows RLlib writes: train, save, restore, evaluate, and Tune with a grid over sparsity and a population.
 
 It is run by test_scripts.py in an empty folder, and prints what it found as JSON.
 """
@@ -10,6 +10,7 @@ from pathlib import Path
 
 import ray
 from ray import tune
+from ray.tune.schedulers import PopulationBasedTraining
 
 from rlx2_ray.rllib import RLx2, RLx2Config
 
@@ -79,7 +80,35 @@ def tune_sparsity() -> list[dict[str, object]]:
     ]
 
 
+def tune_population() -> list[dict[str, object]]:
+    """Population-based training, in which the worse trial goes on from the better one's checkpoint."""
+    scheduler = PopulationBasedTraining(
+        perturbation_interval=1,
+        quantile_fraction=0.5,
+        hyperparam_mutations={"lr": tune.loguniform(1e-4, 1e-2)},
+        synch=True,
+    )
+    tuner = tune.Tuner(
+        "RLx2",
+        param_space=make_config().training(lr=tune.loguniform(1e-4, 1e-2)),
+        tune_config=tune.TuneConfig(
+            num_samples=2, scheduler=scheduler, metric="env_runners/episode_return_mean", mode="max"
+        ),
+        run_config=tune.RunConfig(name="population", storage_path=str(Path("tune").absolute()), verbose=0),
+    )
+    return [
+        {
+            "env_steps": result.metrics["num_env_steps_sampled_lifetime"],
+            "iterations": result.metrics["training_iteration"],
+            "restored": result.metrics["iterations_since_restore"] < result.metrics["training_iteration"],
+            "mlflow_run_id": result.metrics["rlx2"]["mlflow_run_id"],
+        }
+        for result in tuner.fit()
+    ]
+
+
 if __name__ == "__main__":
     by_hand = train_and_restore()
     ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
-    print(json.dumps({"by_hand": by_hand, "tuned": tune_sparsity()}))  # noqa: T201 - its result
+    found = {"by_hand": by_hand, "tuned": tune_sparsity(), "population": tune_population()}
+    print(json.dumps(found))  # noqa: T201 - its result
