@@ -32,7 +32,7 @@ def read(folder: str) -> list[dict[str, object]]:
 
 
 if __name__ == "__main__":
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
+    ray.init("local", num_cpus=2, include_dashboard=False, log_to_driver=False)
     episodes = record(*sys.argv[1:])
     rows = read(sys.argv[2])
     found = {

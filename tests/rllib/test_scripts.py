@@ -17,18 +17,17 @@ HERE = Path(__file__).parent
 
 
 def printed(script: str, *arguments: str, folder: Path) -> Any:
-    """What a script prints as its last line."""
+    """What a script prints, among the words of Ray."""
     compile_kernels()
     variables = environment() | {"RAY_AUTH_MODE": "disabled", "MLFLOW_TRACKING_URI": f"sqlite:///{folder}/mlflow.db"}
     command = [sys.executable, str(HERE / script), *arguments]
     process = subprocess.run(command, cwd=folder, env=variables, capture_output=True, text=True)
     assert process.returncode == 0, process.stderr
-    assert "Traceback" not in process.stderr
-    return json.loads(process.stdout.splitlines()[-1])
+    return json.loads(next(line for line in process.stdout.splitlines() if line.startswith("{")))
 
 
 @pytest.mark.slow
-def test_training_restoring_a_grid_and_a_population_of_tune(tmp_path: Path) -> None:
+def test_training_restoring_a_grid_and_a_failing_trial_of_tune(tmp_path: Path) -> None:
     found = printed("user_script.py", folder=tmp_path)
     by_hand, tuned = found["by_hand"], found["tuned"]
     assert by_hand["iterations"] == [1, 2, 3]
@@ -44,10 +43,7 @@ def test_training_restoring_a_grid_and_a_population_of_tune(tmp_path: Path) -> N
     for trial in tuned:
         process = rlx2("resume", trial["checkpoint"], "--json", folder=tmp_path)
         assert json.loads(process.stdout.splitlines()[-1])["policy_digest"] == trial["digest"], process.stderr
-    population = found["population"]
-    assert [(trial["env_steps"], trial["iterations"]) for trial in population] == [(3000, 3), (3000, 3)]
-    assert any(trial["restored"] for trial in population)
-    assert len({trial["mlflow_run_id"] for trial in population}) == 2
+    assert found["failing"] == {"iterations": 3, "since_restore": 2, "digest": by_hand["digest"], "failed": True}
     assert not list((tmp_path / "tune").rglob("mlflow.db")), "one store, in the folder of the script"
 
 

@@ -1,4 +1,4 @@
-"""What somebody who knows RLlib writes: train, save, restore, evaluate, and Tune with a grid over sparsity and a population.
+"""What somebody who knows RLlib writes: train, save, restore, evaluate; Tune with a grid and with a failure.
 
 It is run by test_scripts.py in an empty folder, and prints what it found as JSON.
 """
@@ -6,11 +6,12 @@ It is run by test_scripts.py in an empty folder, and prints what it found as JSO
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
+from typing import Any
 
 import ray
 from ray import tune
-from ray.tune.schedulers import PopulationBasedTraining
 
 from rlx2_ray.rllib import RLx2, RLx2Config
 
@@ -80,35 +81,37 @@ def tune_sparsity() -> list[dict[str, object]]:
     ]
 
 
-def tune_population() -> list[dict[str, object]]:
-    """Population-based training, in which the worse trial goes on from the better one's checkpoint."""
-    scheduler = PopulationBasedTraining(
-        perturbation_interval=1,
-        quantile_fraction=0.5,
-        hyperparam_mutations={"lr": tune.loguniform(1e-4, 1e-2)},
-        synch=True,
-    )
+def fail_once(result: dict[str, Any], **kwargs: object) -> None:
+    """A callback that ends a trial after its second iteration, the first time."""
+    mark = Path(os.environ["TUNE_ORIG_WORKING_DIR"], "failed")
+    if result["training_iteration"] == 2 and not mark.exists():
+        mark.touch()
+        raise RuntimeError("a failure that was asked for")
+
+
+def tune_with_a_failure() -> dict[str, object]:
     tuner = tune.Tuner(
         "RLx2",
-        param_space=make_config().training(lr=tune.loguniform(1e-4, 1e-2)),
-        tune_config=tune.TuneConfig(
-            num_samples=2, scheduler=scheduler, metric="env_runners/episode_return_mean", mode="max"
+        param_space=make_config().callbacks(on_train_result=fail_once),
+        run_config=tune.RunConfig(
+            name="failing",
+            storage_path=str(Path("tune").absolute()),
+            checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=1),
+            failure_config=tune.FailureConfig(max_failures=1),
+            verbose=0,
         ),
-        run_config=tune.RunConfig(name="population", storage_path=str(Path("tune").absolute()), verbose=0),
     )
-    return [
-        {
-            "env_steps": result.metrics["num_env_steps_sampled_lifetime"],
-            "iterations": result.metrics["training_iteration"],
-            "restored": result.metrics["iterations_since_restore"] < result.metrics["training_iteration"],
-            "mlflow_run_id": result.metrics["rlx2"]["mlflow_run_id"],
-        }
-        for result in tuner.fit()
-    ]
+    (result,) = tuner.fit()
+    return {
+        "iterations": result.metrics["training_iteration"],
+        "since_restore": result.metrics["iterations_since_restore"],
+        "digest": result.metrics["rlx2"]["policy_digest"],
+        "failed": Path("failed").exists(),
+    }
 
 
 if __name__ == "__main__":
     by_hand = train_and_restore()
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
-    found = {"by_hand": by_hand, "tuned": tune_sparsity(), "population": tune_population()}
+    ray.init("local", num_cpus=2, include_dashboard=False, log_to_driver=False)
+    found = {"by_hand": by_hand, "tuned": tune_sparsity(), "failing": tune_with_a_failure()}
     print(json.dumps(found))  # noqa: T201 - its result
