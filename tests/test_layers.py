@@ -44,7 +44,7 @@ ALLOWED: dict[str, set[str]] = {
 # Where a library may be imported at all.
 HOMES = {
     "ray": ("distributed/", "sweep/", "rllib/"),
-    "torch": ("networks/masked_mlp.py", "agents/", "bench/"),
+    "torch": ("networks/masked_mlp.py", "agents/", "bench/", "rllib/"),
     "numba": ("kernels/",),
     "llvmlite": ("kernels/",),
     "onnx": ("export/",),

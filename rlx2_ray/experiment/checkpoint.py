@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 from safetensors.numpy import load_file, save
 
 from rlx2_ray.networks.sparse_layer import Arrays
+from rlx2_ray.replay.snapshot import link_or_copy
 
 ARRAYS, VALUES, CHECKSUMS, REPLAY = "arrays.safetensors", "values.json", "checksums.json", "replay"
 PREFIX, UNFINISHED = "step_", ".writing_"
@@ -69,6 +70,12 @@ def save_checkpoint(
     for path in [*older, target][:-keep]:
         shutil.rmtree(path)
     return target
+
+
+def copy_checkpoint(source: Path, root: Path) -> None:
+    """Into the checkpoints below `root`, which it is the only one of then. Its files are linked where that can be."""
+    shutil.rmtree(root, ignore_errors=True)
+    shutil.copytree(source, root / source.name, copy_function=link_or_copy)  # they are never written to again
 
 
 def forget_after(root: Path, newest: Path | None) -> None:

@@ -71,6 +71,8 @@ def find_policy(path: Path, warn: Callable[[str], None]) -> PolicyFile:
     if path.is_file():
         return load_policy(path)
     directory = RunDirectory(path)
+    if directory.policy_file.exists() and not directory.config_file.exists():
+        return load_policy(directory.policy_file)  # of a compression, or a saved RLModule
     config, _ = directory.open()
     if directory.policy_file.exists():
         policy, result = load_policy(directory.policy_file), directory.read_result() or {}

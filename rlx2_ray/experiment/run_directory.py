@@ -16,7 +16,7 @@ from safetensors import SafetensorError
 
 from rlx2_ray import config as configuration
 from rlx2_ray.config import ExperimentConfig, Tree
-from rlx2_ray.experiment.checkpoint import original
+from rlx2_ray.experiment.checkpoint import copy_checkpoint, list_checkpoints, original
 from rlx2_ray.experiment.folder_lock import FolderLock
 from rlx2_ray.types import BadInput, RunFailed
 
@@ -116,11 +116,29 @@ class RunDirectory:
         configuration.save(config, self.config_file)
         origin = self._read_origin()._replace(config_sha256=_sha256(self.config_file), changes={})
         self._replace(self._origin_file, _to_json(origin))
-        shutil.rmtree(self.checkpoints, ignore_errors=True)
-        shutil.copytree(checkpoint, self.checkpoints / checkpoint.name)
+        copy_checkpoint(checkpoint, self.checkpoints)
         shutil.copyfile(points, self.progress_file)
-        self.result_file.unlink(missing_ok=True)
+        for file in (self.result_file, self.policy_file):  # of the end of what is given up
+            file.unlink(missing_ok=True)
         self.close()
+
+    def copy_to(self, target: Path) -> None:
+        """What the run needs to go on from its newest checkpoint, in another directory, where no run is left.
+
+        Raises RunFailed where there is no room.
+        """
+        other = RunDirectory(target)
+        with self.writing(target):
+            target.mkdir(parents=True, exist_ok=True)
+            other.config_file.unlink(missing_ok=True)
+            shutil.rmtree(other.checkpoints, ignore_errors=True)
+            for newest in list_checkpoints(self.checkpoints)[-1:]:
+                copy_checkpoint(newest, other.checkpoints)
+            for name in ("progress_file", "policy_file", "result_file", "_origin_file", "config_file"):
+                source, copy = getattr(self, name), getattr(other, name)
+                copy.unlink(missing_ok=True)
+                if source.exists():
+                    shutil.copyfile(source, copy)
 
     def _read_origin(self) -> Origin:
         try:

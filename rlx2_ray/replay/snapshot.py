@@ -99,6 +99,13 @@ def load_lanes(buffer: ReplayBuffer, root: Path, is_wanted: Callable[[int], bool
         _load_lanes(buffer, directory, lanes)
 
 
+def verify(root: Path) -> None:
+    """Read all that was saved below `root`. ValueError names the file that is missing or damaged."""
+    for directory in snapshot_directories(root):
+        for entry in _entries(read_index(directory)["lanes"]):
+            read_segment(directory / entry.file, entry.sha256)
+
+
 def snapshot_directories(root: Path) -> list[Path]:
     """Where below `root` there is an index: in itself, or in a folder for each shard."""
     return sorted(path.parent for path in [*root.glob(INDEX_FILE), *root.glob(f"*/{INDEX_FILE}")])
@@ -150,7 +157,7 @@ def _save_lane(
         file = f"lane{number}-segment{segment:06d}.arrow"
         if file in linkable:
             source, entry = linkable[file]
-            _link_or_copy(source, directory / file)
+            link_or_copy(source, directory / file)
         else:
             ids = np.arange(max(lane.tail, segment * segment_rows), min(end, (segment + 1) * segment_rows))
             sha256 = write_segment(directory / file, read_rows(lane.columns, ids))
@@ -170,7 +177,7 @@ def _load_segment(lane: Lane, directory: Path, entry: SegmentEntry) -> None:
     write_rows(lane.columns, np.arange(first_row, first_row + len(live.flag)), live)
 
 
-def _link_or_copy(source: Path, destination: Path) -> None:
+def link_or_copy(source: str | Path, destination: str | Path) -> None:
     try:
         os.link(source, destination)
     except OSError:  # another file system, or one without hard links
