@@ -1,0 +1,19 @@
+#!/usr/bin/env bash
+# On a node: installs the package that lies beside this file, with PYTHON where one is given (of an image that has Ray),
+# else in a virtual environment of Python 3.11 beside this file; and has shells read environment.sh.
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+python=${1:-$here/venv/bin/python}
+if [ $# -eq 0 ] && [ ! -x "$python" ]; then
+    python3.11 -m venv "$here/venv"
+fi
+wheel=$(ls -t "$here"/rlx2_ray-*.whl | head -n 1) # older ones may have stayed from before
+torch=$("$python" -c 'import re, sys, zipfile
+with zipfile.ZipFile(sys.argv[1]) as wheel:
+    (metadata,) = [name for name in wheel.namelist() if name.endswith("/METADATA")]
+    print(re.search(r"^Requires-Dist: (torch==\S+)", wheel.read(metadata).decode(), re.MULTILINE)[1])' "$wheel")
+export PIP_DISABLE_PIP_VERSION_CHECK=1
+"$python" -m pip install --quiet "$torch" # first and by itself, so that nothing fetches another build of it
+"$python" -m pip install --quiet "${wheel}[cluster]"
+line=". $here/environment.sh"
+grep -qsxF "$line" ~/.bashrc || echo "$line" >>~/.bashrc
