@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # On a node: installs the package that lies beside this file, with PYTHON where one is given (of an image that has Ray),
-# else in a virtual environment of Python 3.11 beside this file; and has shells read environment.sh.
+# else in a virtual environment of Python 3.11 beside this file; and has shells read environment.sh, if there is one.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 python=${1:-$here/venv/bin/python}
@@ -16,4 +16,6 @@ export PIP_DISABLE_PIP_VERSION_CHECK=1
 "$python" -m pip install --quiet "$torch" # first and by itself, so that nothing fetches another build of it
 "$python" -m pip install --quiet "${wheel}[cluster]"
 line=". $here/environment.sh"
-grep -qsxF "$line" ~/.bashrc || echo "$line" >>~/.bashrc
+if [ -f "$here/environment.sh" ] && ! grep -qsxF "$line" ~/.bashrc; then
+    echo "$line" >>~/.bashrc
+fi

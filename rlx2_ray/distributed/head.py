@@ -38,10 +38,12 @@ def check_head(address: str) -> None:
 
 def _node_sockets(address: str) -> list[Path]:
     """Each node's own, by which the processes on it speak to it."""
+    from ray._private.authentication.authentication_token_setup import ensure_token_if_auth_enabled
     from ray._private.services import canonicalize_bootstrap_address
     from ray._raylet import GcsClient  # type: ignore[attr-defined]  # compiled
 
     head = str(canonicalize_bootstrap_address(address))
     host, _, port = head.rpartition(":")
     socket.create_connection((host, int(port)), timeout=CONNECT_S).close()
+    ensure_token_if_auth_enabled(create_token_if_missing=False)  # without one the client would abort the process
     return [Path(node.raylet_socket_name) for node in GcsClient(address=head).get_all_node_info().values()]

@@ -1,4 +1,4 @@
-"""`ray up`, `ray submit` of a sweep and `ray down` as a user has them: over ssh, on two machines, one of which is lost."""
+"""`ray up`, `ray submit` of a sweep and `ray down` as a user has them: over ssh, on two machines, one of which goes."""
 
 from __future__ import annotations
 
