@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # On a node: installs the package that lies beside this file, with PYTHON where one is given (of an image that has Ray),
-# else in a virtual environment of Python 3.11 beside this file; and has shells read environment.sh, if there is one.
+# else in ~/rlx2-venv, a virtual environment of Python 3.11; and has shells read environment.sh, if there is one.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
-python=${1:-$here/venv/bin/python}
+venv=~/rlx2-venv # not beside this file: what lies there, the head copies to the workers
+python=${1:-$venv/bin/python}
 if [ $# -eq 0 ] && [ ! -x "$python" ]; then
-    python3.11 -m venv "$here/venv"
+    python3.11 -m venv "$venv"
 fi
 wheel=$(ls -t "$here"/rlx2_ray-*.whl | head -n 1) # older ones may have stayed from before
 torch=$("$python" -c 'import re, sys, zipfile

@@ -134,13 +134,14 @@ def _client(home: Path) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("RAY_", "MLFLOW_", "RLX2_"))}
     path = f"{script.parent}:{Path(sys.executable).parent}:{kept['PATH']}:/usr/sbin:/sbin"
     own = {"HOME": str(home), "TMPDIR": str(home / "tmp"), "RAY_TMPDIR": str(home / "tmp"), "PATH": path}
-    return {**kept, **own, "RAY_USAGE_STATS_ENABLED": "0"}
+    kernels = Path.home() / ".cache" / "rlx2_ray" / "kernels"  # which a machine compiles once
+    return {"NUMBA_CACHE_DIR": str(kernels), **kept, **own, "RAY_USAGE_STATS_ENABLED": "0"}
 
 
 def _node_folder(folder: Path, name: str) -> Path:
     """What the node has beforehand: Python with all packages but this one, so that setting it up downloads nothing."""
     own = folder / name
-    home, venv = own / "home", own / "home" / "rlx2" / "venv"
+    home, venv = own / "home", own / "home" / "rlx2-venv"
     home.mkdir(parents=True)
     (own / "ray").mkdir()
     (home / ".bashrc").touch()

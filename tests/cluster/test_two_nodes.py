@@ -14,11 +14,10 @@ from typing import Any, NamedTuple
 
 import pytest
 import yaml
-from mlflow.tracking import MlflowClient
 
 from rlx2_ray.config import Tree
 from tests.cluster.lab import ADDRESSES, CLIENT, ROOT, Lab, make_lab, what_is_missing
-from tests.support.campaigns import sweep_tree
+from tests.support.campaigns import check_every_point_once, parent_and_children, sweep_tree, trial_names
 
 MISSING = what_is_missing()
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(MISSING is not None, reason=MISSING or "")]
@@ -83,7 +82,7 @@ def work(lab: Lab) -> Finished:
     finally:
         server.kill()
         server.communicate()
-    (directory,) = storage.iterdir()
+    (directory,) = storage.glob("sweep-*")
     return Finished(output, code, directory, before, refusals, left, lab.folder)
 
 
@@ -94,7 +93,7 @@ def prepare(lab: Lab, storage: Path) -> None:
 
 
 def start_server(lab: Lab) -> subprocess.Popen[str]:
-    database, artifacts = f"sqlite:///{lab.folder}/mlflow.db", str(lab.folder / "artifacts")
+    database, artifacts = f"sqlite:///{lab.folder}/storage/mlflow.db", str(lab.folder / "artifacts")
     command = [sys.executable, "-m", "mlflow", "server", "--host", CLIENT, "--port", "5000", "--workers", "1"]
     return lab.start(*command, "--backend-store-uri", database, "--artifacts-destination", artifacts, quiet=True)
 
@@ -113,7 +112,6 @@ def refused(lab: Lab) -> dict[str, tuple[int, str]]:
     store = ["--tracking-uri", SERVER, "--out", str(lab.folder / "refused")]
     return {
         "no token": lab.run(*command, *store, RAY_AUTH_MODE="disabled"),
-        "wrong token": lab.run(*command, *store, RAY_AUTH_MODE="token", RAY_AUTH_TOKEN="0" * 64),
         "no node": lab.run(*command, *store, RAY_AUTH_MODE="token"),
     }
 
@@ -191,23 +189,19 @@ def test_sweep_ends_complete_with_trials_on_both_nodes(finished: Finished) -> No
     assert "+src." in version, "the package that prepare.sh built, not the checkout"
 
 
+@pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")  # MLflow's
 def test_no_run_and_no_point_is_in_mlflow_twice(finished: Finished) -> None:
-    client = MlflowClient(f"sqlite:///{finished.folder}/mlflow.db")
-    (experiment,) = [found for found in client.search_experiments() if found.name == "rlx2"]
-    runs = client.search_runs([experiment.experiment_id])
-    children = [run for run in runs if "mlflow.parentRunId" in run.data.tags]
-    assert (len(runs), len(children)) == (TRIALS + 1, TRIALS)
-    assert {run.info.status for run in runs} == {"FINISHED"}
-    for run in children:
-        history = client.get_metric_history(run.info.run_id, "evaluation/return_mean")
-        assert sorted(metric.step for metric in history) == list(range(INTERVAL, STEPS + 1, INTERVAL))
+    names = trial_names(finished.directory)
+    assert len(names) == TRIALS
+    check_every_point_once(finished.directory, dict.fromkeys(names, list(range(INTERVAL, STEPS + 1, INTERVAL))))
+    parent, children = parent_and_children(finished.directory)
+    assert {run.info.status for run in (parent, *children.values())} == {"FINISHED"}
 
 
 @pytest.mark.parametrize(
     ("case", "words"),
     [
         ("no token", ["does not know the token of this process"]),
-        ("wrong token", ["does not know the token of this process"]),
         ("no node", ["this machine is no node of that cluster"]),
     ],
 )
