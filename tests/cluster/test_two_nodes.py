@@ -20,7 +20,11 @@ from tests.cluster.lab import ADDRESSES, CLIENT, ROOT, Lab, make_lab, what_is_mi
 from tests.support.campaigns import check_every_point_once, parent_and_children, sweep_tree, trial_names
 
 MISSING = what_is_missing()
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(MISSING is not None, reason=MISSING or "")]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(MISSING is not None, reason=MISSING or ""),
+    pytest.mark.timeout(1200),  # on a machine that is busy with other things
+]
 
 SERVER = f"http://{CLIENT}:5000"
 STEPS, INTERVAL = 8_000, 500
@@ -47,7 +51,10 @@ class Finished(NamedTuple):
 
 
 def cluster_file(lab: Lab) -> Path:
-    """cluster/local.yaml, filled in as a user does; each node has one CPU, so that each has one trial at a time."""
+    """cluster/local.yaml, filled in as a user does.
+
+    Each node has one CPU, so that each has one trial at a time, and there is no dashboard, which is ten processes.
+    """
     tree = yaml.safe_load((ROOT / "cluster" / "local.yaml").read_text())
     tree["cluster_name"] = f"rlx2-test-{os.getpid()}"
     tree["provider"] |= {"head_ip": ADDRESSES["head"], "worker_ips": [ADDRESSES["worker"]]}
@@ -55,6 +62,7 @@ def cluster_file(lab: Lab) -> Path:
     tree |= {"min_workers": 1, "max_workers": 1}
     for key in COMMANDS:
         tree[key] = [command.replace("ray start", "ray start --num-cpus=1") for command in tree[key]]
+    tree[COMMANDS[0]][-1] += " --include-dashboard=false"
     file = lab.folder / "cluster.yaml"
     file.write_text(yaml.safe_dump(tree))
     return file
@@ -193,7 +201,8 @@ def test_sweep_ends_complete_with_trials_on_both_nodes(finished: Finished) -> No
 def test_no_run_and_no_point_is_in_mlflow_twice(finished: Finished) -> None:
     names = trial_names(finished.directory)
     assert len(names) == TRIALS
-    check_every_point_once(finished.directory, dict.fromkeys(names, list(range(INTERVAL, STEPS + 1, INTERVAL))))
+    steps = list(range(INTERVAL, STEPS + 1, INTERVAL))
+    check_every_point_once(finished.directory, {name: steps for name in names})
     parent, children = parent_and_children(finished.directory)
     assert {run.info.status for run in (parent, *children.values())} == {"FINISHED"}
 
