@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 from typing import Annotated, Any
@@ -55,7 +56,8 @@ def sweep(
 
 
 def default_directory(name: str) -> Path:
-    return Path("runs") / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}"
+    """In the storage that all nodes of a cluster see, where it is named."""
+    return Path(os.environ.get("RLX2_STORAGE") or "runs") / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}"
 
 
 def show(result: dict[str, Any], as_json: bool) -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
-import socket
 import warnings
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, redirect_stdout, suppress
@@ -13,9 +13,9 @@ from typing import Any
 import psutil
 
 from rlx2_ray.config import RuntimeConfig
+from rlx2_ray.distributed.head import check_head
 from rlx2_ray.types import BadInput, RunFailed
 
-CONNECT_S = 5.0
 EXIT_S = 5.0  # for actors whose Ray has gone
 OBJECT_STORE_BYTES = 512 * 1024**2  # batches in flight are tens of megabytes at most
 
@@ -79,26 +79,28 @@ def own_ray(cpus: int) -> Iterator[None]:
 
 @contextmanager
 def running_ray(address: str) -> Iterator[None]:
-    """The cluster at `address`, "auto" for this machine's. Raises BadInput where none answers."""
+    """The cluster at `address`, "auto" for this machine's. Raises BadInput where none answers, or it refuses."""
+    check_head(address)
     try:
-        _check_answers(address)
         _connect(address)
-    except (OSError, ValueError, OverflowError):  # no address, or nobody there
+    except RuntimeError as error:
+        versions = re.findall(r"Ray: (\S+)\s+Python: (\S+)", str(error))
+        if len(versions) != 2:
+            raise
+        (ray, python), (own_ray, own_python) = versions
         raise BadInput(
-            f"runtime.address is {address}, where no Ray cluster answers: start one with 'ray start --head', or leave "
-            "the key out for a Ray of the run's own."
+            f"runtime.address is {address}, a cluster of Ray {ray} on Python {python}, and this is Ray {own_ray} on "
+            f"Python {own_python}: use the same versions as the cluster."
         ) from None
     with _connected():
         yield
 
 
-def _check_answers(address: str) -> None:
-    """Raises OSError; Ray itself would try for minutes, and tell of it."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Ray's own deprecations
-        from ray._private.services import canonicalize_bootstrap_address
-    host, _, port = str(canonicalize_bootstrap_address(address)).rpartition(":")
-    socket.create_connection((host, int(port)), timeout=CONNECT_S).close()
+def cluster_cpus() -> int:
+    """Of the Ray that there is, with all its nodes of now."""
+    import ray
+
+    return int(ray.cluster_resources().get("CPU", 0))
 
 
 def _end_actors(processes: list[psutil.Process]) -> None:

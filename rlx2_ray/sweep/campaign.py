@@ -6,7 +6,7 @@ import os
 import signal
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, closing, contextmanager
+from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 from types import FrameType
@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import yaml
 
 from rlx2_ray.config import ExperimentConfig, Tree
-from rlx2_ray.distributed.cluster import own_ray, running_ray
+from rlx2_ray.distributed.cluster import cluster_cpus, own_ray, running_ray
 from rlx2_ray.distributed.cluster import prepare_environment as prepare_ray_environment
+from rlx2_ray.distributed.nodes import check_nodes
 from rlx2_ray.experiment.display import Display, make_display
 from rlx2_ray.experiment.display import Status as Shown
 from rlx2_ray.experiment.result import installed_versions
@@ -24,7 +25,7 @@ from rlx2_ray.experiment.run_directory import Tracking
 from rlx2_ray.experiment.session import check, prepare
 from rlx2_ray.experiment.tracking import Status, Tracker
 from rlx2_ray.experiment.tracking_check import check_store
-from rlx2_ray.experiment.tracking_uri import resolve_tracking_uri
+from rlx2_ray.experiment.tracking_uri import resolve_tracking_uri, sqlite_file
 from rlx2_ray.sweep.description.budget import Budget
 from rlx2_ray.sweep.job import Job, Planner
 from rlx2_ray.sweep.record_keeper import RecordKeeper
@@ -120,7 +121,7 @@ def start(campaign: Campaign, out: Path, tracking: Tracking) -> Content:
         tracking = tracking._replace(uri=resolve_tracking_uri(tracking.uri))
         spaces = _check(campaign)
         check_store(tracking.uri)
-        with _ray(campaign):  # before anything is written, since a cluster may not answer
+        with _ray(campaign, directory, tracking.uri):  # before anything is written, since a cluster may not answer
             record = directory.create(campaign.kind, campaign.tree, tracking)
             return _work(campaign, spaces, directory, record)
 
@@ -130,7 +131,7 @@ def go_on(campaign: Campaign, directory: SweepDirectory, record: Content, is_ren
     directory.lock()
     spaces = _check(campaign)
     check_store(record["tracking"]["uri"])
-    with _ray(campaign):
+    with _ray(campaign, directory, record["tracking"]["uri"]):
         if is_renewed:
             directory.renew(campaign.tree)
         return _work(campaign, spaces, directory, record)
@@ -240,18 +241,27 @@ def _params(tree: Tree) -> Tree:
     return {key: value if key in own else yaml.safe_dump(value, sort_keys=False) for key, value in tree.items()}
 
 
-def _ray(campaign: Campaign) -> AbstractContextManager[None]:
+@contextmanager
+def _ray(campaign: Campaign, directory: SweepDirectory, tracking_uri: str) -> Iterator[None]:
     """A cluster that is running, or a Ray of its own with room for the trials that run at a time."""
     prepare_environment()
     address = campaign.examples[0].runtime.address
-    if address is not None:
-        return running_ray(address)
-    prepare_ray_environment()
-    return own_ray(_concurrency(campaign) * _cpus(campaign))
+    if address is None:
+        prepare_ray_environment()
+        with own_ray(_concurrency(campaign) * _cpus(campaign)):
+            yield
+    else:
+        with running_ray(address):
+            database = sqlite_file(tracking_uri)
+            check_nodes([directory.path, *([database.parent] if database else [])])
+            yield
 
 
 def _concurrency(campaign: Campaign) -> int:
-    return campaign.max_concurrent or max(1, len(os.sched_getaffinity(0)) // _cpus(campaign))
+    """On a cluster, of the nodes that have joined."""
+    is_own = campaign.examples[0].runtime.address is None
+    cpus = len(os.sched_getaffinity(0)) if is_own else cluster_cpus()
+    return campaign.max_concurrent or max(1, cpus // _cpus(campaign))
 
 
 def _cpus(campaign: Campaign) -> int:

@@ -130,7 +130,7 @@ class Sweep(Campaign):
             num_samples=self._trials if is_optuna else 1,
             search_alg=self._optuna() if is_optuna else None,
             scheduler=self._scheduler(),
-            max_concurrent_trials=desk.concurrency,
+            max_concurrent_trials=self._limit(desk),
             reuse_actors=True,
         )
         return Tuning(
@@ -139,6 +139,11 @@ class Sweep(Campaign):
             config,
             self._tune.max_failures,
         )
+
+    def _limit(self, desk: Desk) -> int | None:
+        """On a cluster nodes come and go, so that Tune is to start what fits, and to ask for more nodes."""
+        is_elastic = self.examples[0].runtime.address is not None and bool(self.planner.samples)
+        return self._tune.max_concurrent if is_elastic else desk.concurrency
 
     def _optuna(self) -> Searcher:
         import optuna

@@ -1,0 +1,230 @@
+"""`ray up`, `ray submit` of a sweep and `ray down` as a user has them: over ssh, on two machines, one of which goes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+import yaml
+
+from rlx2_ray.config import Tree
+from tests.cluster.lab import ADDRESSES, CLIENT, ROOT, Lab, make_lab, what_is_missing
+from tests.support.campaigns import check_every_point_once, parent_and_children, sweep_tree, trial_names
+
+MISSING = what_is_missing()
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(MISSING is not None, reason=MISSING or ""),
+    pytest.mark.timeout(1200),  # on a machine that is busy with other things
+]
+
+SERVER = f"http://{CLIENT}:5000"
+STEPS, INTERVAL = 8_000, 500
+TRIALS = 6
+SWEEP = sweep_tree(
+    {"sparsity.policy": {"grid": [0.3, 0.5, 0.7]}, "seed": {"grid": [0, 1]}},
+    steps=STEPS,
+    evaluation__interval=INTERVAL,
+    checkpoint__interval=1_000,
+)
+COMMANDS = ("head_start_ray_commands", "worker_start_ray_commands")
+
+
+class Finished(NamedTuple):
+    """What was seen of a sweep in the middle of which the worker was cut off, and of what came after."""
+
+    output: str
+    code: int
+    directory: Path
+    nodes_before: dict[str, str]  # address of the node of each trial that had reported, before the cut
+    refusals: dict[str, tuple[int, str]]  # exit code and output of commands that a cluster does not let in
+    left: dict[str, list[str]]  # processes on each node after `ray down`
+    folder: Path
+
+
+def cluster_file(lab: Lab) -> Path:
+    """cluster/local.yaml, filled in as a user does.
+
+    Each node has one CPU, so that each has one trial at a time, and there is no dashboard, which is ten processes.
+    """
+    tree = yaml.safe_load((ROOT / "cluster" / "local.yaml").read_text())
+    tree["cluster_name"] = f"rlx2-test-{os.getpid()}"
+    tree["provider"] |= {"head_ip": ADDRESSES["head"], "worker_ips": [ADDRESSES["worker"]]}
+    tree["auth"] = {"ssh_user": "root", "ssh_private_key": str(lab.folder / "client" / "key")}
+    tree |= {"min_workers": 1, "max_workers": 1}
+    for key in COMMANDS:
+        tree[key] = [command.replace("ray start", "ray start --num-cpus=1") for command in tree[key]]
+    tree[COMMANDS[0]][-1] += " --include-dashboard=false"
+    file = lab.folder / "cluster.yaml"
+    file.write_text(yaml.safe_dump(tree))
+    return file
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Finished]:
+    folder = tmp_path_factory.mktemp("lab")
+    with make_lab(folder) as lab:
+        yield work(lab)
+
+
+def work(lab: Lab) -> Finished:
+    storage = lab.folder / "storage"
+    storage.mkdir()
+    server = start_server(lab)
+    try:
+        prepare(lab, storage)
+        cluster = cluster_file(lab)
+        check(lab.run("ray", "up", "--yes", str(cluster), timeout=300))
+        refusals = refused(lab)
+        output, code, before = sweep_with_a_cut(lab, cluster, storage)
+        check(lab.run("ray", "down", "--yes", str(cluster)))
+        left = wait_for_quiet(lab)
+    finally:
+        server.kill()
+        server.communicate()
+    (directory,) = storage.glob("sweep-*")
+    return Finished(output, code, directory, before, refusals, left, lab.folder)
+
+
+def prepare(lab: Lab, storage: Path) -> None:
+    """In this network, in which pip finds what it builds with."""
+    variables = {**lab.variables, "RLX2_STORAGE": str(storage), "MLFLOW_TRACKING_URI": SERVER}
+    subprocess.run(["cluster/prepare.sh"], cwd=ROOT, env=variables, check=True)
+
+
+def start_server(lab: Lab) -> subprocess.Popen[str]:
+    database, artifacts = f"sqlite:///{lab.folder}/storage/mlflow.db", str(lab.folder / "artifacts")
+    command = [sys.executable, "-m", "mlflow", "server", "--host", CLIENT, "--port", "5000", "--workers", "1"]
+    return lab.start(*command, "--backend-store-uri", database, "--artifacts-destination", artifacts, quiet=True)
+
+
+def check(ended: tuple[int, str]) -> str:
+    code, output = ended
+    assert code == 0, output
+    return output
+
+
+def refused(lab: Lab) -> dict[str, tuple[int, str]]:
+    """From the machine that is no node: without the token, and with it."""
+    (lab.folder / "sweep.yaml").write_text(yaml.safe_dump(SWEEP, sort_keys=False))
+    address = f"{ADDRESSES['head']}:6379"
+    command = [sys.executable, "-m", "rlx2_ray", "sweep", str(lab.folder / "sweep.yaml"), "--address", address]
+    store = ["--tracking-uri", SERVER, "--out", str(lab.folder / "refused")]
+    return {
+        "no token": lab.run(*command, *store, RAY_AUTH_MODE="disabled"),
+        "no node": lab.run(*command, *store, RAY_AUTH_MODE="token"),
+    }
+
+
+def sweep_with_a_cut(lab: Lab, cluster: Path, storage: Path) -> tuple[str, int, dict[str, str]]:
+    file = str(lab.folder / "sweep.yaml")
+    submitted = lab.start("ray", "submit", str(cluster), "sweep.py", "--", file)
+    try:
+        wait_until(lambda: ADDRESSES["worker"] in unfinished(storage).values(), submitted, 300)
+        lab.pull_cable("worker")
+        before = nodes(storage)
+        output, _ = submitted.communicate(timeout=300)
+    finally:
+        submitted.kill()
+    lab.plug_cable("worker")
+    return output, submitted.returncode, before
+
+
+def wait_until(condition: Callable[[], bool], process: subprocess.Popen[str], seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if process.poll() is not None or time.monotonic() > deadline:
+            process.kill()
+            raise AssertionError(process.communicate()[0])
+        time.sleep(0.2)
+
+
+def results(storage: Path) -> dict[str, Tree]:
+    """The newest report of each trial, by its number, as Tune has stored them."""
+    found: dict[str, Tree] = {}
+    for state in sorted(storage.glob("*/tune/experiment_state-*.json")):
+        with suppress(ValueError):  # it is being written
+            for static, live in json.loads(state.read_text())["trial_data"]:
+                found[json.loads(static)["trial_id"].rpartition("_")[2]] = json.loads(live).get("last_result") or {}
+    return found
+
+
+def nodes(storage: Path) -> dict[str, str]:
+    return {trial: result["node_ip"] for trial, result in results(storage).items() if "node_ip" in result}
+
+
+def unfinished(storage: Path) -> dict[str, str]:
+    """Of the trials that have reported and are not at their end."""
+    return {
+        trial: result["node_ip"] for trial, result in results(storage).items() if result.get("env_steps", STEPS) < STEPS
+    }
+
+
+def wait_for_quiet(lab: Lab, seconds: float = 90) -> dict[str, list[str]]:
+    """What runs beside the sshd, once nothing does or the time is over."""
+    deadline = time.monotonic() + seconds
+    while True:
+        left = {name: [command(process) for process in node.processes()] for name, node in lab.nodes.items()}
+        if all(len(commands) <= 1 for commands in left.values()) or time.monotonic() > deadline:
+            return left
+        time.sleep(0.5)
+
+
+def command(process: Any) -> str:
+    with suppress(Exception):
+        return " ".join(process.cmdline())
+    return "gone"
+
+
+def test_sweep_ends_complete_with_trials_on_both_nodes(finished: Finished) -> None:
+    assert finished.code == 0, finished.output
+    assert set(finished.nodes_before.values()) == set(ADDRESSES.values())
+    result = json.loads((finished.directory / "result.json").read_text())
+    assert [(row["state"], row["env_steps"]) for row in result["trials"]] == [("finished", STEPS)] * TRIALS
+    assert "goes on from its last checkpoint" in finished.output
+    versions = {
+        json.loads(path.read_text())["versions"]["rlx2_ray"] for path in finished.directory.glob("trials/*/result.json")
+    }
+    (version,) = versions
+    assert "+src." in version, "the package that prepare.sh built, not the checkout"
+
+
+@pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")  # MLflow's
+def test_no_run_and_no_point_is_in_mlflow_twice(finished: Finished) -> None:
+    names = trial_names(finished.directory)
+    assert len(names) == TRIALS
+    steps = list(range(INTERVAL, STEPS + 1, INTERVAL))
+    check_every_point_once(finished.directory, {name: steps for name in names})
+    parent, children = parent_and_children(finished.directory)
+    assert {run.info.status for run in (parent, *children.values())} == {"FINISHED"}
+
+
+@pytest.mark.parametrize(
+    ("case", "words"),
+    [
+        ("no token", ["does not know the token of this process"]),
+        ("no node", ["this machine is no node of that cluster"]),
+    ],
+)
+def test_client_that_has_no_business_there_is_refused_in_one_sentence(
+    case: str, words: list[str], finished: Finished
+) -> None:
+    code, output = finished.refusals[case]
+    assert code == 2, output
+    assert output.splitlines()[-1].startswith(f"rlx2: runtime.address is {ADDRESSES['head']}:6379")
+    assert all(word in output.splitlines()[-1] for word in words)
+    assert "Traceback" not in output
+    assert not (finished.folder / "refused").exists()
+
+
+def test_ray_down_leaves_no_process_on_either_node(finished: Finished) -> None:
+    assert {name: len(commands) for name, commands in finished.left.items()} == {"head": 1, "worker": 1}, finished.left
+    assert all("sshd" in commands[0] for commands in finished.left.values())
