@@ -26,7 +26,7 @@ from rlx2_ray.experiment import session
 from rlx2_ray.experiment.checkpoint import list_checkpoints, load_newest
 from rlx2_ray.experiment.display import LogDisplay
 from rlx2_ray.experiment.interruption import StopWish
-from rlx2_ray.experiment.playback import play
+from rlx2_ray.experiment.playback import find_policy, play, playable
 from rlx2_ray.experiment.run import Training
 from rlx2_ray.experiment.run_directory import Origin, RunDirectory, Tracking
 from rlx2_ray.replay import snapshot
@@ -123,7 +123,8 @@ class RLx2(Algorithm):  # type: ignore[misc]
         """
         episodes, seed = self._experiment.evaluation.episodes, self._experiment.seed
         self._check_begun()
-        return results.of_evaluation(play(self._directory.path, episodes, seed, None, logger.warning))
+        played = playable(find_policy(self._directory.path, logger.warning))
+        return results.of_evaluation(play(played, self._directory.path, episodes, seed))
 
     def get_module(self, *args: Any, **kwargs: Any) -> RLx2PolicyModule:
         """The policy of the latest iteration. Raises BadInput before the first one."""
