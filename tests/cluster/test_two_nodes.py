@@ -226,5 +226,5 @@ def test_client_that_has_no_business_there_is_refused_in_one_sentence(
 
 
 def test_ray_down_leaves_no_process_on_either_node(finished: Finished) -> None:
-    assert {name: len(commands) for name, commands in finished.left.items()} == {"head": 1, "worker": 1}, finished.left
-    assert all("sshd" in commands[0] for commands in finished.left.values())
+    others = {name: [line for line in left if "sshd -D" not in line] for name, left in finished.left.items()}
+    assert others == {"head": [], "worker": []}
