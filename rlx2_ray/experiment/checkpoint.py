@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from safetensors.numpy import load_file, save
 
 from rlx2_ray.networks.sparse_layer import Arrays
-from rlx2_ray.replay.snapshot import link_or_copy
+from rlx2_ray.replay.links import link_or_copy
 
 ARRAYS, VALUES, CHECKSUMS, REPLAY = "arrays.safetensors", "values.json", "checksums.json", "replay"
 PREFIX, UNFINISHED = "step_", ".writing_"

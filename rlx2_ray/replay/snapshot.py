@@ -10,8 +10,6 @@ lanes and not to shards, so that any number of shards can take it over.
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,6 +19,7 @@ import numpy as np
 from rlx2_ray.replay.buffer import ReplayBuffer
 from rlx2_ray.replay.columns import map_columns, read_rows, write_rows
 from rlx2_ray.replay.lane import Lane, LaneCounters
+from rlx2_ray.replay.links import link_or_copy
 from rlx2_ray.replay.segment import read_segment, write_segment
 from rlx2_ray.replay.snapshot_index import INDEX_FILE, read_index, write_index
 from rlx2_ray.seeding import generator_state, restore_generator
@@ -175,10 +174,3 @@ def _load_segment(lane: Lane, directory: Path, entry: SegmentEntry) -> None:
     live = map_columns(lambda column: column[evicted:], rows)
     first_row = entry.first_row + evicted
     write_rows(lane.columns, np.arange(first_row, first_row + len(live.flag)), live)
-
-
-def link_or_copy(source: str | Path, destination: str | Path) -> None:
-    try:
-        os.link(source, destination)
-    except OSError:  # another file system, or one without hard links
-        shutil.copyfile(source, destination)

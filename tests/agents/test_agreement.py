@@ -228,9 +228,12 @@ def test_updates_and_events_of_other_methods_are_the_same(algo: str, method: str
     assert (len(seen) > 1) is (method != "tiny"), "there were events"
 
 
+EXPERT: dict[str, Any] = {"method": "dense", "network": {"hidden": [24]}, "sparsity": {"policy": 0, "critic": 0}}
+
+
 @ALGORITHMS
 def test_an_expert_gives_the_values_and_stays_what_it_is(algo: str) -> None:
-    expert = make_learner(small_config(algo, method="dense", network={"hidden": [24]}), SPACES).state().arrays
+    expert = make_learner(small_config(algo, **EXPERT), SPACES).state().arrays
     models = {"target_critic": from_arrays(expert, "critic")}
     pair = Pair(algo, SIZES["small"], models=models, target={"expert": "runs/x"}, topology={"interval": 3})
     before = pair.warm_up("torch", 22).arrays

@@ -78,6 +78,7 @@ class Lab:
             stdout=subprocess.DEVNULL if quiet else subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            start_new_session=True,
         )
 
     def run(self, *command: str, timeout: float = 120, **variables: str) -> tuple[int, str]:

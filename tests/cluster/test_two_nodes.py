@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -88,7 +89,7 @@ def work(lab: Lab) -> Finished:
         check(lab.run("ray", "down", "--yes", str(cluster)))
         left = wait_for_quiet(lab)
     finally:
-        server.kill()
+        os.killpg(server.pid, signal.SIGKILL)  # it has processes of its own
         server.communicate()
     (directory,) = storage.glob("sweep-*")
     return Finished(output, code, directory, before, refusals, left, lab.folder)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from ray.rllib.core.rl_module.rl_module import RLModule, RLModuleSpec
 from ray.rllib.env.single_agent_env_runner import SingleAgentEnvRunner
 from ray.rllib.env.single_agent_episode import SingleAgentEpisode
 
-from rlx2_ray.experiment.playback import STREAM, play
+from rlx2_ray.experiment.playback import STREAM, find_policy, play, playable
 from rlx2_ray.networks.policy import densify, make_policy
 from rlx2_ray.networks.policy_file import PolicyFile, policy_digest, save_policy
 from rlx2_ray.networks.sparse_layer import SparseLayer
@@ -103,10 +104,15 @@ def test_saved_module_is_the_same_policy(restore: object, file: Path, tmp_path: 
     assert again.to_policy_file()[1:] == module.to_policy_file()[1:]
 
 
+def played(path: Path, episodes: int) -> dict[str, Any]:
+    """As `rlx2 evaluate --seed 0` has it."""
+    return play(playable(find_policy(path, print)), path, episodes, 0)
+
+
 def test_saved_module_is_played_by_the_command_line(tmp_path: Path) -> None:
     file = make_file(tmp_path, "td3")
     path = Path(RLx2PolicyModule.from_checkpoint(file).save_to_path(tmp_path / "module"))
-    assert play(path, 2, 0, None, print) == play(file, 2, 0, None, print)
+    assert played(path, 2) == played(file, 2)
 
 
 def test_state_goes_from_one_module_to_another(tmp_path: Path) -> None:
@@ -157,9 +163,9 @@ def episode_of(seed: int, file: Path) -> SingleAgentEpisode:
 
 
 def test_env_runner_of_rllib_gets_the_returns_of_the_command_line(file: Path) -> None:
-    played = play(file, 3, 0, None, print)
+    returns = played(file, 3)["returns"]
     episodes = [episode_of(derive_seed(0, STREAM, 0, number), file) for number in range(3)]
-    assert [episode.get_return() for episode in episodes] == pytest.approx(played["returns"], rel=1e-3)
+    assert [episode.get_return() for episode in episodes] == pytest.approx(returns, rel=1e-3)
 
 
 def test_any_other_configuration_of_rllib_acts_with_it(file: Path) -> None:

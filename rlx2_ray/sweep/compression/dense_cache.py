@@ -22,9 +22,9 @@ Content = TypeVar("Content")
 
 PACKAGE = Path(__file__).resolve().parents[2]
 SOURCES = (
-    "agents", "config.py", "envs", "kernels", "networks", "replay", "sparse", "seeding.py", "distributed",
-    "experiment/capacity_check.py", "experiment/evaluation.py", "experiment/inline.py", "experiment/rollout.py",
-    "sweep/compression/random_policy.py",
+    "agents", "config.py", "methods.py", "envs", "kernels", "networks", "replay", "sparse", "seeding.py", "distributed",
+    "experiment/capacity_check.py", "experiment/evaluation.py", "experiment/inline.py",
+    "experiment/predecessors.py", "experiment/rollout.py", "sweep/compression/random_policy.py",
 )  # fmt: skip
 COMPUTING = ("python", "torch", "gymnasium", "mujoco", "numpy", "numba", "scipy")
 ELSEWHERE = {"seed", "checkpoint"}  # keys that do not change what another seed scores
