@@ -84,9 +84,16 @@ def write_parquet(root: Path, path: Path, metadata: Mapping[str, Any]) -> Conten
         for rows in _read_transitions(snapshot):
             writer.write_batch(_to_batch(rows, schema))
             transitions, episodes = transitions + len(rows.time), int(rows.episode[-1]) + 1
-        if _read_snapshot(root) != snapshot:  # a run that goes on removes old ones, shard by shard
+        if not _is_still_there(root, snapshot):  # a run that goes on removes old ones, shard by shard
             raise ValueError(f"the replay in {root} was removed while it was read")
     return Contents(transitions, episodes)
+
+
+def _is_still_there(root: Path, snapshot: Snapshot) -> bool:
+    try:
+        return _read_snapshot(root) == snapshot
+    except ValueError:
+        return False
 
 
 def _read_snapshot(root: Path) -> Snapshot:

@@ -106,8 +106,10 @@ def verify(root: Path) -> None:
 
 
 def snapshot_directories(root: Path) -> list[Path]:
-    """Where below `root` there is an index: in itself, or in a folder for each shard."""
-    return sorted(path.parent for path in [*root.glob(INDEX_FILE), *root.glob(f"*/{INDEX_FILE}")])
+    """Where below `root` there should be an index: in itself, or in each folder, which is a shard's."""
+    if (root / INDEX_FILE).exists():
+        return [root]
+    return sorted(path for path in root.glob("*") if path.is_dir())
 
 
 def _load_lanes(buffer: ReplayBuffer, directory: Path, lanes: list[dict[str, Any]]) -> None:
@@ -135,7 +137,10 @@ def _linkable_segments(buffer: ReplayBuffer, previous: Path, segment_rows: int) 
     """
     linkable = {}
     for directory in snapshot_directories(previous):
-        content = read_index(directory)
+        try:
+            content = read_index(directory)
+        except ValueError:  # what is damaged there is written again
+            continue
         if content["segment_rows"] != segment_rows:
             continue
         for entry in _entries(content["lanes"]):

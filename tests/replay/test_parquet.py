@@ -162,7 +162,7 @@ def make_segment_unreadable(shards: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "words"),
     [
-        (remove_indexes, "there is no replay snapshot"),
+        (remove_indexes, r"shard0/index\.json is missing"),
         (flip_last_segment, r"lane2-segment000003\.arrow is damaged"),
         (make_segment_unreadable, r"lane1-segment000001\.arrow cannot be read: Is a directory"),
     ],

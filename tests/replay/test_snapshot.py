@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from rlx2_ray.replay.buffer import ReplayBuffer
-from rlx2_ray.replay.snapshot import load, save
+from rlx2_ray.replay.snapshot import load, load_lanes, save, verify
 from tests.replay.streams import FragmentSource, Operation, make_buffer, operations, perform, windows_at
 
 SEGMENT_ROWS = 4
@@ -146,6 +146,19 @@ def test_damaged_file_is_named(two_snapshots: tuple[ReplayBuffer, Path, Path], n
         path.write_bytes(content if damage == "flip" else content[:-10])
     with pytest.raises(ValueError, match=name):
         load(two_snapshots[2])
+
+
+def test_shard_that_lost_its_index_is_not_passed_over(tmp_path: Path) -> None:
+    buffers = {shard: make_buffer(100, lanes=1) for shard in ("shard0", "shard1")}
+    for shard, buffer in buffers.items():
+        buffer.insert(FragmentSource().make(9))
+        save(buffer, tmp_path / "first" / shard, None, SEGMENT_ROWS)
+    (tmp_path / "first" / "shard1" / "index.json").unlink()
+    for read in (lambda root: load_lanes(make_buffer(100), root, lambda lane: False), verify):
+        with pytest.raises(ValueError, match=r"shard1/index\.json is missing"):
+            read(tmp_path / "first")
+    save(buffers["shard0"], tmp_path / "second", tmp_path / "first", SEGMENT_ROWS)
+    assert_same_buffers(buffers["shard0"], load(tmp_path / "second"))
 
 
 def test_directory_in_use_is_refused(two_snapshots: tuple[ReplayBuffer, Path, Path]) -> None:
