@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from rlx2_ray.config import ExperimentConfig
 from rlx2_ray.networks.sparse_layer import SparseLayer
 from rlx2_ray.types import Floats
 from tests.agents.optimizers import Optimizer, make_optimizer
@@ -52,14 +53,19 @@ def test_pruning_trains_what_is_left(engine: str) -> None:
     assert gone == 0
 
 
-@ENGINES
-def test_a_weight_of_a_group_comes_back_with_the_value_that_it_had(engine: str) -> None:
-    config = small_config(
+def paired(interval: int) -> ExperimentConfig:
+    """Of every two inputs of a unit one weight lives."""
+    return small_config(
         "td3",
         sparsity={"policy": 0.5, "critic": 0.5, "distribution": "groups"},
-        topology={"rule": "groups", "interval": 4, "group": [1, 2]},
+        topology={"rule": "groups", "interval": interval, "group": [1, 2]},
         agent={"learning_rate": RATE},
     )
+
+
+@ENGINES
+def test_a_weight_of_a_group_comes_back_with_the_value_that_it_had(engine: str) -> None:
+    config = paired(interval=4)
     # Of each pair one lives; that which does not is kept aside, at 0.5 (`optimizers.evolution_of`).
     start = layer_of(np.array([[0.7, 0, 0.9, 0]], np.float32), [[1, 0, 1, 0]])
     optimizer = make_optimizer(engine, (start,), config)
@@ -77,12 +83,7 @@ def test_a_weight_of_a_group_comes_back_with_the_value_that_it_had(engine: str) 
 
 @ENGINES
 def test_what_is_kept_aside_is_part_of_the_state(engine: str) -> None:
-    config = small_config(
-        "td3",
-        sparsity={"policy": 0.5, "critic": 0.5, "distribution": "groups"},
-        topology={"rule": "groups", "interval": 2, "group": [1, 2]},
-        agent={"learning_rate": RATE},
-    )
+    config = paired(interval=2)
     optimizer = make_optimizer(engine, (layer_of(np.array([[0.6, 0]], np.float32), [[1, 0]]),), config)
     for _ in range(2):
         step(optimizer, np.array([[2, 0]], np.float32))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from rlx2_ray.networks.sparse_layer import Arrays
 from rlx2_ray.types import Bools, Floats
@@ -16,13 +16,19 @@ class Rewired(NamedTuple):
     weights: list[Floats]  # zero where inactive
 
 
+class Schedule(Protocol):
+    def is_update(self, call: int) -> bool: ...
+
+
 class TopologyEvolution:
     """Counts the optimizer calls of one model (the policy, or both critics) and rewires it at those that are due.
 
-    This one never does: the structure of methods dense, tiny, static and ticket.
+    Without a schedule it never does: the structure of methods dense, tiny, static and ticket.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, schedule: Schedule | None = None) -> None:
+        """`schedule`: of the events; None: there are none."""
+        self._events = schedule
         self.calls = 0
         self.overlap = 1.0  # fraction of active weights that the latest event left active
         self.layer_overlaps: list[float] = []  # the same of each layer; empty before the first event
@@ -30,7 +36,7 @@ class TopologyEvolution:
     @property
     def is_due(self) -> bool:
         """Whether the call that `calls` counts is an event, and so no step."""
-        return False
+        return self._events is not None and self._events.is_update(self.calls)
 
     def rewire(self, weights: Sequence[Floats], masks: Sequence[Bools], gradients: Sequence[Floats]) -> Rewired:
         """All layers after the event; each argument holds (outputs, inputs) arrays.

@@ -22,14 +22,9 @@ from rlx2_ray.types import Bools, Floats
 class Projection(TopologyEvolution):
     def __init__(self, schedule: TopologySchedule, group: tuple[int, int], reserve: Sequence[Floats]) -> None:
         """`reserve`: (outputs, inputs) of each layer, fresh weights of which the inactive ones are read."""
-        super().__init__()
-        self._schedule = schedule
+        super().__init__(schedule)
         self._group = group
         self._reserve = list(reserve)
-
-    @property
-    def is_due(self) -> bool:
-        return self._schedule.is_update(self.calls)
 
     def _rewire_layer(self, number: int, weights: Floats, mask: Bools, gradient: Floats) -> tuple[Bools, Floats]:
         whole = np.where(mask, weights, self._reserve[number])

@@ -19,13 +19,9 @@ from rlx2_ray.types import Bools, Floats
 class Pruning(TopologyEvolution):
     def __init__(self, schedule: PruningSchedule, final_counts: Sequence[int]) -> None:
         """`final_counts`: active weights of each layer at the end."""
-        super().__init__()
+        super().__init__(schedule)
         self._schedule = schedule
         self._final_counts = final_counts
-
-    @property
-    def is_due(self) -> bool:
-        return self._schedule.is_update(self.calls)
 
     def _rewire_layer(self, number: int, weights: Floats, mask: Bools, gradient: Floats) -> tuple[Bools, Floats]:
         zeros = self._schedule.fraction(self.calls) * (mask.size - self._final_counts[number])

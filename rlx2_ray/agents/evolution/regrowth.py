@@ -19,14 +19,10 @@ class Regrowth(TopologyEvolution):
     """The number of active weights of every layer never changes."""
 
     def __init__(self, config: TopologyConfig, schedule: TopologySchedule, generator: np.random.Generator) -> None:
-        super().__init__()
+        super().__init__(schedule)
         self._config = config
         self._schedule = schedule
         self._generator = generator
-
-    @property
-    def is_due(self) -> bool:
-        return self._schedule.is_update(self.calls)
 
     def _rewire_layer(self, number: int, weights: Floats, mask: Bools, gradient: Floats) -> tuple[Bools, Floats]:
         if mask.all():
