@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PEERS := .venv-peers
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo test test-slow lint format type check bench bench-engines bench-runtimes bench-scaling bench-searcher \
+.PHONY: demo test test-slow test-cluster lint format type check bench bench-engines bench-runtimes bench-scaling bench-searcher \
 	bench-service bench-exports results soak bench-speed bench-peers clean
 
 demo: $(INSTALLED)  ## find the smallest network that keeps the dense return of InvertedPendulum-v5; minutes
@@ -20,6 +20,9 @@ test: $(INSTALLED)
 test-slow: $(INSTALLED)
 	$(BIN)/pytest -m slow
 
+test-cluster: $(INSTALLED)  ## `ray up`, a sweep and `ray down` on two machines out of namespaces, about two minutes
+	$(BIN)/pytest -m slow -rs tests/cluster
+
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
 
@@ -29,7 +32,7 @@ format: $(INSTALLED)  ## rewrite the code; `make check` only looks
 type: $(INSTALLED)
 	$(BIN)/mypy
 
-check: $(INSTALLED) lint type test  ## exactly what CI runs
+check: $(INSTALLED) lint type test  ## what CI runs, with test-cluster after it
 	$(BIN)/ruff format --check .
 
 bench: $(INSTALLED)  ## the README's learning table and picture, hours on two cores; resumes

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from ray.autoscaler._private.util import prepare_config, validate_config
 from tests.cluster.lab import ROOT
 
 FOLDER = ROOT / "cluster"
+CALLER = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}  # who has the environment
 LAUNCHED = ("local", "aws", "gcp")  # by `ray up`
 
 
@@ -83,3 +85,74 @@ def test_variable_that_is_missing_is_named_in_one_sentence(missing: str) -> None
     done = subprocess.run([FOLDER / "prepare.sh"], env=variables, capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == f"cluster/prepare.sh: {missing} is not set: the head of this file says what it is.\n"
+
+
+def check(folder: Path, tree: Any) -> tuple[int, str]:
+    """Exit code, and what is said after the name of the file."""
+    file = folder / "my.yaml"
+    file.write_text(tree if isinstance(tree, str) else yaml.safe_dump(tree))
+    done = subprocess.run([sys.executable, FOLDER / "check.py", file], cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout == ""
+    return done.returncode, done.stderr.removeprefix(f"cluster/prepare.sh: {file} ").removesuffix("\n")
+
+
+def without(tree: Any, key: str) -> Any:
+    *parents, last = key.split(".")
+    part = tree
+    for parent in parents:
+        part = part[parent]
+    del part[last]
+    return tree
+
+
+def test_file_as_it_is_to_be_filled_in(tmp_path: Path) -> None:
+    assert check(tmp_path, load("local")) == (0, "")
+    gcp = load("gcp")
+    assert check(tmp_path, gcp) == (2, "still says provider.project_id: FILL-IN, which is to be filled in.")
+    gcp["provider"]["project_id"] = "walkers"
+    assert check(tmp_path, gcp) == (0, "")
+    where = "available_node_types.head.node_config.ImageId"
+    assert check(tmp_path, load("aws")) == (2, f"still says {where}: ami-FILL-IN, which is to be filled in.")
+
+
+@pytest.mark.parametrize(
+    ("name", "key"),
+    [
+        ("local", "cluster_name"),
+        ("local", "auth"),
+        ("local", "auth.ssh_user"),
+        ("local", "provider.head_ip"),
+        ("local", "head_start_ray_commands"),
+        ("aws", "provider.region"),
+        ("gcp", "available_node_types"),
+    ],
+)
+def test_key_that_is_missing_is_named_in_one_sentence(name: str, key: str, tmp_path: Path) -> None:
+    said = {"auth": "auth.ssh_user"}.get(key, key)
+    expected = (2, f"has no {said}: cluster/{name}.yaml shows what it is.")
+    assert check(tmp_path, without(load(name), key)) == expected
+
+
+@pytest.mark.parametrize(
+    ("tree", "words"),
+    [
+        ("[", "cannot be read: while parsing"),
+        ("", "is not a cluster file: it has no keys"),
+        ({**load("local"), "provider": {}}, "has no provider.type: cluster/local.yaml shows"),
+        ({**load("local"), "file_mounts": {"~/rlx2": "cluster/node"}}, "has no file_mounts['~/.ray/auth_token']:"),
+        ({**load("local"), "max_workers": "eight"}, "is refused by Ray's schema at max_workers: 'eight' is not"),
+        ({**load("local"), "available_node_types": {}, "head_node_type": "big"}, "is refused by Ray: `head_node_type`"),
+        ({**load("local"), "max_wokers": 3}, "is refused by Ray's schema: Additional properties"),
+    ],
+)
+def test_other_mistakes_are_one_sentence(tree: Any, words: str, tmp_path: Path) -> None:
+    code, said = check(tmp_path, tree)
+    assert code == 2
+    assert said.startswith(words)
+    assert "\n" not in said
+
+
+def test_nothing_is_prepared_for_a_file_that_is_refused(tmp_path: Path) -> None:
+    done = subprocess.run([FOLDER / "prepare.sh", "no.yaml"], cwd=tmp_path, env=CALLER, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("cluster/prepare.sh: no.yaml cannot be read: [Errno 2]")

@@ -81,8 +81,8 @@ def work(lab: Lab) -> Finished:
     storage.mkdir()
     server = start_server(lab)
     try:
-        prepare(lab, storage)
         cluster = cluster_file(lab)
+        prepare(lab, storage, cluster)
         check(lab.run("ray", "up", "--yes", str(cluster), timeout=300))
         refusals = refused(lab)
         output, code, before = sweep_with_a_cut(lab, cluster, storage)
@@ -95,10 +95,10 @@ def work(lab: Lab) -> Finished:
     return Finished(output, code, directory, before, refusals, left, lab.folder)
 
 
-def prepare(lab: Lab, storage: Path) -> None:
+def prepare(lab: Lab, storage: Path, cluster: Path) -> None:
     """In this network, in which pip finds what it builds with."""
     variables = {**lab.variables, "RLX2_STORAGE": str(storage), "MLFLOW_TRACKING_URI": SERVER}
-    subprocess.run(["cluster/prepare.sh"], cwd=ROOT, env=variables, check=True)
+    subprocess.run(["cluster/prepare.sh", str(cluster)], cwd=ROOT, env=variables, check=True)
 
 
 def start_server(lab: Lab) -> subprocess.Popen[str]:
