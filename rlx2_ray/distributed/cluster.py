@@ -6,14 +6,16 @@ import os
 import re
 import signal
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, redirect_stdout, suppress
+from pathlib import Path
 from typing import Any
 
 import psutil
 
 from rlx2_ray.config import RuntimeConfig
 from rlx2_ray.distributed.head import check_head
+from rlx2_ray.distributed.nodes import check_nodes
 from rlx2_ray.types import BadInput, RunFailed
 
 EXIT_S = 5.0  # for actors whose Ray has gone
@@ -39,13 +41,13 @@ def actor_cpus(runtime: RuntimeConfig) -> int:
     return runtime.rollout_actors + runtime.replay_shards + 2
 
 
-def ray_of(runtime: RuntimeConfig) -> AbstractContextManager[None]:
-    """The Ray that a run is configured for; a trial of a sweep is on one already."""
+def ray_of(runtime: RuntimeConfig, directory: Path) -> AbstractContextManager[None]:
+    """The Ray that a run in `directory` is configured for; a trial of a sweep is on one already."""
     import ray
 
     if ray.is_initialized():
         return nullcontext()
-    return running_ray(runtime.address) if runtime.address else own_ray(actor_cpus(runtime))
+    return running_ray(runtime.address, [directory]) if runtime.address else own_ray(actor_cpus(runtime))
 
 
 @contextmanager
@@ -78,8 +80,11 @@ def own_ray(cpus: int) -> Iterator[None]:
 
 
 @contextmanager
-def running_ray(address: str) -> Iterator[None]:
-    """The cluster at `address`, "auto" for this machine's. Raises BadInput where none answers, or it refuses."""
+def running_ray(address: str, folders: Sequence[Path]) -> Iterator[None]:
+    """The cluster at `address`, "auto" for this machine's.
+
+    Raises BadInput where none answers, it refuses, or a node has another version or does not see one of `folders`.
+    """
     check_head(address)
     try:
         _connect(address)
@@ -93,6 +98,7 @@ def running_ray(address: str) -> Iterator[None]:
             f"Python {own_python}: use the same versions as the cluster."
         ) from None
     with _connected():
+        check_nodes(folders)
         yield
 
 

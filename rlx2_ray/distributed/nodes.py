@@ -1,4 +1,4 @@
-"""Do all nodes of a cluster have this package, and see the same storage? Asked before a sweep is spread over them."""
+"""Do all nodes of a cluster have this package, and see the same storage? Asked before work is spread over them."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ Answer = TypeVar("Answer")
 
 def train_on_actors(run: Run, resume: bool) -> Training:
     """Train to the end. Raises RunFailed or Interrupted, a checkpoint kept."""
-    with ray_of(run.config.runtime):
+    with ray_of(run.config.runtime, run.directory.path):
         try:
             return (yield from Supervisor(run, resume).train())
         except RayError as error:

@@ -17,7 +17,6 @@ import yaml
 from rlx2_ray.config import ExperimentConfig, Tree
 from rlx2_ray.distributed.cluster import cluster_cpus, own_ray, running_ray
 from rlx2_ray.distributed.cluster import prepare_environment as prepare_ray_environment
-from rlx2_ray.distributed.nodes import check_nodes
 from rlx2_ray.experiment.display import Display, make_display
 from rlx2_ray.experiment.display import Status as Shown
 from rlx2_ray.experiment.result import installed_versions
@@ -251,9 +250,8 @@ def _ray(campaign: Campaign, directory: SweepDirectory, tracking_uri: str) -> It
         with own_ray(_concurrency(campaign) * _cpus(campaign)):
             yield
     else:
-        with running_ray(address):
-            database = sqlite_file(tracking_uri)
-            check_nodes([directory.path, *([database.parent] if database else [])])
+        database = sqlite_file(tracking_uri)
+        with running_ray(address, [directory.path, *([database.parent] if database else [])]):
             yield
 
 

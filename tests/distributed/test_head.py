@@ -27,7 +27,7 @@ from rlx2_ray.types import BadInput
 
 ray.__version__ = sys.argv[2] or ray.__version__
 try:
-    with running_ray(sys.argv[1]):
+    with running_ray(sys.argv[1], []):
         cpus = cluster_cpus()
     print(f"joined {cpus}")
 except BadInput as error:

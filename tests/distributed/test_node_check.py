@@ -1,4 +1,4 @@
-"""Nodes with another version of the package, or without the storage, are named before a sweep is spread over them."""
+"""Nodes with another version of the package, or without the storage, are named before anything is spread over them."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ if sys.argv[2] == "storage":
         return mark
     nodes._mark_in = unseen
 outcome = "fine"
-with running_ray(sys.argv[1]):
-    try:
-        nodes.check_nodes([Path(sys.argv[3])])
-    except BadInput as error:
-        outcome = str(error)
+try:
+    with running_ray(sys.argv[1], [Path(sys.argv[3])]):
+        pass
+except BadInput as error:
+    outcome = str(error)
 print(outcome)
 """
 
