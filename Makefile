@@ -48,7 +48,7 @@ bench-scaling: $(INSTALLED)  ## docs/scaling.md: service rates, two runs, the si
 	$(BIN)/python -m benchmarks.scaling
 
 bench-exports: $(INSTALLED)  ## docs/exports.md: bytes and microseconds of exported policies; minutes on one core, needs cc
-	$(BIN)/python -m benchmarks.exports --write --policies results/inverted_pendulum_policy.safetensors
+	$(BIN)/python -m benchmarks.exports --write --policies results/inverted_pendulum_policy.safetensors results/policies/*
 
 results: $(INSTALLED)  ## results/README.md and its pictures, from the finished runs in results/runs; trains nothing
 	$(BIN)/python -m benchmarks.results

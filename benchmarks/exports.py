@@ -33,9 +33,9 @@ from rlx2_ray.export.c_compiler import find_compiler
 from rlx2_ray.export.c_source import write_text
 from rlx2_ray.export.compact import compact
 from rlx2_ray.export.identity import describe
-from rlx2_ray.export.int8_loss import Episodes, measure_loss
 from rlx2_ray.export.onnx_model import make_act, make_model
-from rlx2_ray.export.quantize import rounded
+from rlx2_ray.export.quantize import INTEGER_TYPES, IntegerType, rounded
+from rlx2_ray.export.rounding_loss import Episodes, measure_loss
 from rlx2_ray.export.tables import encode
 from rlx2_ray.networks.compiled_network import CompiledNetwork
 from rlx2_ray.networks.policy import DenseLayer, densify
@@ -108,16 +108,16 @@ def _sizes(policy: PolicyFile, network: Network, folder: Path) -> Result:
     return {
         "weights": sum(int(np.count_nonzero(layer.weights)) for layer in network),
         "units": [len(layer.bias) for layer in network],
-        "c": _object_size(policy, network, folder, int8=False),
-        "c_int8": _object_size(policy, network, folder, int8=True),
+        "c": _object_size(policy, network, folder, None),
+        **{f"c_{name}": _object_size(policy, network, folder, kind) for name, kind in INTEGER_TYPES.items()},
         "onnx": len(make_model(network, policy.spaces).SerializeToString()),
         "float32_dense": sum(4 * (layer.mask().size + len(layer.bias)) for layer in policy.layers),
     }
 
 
-def _object_size(policy: PolicyFile, network: Network, folder: Path, int8: bool) -> Result:
+def _object_size(policy: PolicyFile, network: Network, folder: Path, kind: IntegerType | None) -> Result:
     """Code and constants of the object file at -Os."""
-    _write_c(policy, rounded(network) if int8 else network, folder, int8)
+    _write_c(policy, rounded(network, kind) if kind else network, folder, kind)
     _compile(SMALL, ["-c", "policy.c", "-o", "policy.o"], folder)
     said = subprocess.run(["size", "-A", "policy.o"], cwd=folder, capture_output=True, text=True, check=True).stdout
     sections = [line.split()[:2] for line in said.splitlines() if line.startswith(".")]
@@ -127,8 +127,8 @@ def _object_size(policy: PolicyFile, network: Network, folder: Path, int8: bool)
     }
 
 
-def _write_c(policy: PolicyFile, network: Network, folder: Path, int8: bool) -> None:
-    layers = [encode(layer, int8) for layer in network]
+def _write_c(policy: PolicyFile, network: Network, folder: Path, kind: IntegerType | None) -> None:
+    layers = [encode(layer, kind) for layer in network]
     text = write_text(folder / "policy.c", layers, policy.spaces, describe(policy), [])
     (folder / "policy.c").write_text(text.source)
     (folder / "policy.h").write_text(text.header)
@@ -160,7 +160,7 @@ def _time(policy: PolicyFile, network: Network, folder: Path) -> Timings:
     for name, act in acts.items():
         np.testing.assert_allclose(act(observation), expected, atol=1e-5, err_msg=name)
     calls: dict[str, Callable[[], object]] = {name: _bind(act, observation) for name, act in acts.items()}
-    _write_c(policy, network, folder, int8=False)
+    _write_c(policy, network, folder, None)
     for name, flags in (("c_small", SMALL), ("c_fast", FAST)):
         calls[name] = _many_calls(flags, folder / f"{name}.so", observation, expected)
     return _per_action(time_in_turns(calls))
@@ -246,44 +246,49 @@ def _finished(path: Path) -> Result:
     network = compact(policy.layers, policy.spaces.action_size)
     with tempfile.TemporaryDirectory(prefix="rlx2-exports-") as folder:
         sizes = _sizes(policy, network, Path(folder))
-    loss = measure_loss(policy, rounded(network), path, EPISODES)._asdict()
+    losses = {
+        name: measure_loss(policy, rounded(network, kind), path, EPISODES)._asdict()
+        for name, kind in INTEGER_TYPES.items()
+    }
     about = {key: policy.about.get(key) for key in ("policy_sparsity", "env_steps", "score")}
     before = [len(layer.bias) for layer in policy.layers]
     active = sum(len(layer.indices) for layer in policy.layers)
     return {
+        "policy": path.stem,
         "env_id": policy.env["id"],
         **about,
         "units_before": before,
         "weights_before": active,
         **sizes,
-        "int8": loss,
+        **losses,
     }
 
 
 def tables(content: Result) -> str:
     """Markdown."""
     lines = [
-        "| policy | weights | C code | C data | int8 data | ONNX file | dense float32 |",
-        "|---|---|---|---|---|---|---|",
+        "| policy | weights | C code | C data | int16 data | int8 data | ONNX file | dense float32 |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for row in content["fresh"]:
         lines.append(
-            f"| {_name(row)} | {row['weights']} | {row['c']['code']} | {row['c']['data']} | {row['c_int8']['data']} "
-            f"| {row['onnx']} | {row['float32_dense']} |"
+            f"| {_name(row)} | {row['weights']} | {row['c']['code']} | {row['c']['data']} "
+            f"| {row['c_int16']['data']} | {row['c_int8']['data']} | {row['onnx']} | {row['float32_dense']} |"
         )
     names = list(content["fresh"][0]["us"])
     lines += ["", f"| policy | {' | '.join(names)} |", f"|---{'|---' * len(names)}|"]
     for row in content["fresh"]:
         times = [f"{row['us'][name]:.1f}" for name in names]
         lines.append(f"| {_name(row)} | {' | '.join(times)} |")
-    lines += ["", "| finished | units | weights | data | int8 data | return before | after |", f"|---{'|---' * 6}|"]
+    heads = ("policy", "hidden units", "weights", "tables", "int16", "int8", "return", "int16", "int8")
+    lines += ["", f"| {' | '.join(heads)} |", f"|---{'|---' * (len(heads) - 1)}|"]
     for row in content["finished"]:
-        loss = row["int8"]
-        lines.append(
-            f"| {row['env_id']} {row['policy_sparsity']} | {row['units_before']} → {row['units']} | "
-            f"{row['weights_before']} → {row['weights']} | {row['c']['data']} | {row['c_int8']['data']} | "
-            f"{loss['return_before']:.1f} | {loss['return_after']:.1f} |"
-        )
+        sizes = [str(row[name]["data"]) for name in ("c", "c_int16", "c_int8")]
+        after = [f"{row[name]['return_after']:.0f}" for name in ("int16", "int8")]
+        units = f"{row['units_before'][:-1]} → {row['units'][:-1]}"
+        weights = f"{row['weights_before']} → {row['weights']}"
+        cells = [row["policy"], units, weights, *sizes, f"{row['int8']['return_before']:.0f}", *after]
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
 

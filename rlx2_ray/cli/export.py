@@ -26,7 +26,10 @@ Format = Annotated[
     ),
 ]
 Int8 = Annotated[bool, typer.Option("--int8", help="C: weights as 8-bit integers; the return lost is measured.")]
-Episodes = Annotated[int, typer.Option("--episodes", metavar="N", min=1, help="That --int8 plays before and after.")]
+Int16 = Annotated[bool, typer.Option("--int16", help="The same with 16-bit integers, which lose next to nothing.")]
+Episodes = Annotated[
+    int, typer.Option("--episodes", metavar="N", min=1, help="That --int8 and --int16 play before and after.")
+]
 Out = Annotated[
     Path | None,
     typer.Option(
@@ -43,6 +46,7 @@ def export(
     file_format: Format,
     out: Out = None,
     int8: Int8 = False,
+    int16: Int16 = False,
     episodes: Episodes = EPISODES,
     as_json: options.Json = False,
 ) -> None:
@@ -52,24 +56,29 @@ def export(
     """
     if file_format not in FORMATS:
         raise BadInput(f"--format is {file_format!r}, which is not known: give {' or '.join(FORMATS)}.")
-    content = _export(path, file_format, out, episodes if int8 else None)
+    if int8 and int16:
+        raise BadInput("--int8 and --int16 are both given: leave one of them out.")
+    integers = "int8" if int8 else "int16" if int16 else None
+    content = _export(path, file_format, out, integers, episodes)
     if as_json:
         print_json(content)
     else:
         typer.echo(_sentence(content))
 
 
-def _export(path: Path, file_format: str, out: Path | None, int8_episodes: int | None) -> dict[str, Any]:
+def _export(path: Path, file_format: str, out: Path | None, integers: str | None, episodes: int) -> dict[str, Any]:
     if file_format == "parquet":
         from rlx2_ray.export.replay_export import export_replay
 
-        if int8_episodes is not None:
-            raise BadInput("--int8 is for --format c, and --format is parquet: leave it out.")
+        if integers:
+            raise BadInput(f"--{integers} is for --format c, and --format is parquet: leave it out.")
         return export_replay(path, out, _warn)
-    from rlx2_ray.export.int8_loss import Episodes as LossEpisodes
     from rlx2_ray.export.policy_export import export_policy
+    from rlx2_ray.export.rounding_loss import Episodes as LossEpisodes
+    from rlx2_ray.export.rounding_loss import Rounding
 
-    return export_policy(path, file_format, out, LossEpisodes(int8_episodes) if int8_episodes else None, _warn)
+    rounding = Rounding(integers, LossEpisodes(episodes)) if integers else None
+    return export_policy(path, file_format, out, rounding, _warn)
 
 
 def _warn(text: str) -> None:
@@ -82,7 +91,7 @@ def _sentence(content: dict[str, Any]) -> str:
             f"{content['path']}: {content['transitions']} transitions in {content['episodes']} episodes "
             f"of {content['env_id']}, {content['bytes'] / 1e6:.1f} MB"
         )
-    check, loss = content["check"], content.get("int8")
+    check, loss = content["check"], content.get("int8") or content.get("int16")
     size = content.get("table_bytes", content["bytes"])
     text = (
         f"{content['path']}: a policy for {content['env_id']}, {size / 1e3:.1f} kB"

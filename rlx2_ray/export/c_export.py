@@ -12,9 +12,9 @@ from rlx2_ray.export.c_source import write_text
 from rlx2_ray.export.check import Check, check, random_observations
 from rlx2_ray.export.compact import compact
 from rlx2_ray.export.identity import InUnits, describe
-from rlx2_ray.export.int8_loss import Episodes, Loss, measure_loss
 from rlx2_ray.export.placing import placing
-from rlx2_ray.export.quantize import rounded
+from rlx2_ray.export.quantize import INTEGER_TYPES, rounded
+from rlx2_ray.export.rounding_loss import Loss, Rounding, measure_loss
 from rlx2_ray.export.tables import encode
 from rlx2_ray.networks.policy import DenseNetwork, densify
 from rlx2_ray.networks.policy_file import PolicyFile
@@ -22,15 +22,15 @@ from rlx2_ray.networks.policy_file import PolicyFile
 TABLES = "numpy on its tables (there is no C compiler here)"
 
 
-def write_c(policy: PolicyFile, out: Path, int8: Episodes | None) -> dict[str, Any]:
+def write_c(policy: PolicyFile, out: Path, rounding: Rounding | None) -> dict[str, Any]:
     """`out` and the header beside it."""
     network = compact(policy.layers, policy.spaces.action_size)
     trained, loss = densify(policy.layers), None
-    if int8 is not None:
-        network = rounded(network)
-        trained, loss = DenseNetwork(network), measure_loss(policy, network, out, int8)
-    tables = [encode(layer, int8 is not None) for layer in network]
-    text = write_text(out, tables, policy.spaces, describe(policy), _notes(policy, loss))
+    if rounding:
+        network = rounded(network, rounding.kind)
+        trained, loss = DenseNetwork(network), measure_loss(policy, network, out, rounding.episodes)
+    tables = [encode(layer, rounding.kind if rounding else None) for layer in network]
+    text = write_text(out, tables, policy.spaces, describe(policy), _notes(policy, rounding, loss))
     header = out.with_suffix(".h")
     with placing([header, out]) as aside:
         (aside / header.name).write_text(text.header, encoding="utf-8")
@@ -40,19 +40,19 @@ def write_c(policy: PolicyFile, out: Path, int8: Episodes | None) -> dict[str, A
         "header": str(header),
         "table_bytes": sum(each.bytes for each in tables),
         "check": checked._asdict(),
-        "int8": loss._asdict() if loss else None,
+        **{name: loss._asdict() if rounding and loss and rounding.name == name else None for name in INTEGER_TYPES},
     }
 
 
 def _check(source: CSource, trained: DenseNetwork, folder: Path) -> Check:
-    """For an int8 export `trained` is the rounded network, which the C has to equal as closely."""
+    """For an export of integers `trained` is the rounded network, which the C has to equal as closely."""
     compiler, spaces = find_compiler(), source.identity.spaces
     act = partial(run_program, compiler, source, folder=folder) if compiler else source.act
     by = compiler[0] if compiler else TABLES
     return check(InUnits(act, spaces), trained, by, random_observations(spaces.observation_size))
 
 
-def _notes(policy: PolicyFile, loss: Loss | None) -> list[str]:
+def _notes(policy: PolicyFile, rounding: Rounding | None, loss: Loss | None) -> list[str]:
     about, spaces = policy.about, policy.spaces
     notes = [
         f"{spaces.observation_size} observations in, {spaces.action_size} actions out, in the environment's units."
@@ -60,9 +60,10 @@ def _notes(policy: PolicyFile, loss: Loss | None) -> list[str]:
     if about.get("score") is not None:
         notes.append(f"Trained by {about['algo']}, method {about['method']}, {about['env_steps']} env steps.")
         notes.append(f"Score: {about['score']:.1f}, the mean return of its last evaluations.")
-    if loss is not None:
+    if rounding and loss:
+        bits = rounding.name.removeprefix("int")
         notes.append(
-            f"Weights are 8-bit integers with a scale a row. Mean return over {loss.episodes} episodes: "
+            f"Weights are {bits}-bit integers with a scale a row. Mean return over {loss.episodes} episodes: "
             f"{loss.return_before:.1f} before, {loss.return_after:.1f} after."
         )
     return notes

@@ -23,7 +23,7 @@ NO_DIGEST = "0" * 64
 WIDTH = 110
 NEW_LINE = "\n"  # which an f-string's expressions may not hold in Python 3.11
 
-C_TYPES = {"float32": "float", "int8": "int8_t", "uint8": "uint8_t", "uint16": "uint16_t", "uint32": "uint32_t"}
+C_TYPES = {"float32": "float"} | {each: f"{each}_t" for each in ("int8", "int16", "uint8", "uint16", "uint32")}
 
 # Lambert's continued fraction, from the inside out: x / (1 + x^2 / (3 + x^2 / (5 + ...))).
 TANH = """\

@@ -10,8 +10,8 @@ from typing import Any
 from rlx2_ray.experiment.playback import find_policy, playable
 from rlx2_ray.export.check import check, random_observations
 from rlx2_ray.export.identity import InUnits, describe, describe_numbers
-from rlx2_ray.export.int8_loss import Episodes
 from rlx2_ray.export.placing import placing
+from rlx2_ray.export.rounding_loss import Rounding
 from rlx2_ray.networks.policy import densify
 from rlx2_ray.networks.policy_file import PolicyFile, load_policy, policy_digest, save_policy
 from rlx2_ray.types import BadInput
@@ -21,21 +21,21 @@ POLICY_FORMATS = ("safetensors", "onnx", "c")
 
 
 def export_policy(
-    path: Path, file_format: str, out: Path | None, int8: Episodes | None, warn: Callable[[str], None]
+    path: Path, file_format: str, out: Path | None, rounding: Rounding | None, warn: Callable[[str], None]
 ) -> Content:
-    """Write one file (of C, two) and say what it is; `int8`: what its loss is measured on, None for float32.
+    """Write one file (of C, two) and say what it is; `rounding`: to integers, None for float32.
 
     Raises BadInput, with nothing written, where there is no policy yet or `out` cannot be taken.
     """
-    if int8 is not None and file_format != "c":
-        raise BadInput(f"--int8 is for --format c, and --format is {file_format}: leave it out.")
+    if rounding and file_format != "c":
+        raise BadInput(f"--{rounding.name} is for --format c, and --format is {file_format}: leave it out.")
     policy = find_policy(path, warn)
     if policy.about.get("learner_steps") == 0:
         raise BadInput(f"{path} has trained nothing yet, so it has no policy to export: let it run on, or resume it.")
     out = out or (path if path.is_dir() else path.parent) / default_name(policy, file_format)
     if out.suffix != f".{file_format}":
         raise BadInput(f"--out is {out}, whose name does not end in .{file_format}: give one that does.")
-    details = _write(policy, file_format, out, int8)
+    details = _write(policy, file_format, out, rounding)
     return {
         "path": str(out),
         "format": file_format,
@@ -55,14 +55,14 @@ def default_name(policy: PolicyFile, file_format: str) -> str:
     return re.sub(r"\W+", "_", f"{words}_{policy.algo}".lower(), flags=re.ASCII) + f".{file_format}"
 
 
-def _write(policy: PolicyFile, file_format: str, out: Path, int8: Episodes | None) -> Content:
+def _write(policy: PolicyFile, file_format: str, out: Path, rounding: Rounding | None) -> Content:
     if file_format == "safetensors":
         return _write_safetensors(policy, out)
     if file_format == "onnx":
         return _write_onnx(policy, out)
     from rlx2_ray.export.c_export import write_c
 
-    return write_c(policy, out, int8)
+    return write_c(policy, out, rounding)
 
 
 def _write_safetensors(policy: PolicyFile, out: Path) -> Content:

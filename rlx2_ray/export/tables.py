@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from rlx2_ray.export.quantize import Integers, dequantize, quantize
+from rlx2_ray.export.quantize import Integers, IntegerType, dequantize, quantize
 from rlx2_ray.networks.policy import DenseLayer
 from rlx2_ray.types import Floats
 
@@ -25,7 +25,7 @@ UNSIGNED = (np.uint8, np.uint16, np.uint32)
 class Tables(NamedTuple):
     form: str
     inputs: int
-    weights: Numbers  # float32, or int8 where there are scales
+    weights: Numbers  # float32, or int8 or int16 where there are scales
     bias: Floats  # (outputs,)
     counts: Numbers | None = None  # (outputs,), weights of each row
     places: Numbers | None = None  # a column or gap for each weight
@@ -40,11 +40,11 @@ class Tables(NamedTuple):
         return sum(table.nbytes for table in self if isinstance(table, np.ndarray))
 
 
-def encode(layer: DenseLayer, int8: bool) -> Tables:
-    """The smallest tables; of equally small ones the simplest."""
-    matrix, scales = quantize(layer.weights) if int8 else (layer.weights, None)
+def encode(layer: DenseLayer, kind: IntegerType | None) -> Tables:
+    """The smallest tables, of integers or of float32; of equally small ones the simplest."""
+    matrix, scales = quantize(layer.weights, kind) if kind else (layer.weights, None)
     forms = [_dense(matrix, layer.bias), _columns(matrix, layer.bias)]
-    forms += [_gaps(matrix, layer.bias, kind) for kind in UNSIGNED[:2]]
+    forms += [_gaps(matrix, layer.bias, gap) for gap in UNSIGNED[:2]]
     return min(forms, key=lambda tables: tables.bytes)._replace(scales=scales)
 
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 from rlx2_ray.networks.sparse_layer import Layers, from_arrays, to_arrays
 from rlx2_ray.types import BadInput, Spaces
@@ -46,7 +46,8 @@ def save_policy(path: Path, policy: PolicyFile) -> None:
         metadata["about"] = json.dumps(policy.about)
     metadata["digest"] = _digest(metadata, policy.layers)
     aside = path.with_suffix(".tmp")
-    save_file(to_arrays(policy.layers, "policy"), aside, metadata)
+    # Not by safetensors' own save_file, whose files only their owner may read.
+    aside.write_bytes(save(to_arrays(policy.layers, "policy"), metadata))
     aside.replace(path)  # so that a file of this name is always whole
 
 

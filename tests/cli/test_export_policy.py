@@ -94,17 +94,20 @@ def test_unfinished_run_is_exported_from_its_newest_checkpoint(
     assert exported["score"] == points[0]["return_mean"], "the evaluations at steps 200 and 300 are of later policies"
 
 
-def test_weights_of_8_bits_say_what_they_lose(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(("name", "other", "smaller"), [("int8", "int16", 0.6), ("int16", "int8", 0.8)])
+def test_integer_weights_say_what_they_lose(
+    name: str, other: str, smaller: float, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     out = tmp_path / "pendulum.c"
-    exported = succeeded(capsys, "export", TRAINED, "--format", "c", "--int8", "--episodes", 2, "--out", out)
-    loss = exported["int8"]
+    exported = succeeded(capsys, "export", TRAINED, "--format", "c", f"--{name}", "--episodes", 2, "--out", out)
+    loss = exported[name]
     assert (loss["episodes"], loss["return_before"], loss["return_lost"]) == (2, 1000, 1000 - loss["return_after"])
     assert exported["check"]["max_difference"] < 1e-5
     assert f"Mean return over 2 episodes: 1000.0 before, {loss['return_after']:.1f} after." in out.read_text()
     assert succeeded(capsys, "evaluate", out, "--episodes", 2)["return_mean"] == loss["return_after"]
     plain = succeeded(capsys, "export", TRAINED, "--format", "c", "--out", tmp_path / "plain.c")
-    assert exported["table_bytes"] < plain["table_bytes"] * 0.6
-    assert plain["int8"] is None
+    assert exported["table_bytes"] < plain["table_bytes"] * smaller
+    assert (exported[other], plain["int8"], plain["int16"]) == (None, None, None)
 
 
 def test_without_a_compiler_the_tables_are_checked_and_played(
@@ -168,7 +171,8 @@ def test_run_that_has_trained_nothing_is_refused(tmp_path: Path, capsys: pytest.
     [
         (["--format", "tflite"], ["--format", "'tflite'", "safetensors or onnx or c or parquet"]),
         (["--format", "onnx", "--int8"], ["--int8", "--format c", "onnx"]),
-        (["--format", "parquet", "--int8"], ["--int8", "--format c", "parquet"]),
+        (["--format", "parquet", "--int16"], ["--int16", "--format c", "parquet"]),
+        (["--format", "c", "--int8", "--int16"], ["--int8", "--int16", "leave one of them out"]),
         (["--format", "onnx", "--out", "policy.c"], ["--out", "policy.c", ".onnx"]),
         (["--format", "c", "--out", "file/policy.c"], ["--out", "file/policy.c", "cannot be written"]),
         (["--format", "c", "--out", "taken.c"], ["--out", "taken.h", "exists"]),

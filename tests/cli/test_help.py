@@ -22,7 +22,7 @@ OPTIONS = {
     "report": ["DIR|EXPERIMENT", "--tracking-uri", "--out", "--format", "--json"],
     "dashboard": ["--tracking-uri", "--experiment", "--port", "--host", "--refresh", "--mlflow-ui"],
     "evaluate": ["--episodes", "--seed", "--video", "--json"],
-    "export": ["DIR|FILE", "--format", "safetensors|onnx|c|parquet", "--int8", "--episodes", "--out",
+    "export": ["DIR|FILE", "--format", "safetensors|onnx|c|parquet", "--int8", "--int16", "--episodes", "--out",
                "DIR/ENV_ALGO.FORMAT, DIR/replay.parquet", "--json"],
     "describe": ["--env", "--observation-size", "--action-size", "--json"],
     "bench learner": ["--env", "--policy-sparsity", "--critic-sparsity", "--torch-compile", "--json"],

@@ -15,7 +15,7 @@ from rlx2_ray.export.c_reader import CSource, read_network, read_source, read_ta
 from rlx2_ray.export.c_source import Text, c_name, write_text
 from rlx2_ray.export.compact import compact
 from rlx2_ray.export.identity import describe
-from rlx2_ray.export.quantize import rounded
+from rlx2_ray.export.quantize import INTEGER_TYPES, IntegerType, rounded
 from rlx2_ray.export.tables import encode
 from rlx2_ray.networks.policy import DenseNetwork
 from rlx2_ray.networks.policy_file import PolicyFile, load_policy
@@ -38,8 +38,8 @@ TRAINED = ROOT / "results" / "inverted_pendulum_policy.safetensors"
 needs_compiler = pytest.mark.skipif(find_compiler() is None, reason="there is no C compiler")
 
 
-def write(policy: PolicyFile, path: Path, int8: bool = False, **description: Any) -> CSource:
-    layers = [encode(layer, int8) for layer in compact(policy.layers, policy.spaces.action_size)]
+def write(policy: PolicyFile, path: Path, kind: IntegerType | None = None, **description: Any) -> CSource:
+    layers = [encode(layer, kind) for layer in compact(policy.layers, policy.spaces.action_size)]
     text = write_text(path, layers, policy.spaces, describe(policy) | description, ["A test's."])
     path.write_text(text.source)
     path.with_suffix(".h").write_text(text.header)
@@ -99,14 +99,16 @@ def test_tables_of_random_structures_read_back(tmp_path_factory: pytest.TempPath
 
 
 @needs_compiler
-def test_integers_act_as_the_network_they_are_rounded_from(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("name", "differs_by"), [("int8", 1e-4), ("int16", 1e-6)])
+def test_integers_act_as_the_network_they_are_rounded_from(name: str, differs_by: float, tmp_path: Path) -> None:
     policy = random_policy("sac", [11, 64, 64, 3], [0.3, 0.05, 0.9])
-    source = write(policy, tmp_path / "small.c", int8=True)
+    source = write(policy, tmp_path / "small.c", INTEGER_TYPES[name])
     observations = observations_for(policy, 1000)
     actions = run_program(compiled(STRICT + SANITIZERS), source, observations, tmp_path)
-    network = DenseNetwork(rounded(compact(policy.layers, 3)))
+    network = DenseNetwork(rounded(compact(policy.layers, 3), INTEGER_TYPES[name]))
     np.testing.assert_allclose(actions, in_units(policy, network.outputs(observations, 3)), rtol=0, atol=1e-5)
-    assert np.abs(actions - in_units(policy, trainers_actions(policy, observations))).max() > 1e-4
+    difference = np.abs(actions - in_units(policy, trainers_actions(policy, observations))).max()
+    assert differs_by < difference < 300 * differs_by
 
 
 @needs_compiler

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rlx2_ray.export.quantize import quantize, rounded
+from rlx2_ray.export.quantize import INTEGER_TYPES, IntegerType, quantize, rounded
 from rlx2_ray.export.tables import decode, encode
 from rlx2_ray.networks.policy import DenseLayer
 from rlx2_ray.types import Floats
@@ -21,7 +21,7 @@ def make_layer(outputs: int, inputs: int, weights: dict[tuple[int, int], float])
 
 
 def test_columns_of_a_small_layer() -> None:
-    tables = encode(make_layer(3, 10, {(0, 9): 1, (2, 0): 2, (2, 7): 3}), int8=False)
+    tables = encode(make_layer(3, 10, {(0, 9): 1, (2, 0): 2, (2, 7): 3}), None)
     assert tables.form == "columns"
     assert (tables.counts.tolist(), tables.places.tolist(), tables.weights.tolist()) == (
         [1, 0, 2],
@@ -34,9 +34,7 @@ def test_columns_of_a_small_layer() -> None:
 
 def test_gaps_of_a_wide_layer_walk_over_far_distances() -> None:
     """Column 600 is 255 + 255 + 90 away, column 605 five more; the next row begins at column 0 again."""
-    tables = encode(
-        make_layer(2, 1000, {(0, 600): 1, (0, 605): 2, **{(1, 100 * k): 3 for k in range(1, 10)}}), int8=True
-    )
+    tables = encode(make_layer(2, 1000, {(0, 600): 1, (0, 605): 2, **{(1, 100 * k): 3 for k in range(1, 10)}}), np.int8)
     assert tables.form == "gaps"
     assert tables.counts.tolist() == [4, 9]
     assert tables.places.tolist() == [255, 255, 90, 5] + [100] * 9
@@ -45,21 +43,21 @@ def test_gaps_of_a_wide_layer_walk_over_far_distances() -> None:
 
 
 def test_few_far_weights_take_two_bytes_each() -> None:
-    tables = encode(make_layer(1, 60_000, {(0, 59_000): 1}), int8=False)
+    tables = encode(make_layer(1, 60_000, {(0, 59_000): 1}), None)
     assert (tables.form, tables.places.tolist(), tables.places.dtype) == ("columns", [59_000], np.uint16)
 
 
-@pytest.mark.parametrize(("int8", "dense_from"), [(False, 81), (True, 51)])
-def test_dense_from_where_it_is_smaller(int8: bool, dense_from: int) -> None:
-    """A weight of 4 bytes (or 1) with a place of 1, and one count, against 100 weights of 4 (or 1)."""
-    forms = [encode(make_layer(1, 100, {(0, k): 1 for k in range(count)}), int8).form for count in range(101)]
+@pytest.mark.parametrize(("kind", "dense_from"), [(None, 81), (np.int16, 67), (np.int8, 51)])
+def test_dense_from_where_it_is_smaller(kind: IntegerType | None, dense_from: int) -> None:
+    """A weight of 4 bytes (or 2, or 1) with a place of 1, and one count, against 100 weights of 4 (or 2, or 1)."""
+    forms = [encode(make_layer(1, 100, {(0, k): 1 for k in range(count)}), kind).form for count in range(101)]
     assert forms.index("dense") in (dense_from - 1, dense_from)
     assert set(forms[dense_from:]) == {"dense"}
 
 
 def test_row_of_more_than_a_byte_of_weights() -> None:
     layer = make_layer(2, 2000, {(0, 3 * k): 1.5 for k in range(300)})
-    tables = encode(layer, int8=False)
+    tables = encode(layer, None)
     assert tables.counts.dtype == np.uint16
     np.testing.assert_array_equal(decode(tables).weights, layer.weights)
 
@@ -78,18 +76,20 @@ def matrices(draw: st.DrawFn) -> Floats:
 @given(matrices())
 def test_tables_say_what_the_layer_is(matrix: Floats) -> None:
     layer = DenseLayer(matrix, np.arange(len(matrix), dtype=np.float32))
-    np.testing.assert_array_equal(decode(encode(layer, int8=False)).weights, matrix)
-    np.testing.assert_array_equal(decode(encode(layer, int8=True)).weights, rounded([layer])[0].weights)
+    np.testing.assert_array_equal(decode(encode(layer, None)).weights, matrix)
+    for kind in INTEGER_TYPES.values():
+        np.testing.assert_array_equal(decode(encode(layer, kind)).weights, rounded([layer], kind)[0].weights)
 
 
-@given(matrices())
-def test_rounding_is_to_half_a_step_of_the_row(matrix: Floats) -> None:
-    (layer,) = rounded([DenseLayer(matrix, np.zeros(len(matrix), np.float32))])
-    steps = np.abs(matrix).max(axis=1, keepdims=True) / 127
+@pytest.mark.parametrize(("kind", "largest"), [(np.int8, 127), (np.int16, 32_767)])
+@given(matrix=matrices())
+def test_rounding_is_to_half_a_step_of_the_row(matrix: Floats, kind: IntegerType, largest: int) -> None:
+    (layer,) = rounded([DenseLayer(matrix, np.zeros(len(matrix), np.float32))], kind)
+    steps = np.abs(matrix).max(axis=1, keepdims=True) / largest
     assert np.all(np.abs(layer.weights - matrix) <= steps * 0.501)
 
 
 def test_greatest_weight_of_a_row_is_127_steps() -> None:
-    integers = quantize(np.array([[2.54, -1.27, 0.001], [0, 0, 0]], np.float32))
+    integers = quantize(np.array([[2.54, -1.27, 0.001], [0, 0, 0]], np.float32), np.int8)
     assert integers.weights.tolist() == [[127, -64, 0], [0, 0, 0]]
     np.testing.assert_allclose(integers.scales, [0.02, 0])

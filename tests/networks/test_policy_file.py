@@ -29,6 +29,12 @@ def test_round_trip(tmp_path: Path) -> None:
     assert policy_digest(loaded.layers) == policy_digest(POLICY.layers)
 
 
+def test_file_may_be_read_by_whom_the_umask_says(tmp_path: Path) -> None:
+    (tmp_path / "other").touch()
+    save_policy(tmp_path / "policy.safetensors", POLICY)
+    assert (tmp_path / "policy.safetensors").stat().st_mode == (tmp_path / "other").stat().st_mode
+
+
 @pytest.mark.parametrize(
     "change",
     [

@@ -1,4 +1,4 @@
-"""What a policy's return loses when its weights are rounded to 8 bits, measured on episodes."""
+"""What a policy's return loses when its weights are rounded to integers, measured on episodes."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from rlx2_ray.experiment.playback import play, playable
+from rlx2_ray.export.quantize import INTEGER_TYPES, IntegerType
 from rlx2_ray.networks.policy import DenseLayer, DenseNetwork, make_policy
 from rlx2_ray.networks.policy_file import PolicyFile
 
@@ -16,6 +17,17 @@ class Episodes(NamedTuple):
 
     number: int
     seed: int = 0
+
+
+class Rounding(NamedTuple):
+    """What a policy is to be rounded to, and on what its loss is measured."""
+
+    name: str  # of INTEGER_TYPES
+    episodes: Episodes
+
+    @property
+    def kind(self) -> IntegerType:
+        return INTEGER_TYPES[self.name]
 
 
 class Loss(NamedTuple):
