@@ -30,17 +30,18 @@ def evaluate(
     episodes: Episodes = 10,
     seed: EvaluationSeed = 0,
     video: Video = None,
+    best: options.Best = False,
     as_json: options.Json = False,
 ) -> None:
     """Play noise-free episodes of a run's policy (of its newest checkpoint, if it has not ended) and report returns."""
     if video is None:
-        content = _play(path, episodes, seed)
+        content = _play(path, episodes, seed, best)
     else:
         from rlx2_ray.experiment.film import call_with_renderer
 
         if not video.parent.is_dir():
             raise BadInput(f"--video is {video}, whose folder does not exist: make it, or name another file.")
-        content = call_with_renderer(_film, path, episodes, seed, video)
+        content = call_with_renderer(_film, path, episodes, seed, best, video)
     if as_json:
         print_json(content)
     else:
@@ -48,17 +49,17 @@ def evaluate(
         typer.echo(f"{content['env_id']}: return {mean:.1f} ± {std:.1f} over {episodes} episodes")
 
 
-def _play(path: Path, episodes: int, seed: int, video: Path | None = None) -> dict[str, Any]:
+def _play(path: Path, episodes: int, seed: int, best: bool, video: Path | None = None) -> dict[str, Any]:
     from rlx2_ray.experiment.playback import play
     from rlx2_ray.export.load import load_playable
 
-    with load_playable(path, warn=lambda text: typer.echo(text, err=True)) as played:
+    with load_playable(path, lambda text: typer.echo(text, err=True), best) as played:
         return play(played, path, episodes, seed, video)
 
 
-def _film(path: Path, episodes: int, seed: int, video: Path) -> dict[str, Any]:
+def _film(path: Path, episodes: int, seed: int, best: bool, video: Path) -> dict[str, Any]:
     """In a process whose renderer has been chosen."""
     from rlx2_ray.experiment.film import load_renderer
 
     load_renderer()
-    return _play(path, episodes, seed, video)
+    return _play(path, episodes, seed, best, video)

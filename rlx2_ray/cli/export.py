@@ -48,6 +48,7 @@ def export(
     int8: Int8 = False,
     int16: Int16 = False,
     episodes: Episodes = EPISODES,
+    best: options.Best = False,
     as_json: options.Json = False,
 ) -> None:
     """Write a run's policy, or its replay, as one file, even of a run that still trains (as in its newest checkpoint).
@@ -59,26 +60,30 @@ def export(
     if int8 and int16:
         raise BadInput("--int8 and --int16 are both given: leave one of them out.")
     integers = "int8" if int8 else "int16" if int16 else None
-    content = _export(path, file_format, out, integers, episodes)
+    content = _export(path, file_format, out, integers, episodes, best)
     if as_json:
         print_json(content)
     else:
         typer.echo(_sentence(content))
 
 
-def _export(path: Path, file_format: str, out: Path | None, integers: str | None, episodes: int) -> dict[str, Any]:
+def _export(
+    path: Path, file_format: str, out: Path | None, integers: str | None, episodes: int, best: bool
+) -> dict[str, Any]:
     if file_format == "parquet":
         from rlx2_ray.export.replay_export import export_replay
 
         if integers:
             raise BadInput(f"--{integers} is for --format c, and --format is parquet: leave it out.")
+        if best:
+            raise BadInput("--best is for a policy, and --format is parquet: leave it out.")
         return export_replay(path, out, _warn)
     from rlx2_ray.export.policy_export import export_policy
     from rlx2_ray.export.rounding_loss import Episodes as LossEpisodes
     from rlx2_ray.export.rounding_loss import Rounding
 
     rounding = Rounding(integers, LossEpisodes(episodes)) if integers else None
-    return export_policy(path, file_format, out, rounding, _warn)
+    return export_policy(path, file_format, out, rounding, best, _warn)
 
 
 def _warn(text: str) -> None:

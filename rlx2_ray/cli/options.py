@@ -60,6 +60,10 @@ Set = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Any configuration key, e.g. agent.discount=0.98."),
 ]
+Best = Annotated[
+    bool,
+    typer.Option("--best", help="Of a run: the policy of its evaluation with the highest mean return, not its last."),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")]
 
 TrackingUri = Annotated[

@@ -219,7 +219,7 @@ class Supervisor:
         reference = evaluator.evaluate_later(env_steps, policy)
 
         def handle(evaluation: Evaluation) -> None:
-            self._run.record(env_steps, learner_steps, evaluation, metrics)
+            self._run.record(env_steps, learner_steps, evaluation, policy, metrics)
 
         def lose(error: RayError) -> None:
             if evaluator is self._evaluator:

@@ -123,7 +123,8 @@ class InlineTrainer:
             "replay/size": float(self._replay.size),
             "replay/policy_distance": self._policy_distance,
         }
-        self._run.record(self._env_steps, self._learner.learner_steps, evaluation, metrics)
+        policy = self._learner.policy_layers()
+        self._run.record(self._env_steps, self._learner.learner_steps, evaluation, policy, metrics)
 
     def save(self) -> None:
         learner = self._learner.state()

@@ -63,11 +63,13 @@ def play(played: Playable, source: Path, episodes: int, seed: int, video: Path |
     }
 
 
-def find_policy(path: Path, warn: Callable[[str], None]) -> PolicyFile:
+def find_policy(path: Path, warn: Callable[[str], None], best: bool = False) -> PolicyFile:
     """The policy in a file, of a finished run, or of the newest good checkpoint of an unfinished one.
 
-    Raises BadInput where there is none, or it is damaged.
+    `best`: of a run that of its best evaluation so far instead. Raises BadInput where there is none, or it is damaged.
     """
+    if best:
+        return _best_policy(path)
     if path.is_file():
         return load_policy(path)
     directory = RunDirectory(path)
@@ -88,6 +90,19 @@ def find_policy(path: Path, warn: Callable[[str], None]) -> PolicyFile:
     layers = from_arrays(checkpoint.arrays, "policy")
     about = _about(config, directory, progress)
     return PolicyFile(layers, config.algo, config.env.model_dump(), probe_spaces(config.env), about)
+
+
+def _best_policy(path: Path) -> PolicyFile:
+    if path.is_file():
+        raise BadInput(f"--best is for a run's directory, and {path} is a file: leave it out.")
+    directory = RunDirectory(path)
+    config, _ = directory.open()
+    if not directory.best_policy_file.exists():
+        raise BadInput(
+            f"{directory.best_policy_file} is not there: let the run reach an evaluation, or leave --best out."
+        )
+    policy = load_policy(directory.best_policy_file)
+    return policy._replace(about=_about(config, directory, policy.about) | policy.about)
 
 
 def _about(config: ExperimentConfig, directory: RunDirectory, known: dict[str, Any]) -> dict[str, Any]:

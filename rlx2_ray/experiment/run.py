@@ -116,8 +116,13 @@ class Run:
             "policy distance": "-" if math.isnan(policy_distance) else f"{policy_distance:.3f}",
         }
 
-    def record(self, env_steps: int, learner_steps: int, evaluation: Evaluation, metrics: dict[str, float]) -> None:
-        """One evaluation, with what else is known at that moment. Raises RunFailed where training diverged."""
+    def record(
+        self, env_steps: int, learner_steps: int, evaluation: Evaluation, policy: Layers, metrics: dict[str, float]
+    ) -> None:
+        """One evaluation of a policy, with what else is known at that moment. Raises RunFailed where training diverged.
+
+        A policy that was trained is kept where no evaluation of one before was better.
+        """
         for name, value in metrics.items():
             if not math.isfinite(value) and name.startswith("train/"):
                 raise RunFailed(f"{name} became {value} by update {learner_steps} (env step {env_steps}).")
@@ -134,6 +139,10 @@ class Run:
             "wall_s": self.wall_s,
             **shown,
         }
+        before = (each["return_mean"] for each in self._points if each["learner_steps"])
+        if learner_steps and evaluation.mean >= max(before, default=-math.inf):
+            about = {name: point[name] for name in ("env_steps", "learner_steps", "return_mean", "return_std")}
+            self._write_policy(self.directory.best_policy_file, policy, about)
         self.directory.append(point)
         self._points.append(point)
         self._new_points.append(point)
@@ -209,11 +218,14 @@ class Run:
         """
         if self._is_behind:
             raise RunFailed(f"The last checkpoint is not written: {self._remedy()}")
-        env = self.config.env.model_dump()
-        with self.directory.writing(self.directory.policy_file):
-            save_policy(self.directory.policy_file, PolicyFile(policy, self.config.algo, env, self.spaces))
+        self._write_policy(self.directory.policy_file, policy, {})
         outcome = self._outcome(env_steps, learner_steps, policy_digest(policy)) | {"faults": faults or {}}
         return deliver(self.directory, self.tracker, outcome)
+
+    def _write_policy(self, file: Path, policy: Layers, about: dict[str, Any]) -> None:
+        env = self.config.env.model_dump()
+        with self.directory.writing(file):
+            save_policy(file, PolicyFile(policy, self.config.algo, env, self.spaces, about))
 
     def _outcome(self, env_steps: int, learner_steps: int, digest: str) -> dict[str, Any]:
         plan = plan_agent(self.config, self.spaces.observation_size, self.spaces.action_size)
@@ -243,8 +255,8 @@ def deliver(directory: RunDirectory, tracker: Tracker, outcome: dict[str, Any]) 
     tracker.log([{name: outcome[name] for name in ("env_steps", "score", "size_ratio", "compression")}])
     if outcome["ended_early"]:
         tracker.log_tags({"rlx2.ended_early": "true"})
-    files = (directory.config_file, directory.policy_file)
-    tracker.log_artifacts([file for file in files if file.exists()])  # a run from an archive has no policy
+    files = (directory.config_file, directory.policy_file, directory.best_policy_file)
+    tracker.log_artifacts([file for file in files if file.exists()])  # a run from an archive has no policies
     if tracker.finish("FINISHED"):
         directory.undelivered_mark.unlink()
     outcome = {**outcome, "mlflow_run_id": tracker.run_id}

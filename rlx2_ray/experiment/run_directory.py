@@ -50,7 +50,8 @@ class RunDirectory:
         self.path = path
         self.checkpoints = path / "checkpoints"
         self.config_file = path / "config.yaml"
-        self.policy_file = path / "policy.safetensors"
+        self.policy_file = path / "policy.safetensors"  # of the end of the run
+        self.best_policy_file = path / "best_policy.safetensors"  # of the best evaluation so far
         self.result_file = path / "result.json"
         self.undelivered_mark = path / "undelivered"  # there while MLflow has not got all of a finished run
         self._origin_file = path / "run.json"
@@ -109,7 +110,7 @@ class RunDirectory:
     def adopt(self, config: ExperimentConfig, tracking: Tracking, checkpoint: Path, points: Path) -> None:
         """Go on, with this configuration, from where another run was: with its checkpoint and its points.
 
-        The run stays the one it is in MLflow. Nobody may be working on it.
+        Its best policy lies beside its points. The run stays the one it is in MLflow. Nobody may be working on it.
         """
         if not self.config_file.exists():
             self.create(config, tracking)
@@ -118,8 +119,11 @@ class RunDirectory:
         self._replace(self._origin_file, _to_json(origin))
         copy_checkpoint(checkpoint, self.checkpoints)
         shutil.copyfile(points, self.progress_file)
-        for file in (self.result_file, self.policy_file):  # of the end of what is given up
+        for file in (self.result_file, self.policy_file, self.best_policy_file):  # of what is given up
             file.unlink(missing_ok=True)
+        best = points.with_name(self.best_policy_file.name)
+        if best.exists():
+            shutil.copyfile(best, self.best_policy_file)
         self.close()
 
     def copy_to(self, target: Path) -> None:
@@ -134,7 +138,14 @@ class RunDirectory:
             shutil.rmtree(other.checkpoints, ignore_errors=True)
             for newest in list_checkpoints(self.checkpoints)[-1:]:
                 copy_checkpoint(newest, other.checkpoints)
-            for name in ("progress_file", "policy_file", "result_file", "_origin_file", "config_file"):
+            for name in (
+                "progress_file",
+                "policy_file",
+                "best_policy_file",
+                "result_file",
+                "_origin_file",
+                "config_file",
+            ):
                 source, copy = getattr(self, name), getattr(other, name)
                 copy.unlink(missing_ok=True)
                 if source.exists():

@@ -60,6 +60,8 @@ def _notes(policy: PolicyFile, rounding: Rounding | None, loss: Loss | None) -> 
     if about.get("score") is not None:
         notes.append(f"Trained by {about['algo']}, method {about['method']}, {about['env_steps']} env steps.")
         notes.append(f"Score: {about['score']:.1f}, the mean return of its last evaluations.")
+    if "return_mean" in about:
+        notes.append(f"The policy of the best of its evaluations, whose mean return was {about['return_mean']:.1f}.")
     if rounding and loss:
         bits = rounding.name.removeprefix("int")
         notes.append(

@@ -15,9 +15,11 @@ Warn = Callable[[str], None]
 
 
 @contextmanager
-def load_playable(path: Path, warn: Warn) -> Iterator[Playable]:
-    """By the name's end. Raises BadInput where there is no policy, or it was changed."""
-    if path.suffix == ".onnx":
+def load_playable(path: Path, warn: Warn, best: bool = False) -> Iterator[Playable]:
+    """By the name's end; `best` is for runs. Raises BadInput where there is no policy, or it was changed."""
+    if best:
+        yield playable(find_policy(path, warn, best))
+    elif path.suffix == ".onnx":
         from rlx2_ray.export.onnx_model import read_model
 
         yield _in_units(*read_model(path))

@@ -21,18 +21,19 @@ POLICY_FORMATS = ("safetensors", "onnx", "c")
 
 
 def export_policy(
-    path: Path, file_format: str, out: Path | None, rounding: Rounding | None, warn: Callable[[str], None]
+    path: Path, file_format: str, out: Path | None, rounding: Rounding | None, best: bool, warn: Callable[[str], None]
 ) -> Content:
-    """Write one file (of C, two) and say what it is; `rounding`: to integers, None for float32.
+    """Write one file (of C, two) and say what it is.
 
-    Raises BadInput, with nothing written, where there is no policy yet or `out` cannot be taken.
+    `rounding`: to integers, None for float32; `best`: the policy of a run's best evaluation. Raises BadInput, with
+    nothing written, where there is no policy yet or `out` cannot be taken.
     """
     if rounding and file_format != "c":
         raise BadInput(f"--{rounding.name} is for --format c, and --format is {file_format}: leave it out.")
-    policy = find_policy(path, warn)
+    policy = find_policy(path, warn, best)
     if policy.about.get("learner_steps") == 0:
         raise BadInput(f"{path} has trained nothing yet, so it has no policy to export: let it run on, or resume it.")
-    out = out or (path if path.is_dir() else path.parent) / default_name(policy, file_format)
+    out = out or (path if path.is_dir() else path.parent) / default_name(policy, file_format, best)
     if out.suffix != f".{file_format}":
         raise BadInput(f"--out is {out}, whose name does not end in .{file_format}: give one that does.")
     details = _write(policy, file_format, out, rounding)
@@ -49,10 +50,11 @@ def export_policy(
     }
 
 
-def default_name(policy: PolicyFile, file_format: str) -> str:
-    """As `hopper_v5_td3.c`, which gives good names in C."""
+def default_name(policy: PolicyFile, file_format: str, best: bool) -> str:
+    """As `hopper_v5_td3.c` or `hopper_v5_td3_best.c`, which give good names in C."""
     words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", policy.env["id"])  # HalfCheetah: half_cheetah
-    return re.sub(r"\W+", "_", f"{words}_{policy.algo}".lower(), flags=re.ASCII) + f".{file_format}"
+    ending = f"_best.{file_format}" if best else f".{file_format}"
+    return re.sub(r"\W+", "_", f"{words}_{policy.algo}".lower(), flags=re.ASCII) + ending
 
 
 def _write(policy: PolicyFile, file_format: str, out: Path, rounding: Rounding | None) -> Content:

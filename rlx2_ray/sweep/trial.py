@@ -94,7 +94,8 @@ class SweepTrial(tune.Trainable):  # type: ignore[misc]
         run = RunDirectory(self._directory)
         newest = list_checkpoints(run.checkpoints)[-1]
         shutil.copytree(newest, Path(checkpoint_dir) / newest.name)
-        shutil.copyfile(run.progress_file, Path(checkpoint_dir) / run.progress_file.name)
+        for file in filter(Path.exists, (run.progress_file, run.best_policy_file)):
+            shutil.copyfile(file, Path(checkpoint_dir) / file.name)
 
     def load_checkpoint(self, checkpoint: str | None) -> None:
         """Go on from where another trial was, or this one."""

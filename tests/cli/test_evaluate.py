@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from rlx2_ray.cli.main import run
+from rlx2_ray.networks.policy_file import load_policy, policy_digest
 from tests.support.runs import RLX2, environment, flip_byte, train
 from tests.support.video import read_video
 
@@ -104,6 +105,35 @@ def test_damaged_policy_file_is_refused(directory: Path, tmp_path: Path, capsys:
     error = capsys.readouterr().err
     assert "is damaged" in error
     assert error.count("\n") == 1
+
+
+def test_best_policy_of_a_run(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    best, of_file = (
+        evaluated(capsys, directory, "--episodes", 2, "--best"),
+        evaluated(capsys, directory / "best_policy.safetensors", "--episodes", 2),
+    )
+    assert best == of_file
+    assert best["policy_digest"] == policy_digest(load_policy(directory / "best_policy.safetensors").layers)
+
+
+@pytest.mark.parametrize("name", ["policy.safetensors", "policy.onnx", "policy.c"])
+def test_file_has_no_best_policy(
+    name: str, directory: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copy(directory / "policy.safetensors", tmp_path / name)
+    assert run(["evaluate", str(tmp_path / name), "--best"]) == 2
+    sentence = f"rlx2: --best is for a run's directory, and {tmp_path / name} is a file: leave it out.\n"
+    assert capsys.readouterr().err == sentence
+
+
+def test_run_without_an_evaluation_has_no_best_policy(
+    directory: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(directory, tmp_path / "run")
+    (tmp_path / "run" / "best_policy.safetensors").unlink()
+    assert run(["evaluate", str(tmp_path / "run"), "--best"]) == 2
+    error = capsys.readouterr().err
+    assert f"{tmp_path / 'run' / 'best_policy.safetensors'} is not there: let the run reach an evaluation" in error
 
 
 def test_people_get_a_sentence(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:

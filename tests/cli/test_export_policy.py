@@ -94,6 +94,20 @@ def test_unfinished_run_is_exported_from_its_newest_checkpoint(
     assert exported["score"] == points[0]["return_mean"], "the evaluations at steps 200 and 300 are of later policies"
 
 
+@pytest.mark.parametrize("file_format", FORMATS)
+def test_best_policy_of_a_run(file_format: str, directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    best = load_policy(directory / "best_policy.safetensors")
+    exported = succeeded(capsys, "export", directory, "--format", file_format, "--best")
+    assert exported["path"] == str(directory / f"{DEFAULT}_best.{file_format}")
+    assert exported["policy_digest"] == policy_digest(best.layers)
+    if file_format == "safetensors":
+        about = load_policy(Path(exported["path"])).about
+        assert {key: about[key] for key in best.about} == best.about
+    if file_format == "c":
+        said = f"The policy of the best of its evaluations, whose mean return was {best.about['return_mean']:.1f}."
+        assert said in Path(exported["path"]).read_text()
+
+
 @pytest.mark.parametrize(("name", "other", "smaller"), [("int8", "int16", 0.6), ("int16", "int8", 0.8)])
 def test_integer_weights_say_what_they_lose(
     name: str, other: str, smaller: float, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -172,6 +186,7 @@ def test_run_that_has_trained_nothing_is_refused(tmp_path: Path, capsys: pytest.
         (["--format", "tflite"], ["--format", "'tflite'", "safetensors or onnx or c or parquet"]),
         (["--format", "onnx", "--int8"], ["--int8", "--format c", "onnx"]),
         (["--format", "parquet", "--int16"], ["--int16", "--format c", "parquet"]),
+        (["--format", "parquet", "--best"], ["--best", "parquet", "leave it out"]),
         (["--format", "c", "--int8", "--int16"], ["--int8", "--int16", "leave one of them out"]),
         (["--format", "onnx", "--out", "policy.c"], ["--out", "policy.c", ".onnx"]),
         (["--format", "c", "--out", "file/policy.c"], ["--out", "file/policy.c", "cannot be written"]),

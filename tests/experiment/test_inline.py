@@ -6,11 +6,17 @@ import itertools
 import shutil
 import signal
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from rlx2_ray.config import EnvConfig
+from rlx2_ray.envs.lane import EnvLane
+from rlx2_ray.experiment.evaluation import STREAM, evaluate
+from rlx2_ray.experiment.playback import playable
+from rlx2_ray.networks.policy_file import load_policy, policy_digest
 from rlx2_ray.types import RunFailed
 from tests.support.runs import (
     SMALL,
@@ -23,6 +29,7 @@ from tests.support.runs import (
     metric_histories,
     read_points,
     resume,
+    small_config,
     start_train,
     tracked_run,
     train,
@@ -118,6 +125,24 @@ def test_killed_run_resumes_to_the_undisturbed_policy(variant: str, undisturbed:
     assert result["policy_digest"] == expected["policy_digest"]
     assert result["evaluations"] == expected["evaluations"]
     assert result["score"] == expected["score"]
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_best_policy_is_that_of_the_best_evaluation(variant: str, undisturbed: Runs, killed: Runs) -> None:
+    directory = undisturbed(variant)
+    policy = load_policy(directory / "best_policy.safetensors")
+    trained = [point for point in read_points(directory) if point["learner_steps"]]
+    best = max(trained, key=lambda point: (point["return_mean"], point["env_steps"]))
+    assert policy.about == {key: best[key] for key in ("env_steps", "learner_steps", "return_mean", "return_std")}
+    config = small_config(**VARIANTS[variant])
+    with closing(EnvLane(EnvConfig(id="InvertedPendulum-v5"), config.seed, STREAM)) as lane:
+        episodes = config.evaluation.episodes
+        again = evaluate(playable(policy).policy, lane, episodes, first_episode=policy.about["env_steps"])
+    assert again.mean == best["return_mean"]
+    resumed = killed(variant)
+    resume(resumed)
+    after = load_policy(resumed / "best_policy.safetensors")
+    assert (policy_digest(after.layers), after.about) == (policy_digest(policy.layers), policy.about)
 
 
 @pytest.mark.parametrize("variant", VARIANTS)

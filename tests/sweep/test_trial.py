@@ -315,6 +315,8 @@ def test_finished_trial_that_is_given_an_earlier_state_runs_again(population: Dr
     one.train()
     copy(one, two, tmp_path / "copy", {INDEX: 0, RATE: 1e-3})
     assert not (population.directory(TWO) / "result.json").exists()
+    best = [population.directory(each) / "best_policy.safetensors" for each in (ONE, TWO)]
+    assert best[0].read_bytes() == best[1].read_bytes(), "it is that of the run it goes on from"
     assert steps(to_the_end(two)) == [200, 300]
 
 

@@ -1,4 +1,7 @@
-"""The best policy of the network that a compression found: as a file, and as a model in MLflow's registry."""
+"""The best policy of the network that a compression found: as a file, and as a model in MLflow's registry.
+
+It is that of the best evaluation of the run that scored best: the last policy of a run can be far from its score.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +37,8 @@ def keep_policy(desk: Desk, dense: ExperimentConfig, ultimate: Content) -> Conte
     """What there is to say of it; where MLflow does not take it, that is said and it stays a file."""
     source = RunDirectory(desk.directory.trials / ultimate["trial"])
     file = desk.directory.path / "policy.safetensors"
-    shutil.copyfile(source.policy_file, file)
+    best = source.best_policy_file
+    shutil.copyfile(best if best.exists() else source.policy_file, file)  # a run of an earlier version has none
     name, alias = registered_name(dense.env.id, dense.algo), ALIASES[ultimate["verdict"]]
     tracking = desk.keeper.content["tracking"]
     tags = {key: ultimate[key] for key in TAGS}
