@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import yaml
 
 from rlx2_ray.cli.main import run
 from tests.support.archives import made_runs, write_run
+from tests.support.commands import succeeded
 from tests.support.sweeps import cut
 
 
@@ -27,26 +27,23 @@ def runs(tmp_path: Path) -> Path:
     return folder
 
 
-def archived(capsys: pytest.CaptureFixture[str], *arguments: object) -> dict[str, Any]:
-    assert run(["archive", *map(str, arguments), "--json"]) == 0
-    output, error = capsys.readouterr()
-    assert error == ""
-    content: dict[str, Any] = json.loads(output.splitlines()[-1])
-    return content
-
-
 def counts(content: dict[str, Any]) -> tuple[int, ...]:
     return tuple(len(content[name]) for name in ("added", "there", "unfinished", "changing"))
 
 
 def test_finished_runs_are_added_once(capsys: pytest.CaptureFixture[str], runs: Path, tmp_path: Path) -> None:
     into = tmp_path / "archive"
-    content = archived(capsys, runs, "--into", into)
+    content = succeeded(capsys, "archive", runs, "--into", into)
     assert counts(content) == (3, 0, 1, 0)
     assert content["unfinished"] == [str(runs / "static-0")]
     assert sorted(content["added"]) == sorted(map(str, into.iterdir()))
-    assert counts(archived(capsys, runs, "--into", into)) == (0, 3, 1, 0)
-    assert counts(archived(capsys, runs / "set-0", runs / "set-0", "--into", tmp_path / "one")) == (1, 1, 0, 0)
+    assert counts(succeeded(capsys, "archive", runs, "--into", into)) == (0, 3, 1, 0)
+    assert counts(succeeded(capsys, "archive", runs / "set-0", runs / "set-0", "--into", tmp_path / "one")) == (
+        1,
+        1,
+        0,
+        0,
+    )
 
 
 def test_what_was_done_is_said(capsys: pytest.CaptureFixture[str], runs: Path, tmp_path: Path) -> None:
@@ -65,7 +62,7 @@ def test_trials_whose_values_changed_are_left_out(
     for made in made_runs(["set"]):
         write_run(tmp_path / "sweep" / "trials", made)
     (tmp_path / "sweep" / "sweep.yaml").write_text(yaml.safe_dump({"tune": {"scheduler": scheduler}}))
-    assert counts(archived(capsys, tmp_path / "sweep", "--into", tmp_path / "archive")) == expected
+    assert counts(succeeded(capsys, "archive", tmp_path / "sweep", "--into", tmp_path / "archive")) == expected
 
 
 def test_bad_input_is_one_sentence(capsys: pytest.CaptureFixture[str], runs: Path, tmp_path: Path) -> None:

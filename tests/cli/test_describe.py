@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from rlx2_ray.cli.main import run
+from tests.support.commands import succeeded
 from tests.support.runs import rlx2
 
 RATIOS = {"size_ratio", "compression", "train_flops_ratio_paper", "train_flops_ratio_counted", "inference_flops_ratio"}
 HOPPER = ["--observation-size", "11", "--action-size", "3"]
-
-
-def described(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, Any]:
-    assert run(["describe", *arguments, "--json"]) == 0
-    output, error = capsys.readouterr()
-    assert error == ""
-    content: dict[str, Any] = json.loads(output.splitlines()[-1])
-    return content
 
 
 @pytest.fixture(autouse=True)
@@ -30,7 +21,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_hopper_at_98_percent_has_the_layers_of_the_paper(capsys: pytest.CaptureFixture[str]) -> None:
-    content = described(capsys, "--env", "Hopper-v5", "--actor-sparsity", "0.98", "--critic-sparsity", "0.95")
+    content = succeeded(
+        capsys, "describe", "--env", "Hopper-v5", "--actor-sparsity", "0.98", "--critic-sparsity", "0.95"
+    )
     policy = content["policy"]
     assert [layer["active"] for layer in policy["layers"]] == [356, 682, 345]
     assert [layer["shape"] for layer in policy["layers"]] == [[256, 11], [256, 256], [3, 256]]
@@ -40,7 +33,7 @@ def test_hopper_at_98_percent_has_the_layers_of_the_paper(capsys: pytest.Capture
 
 
 def test_json_has_the_keys_of_the_contract(capsys: pytest.CaptureFixture[str]) -> None:
-    content = described(capsys, *HOPPER)
+    content = succeeded(capsys, "describe", *HOPPER)
     assert content.keys() >= {"policy", "critic"} | RATIOS
     for network in ("policy", "critic"):
         assert content[network].keys() == {"layers", "active"}
@@ -51,21 +44,21 @@ def test_json_has_the_keys_of_the_contract(capsys: pytest.CaptureFixture[str]) -
 
 
 def test_given_sizes_need_no_environment(capsys: pytest.CaptureFixture[str]) -> None:
-    given = described(capsys, "--env", "Nowhere-v3", *HOPPER)
-    real = described(capsys, "--env", "Hopper-v5")
+    given = succeeded(capsys, "describe", "--env", "Nowhere-v3", *HOPPER)
+    real = succeeded(capsys, "describe", "--env", "Hopper-v5")
     assert given.pop("env_id") == "Nowhere-v3"
     assert real.pop("env_id") == "Hopper-v5"
     assert given == real
 
 
 def test_sac_policy_has_two_outputs_an_action(capsys: pytest.CaptureFixture[str]) -> None:
-    content = described(capsys, "--algo", "sac", *HOPPER)
+    content = succeeded(capsys, "describe", "--algo", "sac", *HOPPER)
     assert content["policy"]["layers"][-1]["shape"] == [6, 256]
     assert content["critic"]["layers"][0]["shape"] == [256, 14]
 
 
 def test_dense_agent_is_its_own_measure(capsys: pytest.CaptureFixture[str]) -> None:
-    content = described(capsys, "--method", "dense", *HOPPER)
+    content = succeeded(capsys, "describe", "--method", "dense", *HOPPER)
     assert {content[ratio] for ratio in RATIOS} == {1.0}
 
 

@@ -14,6 +14,7 @@ import pytest
 
 from rlx2_ray.cli.main import run
 from rlx2_ray.networks.policy_file import load_policy, policy_digest
+from tests.support.commands import succeeded
 from tests.support.runs import RLX2, environment, flip_byte, train
 from tests.support.video import read_video
 
@@ -30,15 +31,8 @@ def result_of(directory: Path) -> dict[str, Any]:
     return content
 
 
-def evaluated(capsys: pytest.CaptureFixture[str], *arguments: object) -> dict[str, Any]:
-    assert run(["evaluate", *map(str, arguments), "--json"]) == 0
-    output, _ = capsys.readouterr()
-    content: dict[str, Any] = json.loads(output.splitlines()[-1])
-    return content
-
-
 def test_policy_of_a_run_is_played(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    content = evaluated(capsys, directory, "--episodes", 3)
+    content = succeeded(capsys, "evaluate", directory, "--episodes", 3)
     assert content["policy_digest"] == result_of(directory)["policy_digest"]
     assert (content["env_id"], content["episodes"], content["seed"]) == ("InvertedPendulum-v5", 3, 0)
     assert len(content["returns"]) == 3
@@ -46,14 +40,15 @@ def test_policy_of_a_run_is_played(directory: Path, capsys: pytest.CaptureFixtur
 
 
 def test_file_gives_the_same_as_its_directory(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    of_file = evaluated(capsys, directory / "policy.safetensors", "--episodes", 2)
-    assert of_file == evaluated(capsys, directory, "--episodes", 2)
+    of_file = succeeded(capsys, "evaluate", directory / "policy.safetensors", "--episodes", 2)
+    assert of_file == succeeded(capsys, "evaluate", directory, "--episodes", 2)
 
 
 def test_returns_depend_on_the_seed_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     train(tmp_path / "run", env__id="Pendulum-v1", steps=150, evaluation__interval=1000)
-    first, again = (evaluated(capsys, tmp_path / "run", "--seed", 7, "--episodes", 2) for _ in range(2))
-    other = evaluated(capsys, tmp_path / "run", "--seed", 8, "--episodes", 2)
+    capsys.readouterr()  # its progress
+    first, again = (succeeded(capsys, "evaluate", tmp_path / "run", "--seed", 7, "--episodes", 2) for _ in range(2))
+    other = succeeded(capsys, "evaluate", tmp_path / "run", "--seed", 8, "--episodes", 2)
     assert first == again
     assert first["returns"] != other["returns"]
     assert first["returns"][0] != first["returns"][1]
@@ -66,10 +61,10 @@ def test_unfinished_run_is_played_from_its_newest_checkpoint(
     shutil.copytree(directory, unfinished)
     (unfinished / "policy.safetensors").unlink()
     (unfinished / "result.json").unlink()
-    content = evaluated(capsys, unfinished, "--episodes", 1)
+    content = succeeded(capsys, "evaluate", unfinished, "--episodes", 1)
     assert content["policy_digest"] == result_of(directory)["policy_digest"], "the last checkpoint is of the last step"
     shutil.rmtree(unfinished / "checkpoints" / "step_000000000300")
-    assert evaluated(capsys, unfinished, "--episodes", 1)["policy_digest"] != content["policy_digest"]
+    assert succeeded(capsys, "evaluate", unfinished, "--episodes", 1)["policy_digest"] != content["policy_digest"]
 
 
 def test_damaged_checkpoint_of_an_unfinished_run_is_passed_over(
@@ -109,8 +104,8 @@ def test_damaged_policy_file_is_refused(directory: Path, tmp_path: Path, capsys:
 
 def test_best_policy_of_a_run(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
     best, of_file = (
-        evaluated(capsys, directory, "--episodes", 2, "--best"),
-        evaluated(capsys, directory / "best_policy.safetensors", "--episodes", 2),
+        succeeded(capsys, "evaluate", directory, "--episodes", 2, "--best"),
+        succeeded(capsys, "evaluate", directory / "best_policy.safetensors", "--episodes", 2),
     )
     assert best == of_file
     assert best["policy_digest"] == policy_digest(load_policy(directory / "best_policy.safetensors").layers)

@@ -23,6 +23,7 @@ from rlx2_ray.replay import snapshot
 from rlx2_ray.replay.buffer import ReplayBuffer
 from rlx2_ray.replay.columns import Columns
 from tests.replay.streams import ACTION_SIZE, OBSERVATION_SIZE, FragmentSource
+from tests.support.commands import refused, succeeded
 from tests.support.runs import (
     Changes,
     ended,
@@ -59,18 +60,11 @@ def unfinished(finished: Path, tmp_path: Path) -> Path:
 
 
 def exported(capsys: pytest.CaptureFixture[str], directory: Path, *arguments: object) -> dict[str, Any]:
-    assert run(["export", str(directory), "--format", "parquet", *map(str, arguments), "--json"]) == 0
-    output, error = capsys.readouterr()
-    assert error == ""
-    content: dict[str, Any] = json.loads(output.splitlines()[-1])
-    return content
+    return succeeded(capsys, "export", directory, "--format", "parquet", *arguments)
 
 
-def refused(capsys: pytest.CaptureFixture[str], directory: Path, *arguments: object) -> str:
-    assert run(["export", str(directory), "--format", "parquet", *map(str, arguments)]) == 2
-    output, error = capsys.readouterr()
-    assert (output, error.count("\n")) == ("", 1)
-    return error
+def refusal(capsys: pytest.CaptureFixture[str], directory: Path, *arguments: object) -> str:
+    return refused(capsys, "export", directory, "--format", "parquet", *arguments)
 
 
 def check_same_transitions(file: Path, replay: Path, lanes: int) -> None:
@@ -179,7 +173,7 @@ def test_run_without_a_good_checkpoint_fails(unfinished: Path, capsys: pytest.Ca
 
 def test_run_without_a_checkpoint_yet_is_refused(unfinished: Path, capsys: pytest.CaptureFixture[str]) -> None:
     shutil.rmtree(unfinished / "checkpoints")
-    assert f"{unfinished} has no checkpoint yet" in refused(capsys, unfinished)
+    assert f"{unfinished} has no checkpoint yet" in refusal(capsys, unfinished)
 
 
 @pytest.mark.parametrize(
@@ -190,7 +184,7 @@ def test_file_that_cannot_be_written_is_refused(
 ) -> None:
     (tmp_path / "file").touch()
     (tmp_path / "folder").mkdir()
-    error = refused(capsys, finished, "--out", tmp_path / out)
+    error = refusal(capsys, finished, "--out", tmp_path / out)
     assert f"{tmp_path / out} cannot be written ({reason}" in error
     assert "--out" in error
     assert list((tmp_path / "folder").iterdir()) == []

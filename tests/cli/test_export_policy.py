@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from rlx2_ray.cli.main import run
 from rlx2_ray.networks.policy_file import load_policy, policy_digest
+from tests.support.commands import refused, succeeded
 from tests.support.runs import ROOT, flip_byte, train
 
 TRAINED = ROOT / "results" / "inverted_pendulum_policy.safetensors"
@@ -29,21 +29,6 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def directory(finished: Path, tmp_path: Path) -> Path:
     shutil.copytree(finished, tmp_path / "run")
     return tmp_path / "run"
-
-
-def succeeded(capsys: pytest.CaptureFixture[str], *arguments: object) -> dict[str, Any]:
-    assert run([*map(str, arguments), "--json"]) == 0
-    output, error = capsys.readouterr()
-    assert error == ""
-    content: dict[str, Any] = json.loads(output.splitlines()[-1])
-    return content
-
-
-def refused(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
-    assert run([*map(str, arguments)]) == 2
-    output, error = capsys.readouterr()
-    assert (output, error.count("\n")) == ("", 1)
-    return error
 
 
 @pytest.mark.parametrize("file_format", FORMATS)

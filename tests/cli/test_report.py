@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import socket
@@ -10,12 +9,12 @@ import subprocess
 import sys
 import urllib.request
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from rlx2_ray.cli.main import run
 from tests.support.archives import made_runs, write_archive
+from tests.support.commands import refused, succeeded
 from tests.support.runs import ended, environment, start_rlx2
 from tests.support.sweeps import EXPERIMENT, compression, sweep, write_directory, write_store
 
@@ -30,24 +29,8 @@ def uri(tmp_path_factory: pytest.TempPathFactory) -> str:
     return write_store(tmp_path_factory.mktemp("store"), *sweep())
 
 
-def reported(capsys: pytest.CaptureFixture[str], *arguments: object) -> dict[str, Any]:
-    assert run(["report", *map(str, arguments), "--json"]) == 0
-    output, error = capsys.readouterr()
-    assert error == ""
-    content: dict[str, Any] = json.loads(output.splitlines()[-1])
-    return content
-
-
-def refused(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
-    """What is said on standard error, which is one line."""
-    assert run([*map(str, arguments)]) == 2
-    output, error = capsys.readouterr()
-    assert (output, error.count("\n")) == ("", 1)
-    return error
-
-
 def test_report_of_a_directory_is_written_into_it(capsys: pytest.CaptureFixture[str], directory: Path) -> None:
-    content = reported(capsys, directory)
+    content = succeeded(capsys, "report", directory)
     path = directory / "report.html"
     assert content == {
         "path": str(path),
@@ -67,7 +50,7 @@ def test_report_of_an_experiment_is_written_here(
     capsys: pytest.CaptureFixture[str], uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    content = reported(capsys, EXPERIMENT, "--tracking-uri", uri, "--format", "markdown")
+    content = succeeded(capsys, "report", EXPERIMENT, "--tracking-uri", uri, "--format", "markdown")
     assert (content["path"], content["kind"], content["runs"]) == (f"{EXPERIMENT}.md", "sweep", 12)
     assert [path.name for path in tmp_path.iterdir()] == [f"{EXPERIMENT}.md"]
 
@@ -82,7 +65,7 @@ def test_verdict_and_path_are_printed(capsys: pytest.CaptureFixture[str], direct
 
 def test_run_directory_has_a_report(capsys: pytest.CaptureFixture[str], directory: Path, tmp_path: Path) -> None:
     trial = directory / "trials" / "p0.9800-c0.9500-s1"
-    content = reported(capsys, trial, "--out", tmp_path / "run.html")
+    content = succeeded(capsys, "report", trial, "--out", tmp_path / "run.html")
     assert (content["kind"], content["runs"], content["state"]) == ("runs", 1, "finished")
     assert content["headline"].startswith("Hopper-v5 with TD3: score ")
 
@@ -144,10 +127,10 @@ def test_reading_needs_neither_ray_nor_torch_nor_plotly(module: str) -> None:
 
 def test_report_of_an_archive_is_written_into_it(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     folder = write_archive(tmp_path / "archive", made_runs(["dense", "set"]))
-    content = reported(capsys, folder)
+    content = succeeded(capsys, "report", folder)
     assert (content["path"], content["kind"], content["runs"]) == (str(folder / "report.html"), "archive", 8)
     assert [task["env_id"] for task in content["tasks"]] == ["Hopper-v5"]
-    content = reported(capsys, folder, "--format", "markdown", "--out", tmp_path / "a.md")
+    content = succeeded(capsys, "report", folder, "--format", "markdown", "--out", tmp_path / "a.md")
     assert (tmp_path / "a.md").read_text().startswith("# Archive: archive\n\n**8 runs of 1 task.")
     (folder / "report.html").unlink()
     (folder / "broken.parquet").write_bytes(b"PAR1")
