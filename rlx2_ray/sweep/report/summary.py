@@ -88,8 +88,9 @@ def details(record: Record) -> list[str]:
 
 def _dense_words(dense: DenseArm) -> str:
     interval = " (95 % interval {:.5g} to {:.5g})".format(*dense.interval) if dense.interval else ""
+    seeds = "1 seed" if len(dense.seeds) == 1 else f"{len(dense.seeds)} seeds"
     random = "" if dense.random is None else f"; uniformly random actions score {dense.random:.4g}"
-    return f"Dense: {dense.statistic:.5g}{interval}, {len(dense.seeds)} seeds{random}."
+    return f"Dense: {dense.statistic:.5g}{interval}, {seeds}{random}."
 
 
 def _numbers(decision: Decision) -> str:

@@ -12,6 +12,7 @@ import yaml
 from rlx2_ray.config import ExperimentConfig
 
 COLUMNS = {"tiny": "Tiny", "static": "SS", "set": "SET", "rigl": "RigL", "rlx2": "RLx2"}  # of its table 2
+Name = tuple[str, str]  # algorithm and environment, as in ("td3", "Hopper")
 DS_CLAIM = "Sokar et al. (arXiv 2106.04217) claim that it reaches dense's final return in 40 to 50 % of the steps"
 
 
@@ -29,13 +30,23 @@ class PaperTask(NamedTuple):
 
 def paper_task(config: ExperimentConfig) -> PaperTask | None:
     """That of a configuration's environment, in whatever version, and algorithm; None where the paper has none."""
-    content = _content()
-    name = config.env.id.rpartition("-v")[0]
+    return paper_tasks().get(paper_name(config))
+
+
+def paper_name(config: ExperimentConfig) -> Name:
+    """What the paper calls a configuration's task, if it has it."""
+    return config.algo, config.env.id.rpartition("-v")[0]
+
+
+@cache
+def paper_tasks() -> dict[Name, PaperTask]:
+    """All rows of its table 2, in its order."""
+    content, found = _content(), {}
     for row in content["methods"]:
-        if (row["algo"], row["env"]) == (config.algo, name):
-            numbers = {key: row[key] for key in ("policy", "critic", "size", "train", "inference", "returns")}
-            return PaperTask(**numbers, n_step=content["n_step"].get(name, {}) if config.algo == "td3" else {})
-    return None
+        algo, env = row["algo"], row["env"]
+        numbers = {key: row[key] for key in ("policy", "critic", "size", "train", "inference", "returns")}
+        found[algo, env] = PaperTask(**numbers, n_step=content["n_step"].get(env, {}) if algo == "td3" else {})
+    return found
 
 
 def paper_source() -> str:

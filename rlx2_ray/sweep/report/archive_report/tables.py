@@ -15,7 +15,7 @@ from rlx2_ray.sweep.report.archive_report.comparison import (
     rank,
     reference_pair,
 )
-from rlx2_ray.sweep.report.archive_report.paper import COLUMNS, PaperTask, paper_steps
+from rlx2_ray.sweep.report.archive_report.paper import COLUMNS, PaperTask, paper_name, paper_steps, paper_tasks
 from rlx2_ray.sweep.report.archive_report.reach import Reach, reach_of
 from rlx2_ray.sweep.report.arms import Arm, arms_of, dense_arm, percent
 from rlx2_ray.sweep.report.outcomes import Outcome, probability_words
@@ -29,9 +29,10 @@ SPARSITY_HEADINGS = ("policy %", "critic %")
 
 
 def overview_table(records: Sequence[Record]) -> Table:
-    """Two rows a task: measured here, and the paper's."""
+    """Two rows a task: measured here, and the paper's; those of the paper's tasks that nobody has run come last."""
     headings = ("alg", "env", "env steps", "from", *SPARSITY_HEADINGS, *COST_HEADINGS, "dense", *COLUMNS.values())
-    return Table(headings, tuple(row for record in records for row in _task_rows(record)), texts=4)
+    rows = [row for record in records for row in _task_rows(record)]
+    return Table(headings, (*rows, *_rows_not_run(records)), texts=4)
 
 
 def _task_rows(record: Record) -> list[tuple[str, ...]]:
@@ -42,9 +43,28 @@ def _task_rows(record: Record) -> list[tuple[str, ...]]:
     cells = [_kept(record, arms.get(method)) for method in COLUMNS]
     rows = [(*task, "here", *map(percent, pair), *_layered_costs(record), _dense_score(record), *cells)]
     if paper is not None:
-        name = config.env.id.rpartition("-v")[0]
-        rows.append((task[0], name, f"{paper_steps():,}", "paper", *_paper_costs(paper), "100", *_paper_returns(paper)))
+        rows.append(_paper_row(*paper_name(config), paper))
     return rows
+
+
+def _rows_not_run(records: Sequence[Record]) -> list[tuple[str, ...]]:
+    """None where no task is the paper's: then it is not the paper that they are to be compared with."""
+    run = {paper_name(record.trials[0].config) for record in records}
+    tasks = paper_tasks()
+    if run.isdisjoint(tasks):
+        return []
+    rows = []
+    for (algo, env), paper in tasks.items():
+        if (algo, env) not in run:
+            blank = (UNKNOWN,) * (len(SPARSITY_HEADINGS) + len(COST_HEADINGS))
+            rows += [(algo.upper(), env, UNKNOWN, "here", *blank, *(NOT_RUN,) * (1 + len(COLUMNS)))]
+            rows += [_paper_row(algo, env, paper)]
+    return rows
+
+
+def _paper_row(algo: str, env: str, paper: PaperTask) -> tuple[str, ...]:
+    steps = f"{paper_steps():,}"
+    return (algo.upper(), env, steps, "paper", *_paper_costs(paper), "100", *_paper_returns(paper))
 
 
 def _layered_costs(record: Record) -> tuple[str, ...]:

@@ -102,14 +102,13 @@ def _time_words(record: Record) -> list[str]:
 
 
 def _order_words(record: Record) -> list[str]:
-    """Whether the methods that both have run come in the paper's order, by their ratios alone."""
-    paper, arms = paper_of(record), plain_arms(record)
-    found = {method: outcome_of(record, arm) for method, arm in arms.items()}
-    ratios = {method: each.ratio for method, each in found.items() if each is not None}
-    common = [method for method in ratios if paper is not None and method in paper.returns]
+    """Whether the methods that both have run come in the paper's order, by their scores alone."""
+    paper = paper_of(record)
+    scores = {method: statistic_of(arm.scores) for method, arm in plain_arms(record).items() if arm.scores}
+    common = [method for method in scores if paper is not None and method in paper.returns]
     if paper is None or len(common) < 2:
         return []
-    ours = sorted(common, key=lambda method: -ratios[method])
+    ours = sorted(common, key=lambda method: -scores[method])
     theirs = sorted(common, key=lambda method: -paper.returns[method])
     if ours == theirs:
         return [f"The methods come in the paper's order, by their means: {', '.join(ours)}."]
