@@ -139,11 +139,11 @@ class Run:
             "wall_s": self.wall_s,
             **shown,
         }
+        self.directory.append(point)
         before = (each["return_mean"] for each in self._points if each["learner_steps"])
         if learner_steps and evaluation.mean >= max(before, default=-math.inf):
             about = {name: point[name] for name in ("env_steps", "learner_steps", "return_mean", "return_std")}
             self._write_policy(self.directory.best_policy_file, policy, about)
-        self.directory.append(point)
         self._points.append(point)
         self._new_points.append(point)
         self.ended_early = self.ended_early or self._is_futile(self._points)

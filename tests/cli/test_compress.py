@@ -108,7 +108,8 @@ def test_ultimate_is_the_smallest_accepted_network(finished: Sweep) -> None:
     assert scores[ultimate["trial"]] == max(ultimate["scores"])
     policy = finished.directory / "policy.safetensors"
     assert ultimate["policy"] == str(policy)
-    assert policy.read_bytes() == (finished.directory / "trials" / ultimate["trial"] / policy.name).read_bytes()
+    best = finished.directory / "trials" / ultimate["trial"] / "best_policy.safetensors"
+    assert policy.read_bytes() == best.read_bytes()
 
 
 def test_cost_is_said_before_the_first_run(finished: Sweep) -> None:

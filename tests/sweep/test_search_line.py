@@ -114,6 +114,19 @@ def test_sparse_runs_begin_beside_the_last_dense_ones() -> None:
     assert search.beliefs[-1]["runs"] == 9
 
 
+def test_belief_is_of_all_sparse_seeds_that_ended_before_the_last_dense_one() -> None:
+    """Once for the two of them, and as if they had come one after the other."""
+    together, apart = line_search(concurrency=3), line_search(concurrency=3)
+    dense = [Request(0.0, 0.0, seed, "dense") for seed in range(8)]
+    sparse = [Request(0.8, 0.0, seed, "search") for seed in (0, 1)]
+    for search, order in ((together, [*dense[:7], *sparse, dense[7]]), (apart, [*dense, *sparse])):
+        for request in order:
+            search.tell(request, DENSE)
+    assert [belief["runs"] for belief in together.beliefs] == [10]
+    assert [belief["runs"] for belief in apart.beliefs] == [9, 10]
+    assert together.beliefs[-1] == apart.beliefs[-1]
+
+
 def test_a_failed_run_is_replaced_once() -> None:
     """Runs above 0.9 always fail: each such network gets a second chance, and its third run counts as no return."""
     search = line_search()

@@ -36,6 +36,7 @@ class LineSearch(Search):
     def _advance(self, scores: Sequence[tuple[Arm, float]]) -> None:
         for arm, score in scores:
             self._axis.observe(arm.pair, score)
+        if scores:  # several, where sparse runs have ended before the last dense one
             self._note_belief()
         if self._finished:
             return

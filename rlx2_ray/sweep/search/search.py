@@ -115,7 +115,7 @@ class Search(ABC):
 
     @property
     def beliefs(self) -> list[BeliefRecord]:
-        """After each sparse seed of a 1-D search."""
+        """Of a 1-D search, after each run with which sparse seeds came in."""
         return self._beliefs
 
     @property
