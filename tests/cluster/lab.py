@@ -21,6 +21,16 @@ ROOT = Path(__file__).parents[2]
 ADDRESSES = {"head": "10.99.0.1", "worker": "10.99.0.2"}
 CLIENT = "10.99.0.254"  # the commanding machine, of which only the network is not that of this one
 TOOLS = ("sshd", "ssh", "ssh-keygen", "rsync", "ip", "unshare", "nsenter", "mount", "setpriv")
+NAMESPACES = ("unshare", "--net", "--pid", "--mount", "--uts", "--fork")
+# What a machine and its cable are made of.
+PROBE = """
+mount --make-rprivate /
+mount -t proc proc /proc
+mount -t tmpfs tmpfs /dev/shm
+mount --bind /etc/hosts /etc/hosts
+ip link add hub type bridge
+ip link add one type veth peer name other
+"""
 RAY_SCRIPT = "#!{python}\nimport sys\nfrom ray.scripts.scripts import main\nsys.exit(main())\n"
 
 
@@ -31,9 +41,9 @@ def what_is_missing() -> str | None:
     tools = [tool for tool in TOOLS if shutil.which(tool, path=f"{os.environ['PATH']}:/usr/sbin:/sbin") is None]
     if tools:
         return f"needs {', '.join(tools)}: apt-get install openssh-server openssh-client rsync iproute2 util-linux"
-    made = subprocess.run(["unshare", "--net", "--pid", "--mount", "--uts", "--fork", "true"], capture_output=True)
+    made = subprocess.run([*NAMESPACES, "--kill-child", "sh", "-ec", PROBE], capture_output=True)
     if made.returncode:
-        return f"needs namespaces, which are not allowed here ({made.stderr.decode().strip()})"
+        return f"needs namespaces with what is in them, not allowed here ({made.stderr.decode().strip()})"
     return None
 
 
@@ -165,8 +175,7 @@ def _write_ray_script(script: Path, python: Path) -> None:
 @contextmanager
 def _node(name: str, folder: Path, hosts: Path) -> Iterator[subprocess.Popen[bytes]]:
     script = Path(__file__).with_name("node.sh")
-    namespaces = ("--net", "--pid", "--mount", "--uts", "--fork", "--kill-child")
-    command = ("unshare", *namespaces, "bash", str(script), name, ADDRESSES[name], str(folder), str(hosts))
+    command = (*NAMESPACES, "--kill-child", "bash", str(script), name, ADDRESSES[name], str(folder), str(hosts))
     with (folder / "sshd.log").open("wb") as log, _running(*command, log=log) as process:
         yield process
 
