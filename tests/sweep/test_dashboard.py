@@ -21,7 +21,7 @@ from rlx2_ray.sweep.report.dashboard_source import Source
 from rlx2_ray.sweep.report.figures.panels import PANELS
 from rlx2_ray.types import BadInput
 from tests.support.dashboards import serving
-from tests.support.sweeps import EXPERIMENT, STEPS, compression, sweep, write_store
+from tests.support.sweeps import EXPERIMENT, STEPS, compression, cut, queue, sweep, write_store
 
 UI = "http://localhost:5000/"
 
@@ -45,7 +45,7 @@ def chosen(dashboard: Dashboard) -> str:
 
 
 def shown(dashboard: Dashboard) -> dict[str, Any]:
-    return dashboard.show(0, chosen(dashboard), None, None)
+    return dashboard.show(0, chosen(dashboard), None, None, None)
 
 
 def words(component: Any) -> str:
@@ -107,24 +107,52 @@ def test_table_says_where_a_trial_stands_against_dense(dashboard: Dashboard) -> 
 
 def test_panels_of_the_other_kind_are_hidden(dashboard: Dashboard) -> None:
     compress = shown(dashboard)
-    swept = dashboard.show(0, dashboard.source.choices()[2].key, None, None)
+    swept = dashboard.show(0, dashboard.source.choices()[2].key, None, None, None)
     for content, hidden in ((compress, {"keys", "parallel"}), (swept, {"ratio", "frontier", "threshold"})):
         assert {name for name in PANELS if content[f"panel-{name}"] == {"display": "none"}} == hidden
         assert all(len(content[f"figure-{name}"].data) for name in PANELS if name not in hidden)
 
 
+def test_of_several_tasks_one_is_shown(tmp_path: Path) -> None:
+    queued = make_dashboard(write_store(tmp_path, *queue()), None)
+    content = shown(queued)
+    assert content["tasks"] == {"display": "block"}
+    names = content["task"]
+    assert len(names) == len(set(names)) == 2
+    rows = {
+        name: len(queued.show(0, chosen(queued), name, None, None)["trials"].children[1].children) for name in names
+    }
+    assert sum(rows.values()) == len(queued.source.record(chosen(queued)).trials)
+    assert all(rows.values())
+    first, second = (queued.show(0, chosen(queued), name, None, content["shown"]) for name in names)
+    assert first["figure-curves"] != second["figure-curves"]
+    assert words(first["header"]) == words(second["header"]), "the progress is that of the whole queue"
+
+
+def test_of_several_tasks_the_first_that_is_not_finished_is_shown_unasked(tmp_path: Path) -> None:
+    record, trials = queue()
+    last = trials[-1]
+    queued = make_dashboard(write_store(tmp_path, record, [*trials[:-1], cut(last, 0.5)]), None)
+    assert last.name in words(shown(queued)["trials"])
+
+
+def test_single_task_needs_no_choice(dashboard: Dashboard) -> None:
+    content = shown(dashboard)
+    assert (content["tasks"], content["task"]) == ({"display": "none"}, ["Hopper-v5 with TD3, 200,000 env steps"])
+
+
 def test_what_is_shown_already_is_not_sent_again(dashboard: Dashboard) -> None:
     content = shown(dashboard)
-    again = dashboard.show(1, chosen(dashboard), None, content["shown"])
+    again = dashboard.show(1, chosen(dashboard), None, None, content["shown"])
     assert {name for name, value in again.items() if value is not no_update} == {"problem"}
-    other = dashboard.show(1, chosen(dashboard), "p0.9600-c0.9300-s1", content["shown"])
+    other = dashboard.show(1, chosen(dashboard), None, "p0.9600-c0.9300-s1", content["shown"])
     assert other["figure-topology"] != content["figure-topology"]
 
 
 def test_topology_can_be_that_of_any_trial_that_evolves(dashboard: Dashboard) -> None:
     content = shown(dashboard)
     assert len(content["trial"]) == 19
-    density = dashboard.show(0, chosen(dashboard), "p0.9300-c0.8800-s0", None)["figure-topology"].data[0].y
+    density = dashboard.show(0, chosen(dashboard), None, "p0.9300-c0.8800-s0", None)["figure-topology"].data[0].y
     assert sum(density) > sum(content["figure-topology"].data[0].y)
 
 
@@ -140,7 +168,7 @@ def test_page_follows_what_a_trial_logs(tmp_path: Path, monkeypatch: pytest.Monk
         [experiment.experiment_id], "attributes.status = 'RUNNING' and tags.`rlx2.purpose` = 'confirm'"
     )
     client.log_metric(runs[0].info.run_id, "evaluation/return_mean", 2999.0, step=STEPS - 1)
-    after = live.show(1, chosen(live), None, before["shown"])
+    after = live.show(1, chosen(live), None, None, before["shown"])
     assert after["shown"] != before["shown"]
     assert "2,999.0" in words(after["trials"])
 
@@ -158,11 +186,11 @@ def test_store_is_read_once_in_a_while_for_many_pages(uri: str, monkeypatch: pyt
 
 
 def test_problem_with_the_store_is_said_and_the_page_stays(dashboard: Dashboard) -> None:
-    content = dashboard.show(0, "sweep:gone", None, "x")
+    content = dashboard.show(0, "sweep:gone", None, None, "x")
     assert content["problem"] == "This sweep is no longer in the store: choose another."
     assert all(value is no_update for name, value in content.items() if name != "problem")
     with pytest.raises(PreventUpdate):
-        dashboard.show(0, None, None, None)
+        dashboard.show(0, None, None, None, None)
 
 
 def test_store_that_vanishes_is_a_sentence_on_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -170,7 +198,7 @@ def test_store_that_vanishes_is_a_sentence_on_the_page(tmp_path: Path, monkeypat
     live = make_dashboard(write_store(tmp_path, *sweep()), None)
     key = chosen(live)
     monkeypatch.setattr(live.source._reader, "_client", None)
-    assert live.show(0, key, None, None)["problem"].startswith("MLflow at sqlite:///")
+    assert live.show(0, key, None, None, None)["problem"].startswith("MLflow at sqlite:///")
     with pytest.raises(PreventUpdate):
         live.choose(0, key)
 
@@ -223,7 +251,7 @@ def test_page_is_served_whole_from_this_machine(served: str) -> None:
 def test_callback_answers_over_http(served: str, dashboard: Dashboard) -> None:
     (show,) = (each for each in json.loads(fetch(served + "/_dash-dependencies")) if "problem" in each["output"])
     parts = [part.rsplit(".", 1) for part in show["output"].strip(".").split("...")]
-    values = {"tick": 1, "choice": chosen(dashboard), "trial": None, "shown": None}
+    values = {"tick": 1, "choice": chosen(dashboard), "task": None, "trial": None, "shown": None}
     body = {
         "output": show["output"],
         "outputs": [{"id": name, "property": prop} for name, prop in parts],

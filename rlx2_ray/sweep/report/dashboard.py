@@ -13,6 +13,7 @@ from werkzeug.serving import BaseWSGIServer, make_server
 
 from rlx2_ray.experiment.tracking_reader import TrackingReader
 from rlx2_ray.experiment.tracking_uri import without_password
+from rlx2_ray.sweep.report.arms import by_task
 from rlx2_ray.sweep.report.dashboard_page import header, page, trial_table
 from rlx2_ray.sweep.report.dashboard_source import Source
 from rlx2_ray.sweep.report.figures.panels import PANELS
@@ -20,6 +21,7 @@ from rlx2_ray.sweep.report.figures.theme import empty_figure
 from rlx2_ray.sweep.report.figures.topology import layer_overlaps, topology
 from rlx2_ray.sweep.report.record import Record
 from rlx2_ray.sweep.report.report import ASSETS
+from rlx2_ray.sweep.report.summary import task_of
 from rlx2_ray.types import BadInput
 
 SHOWN, HIDDEN = {"display": "block"}, {"display": "none"}
@@ -43,22 +45,35 @@ class Dashboard:
         options = [{"value": choice.key, "label": choice.label} for choice in choices]
         return options, no_update if chosen in keys else next(iter(keys), None)
 
-    def show(self, tick: int | None, chosen: str | None, trial: str | None, shown: str | None) -> dict[str, Any]:
-        """What is on the page; nothing where it is what is `shown` already."""
+    def show(
+        self, tick: int | None, chosen: str | None, task: str | None, trial: str | None, shown: str | None
+    ) -> dict[str, Any]:
+        """What is on the page; nothing where it is what is `shown` already.
+
+        Of several tasks the trials and figures of one are shown, `task`, or else of the first that is not finished.
+        """
         if chosen is None:
             raise PreventUpdate
         try:
             record = self.source.record(chosen)
         except BadInput as problem:
             return self._keep() | {"problem": str(problem)}
-        now = fingerprint(chosen, trial, record)
+        now = fingerprint(chosen, task, trial, record)
         if now == shown:
             return self._keep() | {"problem": ""}
-        drawn = {f"figure-{name}": self._draw(name, record, trial) for name in PANELS}
-        visible = {f"panel-{name}": SHOWN if panel.is_wanted(record) else HIDDEN for name, panel in PANELS.items()}
-        table = trial_table(record, self.mlflow_ui)
-        evolving = [each.name for each in record.trials if layer_overlaps(each)]
-        content = {"problem": "", "header": header(record), "trials": table, "trial": evolving, "shown": now}
+        parts = {name_of_task(part): part for part in by_task(record)}
+        part = parts.get(task or "") or next(filter(has_work, parts.values()), next(iter(parts.values())))
+        drawn = {f"figure-{name}": self._draw(name, part, trial) for name in PANELS}
+        visible = {f"panel-{name}": SHOWN if panel.is_wanted(part) else HIDDEN for name, panel in PANELS.items()}
+        content = {
+            "problem": "",
+            "header": header(record),
+            "task": list(parts),
+            "tasks": SHOWN if len(parts) > 1 else HIDDEN,
+            "trials": trial_table(part, self.mlflow_ui),
+            "trial": [each.name for each in part.trials if layer_overlaps(each)],
+            "shown": now,
+        }
         return content | drawn | visible
 
     def _draw(self, name: str, record: Record, trial: str | None) -> Any:
@@ -76,6 +91,8 @@ def outputs() -> dict[str, Output]:
     content = {
         "problem": Output("problem", "children"),
         "header": Output("header", "children"),
+        "task": Output("task", "options"),
+        "tasks": Output("tasks", "style"),
         "trials": Output("trials", "children"),
         "trial": Output("trial", "options"),
         "shown": Output("shown", "data"),
@@ -84,11 +101,19 @@ def outputs() -> dict[str, Output]:
     return content | figures | {f"panel-{name}": Output(f"panel-{name}", "style") for name in PANELS}
 
 
-def fingerprint(chosen: str, trial: str | None, record: Record) -> str:
+def name_of_task(part: Record) -> str:
+    return f"{task_of(part)}, {part.trials[0].config.steps:,} env steps" if part.trials else task_of(part)
+
+
+def has_work(part: Record) -> bool:
+    return any(trial.state != "finished" for trial in part.trials)
+
+
+def fingerprint(chosen: str, task: str | None, trial: str | None, record: Record) -> str:
     """It is another one when there is something new to show."""
     trials = [(each.name, each.state, each.env_steps, each.score) for each in record.trials]
     return str(
-        hash(repr((chosen, trial, record.state, record.decisions, record.beliefs[-1:], record.messages, trials)))
+        hash(repr((chosen, task, trial, record.state, record.decisions, record.beliefs[-1:], record.messages, trials)))
     )
 
 
@@ -103,9 +128,8 @@ def make_app(dashboard: Dashboard) -> Dash:
     app.callback(Output("choice", "options"), Output("choice", "value"), tick, State("choice", "value"))(
         dashboard.choose
     )
-    app.callback(outputs(), tick, Input("choice", "value"), Input("trial", "value"), State("shown", "data"))(
-        dashboard.show
-    )
+    chosen = [Input(name, "value") for name in ("choice", "task", "trial")]
+    app.callback(outputs(), tick, *chosen, State("shown", "data"))(dashboard.show)
     return app
 
 

@@ -37,6 +37,15 @@ def page(refresh_s: float, uri: str, has_links: bool) -> Component:
             html.Div(id="problem"),
             html.Div(id="header"),
             html.Div(
+                id="tasks",
+                className="card",
+                style={"display": "none"},
+                children=[
+                    html.H2("Task"),
+                    dcc.Dropdown(id="task", placeholder="the first that is not finished", className="trial"),
+                ],
+            ),
+            html.Div(
                 className="card",
                 children=[html.H2("Trials"), html.Div(id="trials", className="scroll trials")],
             ),
