@@ -19,7 +19,10 @@ NEEDED = ("cluster_name", "provider.type", "auth.ssh_user", "max_workers", "file
 NEEDED_BY = {
     "local": ("provider.head_ip", "provider.worker_ips"),
     "aws": ("provider.region", "head_node_type", "available_node_types"),
-    "gcp": ("provider.region", "provider.availability_zone", "provider.project_id", "available_node_types"),
+    "gcp": (
+        *("provider.region", "provider.availability_zone", "provider.project_id"),
+        *("head_node_type", "available_node_types"),
+    ),
 }
 MOUNTS = ("~/rlx2", "~/.ray/auth_token")  # what prepare.sh makes
 TO_FILL_IN = "FILL-IN"

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# cluster/prepare.sh [CLUSTER.yaml], on your machine, before `ray up` and `docker build`: checks the file, puts into cluster/node/ what every node gets, which is the package
-# as it is in this checkout, and where a sweep stores and tracks; and makes sure that there is a token for Ray.
+# cluster/prepare.sh [CLUSTER.yaml], on your machine, before `ray up` and `docker build`: checks the file; puts into
+# cluster/node/ what every node gets, which is the package as it is in this checkout, and where a sweep stores and
+# tracks; and makes sure that there is a token for Ray.
 #   RLX2_STORAGE         folder that all nodes see, for what sweeps write
 #   MLFLOW_TRACKING_URI  server that all nodes reach, such as http://10.0.0.5:5000
 #   RLX2_NFS             optional: the share to mount at RLX2_STORAGE (aws.yaml, gcp.yaml), such as 10.0.0.6:/share

@@ -12,8 +12,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from safetensors import SafetensorError
-
 from rlx2_ray import config as configuration
 from rlx2_ray.config import ExperimentConfig, Tree
 from rlx2_ray.experiment.checkpoint import copy_checkpoint, list_checkpoints, original
@@ -169,7 +167,7 @@ class RunDirectory:
         """Raises RunFailed, which says how the run goes on, where `file` cannot be written."""
         try:
             yield
-        except (OSError, SafetensorError) as error:
+        except OSError as error:
             raise RunFailed(
                 f"{file} cannot be written ({reason(error)}): make room, then 'rlx2 resume {self.path}' goes on."
             ) from None
