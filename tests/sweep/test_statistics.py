@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from rlx2_ray.sweep.search.statistics import Statistic, arm_interval, estimate_ratio, statistic_of
+from rlx2_ray.sweep.search.statistics import Statistic, arm_interval, estimate_ratio, probability_above, statistic_of
 from rlx2_ray.types import RunFailed
 
 SCORES = [3012.5, 2890.0, 3301.25, 514.0, 3155.5, 2987.75, 3220.0, 3098.5]
@@ -119,6 +119,16 @@ def test_units_do_not_matter(sparse: list[float], dense: list[float], scale: flo
     assert other.ratio == pytest.approx(one.ratio, abs=1e-6)
     assert other.interval == pytest.approx(one.interval, abs=1e-5)
     assert one.interval[0] <= one.interval[1]
+
+
+def test_probability_above_by_hand() -> None:
+    """[0, 4] resamples to 2 (1/2) and 2 +- 2 sqrt 2 (1/4 each), [2, 4] to 3 and 3 +- sqrt 2: 1/4 + 1/2 * 1/4."""
+    assert probability_above([0.0, 4.0], [2.0, 4.0]) == pytest.approx(0.375, abs=0.03)
+    assert probability_above([2.0, 4.0], [0.0, 4.0]) == pytest.approx(0.625, abs=0.03)
+
+
+def test_arms_that_are_alike_are_even() -> None:
+    assert probability_above([7.0, 7.0], [7.0, 7.0, 7.0]) == 0.5
 
 
 @pytest.mark.parametrize("random", [3100.0, 5000.0])

@@ -73,6 +73,14 @@ def estimate_ratio(
     return RatioEstimate(ratio, _interval(ratios), probability)
 
 
+def probability_above(
+    ones: Sequence[float] | Doubles, others: Sequence[float] | Doubles, statistic: Statistic = "iqm"
+) -> float:
+    """Pr(statistic of `ones` > that of `others`), a tie counting half; two-arm bootstrap, at least 2 scores each."""
+    left, right = _resampled(ones, statistic, SPARSE), _resampled(others, statistic, DENSE)
+    return float(np.mean((left > right) + 0.5 * (left == right)))
+
+
 def dense_gain(dense: Sequence[float] | Doubles, random: float, statistic: Statistic = "iqm") -> float:
     """What the dense arm learned: its statistic less the random policy's score, > 0."""
     learned = statistic_of(dense, statistic)

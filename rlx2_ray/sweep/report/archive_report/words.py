@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import combinations
 
 from rlx2_ray.sweep.report.archive_report.comparison import missing_methods, outcome_of, paper_of, plain_arms
 from rlx2_ray.sweep.report.archive_report.paper import DS_CLAIM
@@ -14,7 +15,7 @@ from rlx2_ray.sweep.report.progress import duration
 from rlx2_ray.sweep.report.record import Record
 from rlx2_ray.sweep.report.summary import details
 from rlx2_ray.sweep.search.decision import Rule, Verdict, verdict_of
-from rlx2_ray.sweep.search.statistics import FEWEST_SEEDS, arm_interval, statistic_of
+from rlx2_ray.sweep.search.statistics import FEWEST_SEEDS, arm_interval, probability_above, statistic_of
 
 VERDICTS = {"accept": "sure", "inconclusive": "open", "reject": "not so"}  # with as many seeds as a search asks for
 
@@ -102,19 +103,25 @@ def _time_words(record: Record) -> list[str]:
 
 
 def _order_words(record: Record) -> list[str]:
-    """Whether the methods that both have run come in the paper's order, by their scores alone."""
+    """Whether the methods that both have run come in the paper's order; and of pairs that do not, how sure that is."""
     paper = paper_of(record)
-    scores = {method: statistic_of(arm.scores) for method, arm in plain_arms(record).items() if arm.scores}
-    common = [method for method in scores if paper is not None and method in paper.returns]
+    arms = {method: arm.scores for method, arm in plain_arms(record).items() if arm.scores}
+    common = [method for method in arms if paper is not None and method in paper.returns]
     if paper is None or len(common) < 2:
         return []
-    ours = sorted(common, key=lambda method: -scores[method])
+    ours = sorted(common, key=lambda method: -statistic_of(arms[method]))
     theirs = sorted(common, key=lambda method: -paper.returns[method])
     if ours == theirs:
-        return [f"The methods come in the paper's order, by their means: {', '.join(ours)}."]
-    return [
-        f"The order of the methods, by their means, differs: {', '.join(ours)} here, {', '.join(theirs)} in the paper."
+        return [f"The methods come in the paper's order, by their scores: {', '.join(ours)}."]
+    turned = [(better, worse) for better, worse in combinations(ours, 2) if theirs.index(better) > theirs.index(worse)]
+    told = [
+        f"{better} above {worse} {probability_words(probability_above(arms[better], arms[worse]))}"
+        for better, worse in turned
+        if min(len(arms[better]), len(arms[worse])) >= FEWEST_SEEDS
     ]
+    how_sure = [f"How probable the turned pairs are: {', '.join(told)}."] if told else []
+    order = f"differs: {', '.join(ours)} here, {', '.join(theirs)} in the paper."
+    return [" ".join([f"The order of the methods, by their scores, {order}", *how_sure])]
 
 
 def _ds_words(record: Record) -> list[str]:
