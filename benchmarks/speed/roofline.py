@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numba import njit
+from threadpoolctl import threadpool_info
 
 from rlx2_ray.agents.batches import feature_major
 from rlx2_ray.agents.sparse_learner import SparseLearner
@@ -24,7 +26,7 @@ from rlx2_ray.types import Spaces
 
 UNITS = 256
 REPEATS = 50  # within compiled code, so that calling it does not count
-SPARSITIES = (0.5, 0.8, 0.9, 0.95, 0.98)
+SPARSITIES = (0.0, 0.5, 0.8, 0.9, 0.95, 0.98)  # the first of them is BLAS's
 
 Call = Callable[[], object]
 
@@ -43,7 +45,20 @@ def repeat_backward(model, first, end, with_weights, times):  # type: ignore[no-
 
 def measure() -> dict[str, Any]:
     """GFLOP/s (a multiply-add is two) of a 256 x 256 layer on LANES samples, of the references, and shares of time."""
-    return {"kernels": measure_kernels(), "update": measure_update()}
+    measured = {"kernels": measure_kernels(), "update": measure_update()}
+    return {**measured, "processor": describe_processor(), "blas": describe_blas()}
+
+
+def describe_processor() -> str:
+    lines = Path("/proc/cpuinfo").read_text().split("\n\n")[0].splitlines()
+    told = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
+    return f"{told.get('model name', 'unknown')} (family {told.get('cpu family')}, model {told.get('model')})"
+
+
+def describe_blas() -> str:
+    """The BLAS that the kernels call, which is scipy's, and which processor's kernels it chose; once it was called."""
+    found = next(each for each in threadpool_info() if each["user_api"] == "blas" and "scipy.libs" in each["filepath"])
+    return f"{found['internal_api']} {found['version']}, kernels for {found.get('architecture', 'unknown')}"
 
 
 def measure_kernels() -> dict[str, Any]:
@@ -130,10 +145,10 @@ def part_calls(learner: SparseLearner, batch: Any) -> dict[str, Call]:
         ),
         "policy gradient": partial(sparse_update.policy_gradient, policy, critic, batch),
         "critics Adam": partial(
-            adam_step, critic.parameters, critic.gradient, learner.critic_optimizer.moments, 9, 3e-4
+            adam_step, critic.parameters, critic.gradient, learner.critic_optimizer.moments, 9, 3e-4, 0.0
         ),
         "policy Adam": partial(
-            adam_step, policy.parameters, policy.gradient, learner.policy_optimizer.moments, 9, 3e-4
+            adam_step, policy.parameters, policy.gradient, learner.policy_optimizer.moments, 9, 3e-4, 0.0
         ),
         "critics Polyak": partial(polyak_update, target_critic.parameters, critic.parameters, agent.tau),
         "policy Polyak": partial(polyak_update, target_policy.parameters, policy.parameters, agent.tau),
