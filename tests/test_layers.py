@@ -17,7 +17,7 @@ FILES = sorted(ROOT.rglob("*.py"))
 
 BASE = {"types", "seeding", "methods", "config"}
 PARTS = BASE | {"kernels", "sparse", "networks", "replay", "envs"}
-RUN = PARTS | {"agents", "experiment", "distributed"}
+RUN = PARTS | {"agents", "tracking", "runs", "experiment", "distributed"}
 # What each part may import besides itself; "" is the package's own __init__, and not all parts exist yet.
 ALLOWED: dict[str, set[str]] = {
     "": set(),
@@ -31,32 +31,36 @@ ALLOWED: dict[str, set[str]] = {
     "replay": {"types", "seeding", "kernels"},
     "envs": {"types", "seeding", "config"},
     "agents": BASE | {"kernels", "sparse", "networks"},
-    "experiment": PARTS | {"agents"},
-    "export": PARTS | {"experiment"},
-    "distributed": PARTS | {"agents", "experiment"},
-    "bench": PARTS | {"agents", "experiment", "distributed", "export"},
-    "sweep": RUN | {"bench"},
+    "tracking": {"types", "networks"},
+    "runs": PARTS | {"tracking"},
+    "experiment": PARTS | {"agents", "tracking", "runs"},
+    "export": PARTS | {"runs", "experiment"},
+    "distributed": RUN - {"distributed"},
+    "bench": RUN | {"export"},
+    "search": {"types"},
+    "report": PARTS | {"tracking", "runs", "search"},
+    "sweep": RUN | {"bench", "search", "report"},
     "rllib": RUN,
-    "cli": RUN | {"bench", "sweep", "rllib", "export"},
+    "cli": RUN | {"bench", "search", "report", "sweep", "rllib", "export"},
     "__main__": {"cli"},
 }
 
 # Where a library may be imported at all.
 HOMES = {
     "ray": ("distributed/", "sweep/", "rllib/"),
-    "torch": ("networks/masked_mlp.py", "agents/", "bench/", "rllib/"),
+    "torch": ("networks/masked_mlp.py", "agents/torch/", "bench/", "rllib/"),
     "numba": ("kernels/",),
     "llvmlite": ("kernels/",),
     "onnx": ("export/",),
     "onnxruntime": ("export/",),
-    "mlflow": ("experiment/tracking",),
+    "mlflow": ("tracking/",),
     "mujoco": ("envs/",),
-    "pyarrow": ("replay/", "experiment/archived_run.py"),
+    "pyarrow": ("replay/", "runs/archived_run.py"),
     "typer": ("cli/",),
     "imageio": ("experiment/",),
-    "plotly": ("sweep/",),
-    "dash": ("sweep/",),
-    "jinja2": ("sweep/",),
+    "plotly": ("report/",),
+    "dash": ("report/",),
+    "jinja2": ("report/",),
     "optuna": ("sweep/",),
 }
 

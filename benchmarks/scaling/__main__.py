@@ -15,7 +15,7 @@ import rlx2_ray.cli.threads  # noqa: F401 - before anything imports numpy
 from benchmarks.scaling import report, runs, service
 from benchmarks.scaling.forecast import forecast
 from benchmarks.speed.common import ROOT
-from rlx2_ray.experiment.result import installed_versions
+from rlx2_ray.runs.result import installed_versions
 
 RESULTS = ROOT / "results" / "scaling.json"
 SECTIONS = ("service", "runs", "forecast", "report")

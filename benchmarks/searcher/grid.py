@@ -7,8 +7,8 @@ from typing import NamedTuple
 import numpy as np
 
 from benchmarks.searcher.truth import LINE, World, line_world, size
-from rlx2_ray.sweep.search.decision import Decision, Pair, Rule, decide
-from rlx2_ray.sweep.search.ledger import DENSE_PAIR, Purpose, Request
+from rlx2_ray.search.decision import Decision, Pair, Rule, decide
+from rlx2_ray.search.ledger import DENSE_PAIR, Purpose, Request
 
 SEEDS = 8
 RUNS = SEEDS * (len(LINE) + 1)

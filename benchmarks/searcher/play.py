@@ -8,10 +8,10 @@ from typing import NamedTuple
 import numpy as np
 
 from benchmarks.searcher.truth import BAD, LINE, PLANE, THRESHOLD, World, line_world, plane_world, size
-from rlx2_ray.sweep.search.ledger import Request
-from rlx2_ray.sweep.search.line import LineSearch
-from rlx2_ray.sweep.search.plane import PlaneSearch, plane_options
-from rlx2_ray.sweep.search.search import Options, Search
+from rlx2_ray.search.ledger import Request
+from rlx2_ray.search.line import LineSearch
+from rlx2_ray.search.plane import PlaneSearch, plane_options
+from rlx2_ray.search.search import Options, Search
 
 AT_ONCE = 2  # runs under way
 

@@ -12,9 +12,9 @@ import numpy as np
 from benchmarks.searcher.summary import EDGES, PATIENT
 from benchmarks.searcher.truth import BAD, FAILED, PLATEAUS, WIDTHS
 from benchmarks.speed.common import ROOT
-from rlx2_ray.sweep.search.decision import Rule
-from rlx2_ray.sweep.search.plane import MAX_RUNS
-from rlx2_ray.sweep.search.search import Options
+from rlx2_ray.search.decision import Rule
+from rlx2_ray.search.plane import MAX_RUNS
+from rlx2_ray.search.search import Options
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt

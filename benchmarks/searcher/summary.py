@@ -12,10 +12,10 @@ from scipy import stats
 from benchmarks.searcher.grid import RUNS, GridPick, play_grid, scores
 from benchmarks.searcher.play import AT_ONCE, Outcome, Stated, play_line, play_plane
 from benchmarks.searcher.truth import BAD, LINE, NOISES, THRESHOLD, World
-from rlx2_ray.sweep.search.decision import Rule
-from rlx2_ray.sweep.search.ledger import DENSE_PAIR
-from rlx2_ray.sweep.search.search import Options
-from rlx2_ray.sweep.search.statistics import estimate_ratio
+from rlx2_ray.search.decision import Rule
+from rlx2_ray.search.ledger import DENSE_PAIR
+from rlx2_ray.search.search import Options
+from rlx2_ray.search.statistics import estimate_ratio
 
 FIRST_SEED = 10_000  # worlds on which nothing of the search was tuned
 EDGES = (0.0, 0.02, 0.1, 0.3, 0.5, 0.7, 0.9, 0.98, 1.0)  # of stated probabilities

@@ -12,9 +12,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from rlx2_ray.sweep.search.decision import Pair
-from rlx2_ray.sweep.search.ledger import Request
-from rlx2_ray.sweep.search.levels import PLANE_LEVELS, line, sparsities
+from rlx2_ray.search.decision import Pair
+from rlx2_ray.search.ledger import Request
+from rlx2_ray.search.levels import PLANE_LEVELS, line, sparsities
 
 THRESHOLD = 0.97
 BAD = 0.94  # a pick that keeps less is a bad one

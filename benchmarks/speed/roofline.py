@@ -12,9 +12,9 @@ from numba import njit
 from threadpoolctl import threadpool_info
 
 from rlx2_ray.agents.batches import feature_major
-from rlx2_ray.agents.sparse_learner import SparseLearner
-from rlx2_ray.agents.td3 import sparse_update
-from rlx2_ray.agents.td3.sparse_learner import SparseTD3Learner
+from rlx2_ray.agents.sparse.learner import SparseLearner
+from rlx2_ray.agents.sparse.td3 import update as sparse_update
+from rlx2_ray.agents.sparse.td3.learner import SparseTD3Learner
 from rlx2_ray.bench.learner import random_batch
 from rlx2_ray.bench.timing import time_in_turns
 from rlx2_ray.config import resolve

@@ -11,7 +11,7 @@ from rlx2_ray.networks.sparse_layer import Layers
 from rlx2_ray.types import BadInput, Spaces
 
 if TYPE_CHECKING:
-    from rlx2_ray.agents.sparse_learner import SparseLearner
+    from rlx2_ray.agents.sparse.learner import SparseLearner
 
 
 Models = Mapping[str, Layers]
@@ -31,8 +31,8 @@ def prepare_engine(config: ExperimentConfig) -> None:
 
 
 def _sparse_class(config: ExperimentConfig) -> type[SparseLearner]:
-    from rlx2_ray.agents.sac.sparse_learner import SparseSACLearner
-    from rlx2_ray.agents.td3.sparse_learner import SparseTD3Learner
+    from rlx2_ray.agents.sparse.sac.learner import SparseSACLearner
+    from rlx2_ray.agents.sparse.td3.learner import SparseTD3Learner
 
     return SparseTD3Learner if config.algo == "td3" else SparseSACLearner
 
@@ -44,8 +44,8 @@ def _make_sparse(config: ExperimentConfig, spaces: Spaces, models: Models | None
 
 
 def _make_torch(config: ExperimentConfig, spaces: Spaces, models: Models | None) -> Learner:
-    from rlx2_ray.agents.sac.learner import SACLearner
-    from rlx2_ray.agents.td3.learner import TD3Learner
+    from rlx2_ray.agents.torch.sac.learner import SACLearner
+    from rlx2_ray.agents.torch.td3.learner import TD3Learner
 
     return (TD3Learner if config.algo == "td3" else SACLearner)(config, spaces, models)
 

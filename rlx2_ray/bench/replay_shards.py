@@ -16,7 +16,7 @@ from rlx2_ray.bench.timing import time_in_turns
 from rlx2_ray.config import ExperimentConfig, merge, resolve
 from rlx2_ray.distributed.batch_stream import BatchStream, Sampler
 from rlx2_ray.distributed.replay_shard import ReplayShard
-from rlx2_ray.experiment.checkpoint import REPLAY, save_checkpoint
+from rlx2_ray.runs.checkpoint import REPLAY, save_checkpoint
 from rlx2_ray.types import Floats, Spaces
 
 LANES = 4  # of as many rollouts

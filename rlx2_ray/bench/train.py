@@ -9,8 +9,8 @@ from typing import Any
 
 from rlx2_ray.config import ExperimentConfig, dense_counterpart, merge, resolve
 from rlx2_ray.experiment.inline import train_inline
-from rlx2_ray.experiment.run_directory import Tracking
 from rlx2_ray.experiment.session import start
+from rlx2_ray.runs.directory import Tracking
 
 WARM_UP = 1_000  # env steps of random actions
 SKIPPED = 500  # learning env steps before the clock starts

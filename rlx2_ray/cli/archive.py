@@ -22,7 +22,7 @@ Paths = list[Path]
 
 def archive(directories: Directories, into: Into = Path("results/runs"), as_json: options.Json = False) -> None:
     """Add finished runs to an archive, one Parquet file each; `rlx2 report` makes the tables of it."""
-    from rlx2_ray.experiment.archive import add, list_runs
+    from rlx2_ray.runs.archive import add, list_runs
 
     groups: dict[str, Paths] = {"added": [], "there": [], "unfinished": [], "changing": []}
     known = set(list_runs(into))

@@ -156,7 +156,7 @@ def _report(
 
 def _identified(config: ExperimentConfig, content: dict[str, Any]) -> dict[str, Any]:
     """Figures, with what they are of."""
-    from rlx2_ray.experiment.result import describe_identity, installed_versions
+    from rlx2_ray.runs.result import describe_identity, installed_versions
 
     return {
         **describe_identity(config),

@@ -71,10 +71,10 @@ def compress(
     from rlx2_ray.sweep.description.files import parse_compress
 
     description = parse_compress(tree)
-    from rlx2_ray.experiment.run_directory import Tracking
-    from rlx2_ray.experiment.tracking_uri import default_tracking_uri
+    from rlx2_ray.runs.directory import Tracking
     from rlx2_ray.sweep import campaign
     from rlx2_ray.sweep.compression.campaign import Compression
+    from rlx2_ray.tracking.uri import default_tracking_uri
 
     tracking = Tracking(tracking_uri or default_tracking_uri(), experiment)
     directory = out or default_directory(config_file.stem if config_file else "compress")

@@ -59,7 +59,7 @@ def _sizes(config: ExperimentConfig, observation_size: int | None, action_size: 
 
 
 def _content(config: ExperimentConfig, observation_size: int, action_size: int) -> dict[str, Any]:
-    from rlx2_ray.experiment.result import describe_costs, describe_identity
+    from rlx2_ray.runs.result import describe_costs, describe_identity
 
     plan = plan_agent(config, observation_size, action_size)
     return {

@@ -46,10 +46,10 @@ def sweep(
     from rlx2_ray.sweep.description.queue import gather, parse_queue
 
     queue = parse_queue(gather(config_file, changes))
-    from rlx2_ray.experiment.run_directory import Tracking
-    from rlx2_ray.experiment.tracking_uri import default_tracking_uri
+    from rlx2_ray.runs.directory import Tracking
     from rlx2_ray.sweep import campaign
     from rlx2_ray.sweep.sweeping import Sweep
+    from rlx2_ray.tracking.uri import default_tracking_uri
 
     tracking = Tracking(tracking_uri or default_tracking_uri(), experiment)
     show(campaign.start(Sweep(queue), out or default_directory(config_file.stem), tracking), as_json)

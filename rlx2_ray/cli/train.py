@@ -41,8 +41,8 @@ def train(
     config = options.read_config(config_file, locals(), assignments)
     from rlx2_ray.distributed.launch import train as train_on_runtime
     from rlx2_ray.experiment import session
-    from rlx2_ray.experiment.run_directory import Tracking
-    from rlx2_ray.experiment.tracking_uri import default_tracking_uri
+    from rlx2_ray.runs.directory import Tracking
+    from rlx2_ray.tracking.uri import default_tracking_uri
 
     tracking = Tracking(tracking_uri or default_tracking_uri(), experiment)
     directory = out or default_directory(config)

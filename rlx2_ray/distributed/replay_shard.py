@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from rlx2_ray.config import ExperimentConfig
-from rlx2_ray.experiment.checkpoint import REPLAY, list_checkpoints
 from rlx2_ray.replay import snapshot
 from rlx2_ray.replay.buffer import ReplayBuffer
 from rlx2_ray.replay.chunk import sample_chunk
+from rlx2_ray.runs.checkpoint import REPLAY, list_checkpoints
 from rlx2_ray.seeding import make_generator
 from rlx2_ray.types import Floats, Fragment, Indices, Spaces
 

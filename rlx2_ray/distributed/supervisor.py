@@ -30,12 +30,12 @@ from rlx2_ray.distributed.rate_limiter import make_rate_limiter
 from rlx2_ray.distributed.rollout_worker import Collected
 from rlx2_ray.distributed.sharded_replay import ShardedReplay
 from rlx2_ray.experiment.capacity_check import check_capacity
-from rlx2_ray.experiment.checkpoint import load_newest
 from rlx2_ray.experiment.evaluation import Evaluation
 from rlx2_ray.experiment.run import Run, Training
-from rlx2_ray.experiment.run_directory import Point
 from rlx2_ray.networks.policy import densify, make_policy
 from rlx2_ray.networks.sparse_layer import Layers
+from rlx2_ray.runs.checkpoint import load_newest
+from rlx2_ray.runs.directory import Point
 from rlx2_ray.types import RunFailed
 
 CALL_STEPS = 32  # env steps of one call to a rollout, for each of its lanes

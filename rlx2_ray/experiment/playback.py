@@ -10,14 +10,14 @@ from typing import Any, NamedTuple
 from rlx2_ray.config import EnvConfig, ExperimentConfig
 from rlx2_ray.envs.lane import EnvLane
 from rlx2_ray.envs.make import probe_spaces
-from rlx2_ray.experiment.checkpoint import load_newest
 from rlx2_ray.experiment.evaluation import evaluate, score
 from rlx2_ray.experiment.film import Film
-from rlx2_ray.experiment.result import describe_identity, installed_versions
-from rlx2_ray.experiment.run_directory import RunDirectory
 from rlx2_ray.networks.policy import NoiseFreePolicy, densify, make_policy
 from rlx2_ray.networks.policy_file import PolicyFile, load_policy, policy_digest
 from rlx2_ray.networks.sparse_layer import from_arrays
+from rlx2_ray.runs.checkpoint import load_newest
+from rlx2_ray.runs.directory import RunDirectory
+from rlx2_ray.runs.result import describe_identity, installed_versions
 from rlx2_ray.types import BadInput, Spaces
 
 STREAM = "evaluate command"

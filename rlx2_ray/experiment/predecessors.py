@@ -15,10 +15,10 @@ from safetensors import SafetensorError
 from rlx2_ray.agents.engines import make_learner
 from rlx2_ray.agents.learner import Learner
 from rlx2_ray.config import ExperimentConfig
-from rlx2_ray.experiment.checkpoint import DamagedCheckpoint, list_checkpoints, read_checkpoint
-from rlx2_ray.experiment.run_directory import RunDirectory
 from rlx2_ray.networks.initial import fresh_layers
 from rlx2_ray.networks.sparse_layer import Arrays, Layers, SparseLayer, from_arrays
+from rlx2_ray.runs.checkpoint import DamagedCheckpoint, list_checkpoints, read_checkpoint
+from rlx2_ray.runs.directory import RunDirectory
 from rlx2_ray.seeding import make_generator
 from rlx2_ray.sparse.plan import plan_agent
 from rlx2_ray.types import BadInput, Spaces

@@ -12,8 +12,13 @@ from typing import Any, TypeVar
 import numpy as np
 
 from rlx2_ray.config import ExperimentConfig
-from rlx2_ray.experiment import result
-from rlx2_ray.experiment.checkpoint import (
+from rlx2_ray.experiment.display import Display
+from rlx2_ray.experiment.evaluation import Evaluation, score
+from rlx2_ray.experiment.interruption import StopWish
+from rlx2_ray.networks.policy_file import PolicyFile, policy_digest, save_policy
+from rlx2_ray.networks.sparse_layer import Arrays, Layers
+from rlx2_ray.runs import result
+from rlx2_ray.runs.checkpoint import (
     Checkpoint,
     checkpoint_path,
     forget_after,
@@ -21,14 +26,9 @@ from rlx2_ray.experiment.checkpoint import (
     load_newest,
     save_checkpoint,
 )
-from rlx2_ray.experiment.display import Display
-from rlx2_ray.experiment.evaluation import Evaluation, score
-from rlx2_ray.experiment.interruption import StopWish
-from rlx2_ray.experiment.run_directory import Point, RunDirectory, reason
-from rlx2_ray.experiment.tracking import Tracker
-from rlx2_ray.networks.policy_file import PolicyFile, policy_digest, save_policy
-from rlx2_ray.networks.sparse_layer import Arrays, Layers
+from rlx2_ray.runs.directory import Point, RunDirectory, reason
 from rlx2_ray.sparse.plan import plan_agent
+from rlx2_ray.tracking.tracker import Tracker
 from rlx2_ray.types import Interrupted, RunFailed, Spaces
 
 Replay = TypeVar("Replay")

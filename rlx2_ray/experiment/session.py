@@ -13,13 +13,13 @@ from rlx2_ray.envs.make import probe_spaces
 from rlx2_ray.experiment.display import Display, make_display
 from rlx2_ray.experiment.interruption import StopWish, stop_on_signals
 from rlx2_ray.experiment.predecessors import inherited_models
-from rlx2_ray.experiment.result import installed_versions
 from rlx2_ray.experiment.run import Futility, Run, Training, deliver_again, never
-from rlx2_ray.experiment.run_directory import Origin, RunDirectory, Tracking
-from rlx2_ray.experiment.tracking import Tracker
-from rlx2_ray.experiment.tracking_uri import resolve_tracking_uri
 from rlx2_ray.replay.windows import compile_kernels
+from rlx2_ray.runs.directory import Origin, RunDirectory, Tracking
+from rlx2_ray.runs.result import installed_versions
 from rlx2_ray.sparse.plan import plan_agent
+from rlx2_ray.tracking.tracker import Tracker
+from rlx2_ray.tracking.uri import resolve_tracking_uri
 from rlx2_ray.types import BadInput, Interrupted, Spaces
 
 Result = dict[str, Any]

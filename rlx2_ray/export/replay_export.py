@@ -8,11 +8,11 @@ from typing import Any
 
 from rlx2_ray.config import ExperimentConfig
 from rlx2_ray.envs.make import probe_spaces
-from rlx2_ray.experiment.checkpoint import Checkpoint, list_checkpoints, load_newest
-from rlx2_ray.experiment.result import describe_identity, installed_versions
-from rlx2_ray.experiment.run_directory import RunDirectory
 from rlx2_ray.networks.policy_file import load_policy
 from rlx2_ray.replay.parquet import Contents, write_parquet
+from rlx2_ray.runs.checkpoint import Checkpoint, list_checkpoints, load_newest
+from rlx2_ray.runs.directory import RunDirectory
+from rlx2_ray.runs.result import describe_identity, installed_versions
 from rlx2_ray.types import BadInput, RunFailed
 
 Warn = Callable[[str], None]

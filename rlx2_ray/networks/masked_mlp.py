@@ -1,7 +1,7 @@
 """Masked dense layers in torch: the reference that a truly sparse engine must agree with, and the engine for GPUs.
 
 Inactive weights are stored as zeros, so a forward pass needs no mask and autograd gives the dense gradient that RigL
-grows by. Who steps the weights masks the gradient (`agents/topology_adam.py`).
+grows by. Who steps the weights masks the gradient (`agents/torch/topology_adam.py`).
 """
 
 from __future__ import annotations

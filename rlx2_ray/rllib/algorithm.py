@@ -23,17 +23,17 @@ from rlx2_ray.config import ExperimentConfig
 from rlx2_ray.distributed.cluster import actor_cpus
 from rlx2_ray.distributed.launch import train as train_on_runtime
 from rlx2_ray.experiment import session
-from rlx2_ray.experiment.checkpoint import list_checkpoints, load_newest
 from rlx2_ray.experiment.display import LogDisplay
 from rlx2_ray.experiment.interruption import StopWish
 from rlx2_ray.experiment.playback import find_policy, play, playable
 from rlx2_ray.experiment.run import Training
-from rlx2_ray.experiment.run_directory import Origin, RunDirectory, Tracking
 from rlx2_ray.replay import snapshot
 from rlx2_ray.rllib import results
 from rlx2_ray.rllib.checkpoint_files import local_folder, write_class_files
 from rlx2_ray.rllib.config import RLx2Config
 from rlx2_ray.rllib.policy_module import RLx2PolicyModule
+from rlx2_ray.runs.checkpoint import list_checkpoints, load_newest
+from rlx2_ray.runs.directory import Origin, RunDirectory, Tracking
 from rlx2_ray.types import BadInput
 
 LOG_FILE = "log.txt"

@@ -10,9 +10,9 @@ from ray.rllib.core.rl_module.rl_module import RLModuleSpec
 
 from rlx2_ray import config as configuration
 from rlx2_ray.config import ExperimentConfig
-from rlx2_ray.experiment.run_directory import RunDirectory
-from rlx2_ray.experiment.tracking_uri import default_tracking_uri, resolve_tracking_uri
 from rlx2_ray.rllib import settings as rllib_settings
+from rlx2_ray.runs.directory import RunDirectory
+from rlx2_ray.tracking.uri import default_tracking_uri, resolve_tracking_uri
 
 
 class RLx2Config(AlgorithmConfig):  # type: ignore[misc]

@@ -14,7 +14,7 @@ from ray.rllib.core.columns import Columns
 from ray.rllib.core.rl_module.torch import TorchRLModule
 from torch import Tensor, nn
 
-from rlx2_ray.agents.sac.policy import sample_action
+from rlx2_ray.agents.torch.sac.policy import sample_action
 from rlx2_ray.experiment.playback import find_policy
 from rlx2_ray.networks.masked_mlp import MLP, forward
 from rlx2_ray.networks.policy_file import PolicyFile, save_policy

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import shutil
 
-from rlx2_ray.experiment import archive, archived_run
-from rlx2_ray.experiment.run_directory import RunDirectory
+from rlx2_ray.runs import archive, archived_run
+from rlx2_ray.runs.directory import RunDirectory
 from rlx2_ray.sweep.job import Job, Plan
 
 TAG = "rlx2.archived"  # of its MLflow run: the file in the archive

@@ -19,18 +19,18 @@ from rlx2_ray.distributed.cluster import cluster_cpus, own_ray, running_ray
 from rlx2_ray.distributed.cluster import prepare_environment as prepare_ray_environment
 from rlx2_ray.experiment.display import Display, make_display
 from rlx2_ray.experiment.display import Status as Shown
-from rlx2_ray.experiment.result import installed_versions
-from rlx2_ray.experiment.run_directory import Tracking
 from rlx2_ray.experiment.session import check, prepare
-from rlx2_ray.experiment.tracking import Status, Tracker
-from rlx2_ray.experiment.tracking_check import check_store
-from rlx2_ray.experiment.tracking_uri import resolve_tracking_uri, sqlite_file
+from rlx2_ray.runs.directory import Tracking
+from rlx2_ray.runs.result import installed_versions
 from rlx2_ray.sweep.description.budget import Budget
 from rlx2_ray.sweep.job import Job, Planner
 from rlx2_ray.sweep.record_keeper import RecordKeeper
 from rlx2_ray.sweep.spending import Spending
 from rlx2_ray.sweep.sweep_directory import Content, SweepDirectory
 from rlx2_ray.sweep.tuning import Tuning, prepare_environment, run_trials, trial_cpus
+from rlx2_ray.tracking.check import check_store
+from rlx2_ray.tracking.tracker import Status, Tracker
+from rlx2_ray.tracking.uri import resolve_tracking_uri, sqlite_file
 from rlx2_ray.types import Interrupted, RunFailed, Spaces
 
 if TYPE_CHECKING:
@@ -199,8 +199,8 @@ def _finish(campaign: Campaign, desk: Desk, reporter: Reporter) -> Content:
 
 
 def _report(directory: SweepDirectory) -> None:
-    from rlx2_ray.sweep.report.record_directory import read_directory
-    from rlx2_ray.sweep.report.report import write_figures, write_report
+    from rlx2_ray.report.record_directory import read_directory
+    from rlx2_ray.report.report import write_figures, write_report
 
     record = read_directory(directory.path)
     write_report(record, directory.report_file)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rlx2_ray.experiment.run_directory import Point
+from rlx2_ray.runs.directory import Point
 
 WINDOW = 10  # evaluations
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from rlx2_ray.config import ExperimentConfig
-from rlx2_ray.experiment.run_directory import Tracking
+from rlx2_ray.runs.directory import Tracking
 
 
 class Plan(NamedTuple):

@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from rlx2_ray.experiment.tracking import Tracker
 from rlx2_ray.sweep.spending import Spending
 from rlx2_ray.sweep.sweep_directory import Content, SweepDirectory
+from rlx2_ray.tracking.tracker import Tracker
 
 REST_S = 2.0  # between two writings
 SIGN_OF_LIFE_S = 20.0  # at least so often it is written, changed or not: `record.SILENCE_S` is measured by it

@@ -14,9 +14,9 @@ import yaml
 
 from rlx2_ray import config as configuration
 from rlx2_ray.config import Tree
-from rlx2_ray.experiment.folder_lock import FolderLock
-from rlx2_ray.experiment.result import installed_versions
-from rlx2_ray.experiment.run_directory import Tracking, reason
+from rlx2_ray.runs.directory import Tracking, reason
+from rlx2_ray.runs.lock import FolderLock
+from rlx2_ray.runs.result import installed_versions
 from rlx2_ray.types import BadInput, RunFailed
 
 Content = dict[str, Any]

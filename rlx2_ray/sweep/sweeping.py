@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from rlx2_ray.config import ExperimentConfig, Tree
 from rlx2_ray.envs.make import probe_spaces
+from rlx2_ray.report.record_directory import read_directory
 from rlx2_ray.sparse.plan import plan_agent
 from rlx2_ray.sweep.campaign import Campaign, Desk
 from rlx2_ray.sweep.description.budget import Budget
@@ -20,7 +21,6 @@ from rlx2_ray.sweep.description.space_tune import clip, to_mutations, to_tune
 from rlx2_ray.sweep.description.tune_section import AshaScheduler, PbtScheduler
 from rlx2_ray.sweep.job import Job
 from rlx2_ray.sweep.planner import INDEX, SweepPlanner, make_planner, tune_space
-from rlx2_ray.sweep.report.record_directory import read_directory
 from rlx2_ray.sweep.sweep_directory import Content
 from rlx2_ray.sweep.tuning import Tuning
 from rlx2_ray.types import BadInput, Spaces

@@ -11,8 +11,8 @@ import torch
 
 from rlx2_ray.agents.evolution.base import TopologyEvolution
 from rlx2_ray.agents.evolution.make import make_evolution
-from rlx2_ray.agents.sparse_adam import SparseAdam
-from rlx2_ray.agents.topology_adam import TopologyAdam
+from rlx2_ray.agents.sparse.adam import SparseAdam
+from rlx2_ray.agents.torch.topology_adam import TopologyAdam
 from rlx2_ray.config import ExperimentConfig
 from rlx2_ray.kernels.network import Model
 from rlx2_ray.networks.masked_mlp import make_mlp, to_sparse

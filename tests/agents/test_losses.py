@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from rlx2_ray.agents.sac import policy as sac_policy
-from rlx2_ray.agents.sac.temperature import temperature_loss
-from rlx2_ray.agents.td3 import policy as td3_policy
+from rlx2_ray.agents.torch.sac import policy as sac_policy
+from rlx2_ray.agents.torch.sac.temperature import temperature_loss
+from rlx2_ray.agents.torch.td3 import policy as td3_policy
 from rlx2_ray.agents.values import critic_loss, q_values
 from rlx2_ray.networks.masked_mlp import make_mlp, parameters
 from tests.agents.doubles import double_mlp

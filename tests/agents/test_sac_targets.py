@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 from torch.distributions import Normal, TanhTransform, TransformedDistribution
 
-from rlx2_ray.agents.sac.critic import target_q
-from rlx2_ray.agents.sac.policy import sample_action
-from rlx2_ray.agents.tensors import TensorBatch, to_tensors
+from rlx2_ray.agents.torch.sac.critic import target_q
+from rlx2_ray.agents.torch.sac.policy import sample_action
+from rlx2_ray.agents.torch.tensors import TensorBatch, to_tensors
 from rlx2_ray.networks.masked_mlp import MLP, forward, make_mlp
 from tests.agents.doubles import double_mlp
 from tests.agents.small import random_batch

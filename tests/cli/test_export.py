@@ -16,12 +16,12 @@ from pyarrow import parquet
 from rlx2_ray import __version__
 from rlx2_ray.cli.main import run
 from rlx2_ray.config import load, resolve
-from rlx2_ray.experiment.checkpoint import save_checkpoint
-from rlx2_ray.experiment.run_directory import RunDirectory, Tracking
 from rlx2_ray.replay import parquet as module
 from rlx2_ray.replay import snapshot
 from rlx2_ray.replay.buffer import ReplayBuffer
 from rlx2_ray.replay.columns import Columns
+from rlx2_ray.runs.checkpoint import save_checkpoint
+from rlx2_ray.runs.directory import RunDirectory, Tracking
 from tests.replay.streams import ACTION_SIZE, OBSERVATION_SIZE, FragmentSource
 from tests.support.commands import refused, succeeded
 from tests.support.runs import (

@@ -13,11 +13,10 @@ import yaml
 
 from rlx2_ray.cli.main import run
 from rlx2_ray.config import Tree
-from rlx2_ray.experiment.run_directory import Tracking
-from rlx2_ray.sweep.report.record_directory import read_directory
+from rlx2_ray.report.record_directory import read_directory
+from rlx2_ray.runs.directory import Tracking
 from rlx2_ray.sweep.sweep_directory import SweepDirectory
 from tests.cli.test_bad_input import check_refusal, files
-from tests.experiment.test_tracking import free_port
 from tests.support.campaigns import (
     NAMES,
     STEPS,
@@ -34,6 +33,7 @@ from tests.support.campaigns import (
 )
 from tests.support.runs import database_uri
 from tests.support.strange_envs import MODULE
+from tests.tracking.test_tracker import free_port
 
 RESULT_KEYS = {
     "metric", "mode", "trials", "best", "env_steps", "ended_by", "kind", "directory", "report", "mlflow_run_id",

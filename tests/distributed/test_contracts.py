@@ -20,12 +20,12 @@ from rlx2_ray.distributed.learner_worker import LearnerWorker
 from rlx2_ray.distributed.replay_shard import ReplayShard
 from rlx2_ray.distributed.rollout_worker import RolloutWorker
 from rlx2_ray.envs.lane import EnvLane
-from rlx2_ray.experiment.checkpoint import REPLAY, checkpoint_path
 from rlx2_ray.experiment.evaluation import STREAM, evaluate
 from rlx2_ray.networks.policy import densify, make_policy
 from rlx2_ray.networks.policy_file import policy_digest
 from rlx2_ray.replay.buffer import ReplayBuffer
 from rlx2_ray.replay.chunk import sample_chunk
+from rlx2_ray.runs.checkpoint import REPLAY, checkpoint_path
 from rlx2_ray.seeding import make_generator
 from rlx2_ray.types import Fragment, RunFailed, Spaces
 from tests.distributed.local_union import EVERYTHING

@@ -15,8 +15,8 @@ import pytest
 from rlx2_ray.distributed import head as head_module
 from rlx2_ray.distributed.head import check_head
 from rlx2_ray.types import BadInput
-from tests.experiment.test_tracking import free_port
 from tests.support.runs import ROOT, check_gone
+from tests.tracking.test_tracker import free_port
 
 TOKEN = "a" * 64
 JOIN = """

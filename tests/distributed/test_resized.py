@@ -10,7 +10,7 @@ import pytest
 
 from rlx2_ray.distributed.launch import train as train_on_runtime
 from rlx2_ray.experiment import session
-from rlx2_ray.experiment.run_directory import RunDirectory, Tracking
+from rlx2_ray.runs.directory import RunDirectory, Tracking
 from rlx2_ray.types import BadInput
 from tests.distributed.test_actors import LONG, LONG_POINTS, points_there
 from tests.support.runs import ended, evaluated_steps, read_points, rlx2, small_config, start_train, wait_for

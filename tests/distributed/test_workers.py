@@ -19,11 +19,11 @@ from rlx2_ray.distributed.replay_shard import ReplayShard, ShardStatus
 from rlx2_ray.distributed.rollout_worker import EPISODES_OF_A_GENERATION, RolloutWorker
 from rlx2_ray.envs.lane import EnvLane
 from rlx2_ray.envs.make import probe_spaces
-from rlx2_ray.experiment.checkpoint import REPLAY, checkpoint_path
 from rlx2_ray.experiment.evaluation import STREAM, evaluate
 from rlx2_ray.networks.policy import densify, make_policy
 from rlx2_ray.networks.policy_file import policy_digest
 from rlx2_ray.replay.chunk import ChunkLayout, join_chunks
+from rlx2_ray.runs.checkpoint import REPLAY, checkpoint_path
 from rlx2_ray.types import Floats, Fragment, RunFailed, Spaces
 from tests.support.runs import flip_byte, small_config
 from tests.support.strange_envs import MODULE

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rlx2_ray.experiment.checkpoint import list_checkpoints, read_checkpoint
 from rlx2_ray.experiment.predecessors import inherited_models
-from rlx2_ray.experiment.run_directory import RunDirectory
 from rlx2_ray.networks.initial import fresh_layers
 from rlx2_ray.networks.sparse_layer import Layers, from_arrays
+from rlx2_ray.runs.checkpoint import list_checkpoints, read_checkpoint
+from rlx2_ray.runs.directory import RunDirectory
 from rlx2_ray.seeding import make_generator
 from rlx2_ray.sparse.plan import plan_agent
 from rlx2_ray.types import BadInput, Spaces

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from rlx2_ray.config import ALGORITHMS
+from rlx2_ray.config.resolution import ALGORITHMS
 from tests.support.runs import (
     RLX2,
     Changes,

@@ -13,7 +13,7 @@ import pytest
 from rlx2_ray.cli.main import run
 from rlx2_ray.distributed.launch import train as train_on_runtime
 from rlx2_ray.experiment import session
-from rlx2_ray.experiment.run_directory import RunDirectory, Tracking
+from rlx2_ray.runs.directory import RunDirectory, Tracking
 from rlx2_ray.types import BadInput, Interrupted, RunFailed
 from tests.support.runs import (
     checkpoint_names,

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from rlx2_ray.agents.sac.policy import sample_action
+from rlx2_ray.agents.torch.sac.policy import sample_action
 from rlx2_ray.networks.masked_mlp import forward, make_mlp
 from rlx2_ray.networks.policy import Policy, densify, make_policy
 from rlx2_ray.networks.sparse_layer import SparseLayer

@@ -12,8 +12,8 @@ from ray.rllib.algorithms.algorithm import Algorithm
 from ray.rllib.callbacks.callbacks import RLlibCallback
 
 from rlx2_ray.cli.main import run
-from rlx2_ray.experiment.run_directory import RunDirectory
 from rlx2_ray.rllib import RLx2, checkpoint_files
+from rlx2_ray.runs.directory import RunDirectory
 from rlx2_ray.types import BadInput
 from tests.rllib.conftest import Keep, MakeConfig
 from tests.support.runs import (

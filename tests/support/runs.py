@@ -22,9 +22,9 @@ from rlx2_ray.agents.engines import make_learner
 from rlx2_ray.config import ExperimentConfig, merge, nest, resolve
 from rlx2_ray.distributed.launch import train as train_on_runtime
 from rlx2_ray.experiment import session
-from rlx2_ray.experiment.run_directory import Tracking
-from rlx2_ray.experiment.tracking import Tracker
 from rlx2_ray.replay import windows as replay
+from rlx2_ray.runs.directory import Tracking
+from rlx2_ray.tracking.tracker import Tracker
 from rlx2_ray.types import Spaces
 from tests.support.strange_envs import MAY_DIE
 

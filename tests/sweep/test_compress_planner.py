@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 
 from rlx2_ray.config import Tree, resolve
+from rlx2_ray.search.ledger import Request
+from rlx2_ray.search.line import LineSearch
+from rlx2_ray.search.plane import PlaneSearch
 from rlx2_ray.sweep.compression.planner import CompressPlanner, name_of
 from rlx2_ray.sweep.compression.problem import Problem
 from rlx2_ray.sweep.description.files import parse_compress
-from rlx2_ray.sweep.search.ledger import Request
-from rlx2_ray.sweep.search.line import LineSearch
-from rlx2_ray.sweep.search.plane import PlaneSearch
 from rlx2_ray.types import BadInput, Spaces
 from tests.support.compressions import compress_tree
 

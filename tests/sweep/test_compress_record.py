@@ -6,6 +6,9 @@ import json
 
 import pytest
 
+from rlx2_ray.search.decision import Decision
+from rlx2_ray.search.ledger import Request
+from rlx2_ray.search.search import Search
 from rlx2_ray.sweep.compression.dense_cache import Outcome
 from rlx2_ray.sweep.compression.policy import best_trial
 from rlx2_ray.sweep.compression.record import TABLE, decisions_table, describe_decision, describe_dense
@@ -18,10 +21,7 @@ from rlx2_ray.sweep.compression.words import (
     duration,
     verdict_sentence,
 )
-from rlx2_ray.sweep.search.decision import Decision
-from rlx2_ray.sweep.search.ledger import Request
-from rlx2_ray.sweep.search.search import Search
-from tests.sweep.searches import RANDOM, line_search, noisy, play
+from tests.search.searches import RANDOM, line_search, noisy, play
 
 DECISION = Decision(0.9, 0.8, (1.0, 2.0, 3.0, 4.0), 0.985, (0.94, 1.03), 0.93, "accept")
 

@@ -16,10 +16,10 @@ pytest.importorskip("ray.tune")
 
 from ray.tune.search import Searcher
 
+from rlx2_ray.search.ledger import Request
+from rlx2_ray.search.search import Search
 from rlx2_ray.sweep.compression.searcher import CompressSearcher
-from rlx2_ray.sweep.search.ledger import Request
-from rlx2_ray.sweep.search.search import Search
-from tests.sweep.searches import DENSE, RANDOM, ScoreOf, line_search, noisy, plane_search
+from tests.search.searches import DENSE, RANDOM, ScoreOf, line_search, noisy, plane_search
 
 Restart = Callable[["Game"], None]
 

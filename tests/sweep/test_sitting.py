@@ -9,7 +9,7 @@ import yaml
 
 from rlx2_ray.cli.main import run
 from rlx2_ray.config import Tree
-from rlx2_ray.experiment.run_directory import Tracking
+from rlx2_ray.runs.directory import Tracking
 from rlx2_ray.sweep import campaign, sitting
 from rlx2_ray.sweep.sitting import Sitting
 from rlx2_ray.sweep.sweep_directory import Content, SweepDirectory

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from rlx2_ray.experiment.run_directory import Tracking
+from rlx2_ray.runs.directory import Tracking
 from rlx2_ray.sweep.sweep_directory import SweepDirectory
 from rlx2_ray.types import BadInput, RunFailed
 

@@ -9,9 +9,8 @@ from pathlib import Path
 import pytest
 
 from rlx2_ray.config import Tree
-from rlx2_ray.sweep.report.record_directory import read_directory
+from rlx2_ray.report.record_directory import read_directory
 from tests.distributed.mortal_envs import MODULE
-from tests.experiment.test_tracking_outage import Server, server
 from tests.support.campaigns import (
     NAMES,
     Sweep,
@@ -34,6 +33,7 @@ from tests.support.campaigns import (
     trial_names,
 )
 from tests.support.runs import actors_of, ended, read_points, start_rlx2, tracked_runs, wait_for
+from tests.tracking.test_outage import Server, server
 
 __all__ = ["server"]  # a fixture
 

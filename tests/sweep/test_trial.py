@@ -11,8 +11,8 @@ import pytest
 import yaml
 
 from rlx2_ray.config import Tree
-from rlx2_ray.experiment import archive
-from rlx2_ray.experiment.run_directory import RunDirectory, Tracking
+from rlx2_ray.runs import archive
+from rlx2_ray.runs.directory import RunDirectory, Tracking
 from rlx2_ray.sweep import trial as trial_module
 from rlx2_ray.sweep.description.queue import parse_queue
 from rlx2_ray.sweep.job import Job

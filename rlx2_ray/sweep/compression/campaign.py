@@ -6,7 +6,10 @@ from typing import TYPE_CHECKING
 
 from rlx2_ray.config import ExperimentConfig, Tree
 from rlx2_ray.experiment.display import Status
-from rlx2_ray.experiment.run_directory import RunDirectory
+from rlx2_ray.runs.directory import RunDirectory
+from rlx2_ray.search.decision import Decision, Pair, Verdict
+from rlx2_ray.search.ledger import DENSE_PAIR, Request
+from rlx2_ray.search.search import Search
 from rlx2_ray.sweep.campaign import Campaign, Desk
 from rlx2_ray.sweep.compression.dense_arm import DenseArm
 from rlx2_ray.sweep.compression.forecast import run_seconds
@@ -26,9 +29,6 @@ from rlx2_ray.sweep.description.budget import Budget
 from rlx2_ray.sweep.description.files import CompressDescription, compress_tree
 from rlx2_ray.sweep.futility import make_floor, save_floor
 from rlx2_ray.sweep.job import Job
-from rlx2_ray.sweep.search.decision import Decision, Pair, Verdict
-from rlx2_ray.sweep.search.ledger import DENSE_PAIR, Request
-from rlx2_ray.sweep.search.search import Search
 from rlx2_ray.sweep.sweep_directory import Content
 from rlx2_ray.sweep.tune_state import OF_SEARCH, forget_unusable
 from rlx2_ray.sweep.tuning import Tuning

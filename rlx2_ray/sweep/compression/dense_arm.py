@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from rlx2_ray.config import ExperimentConfig
-from rlx2_ray.experiment.run_directory import RunDirectory
+from rlx2_ray.runs.directory import RunDirectory
+from rlx2_ray.search.ledger import DENSE_PAIR, Request
 from rlx2_ray.sweep.compression.dense_cache import DenseCache, Outcome
 from rlx2_ray.sweep.compression.planner import name_of
 from rlx2_ray.sweep.compression.random_policy import random_score
-from rlx2_ray.sweep.search.ledger import DENSE_PAIR, Request
 from rlx2_ray.types import Spaces
 
 

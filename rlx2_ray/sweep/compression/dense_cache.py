@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from rlx2_ray.config import ExperimentConfig
-from rlx2_ray.experiment.result import installed_versions
+from rlx2_ray.runs.result import installed_versions
 
 Content = TypeVar("Content")
 
 PACKAGE = Path(__file__).resolve().parents[2]
 SOURCES = (
-    "agents", "config.py", "methods.py", "envs", "kernels", "networks", "replay", "sparse", "seeding.py", "distributed",
+    "agents", "config", "methods.py", "envs", "kernels", "networks", "replay", "sparse", "seeding.py", "distributed",
     "experiment/capacity_check.py", "experiment/evaluation.py", "experiment/inline.py",
     "experiment/predecessors.py", "experiment/rollout.py", "sweep/compression/random_policy.py",
 )  # fmt: skip

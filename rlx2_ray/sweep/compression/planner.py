@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from rlx2_ray.config import ExperimentConfig, Tree, dense_counterpart, merge, resolve
+from rlx2_ray.search.ledger import Request
 from rlx2_ray.sweep.job import Plan
-from rlx2_ray.sweep.search.ledger import Request
 
 
 @dataclass(frozen=True)

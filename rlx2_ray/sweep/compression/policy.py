@@ -8,13 +8,13 @@ from __future__ import annotations
 import shutil
 
 from rlx2_ray.config import ExperimentConfig
-from rlx2_ray.experiment.run_directory import RunDirectory
-from rlx2_ray.experiment.tracking_model import register_policy, registered_name
+from rlx2_ray.runs.directory import RunDirectory
+from rlx2_ray.search.decision import Pair
+from rlx2_ray.search.search import Search
 from rlx2_ray.sweep.campaign import Desk
 from rlx2_ray.sweep.compression.planner import name_of
 from rlx2_ray.sweep.compression.record import Content
-from rlx2_ray.sweep.search.decision import Pair
-from rlx2_ray.sweep.search.search import Search
+from rlx2_ray.tracking.model import register_policy, registered_name
 from rlx2_ray.types import RunFailed
 
 ALIASES = {"accept": "ultimate", "inconclusive": "candidate"}

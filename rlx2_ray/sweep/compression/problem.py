@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from rlx2_ray.config import ExperimentConfig
+from rlx2_ray.search import levels
+from rlx2_ray.search.decision import Pair, Rule
+from rlx2_ray.search.ledger import DENSE_PAIR, Request
+from rlx2_ray.search.line import LineSearch
+from rlx2_ray.search.plane import PlaneSearch, plane_options
+from rlx2_ray.search.search import Options, Search, Size
 from rlx2_ray.sparse.costs import relative_costs
 from rlx2_ray.sparse.plan import plan_agent
 from rlx2_ray.sweep.compression.planner import CompressPlanner
 from rlx2_ray.sweep.description.compress_section import CompressSection
 from rlx2_ray.sweep.description.files import CompressDescription
-from rlx2_ray.sweep.search import levels
-from rlx2_ray.sweep.search.decision import Pair, Rule
-from rlx2_ray.sweep.search.ledger import DENSE_PAIR, Request
-from rlx2_ray.sweep.search.line import LineSearch
-from rlx2_ray.sweep.search.plane import PlaneSearch, plane_options
-from rlx2_ray.sweep.search.search import Options, Search, Size
 from rlx2_ray.types import BadInput, Spaces
 
 

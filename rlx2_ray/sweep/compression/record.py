@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from rlx2_ray.search.decision import Decision
+from rlx2_ray.search.search import Search
+from rlx2_ray.search.statistics import FEWEST_SEEDS, arm_interval, statistic_of
 from rlx2_ray.sweep.compression.dense_cache import Outcome
-from rlx2_ray.sweep.search.decision import Decision
-from rlx2_ray.sweep.search.search import Search
-from rlx2_ray.sweep.search.statistics import FEWEST_SEEDS, arm_interval, statistic_of
 
 Content = dict[str, Any]
 TABLE = ("policy_sparsity", "critic_sparsity", "compression", "seeds", "ratio", "low", "high", "probability", "verdict")

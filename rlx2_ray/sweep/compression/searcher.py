@@ -10,8 +10,8 @@ from typing import Any
 
 from ray.tune.search import Searcher
 
-from rlx2_ray.sweep.search.ledger import Request, Tell
-from rlx2_ray.sweep.search.search import Search
+from rlx2_ray.search.ledger import Request, Tell
+from rlx2_ray.search.search import Search
 from rlx2_ray.types import RunFailed
 
 _searchers: list[CompressSearcher] = []

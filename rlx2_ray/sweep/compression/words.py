@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from rlx2_ray.sweep.search.decision import Decision
+    from rlx2_ray.search.decision import Decision
 
 PAST = {"accept": "accepted", "reject": "rejected", "inconclusive": "inconclusive"}
 

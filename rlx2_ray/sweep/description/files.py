@@ -115,7 +115,7 @@ def check_sections(tree: Mapping[str, Any], own: Iterable[str], others: Mapping[
         if key in others:
             raise BadInput(f"The file has {key}, which belongs to '{others[key]}': use that command, or leave it out.")
         if key not in own and key not in ExperimentConfig.model_fields:
-            raise BadInput(unknown_key(str(key), [*all_keys(), *own]))
+            raise BadInput(unknown_key(str(key), [*all_keys(ExperimentConfig), *own]))
 
 
 def _check_sweep(description: SweepDescription) -> None:

@@ -1,0 +1,59 @@
+"""The one description of an experiment: typed, frozen, the same object inline, on actors and in a trial.
+
+A user writes only what differs from the defaults. `resolve` fills in the rest, from the most general to the most
+particular: defaults of the fields, of the algorithm, of the method (methods.py), the user's own keys; and last the
+values that follow from others (sparsities, warm-up, the topology schedule, start of the n-step target, replay
+capacities).
+A resolved configuration names every value, so it reads back to itself and to the same hash.
+
+The constants are those of RLx2 (arXiv 2205.15043) and, beneath it, of TD3 (arXiv 1802.09477) and SAC (1812.05905).
+"""
+
+from rlx2_ray.config.files import load, parse_assignments, save
+from rlx2_ray.config.messages import all_keys, unknown_key, validate
+from rlx2_ray.config.resolution import dense_counterpart, resolve
+from rlx2_ray.config.schema import (
+    AgentConfig,
+    Count,
+    EnvConfig,
+    ExperimentConfig,
+    Fraction,
+    NonNegative,
+    Positive,
+    ReplayConfig,
+    RuntimeConfig,
+    Section,
+    Sparsity,
+    TopologyConfig,
+    updates_due,
+)
+from rlx2_ray.config.trees import Tree, at, leaves, merge, nest
+
+__all__ = [
+    "AgentConfig",
+    "Count",
+    "EnvConfig",
+    "ExperimentConfig",
+    "Fraction",
+    "NonNegative",
+    "Positive",
+    "ReplayConfig",
+    "RuntimeConfig",
+    "Section",
+    "Sparsity",
+    "TopologyConfig",
+    "Tree",
+    "all_keys",
+    "at",
+    "dense_counterpart",
+    "leaves",
+    "load",
+    "merge",
+    "nest",
+    "parse_assignments",
+    "resolve",
+    "save",
+    "unknown_key",
+    "updates_due",
+    "validate",
+]

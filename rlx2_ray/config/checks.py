@@ -1,0 +1,91 @@
+"""The rules that need more than one key."""
+
+from __future__ import annotations
+
+import math
+
+from rlx2_ray.config.schema import ExperimentConfig
+from rlx2_ray.config.trees import at
+from rlx2_ray.methods import NEEDS
+from rlx2_ray.types import BadInput
+
+
+def check_together(config: ExperimentConfig) -> None:
+    """Rules that need more than one key."""
+    _check_needs(config)
+    _check_sparsity(config)
+    _check_topology(config)
+    replay, runtime = config.replay, config.runtime
+    if config.agent.warmup_steps >= config.steps:
+        raise BadInput(
+            f"agent.warmup_steps is {config.agent.warmup_steps} but steps is {config.steps}, so nothing would be "
+            "learned: lower agent.warmup_steps or raise steps."
+        )
+    if replay.min_capacity > replay.max_capacity:
+        raise BadInput(
+            f"replay.min_capacity is {replay.min_capacity}, above replay.max_capacity, {replay.max_capacity}: lower it."
+        )
+    lanes = runtime.rollout_actors * runtime.envs_per_rollout
+    if runtime.kind == "actors" and runtime.replay_shards > lanes:
+        raise BadInput(
+            f"runtime.replay_shards is {runtime.replay_shards} but there are {lanes} environments, and each lives "
+            "on one shard: lower it or raise runtime.rollout_actors."
+        )
+
+
+def _check_needs(config: ExperimentConfig) -> None:
+    key, meaning = NEEDS.get(config.method, (None, None))
+    if key and at(config.model_dump(), key, None) is None:
+        raise BadInput(f"method {config.method} needs {key}, {meaning}: give its directory.")
+
+
+def _check_sparsity(config: ExperimentConfig) -> None:
+    sparsity, topology = config.sparsity, config.topology
+    key = "sparsity.policy" if sparsity.policy else "sparsity.critic"
+    value = sparsity.policy or sparsity.critic
+    if sparsity.distribution == "narrow":
+        if topology.rule != "dense":
+            raise BadInput(
+                f"topology.rule is {topology.rule} but sparsity.distribution narrow makes dense layers of fewer units: "
+                "leave one of them out."
+            )
+        return
+    if topology.rule == "dense" and value:
+        raise BadInput(
+            f"{key} is {value} but method {config.method} has topology.rule dense: "
+            "choose another or leave the sparsity out."
+        )
+    if sparsity.distribution == "epsilon":
+        if value:
+            raise BadInput(f"{key} is {value} but method {config.method} has it from sparsity.epsilon: leave it out.")
+        if len(sparsity.epsilon) != len(config.network.hidden):
+            raise BadInput(
+                f"sparsity.epsilon is {list(sparsity.epsilon)} but network.hidden has {len(config.network.hidden)} "
+                "layers: give one number for each."
+            )
+
+
+def _check_topology(config: ExperimentConfig) -> None:
+    topology, sparsity = config.topology, config.sparsity
+    lives, inputs = topology.group
+    if lives > inputs:
+        raise BadInput(f"topology.group is {[lives, inputs]}, more weights than inputs: give [N, M] with N <= M.")
+    if (topology.rule == "groups") != (sparsity.distribution == "groups"):
+        raise BadInput(
+            f"topology.rule is {topology.rule} but sparsity.distribution is {sparsity.distribution}: groups is for "
+            "both or for none; method nm sets both."
+        )
+    if sparsity.distribution == "groups":
+        for name, value in (("policy", sparsity.policy), ("critic", sparsity.critic)):
+            if not math.isclose(value, 1 - lives / inputs):
+                raise BadInput(
+                    f"sparsity.{name} is {value} but topology.group {[lives, inputs]} makes it {1 - lives / inputs:g}: "
+                    "leave it out."
+                )
+    if topology.ticket is not None and topology.rule != "static":
+        raise BadInput(f"topology.ticket is given but topology.rule is {topology.rule}: a ticket's rule is static.")
+    if topology.start_update > topology.end_update:
+        raise BadInput(
+            f"topology.start_update is {topology.start_update}, after topology.end_update, {topology.end_update}: "
+            "lower it."
+        )

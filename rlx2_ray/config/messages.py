@@ -1,0 +1,63 @@
+"""What pydantic finds wrong, as one sentence that names the key, the value and the remedy."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from typing import TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from rlx2_ray.types import BadInput
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def validate(model: type[Model], tree: object, section: str = "") -> Model:
+    """The model from its keys; `section` is where a file has them. Raises BadInput."""
+    try:
+        return model.model_validate(tree)
+    except ValidationError as error:
+        raise BadInput(_sentence(error, model, section)) from None
+
+
+def _sentence(error: ValidationError, model: type[BaseModel], section: str) -> str:
+    """The first problem in one sentence: unknown keys first, since a mistyped key explains what follows from it."""
+    problems = sorted(error.errors(), key=lambda problem: problem["type"] != "extra_forbidden")
+    problem = problems[0]
+    key = ".".join(str(part) for part in ([section] if section else []) + list(problem["loc"]))
+    known = all_keys(model, f"{section}." if section else "")
+    if problem["type"] == "extra_forbidden":
+        return unknown_key(key, known)
+    if problem["type"] == "model_type":
+        return f"{key} is {problem['input']!r}: it should hold keys and values, such as {_example_key(key, known)}."
+    message = problem["msg"].removeprefix("Value error, ").replace("Input should", "it should")
+    return f"{key} is {problem['input']!r}: {message}."
+
+
+def unknown_key(key: str, known: Iterable[str]) -> str:
+    """The sentence about a key that is none of the known ones; the section that it is in is one."""
+    section, _, name = key.rpartition(".")
+    prefix = f"{section}." if section else ""
+    names = sorted({other.removeprefix(prefix).partition(".")[0] for other in known if other.startswith(prefix)})
+    near = difflib.get_close_matches(name, names, n=1)
+    if near:
+        return f"There is no key {key}: did you mean {prefix}{near[0]}?"
+    hint = f"{section} has {', '.join(names)}." if section else "see config.yaml of any run for all keys."
+    return f"There is no key {key}: {hint}"
+
+
+def all_keys(model: type[BaseModel], prefix: str = "") -> list[str]:
+    """Every dotted key of a model whose sections are models."""
+    keys = []
+    for name, field in model.model_fields.items():
+        kind = field.annotation
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            keys += all_keys(kind, f"{prefix}{name}.")
+        else:
+            keys.append(prefix + name)
+    return keys
+
+
+def _example_key(section: str, known: Iterable[str]) -> str:
+    return next(key for key in known if key.startswith(f"{section}."))

@@ -1,0 +1,96 @@
+"""The full configuration from the keys that a user gave, and the dense one that it is compared with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rlx2_ray.config.checks import check_together
+from rlx2_ray.config.messages import validate
+from rlx2_ray.config.schema import LARGEST, LARGEST_RATIO, ExperimentConfig, parse_count, updates_due
+from rlx2_ray.config.trees import Tree, at, merge
+from rlx2_ray.methods import EVENTS, METHODS
+from rlx2_ray.types import BadInput
+
+ALGORITHMS: dict[str, Tree] = {
+    "td3": {"agent": {"policy_delay": 2}},
+    "sac": {"agent": {"policy_delay": 1}},
+}
+# What the dense arm does not share with a sparse one; every other key, and every section to come, it does.
+OF_THE_METHOD = {"method", "sparsity", "topology", "target", "replay"}
+
+
+def resolve(given: Mapping[str, Any]) -> ExperimentConfig:
+    """The full configuration from the keys that the user gave (nested mappings). Raises BadInput."""
+    algo = _choice(given, "algo", "td3", ALGORITHMS)
+    method = _choice(given, "method", "rlx2", METHODS)
+    tree = merge(merge(ALGORITHMS[algo], METHODS[method]), given)
+    config = validate(ExperimentConfig, merge(_consequences(tree), tree))
+    check_together(config)
+    return config
+
+
+def dense_counterpart(config: ExperimentConfig) -> ExperimentConfig:
+    """The same task, algorithm and protocol with method dense: what a sparse run is compared with."""
+    return resolve({"method": "dense", **config.model_dump(exclude=OF_THE_METHOD)})
+
+
+def _choice(given: Mapping[str, Any], key: str, default: str, table: Mapping[str, Tree]) -> str:
+    value = given.get(key, default)
+    if not isinstance(value, str) or value not in table:
+        raise BadInput(f"{key} is {value!r}: choose one of {', '.join(table)}.")
+    return value
+
+
+def _consequences(tree: Tree) -> Tree:
+    """Defaults that follow from other values. Only well-formed values are used; the rest fails validation later."""
+    steps = _count_at(tree, "steps", 3_000_000)
+    warmup = _count_at(tree, "agent.warmup_steps", max(1, min(25_000, steps // 10)))
+    ratio = _ratio_at(tree, "agent.updates_per_env_step", 1.0)
+    rule = at(tree, "topology.rule", "")
+    planned = updates_due(steps, warmup, ratio)
+    first_event, last_event = EVENTS.get(tree.get("method", ""), (0.0, 1.0))
+    policy_sparsity, critic_sparsity = _default_sparsities(tree)
+    large = tree.get("algo") == "sac" and at(tree, "replay.capacity_rule", "") in ("dynamic", "dynamic_paper")
+    maximum = _count_at(tree, "replay.max_capacity", 3_000_000 if large else 1_000_000)
+    return {
+        "engine": "sparse" if at(tree, "device", "cpu") == "cpu" else "torch",
+        "sparsity": {"policy": policy_sparsity, "critic": critic_sparsity},
+        "agent": {"warmup_steps": warmup},
+        "topology": {
+            "start_update": int(first_event * planned),
+            "end_update": int(last_event * planned),
+            "initial_mask": "random" if rule == "static" else "magnitude",
+        },
+        "target": {"n_step_start": int(steps * ratio) // 10},
+        "replay": {"max_capacity": maximum, "min_capacity": min(200_000 if large else 100_000, maximum)},
+    }
+
+
+def _default_sparsities(tree: Tree) -> tuple[float, float]:
+    """Of policy and critics."""
+    distribution = at(tree, "sparsity.distribution", "erdos_renyi")
+    if distribution == "epsilon" or (at(tree, "topology.rule", "") == "dense" and distribution != "narrow"):
+        return 0.0, 0.0
+    group = at(tree, "topology.group", (2, 4))
+    if distribution == "groups" and isinstance(group, list | tuple) and len(group) == 2:
+        lives, inputs = (_count_at({"count": each}, "count", 1) for each in group)
+        sparsity = max(0.0, 1 - lives / inputs)
+        return sparsity, sparsity
+    return 0.9, 0.8
+
+
+def _count_at(tree: Mapping[str, Any], dotted_key: str, default: int) -> int:
+    try:
+        value = parse_count(at(tree, dotted_key, default))
+    except ValueError:
+        return default
+    return value if isinstance(value, int) and 0 < value <= LARGEST else default
+
+
+def _ratio_at(tree: Mapping[str, Any], dotted_key: str, default: float) -> float:
+    try:
+        value = float(at(tree, dotted_key, default))
+    except (TypeError, ValueError):
+        return default
+    return value if 0 < value <= LARGEST_RATIO else default

@@ -1,0 +1,171 @@
+"""Sections and keys of a configuration: types, bounds, and the defaults that depend on nothing else."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+
+
+def parse_count(value: object) -> object:
+    """Let counts be written as 1e6 or "1e6" (YAML reads the latter as text); anything else is pydantic's to judge."""
+    if isinstance(value, str):
+        try:
+            value = float(value)
+        except ValueError:
+            raise ValueError("must be a whole number") from None
+    if isinstance(value, float):
+        if not (math.isfinite(value) and value == int(value)):
+            raise ValueError("must be a whole number")
+        return int(value)
+    return value
+
+
+Count = Annotated[int, BeforeValidator(parse_count)]
+LARGEST = 10**15  # beyond it a count is a slip, and sums of counts would leave 64 bits
+LARGEST_RATIO = 1_000
+Positive = Annotated[Count, Field(gt=0, le=LARGEST)]
+NonNegative = Annotated[Count, Field(ge=0, le=LARGEST)]
+Sparsity = Annotated[float, Field(ge=0, lt=1)]  # fraction of zeros
+Fraction = Annotated[float, Field(ge=0, le=1)]
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _refuse_booleans(cls, value: object) -> object:
+        """No key is one, and pydantic would read true as 1."""
+        if isinstance(value, bool):
+            raise ValueError("true and false are no values of any key, write a number or a name")
+        return value
+
+
+class EnvConfig(Section):
+    id: str = Field("Hopper-v5", min_length=1)  # any gymnasium id; "module:Id-v0" imports module first
+    kwargs: dict[str, Any] = {}  # keyword arguments of gymnasium.make
+
+
+class SparsityConfig(Section):
+    policy: Sparsity = 0.0
+    critic: Sparsity = 0.0  # of the two critics together
+    # How a model's weights are shared out among its layers (sparse/plan.py). narrow: dense layers of fewer units;
+    # epsilon: by `epsilon` alone; groups: by `topology.group` alone. The last two have their sparsity from there.
+    distribution: Literal["erdos_renyi", "narrow", "epsilon", "groups"] = "erdos_renyi"
+    epsilon: tuple[float, ...] = Field((7.0, 64.0), min_length=1)  # of each hidden layer; the last layer is dense
+
+
+class NetworkConfig(Section):
+    hidden: tuple[Positive, ...] = Field((256, 256), min_length=1)  # width of each hidden layer, policy and critics
+
+
+class AgentConfig(Section):
+    batch_size: Positive = 256
+    learning_rate: float = Field(3e-4, gt=0)
+    weight_decay: float = Field(0.0, ge=0)  # of Adam: this times the parameter is added to its gradient
+    discount: float = Field(0.99, ge=0, le=1)
+    tau: float = Field(0.005, gt=0, le=1)  # Polyak coefficient of the targets
+    warmup_steps: Positive  # env steps of uniformly random actions before the first update
+    updates_per_env_step: float = Field(1.0, gt=0, le=LARGEST_RATIO)
+    policy_delay: Positive  # critic updates per policy (and target) update
+    # TD3 only; noises in units of the action bound
+    exploration_noise: float = Field(0.1, ge=0)
+    target_policy_noise: float = Field(0.2, ge=0)
+    target_noise_clip: float = Field(0.5, ge=0)
+    # SAC only
+    initial_temperature: float = Field(1.0, gt=0)
+    exploration: Literal["sample", "mean"] = "sample"  # "mean": the released RLx2 code collects without noise
+
+
+class TopologyConfig(Section):
+    rule: Literal["dense", "static", "set", "rigl", "prune", "groups"]  # dense: no sparsity at all
+    interval: Positive = 10_000  # optimizer calls of a network between two events; learner updates with clock learner
+    clock: Literal["optimizer", "learner"] = "optimizer"
+    start_update: NonNegative = 0  # learner updates before the first event
+    end_update: NonNegative  # learner updates after which the structure stays
+    drop_fraction: Fraction = 0.5  # of active weights, at the first event
+    drop_schedule: Literal["cosine", "constant"] = "cosine"  # cosine: annealed to 0 at end_update
+    drop: Literal["magnitude", "signed"] = "magnitude"  # signed: so many of the positive and so many of the negative
+    group: tuple[Positive, Positive] = (2, 4)  # (N, M) of rule groups: N weights live of every M inputs of a unit
+    initial_mask: Literal["magnitude", "random"]
+    target_mask: Literal["online", "own"] = "online"  # own: targets keep as many of their own largest weights
+    ticket: str | None = None  # directory of a finished run whose last structure and first weights are used
+
+
+class TargetConfig(Section):
+    n_step: Positive
+    n_step_start: NonNegative  # learner updates with a 1-step target before n_step is used
+    expert: str | None = None  # directory of a finished run whose critics give the values of TD targets
+
+
+class ReplayConfig(Section):
+    capacity_rule: Literal["fixed", "dynamic", "dynamic_paper"]  # RLx2's: as released, as in its paper
+    min_capacity: Positive  # transitions; a dynamic rule never drops from a buffer this small
+    max_capacity: Positive  # transitions
+    policy_distance_threshold: float = Field(0.2, ge=0)  # in the measure of the rule: docs/method.md
+    check_interval: Positive = 10_000  # env steps
+
+
+class RuntimeConfig(Section):
+    kind: Literal["inline", "actors"] = "inline"
+    envs_per_rollout: Positive = 1  # lanes stepped by one rollout (inline has one rollout)
+    rollout_actors: Positive = 1
+    replay_shards: Positive = 1
+    shard_placement: Literal["near", "spread"] = "near"  # to the learner's node, or over all nodes
+    address: str | None = None  # of a running Ray cluster; none: a Ray of its own on this machine
+
+
+class EvaluationConfig(Section):
+    interval: Positive = 5_000  # env steps
+    episodes: Positive = 10
+
+
+class CheckpointConfig(Section):
+    interval: Positive = 20_000  # env steps
+    keep: Positive = 2
+
+
+class ExperimentConfig(Section):
+    env: EnvConfig = EnvConfig()  # type: ignore[call-arg]
+    algo: Literal["td3", "sac"] = "td3"
+    method: Literal["dense", "tiny", "static", "set", "rigl", "rlx2", "rigl_qstar", "ticket", "prune", "ds", "nm"] = (
+        "rlx2"
+    )
+    steps: Positive = 3_000_000  # env steps
+    seed: NonNegative = 0
+    engine: Literal["sparse", "torch"]
+    device: str = "cpu"  # torch engine: "cpu", "cuda", "cuda:1"
+    sparsity: SparsityConfig = SparsityConfig()  # type: ignore[call-arg]
+    network: NetworkConfig = NetworkConfig()  # type: ignore[call-arg]
+    agent: AgentConfig
+    topology: TopologyConfig
+    target: TargetConfig
+    replay: ReplayConfig
+    runtime: RuntimeConfig = RuntimeConfig()
+    evaluation: EvaluationConfig = EvaluationConfig()
+    checkpoint: CheckpointConfig = CheckpointConfig()
+
+    @property
+    def is_dense(self) -> bool:
+        """Whether it trains the whole networks that sparse ones are compared with; a tiny one is not whole."""
+        return self.topology.rule == "dense" and self.sparsity.distribution != "narrow"
+
+    @property
+    def planned_updates(self) -> int:
+        """Learner updates of the whole run."""
+        return updates_due(self.steps, self.agent.warmup_steps, self.agent.updates_per_env_step)
+
+    @property
+    def hash(self) -> str:
+        """16 hex digits that change with any value of the experiment."""
+        canonical = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+
+
+def updates_due(env_steps: int, warmup_steps: int, updates_per_env_step: float) -> int:
+    """Learner updates that should have been done after `env_steps` env steps."""
+    return max(0, math.floor((env_steps - warmup_steps) * updates_per_env_step))

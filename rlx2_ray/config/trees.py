@@ -1,0 +1,41 @@
+"""Nested mappings and their dotted keys: `{"a": {"b": 1}}` has the one key `a.b`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+Tree = dict[str, Any]
+
+
+def nest(dotted_key: str, value: Any) -> Tree:
+    """`nest("a.b", 1)` is `{"a": {"b": 1}}`."""
+    for part in reversed(dotted_key.split(".")):
+        value = {part: value}
+    return value  # type: ignore[no-any-return]
+
+
+def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> Tree:
+    """Nested mappings joined; where both have a value, `above` wins."""
+    merged = dict(below)
+    for key, value in above.items():
+        old = merged.get(key)
+        merged[key] = merge(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
+    return merged
+
+
+def leaves(tree: Mapping[str, Any], prefix: str = "") -> list[str]:
+    """The dotted keys that a nested mapping gives values to."""
+    keys = []
+    for key, value in tree.items():
+        keys += leaves(value, f"{prefix}{key}.") if isinstance(value, Mapping) else [f"{prefix}{key}"]
+    return keys
+
+
+def at(tree: Mapping[str, Any], dotted_key: str, default: Any) -> Any:
+    value: Any = tree
+    for part in dotted_key.split("."):
+        if not isinstance(value, Mapping) or part not in value:
+            return default
+        value = value[part]
+    return value

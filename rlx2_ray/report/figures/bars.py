@@ -1,0 +1,48 @@
+"""Return kept, in % of dense, as bars: ablations and window lengths, beside what the paper has for them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import plotly.graph_objects as go
+
+from rlx2_ray.report.figures.theme import BLUE, DENSE, GRID, INK, MUTED, make_figure
+from rlx2_ray.report.outcomes import Outcome
+
+
+class Bar(NamedTuple):
+    label: str
+    outcome: Outcome | None  # None: nobody has run it here, or dense
+    paper: float | None  # in % of dense; None: the paper does not have it
+
+
+def return_bars(bars: Sequence[Bar], title: str) -> go.Figure:
+    """With 95 % intervals where there are two seeds or more; `title`: of the axis that tells the bars apart."""
+    figure = make_figure()
+    labels = [bar.label for bar in bars]
+    figure.add_trace(_here(bars))
+    if any(bar.paper is not None for bar in bars):
+        hover = "%{x}: %{y:.1f} % in the paper<extra></extra>"
+        values = [bar.paper for bar in bars]
+        marker = {"color": GRID, "line": {"color": MUTED, "width": 1}}
+        figure.add_trace(go.Bar(x=labels, y=values, name="paper", marker=marker, hovertemplate=hover))
+    figure.add_hline(100, line={"color": DENSE, "width": 1, "dash": "dot"})
+    figure.update_layout(barmode="group", bargap=0.3, showlegend=True)
+    figure.update_xaxes(type="category", title_text=title, showgrid=False)
+    return figure.update_yaxes(title_text="return (% of dense)", rangemode="tozero")
+
+
+def _here(bars: Sequence[Bar]) -> go.Bar:
+    found = [bar.outcome for bar in bars]
+    highs = [100 * (each.interval[1] - each.ratio) if each and each.interval else 0.0 for each in found]
+    lows = [100 * (each.ratio - each.interval[0]) if each and each.interval else 0.0 for each in found]
+    return go.Bar(
+        x=[bar.label for bar in bars],
+        y=[100 * each.ratio if each else None for each in found],
+        name="here",
+        marker_color=BLUE,
+        error_y={"type": "data", "symmetric": False, "array": highs, "arrayminus": lows, "color": INK, "width": 5},
+        customdata=[f"{each.seeds} seeds" if each else "not run" for each in found],
+        hovertemplate="%{x}: %{y:.1f} %, %{customdata}<extra></extra>",
+    )

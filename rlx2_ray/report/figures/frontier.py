@@ -1,0 +1,161 @@
+"""Where in policy sparsity x critic sparsity the return is kept, and R against the size of the network."""
+
+from __future__ import annotations
+
+import math
+
+import plotly.graph_objects as go
+from plotly.colors import sample_colorscale
+
+from rlx2_ray.report.figures.theme import (
+    DENSE,
+    MUTED,
+    SCALE,
+    VERDICT_COLORS,
+    VERDICT_SYMBOLS,
+    empty_figure,
+    make_figure,
+)
+from rlx2_ray.report.outcomes import VERDICT_WORDS, VERDICTS, Outcome, outcomes, probability_words
+from rlx2_ray.report.record import Record
+
+SPARSITY_TICKS = (0.0, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995)
+SIZE_TICKS = (100, 50, 20, 10, 5, 2, 1, 0.5, 0.2, 0.1)  # % of the dense weights
+NOTHING = "no sparse arm has a score beside dense yet"
+WORST_SHOWN, BEST_SHOWN = 0.5, 1.05  # R; beyond them all are of one colour
+
+
+def frontier(record: Record) -> go.Figure:
+    """Policy sparsity x critic sparsity on axes logarithmic in density; colour is R, the marker's shape the verdict."""
+    found = outcomes(record)
+    if not found:
+        return empty_figure(NOTHING)
+    figure = make_figure()
+    for verdict in VERDICTS:
+        own = [each for each in found if each.verdict == verdict]
+        if own:
+            figure.add_trace(_points(own, verdict))
+    if record.ultimate is not None:
+        _ring(figure, record.ultimate.policy_sparsity, record.ultimate.critic_sparsity)
+    figure.add_trace(_color_bar())
+    ticks = {"tickvals": [1 - tick for tick in SPARSITY_TICKS], "ticktext": [f"{tick:.3g}" for tick in _percents()]}
+    low, high = _range([1 - each.policy_sparsity for each in found])
+    figure.update_xaxes(type="log", range=[high, low], title_text="policy sparsity (% of weights zero)", **ticks)
+    low, high = _range([1 - each.critic_sparsity for each in found])
+    return figure.update_yaxes(type="log", range=[high, low], title_text="critic sparsity (%)", **ticks)
+
+
+def _percents() -> list[float]:
+    return [100 * tick for tick in SPARSITY_TICKS]
+
+
+def _range(densities: list[float]) -> tuple[float, float]:
+    """Of a logarithmic axis, with room for the markers."""
+    low, high = math.log10(min(densities)), math.log10(max(densities))
+    room = 0.12 * max(high - low, 0.5)
+    return low - room, high + room
+
+
+def _points(own: list[Outcome], verdict: str) -> go.Scatter:
+    symbol = VERDICT_SYMBOLS[verdict]
+    edge = {"width": 2.5 if symbol.endswith("open") else 1, "color": MUTED}
+    return go.Scatter(
+        x=[1 - each.policy_sparsity for each in own],
+        y=[1 - each.critic_sparsity for each in own],
+        mode="markers+text",
+        name=VERDICT_WORDS[verdict],
+        text=[f"  {each.ratio:.0%}" for each in own],
+        textposition="middle right",
+        textfont={"size": 11},
+        marker={
+            "symbol": symbol, "size": 17, "color": [_color(each.ratio) for each in own], "line": edge,
+        },
+        customdata=[words_of(each) for each in own],
+        hovertemplate="%{customdata}<extra></extra>",
+    )  # fmt: skip
+
+
+def _color(ratio: float) -> str:
+    """On the scale of `_color_bar`; a colour, since plotly.js cannot give a legend that of a number."""
+    place = (ratio - WORST_SHOWN) / (BEST_SHOWN - WORST_SHOWN)
+    (color,) = sample_colorscale(SCALE, [min(max(place, 0.0), 1.0)])
+    return str(color)
+
+
+def _color_bar() -> go.Scatter:
+    """A trace without points, for its bar."""
+    bar = {"title": {"text": "R", "side": "top"}, "thickness": 12, "tickformat": ".0%", "outlinewidth": 0}
+    marker = {"colorscale": SCALE, "cmin": WORST_SHOWN, "cmax": BEST_SHOWN, "showscale": True, "colorbar": bar}
+    return go.Scatter(x=[None], y=[None], mode="markers", marker=marker, showlegend=False, hoverinfo="skip")
+
+
+def _ring(figure: go.Figure, policy_sparsity: float, critic_sparsity: float) -> None:
+    marker = {"symbol": "circle-open", "size": 27, "color": DENSE, "line": {"width": 2}}
+    at = {"x": [1 - policy_sparsity], "y": [1 - critic_sparsity]}
+    figure.add_trace(go.Scatter(**at, mode="markers", name="ultimate", marker=marker, hoverinfo="skip"))
+
+
+def ratio_against_size(record: Record) -> go.Figure:
+    """R with its 95 % interval against the weights that are left: the paper's figure 5 with a decision in it."""
+    found = outcomes(record)
+    if not found:
+        return empty_figure(NOTHING)
+    figure = make_figure()
+    knows_size = all(each.size_ratio for each in found)
+    for verdict in VERDICTS:
+        own = [each for each in found if each.verdict == verdict]
+        if own:
+            figure.add_trace(_intervals(own, verdict, knows_size))
+    figure.add_hline(
+        record.threshold,
+        line={"color": DENSE, "width": 1.2, "dash": "dash"},
+        annotation_text=f"{record.threshold:.0%} of dense",
+        annotation_position="bottom right",
+    )
+    figure.add_hline(1.0, line={"color": MUTED, "width": 0.8, "dash": "dot"})
+    of_what = "weights left (% of dense, and how many times fewer)" if knows_size else "policy density (%)"
+    ticks = {"tickvals": SIZE_TICKS, "ticktext": [f"{tick:g} %<br>{100 / tick:g}x" for tick in SIZE_TICKS]}
+    low, high = _range([_left(each, knows_size) for each in found])
+    figure.update_xaxes(type="log", range=[high, low], title_text=of_what, **ticks)
+    return figure.update_yaxes(title_text="R, return kept (dense = 100 %)", tickformat=".0%")
+
+
+def _intervals(own: list[Outcome], verdict: str, knows_size: bool) -> go.Scatter:
+    color = VERDICT_COLORS[verdict]
+    bounds = [each.interval or (each.ratio, each.ratio) for each in own]
+    error = {
+        "type": "data",
+        "symmetric": False,
+        "array": [high - each.ratio for each, (_, high) in zip(own, bounds, strict=True)],
+        "arrayminus": [each.ratio - low for each, (low, _) in zip(own, bounds, strict=True)],
+        "color": color,
+        "thickness": 1.8,
+        "width": 5,
+    }
+    return go.Scatter(
+        x=[_left(each, knows_size) for each in own],
+        y=[each.ratio for each in own],
+        error_y=error,
+        mode="markers",
+        name=VERDICT_WORDS[verdict],
+        marker={"symbol": VERDICT_SYMBOLS[verdict], "size": 12, "color": color, "line": {"width": 1.5, "color": color}},
+        customdata=[words_of(each) for each in own],
+        hovertemplate="%{customdata}<extra></extra>",
+    )
+
+
+def _left(outcome: Outcome, knows_size: bool) -> float:
+    """Percent of the dense weights, or of the policy's where layer sizes are not known."""
+    return 100 * (outcome.size_ratio if knows_size and outcome.size_ratio else 1 - outcome.policy_sparsity)
+
+
+def words_of(outcome: Outcome) -> str:
+    """What a marker says when pointed at."""
+    lines = [f"<b>{outcome.label}</b>", f"R = {outcome.ratio:.3f}, {outcome.seeds} seeds"]
+    if outcome.interval is not None:
+        lines.append("95 % interval {:.3f} to {:.3f}".format(*outcome.interval))
+    if outcome.probability is not None:
+        lines.append(f"probability of keeping enough {probability_words(outcome.probability)}")
+    if outcome.size_ratio:
+        lines.append(f"{1 / outcome.size_ratio:.1f} times fewer weights")
+    return "<br>".join([*lines, VERDICT_WORDS[outcome.verdict]])

@@ -1,0 +1,78 @@
+"""Every trial's score against the dense band."""
+
+from __future__ import annotations
+
+import math
+
+import plotly.graph_objects as go
+
+from rlx2_ray.report.arms import Arm, arms_of, dense_arm
+from rlx2_ray.report.figures.curves import add_dense_band, order_arms
+from rlx2_ray.report.figures.theme import DENSE, INK, arm_colors, empty_figure, make_figure
+from rlx2_ray.report.record import Record, TrialRecord
+from rlx2_ray.search.statistics import statistic_of
+
+SPREAD = 0.5  # of an arm's width, over which its seeds are spread
+
+
+def trial_scores(record: Record) -> go.Figure:
+    """A point a seed: filled when it has finished, open while it runs, a triangle where it was stopped early."""
+    arms = [arm for arm in order_arms(arms_of(record)) if any(_has_score(trial) for trial in arm.trials)]
+    dense = dense_arm(record)
+    cached = [] if dense is None or any(arm.is_dense for arm in arms) else [seed.score for seed in dense.seeds]
+    if not arms and not cached:
+        return empty_figure("no score yet")
+    figure = make_figure()
+    if dense is not None:
+        add_dense_band(figure, dense)
+    labels = [arm.label for arm in arms] + (["dense"] if cached else [])
+    colors = arm_colors(labels, ordered=record.kind == "compress")
+    for place, arm in enumerate(arms):
+        _add_arm(figure, arm, place, colors.get(arm.label, DENSE))
+    if cached:
+        _add_points(figure, spread(len(arms), len(cached)), cached, ["measured before"] * len(cached), DENSE, "circle")
+    figure.update_xaxes(tickvals=list(range(len(labels))), ticktext=labels, title_text=_title(record))
+    figure.update_xaxes(range=[-0.6, len(labels) - 0.4], showgrid=False)
+    return figure.update_yaxes(title_text="score").update_layout(showlegend=False)
+
+
+def _title(record: Record) -> str:
+    return "policy / critic sparsity" if record.kind == "compress" else "arm"
+
+
+def _has_score(trial: TrialRecord) -> bool:
+    return math.isfinite(trial.score_so_far)
+
+
+def _add_arm(figure: go.Figure, arm: Arm, place: int, color: str) -> None:
+    trials = [trial for trial in arm.trials if _has_score(trial)]
+    for symbol in sorted({symbol_of(trial) for trial in trials}):
+        own = [(x, trial) for x, trial in zip(spread(place, len(trials)), trials, strict=True)
+               if symbol_of(trial) == symbol]  # fmt: skip
+        words = [f"{trial.name}, {trial.state}" for _, trial in own]
+        _add_points(figure, [x for x, _ in own], [trial.score_so_far for _, trial in own], words, color, symbol)
+    if arm.scores:
+        value = statistic_of(arm.scores)
+        ends = [place - SPREAD / 2, place + SPREAD / 2]
+        line = {"color": INK, "width": 2.5}
+        hover = f"interquartile mean of {len(arm.scores)} seeds: {value:.4g}<extra></extra>"
+        figure.add_trace(go.Scatter(x=ends, y=[value, value], mode="lines", line=line, hovertemplate=hover))
+
+
+def _add_points(figure: go.Figure, xs: list[float], ys: list[float], words: list[str], color: str, symbol: str) -> None:
+    marker = {"color": color, "size": 10, "symbol": symbol, "line": {"width": 1.5, "color": color}}
+    hover = "%{customdata}: %{y:.4g}<extra></extra>"
+    figure.add_trace(go.Scatter(x=xs, y=ys, mode="markers", marker=marker, customdata=words, hovertemplate=hover))
+
+
+def symbol_of(trial: TrialRecord) -> str:
+    if trial.ended_early:
+        return "triangle-down"
+    return "circle" if trial.state == "finished" else "circle-open"
+
+
+def spread(place: int, count: int) -> list[float]:
+    """Places of `count` seeds around their arm's, so that none hides another."""
+    if count == 1:
+        return [float(place)]
+    return [place - SPREAD / 2 + SPREAD * k / (count - 1) for k in range(count)]

@@ -1,0 +1,49 @@
+"""Return against sparsity, a line a method: the paper's figure 5."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import plotly.graph_objects as go
+
+from rlx2_ray.report.arms import percent
+from rlx2_ray.report.figures.theme import DENSE, arm_colors, empty_figure, make_figure
+from rlx2_ray.report.outcomes import Outcome
+
+
+def return_against_sparsity(methods: Mapping[str, Sequence[Outcome]]) -> go.Figure:
+    """The axis is logarithmic in the policy's density; the critics' sparsity is told beside each point."""
+    if not any(methods.values()):
+        return empty_figure("no arm has a score beside dense yet")
+    figure = make_figure()
+    colors = arm_colors(list(methods), ordered=False)
+    for method, found in methods.items():
+        figure.add_trace(_line(method, found, colors[method]))
+    figure.add_hline(100, line={"color": DENSE, "width": 1, "dash": "dot"})
+    densities = sorted({1 - each.policy_sparsity for found in methods.values() for each in found}, reverse=True)
+    ticks = {"tickvals": densities, "ticktext": [percent(1 - density) for density in densities]}
+    figure.update_xaxes(type="log", autorange="reversed", title_text="policy sparsity (%)", **ticks)
+    return figure.update_yaxes(title_text="return (% of dense)", rangemode="tozero")
+
+
+def _line(method: str, found: Sequence[Outcome], color: str) -> go.Scatter:
+    bounds = [each.interval or (each.ratio, each.ratio) for each in found]
+    error = {
+        "type": "data",
+        "symmetric": False,
+        "array": [100 * (high - each.ratio) for each, (_, high) in zip(found, bounds, strict=True)],
+        "arrayminus": [100 * (each.ratio - low) for each, (low, _) in zip(found, bounds, strict=True)],
+        "thickness": 1.6,
+        "width": 5,
+    }
+    return go.Scatter(
+        x=[1 - each.policy_sparsity for each in found],
+        y=[100 * each.ratio for each in found],
+        error_y=error,
+        name=method,
+        mode="lines+markers",
+        line={"color": color, "width": 2.2},
+        marker={"size": 9},
+        customdata=[f"{each.label}: {100 * each.ratio:.1f} %, {each.seeds} seeds" for each in found],
+        hovertemplate="%{customdata}<extra></extra>",
+    )

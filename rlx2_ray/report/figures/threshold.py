@@ -1,0 +1,39 @@
+"""What a one-dimensional search believes of the threshold: now, and run by run."""
+
+from __future__ import annotations
+
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from rlx2_ray.report.arms import percent
+from rlx2_ray.report.figures.theme import BLUE, empty_figure, style
+from rlx2_ray.report.record import Record
+
+AXIS_NAMES = {"critic": "critic sparsity (%)"}
+
+
+def threshold_belief(record: Record) -> go.Figure:
+    """Probability of each level to be the sparsest that still keeps the return."""
+    if not record.beliefs:
+        return empty_figure("nothing is believed yet of where the threshold lies")
+    now = record.beliefs[-1]
+    title = AXIS_NAMES.get(record.axis, "policy sparsity (%)")
+    names = [percent(level) for level in now.levels]
+    figure = style(make_subplots(cols=2, column_widths=[0.5, 0.5], horizontal_spacing=0.13))
+    hover = f"{title.removesuffix(' (%)')} %{{x}} %: %{{y:.3f}}<extra></extra>"
+    figure.add_trace(go.Bar(x=names, y=now.mass, marker_color=BLUE, hovertemplate=hover), row=1, col=1)
+    history = go.Heatmap(
+        x=[str(belief.runs) for belief in record.beliefs],
+        y=names,
+        z=[list(row) for row in zip(*(belief.mass for belief in record.beliefs), strict=True)],
+        colorscale=[[0, "white"], [1, BLUE]],
+        zmin=0,
+        colorbar={"title": {"text": "probability", "side": "right"}, "thickness": 12, "outlinewidth": 0},
+        hovertemplate="after %{x} runs, %{y} %: %{z:.3f}<extra></extra>",
+    )
+    figure.add_trace(history, row=1, col=2)
+    figure.update_xaxes(type="category", title_text=title, tickangle=-45, tickfont={"size": 11}, col=1)
+    figure.update_yaxes(title_text=f"probability, after {now.runs} runs", rangemode="tozero", col=1)
+    figure.update_xaxes(type="category", title_text="runs done", showgrid=False, col=2)
+    figure.update_yaxes(type="category", title_text=title, showgrid=False, col=2)
+    return figure.update_layout(showlegend=False, bargap=0.15)

@@ -1,0 +1,104 @@
+"""The layers of one trial: how many of their weights live, and how much the topology still changes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import plotly.graph_objects as go
+from plotly.colors import sample_colorscale
+from plotly.subplots import make_subplots
+
+from rlx2_ray.report.figures.curves import STEPS_TITLE
+from rlx2_ray.report.figures.theme import CATEGORIES, MUTED, empty_figure, style
+from rlx2_ray.report.outcomes import plan_of
+from rlx2_ray.report.record import Record, Series, TrialRecord
+from rlx2_ray.sparse.plan import LayerPlan
+
+PREFIX, SUFFIX = "topology/", "_overlap"
+NETWORKS = {"policy": ("Blues", "solid"), "critic0": ("Oranges", "solid"), "critic1": ("Oranges", "dot")}
+
+
+def topology(record: Record, name: str | None = None) -> go.Figure:
+    """Density of each layer, and its overlap over time; of the trial called `name`, or of the one that says most."""
+    trial = shown_trial(record, name)
+    if trial is None:
+        return empty_figure("no trial evolves its topology")
+    overlaps = layer_overlaps(trial)
+    plan = plan_of(record, trial.config)
+    layers = (*plan.policy.layers, *plan.critic.layers) if plan else ()
+    names = [layer.name for layer in layers] or list(overlaps)
+    colors = _colors(names)
+    figure = style(make_subplots(cols=2, column_widths=[0.46, 0.54], horizontal_spacing=0.12))
+    figure.add_trace(_bars(layers, colors), row=1, col=1)
+    for layer, series in overlaps.items():
+        figure.add_trace(_line(layer, series, colors.get(layer, MUTED)), row=1, col=2)
+    figure.update_xaxes(
+        title_text="layer", type="category", showgrid=False, tickangle=-45, tickfont={"size": 11}, col=1
+    )
+    figure.update_yaxes(title_text="density (%)", range=[0, 112], col=1)
+    figure.update_xaxes(title_text=STEPS_TITLE, rangemode="tozero", col=2)
+    return figure.update_yaxes(title_text="kept by the latest event", tickformat=".0%", col=2)
+
+
+def shown_trial(record: Record, name: str | None) -> TrialRecord | None:
+    """The named one; else the winner, else the latest with overlaps."""
+    by_name = {trial.name: trial for trial in record.trials}
+    for wished in (name, record.ultimate_trial):
+        if wished in by_name:
+            return by_name[wished]
+    evolving = [trial for trial in record.trials if layer_overlaps(trial)]
+    return evolving[-1] if evolving else None
+
+
+def layer_overlaps(trial: TrialRecord) -> Mapping[str, Series]:
+    """Layer -> fraction of live weights that the latest event kept; whole networks where no layers are tracked."""
+    found = {
+        name.removeprefix(PREFIX).removesuffix(SUFFIX): series
+        for name, series in trial.series.items()
+        if name.startswith(PREFIX) and name.endswith(SUFFIX)
+    }
+    layers = {name: found[name] for name in sorted(found) if "." in name}
+    return {name: layers[name] for name in sorted(layers, key=_order)} if layers else found
+
+
+def _order(layer: str) -> tuple[bool, str]:
+    """The policy before the critics."""
+    return not layer.startswith("policy"), layer
+
+
+def _colors(names: Sequence[str]) -> dict[str, str]:
+    colors: dict[str, str] = {}
+    for network, (scale, _) in NETWORKS.items():
+        own = [name for name in names if name.partition(".")[0] == network]
+        places = [0.95 - 0.45 * rank / max(1, len(own) - 1) for rank in range(len(own))]
+        colors |= dict(zip(own, sample_colorscale(scale, places) if own else [], strict=True))
+    rest = [name for name in names if name not in colors]
+    return colors | {name: CATEGORIES[rank % len(CATEGORIES)] for rank, name in enumerate(rest)}
+
+
+def _bars(layers: Sequence[LayerPlan], colors: Mapping[str, str]) -> go.Bar:
+    densities = [100 * (1 - layer.sparsity) for layer in layers]
+    return go.Bar(
+        x=[layer.name for layer in layers],
+        y=densities,
+        marker_color=[colors[layer.name] for layer in layers],
+        text=[f"{density:.3g}" for density in densities],
+        textposition="outside",
+        textfont={"size": 11},
+        cliponaxis=False,
+        customdata=[f"{layer.active:,} of {layer.shape[0]} x {layer.shape[1]} weights" for layer in layers],
+        hovertemplate="%{x}: %{customdata}<extra></extra>",
+        showlegend=False,
+    )
+
+
+def _line(layer: str, series: Series, color: str) -> go.Scatter:
+    dash = NETWORKS.get(layer.partition(".")[0], ("", "solid"))[1]
+    return go.Scatter(
+        x=series.steps,
+        y=series.values,
+        name=layer,
+        mode="lines",
+        line={"color": color, "width": 2, "dash": dash},
+        hovertemplate=f"{layer}: %{{y:.1%}} at %{{x:,}}<extra></extra>",
+    )

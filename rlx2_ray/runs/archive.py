@@ -1,0 +1,100 @@
+"""A folder of finished runs, one file each (`archived_run`): added from any machine, found again, never edited.
+
+A file's name says which experiment it is: `Hopper-v5-td3-rlx2-s0-0123456789abcdef.parquet`, where the digits change
+with any value of the configuration but for where and on how many actors it ran, and its checkpoints.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from contextlib import closing
+from pathlib import Path
+
+from rlx2_ray.config import ExperimentConfig
+from rlx2_ray.runs.archived_run import ArchivedRun, is_same, parse, read, read_config, to_bytes
+from rlx2_ray.runs.directory import RunDirectory, Tracking, reason
+from rlx2_ray.tracking.uri import default_tracking_uri
+from rlx2_ray.types import BadInput
+
+SUFFIX = ".parquet"
+NOT_THE_EXPERIMENT = {"runtime", "checkpoint"}
+
+
+def add(run_dir: Path, folder: Path) -> Path:
+    """Archive a finished run, and return its file: the one that is there already where it has been added before.
+
+    Raises BadInput where it is not finished or damaged, the folder cannot be written, or another run of the same
+    experiment is there.
+    """
+    directory = RunDirectory(run_dir)
+    config, _ = directory.open()
+    result = directory.read_result()
+    if result is None:
+        raise BadInput(f"{run_dir} is not finished: 'rlx2 resume {run_dir}' goes on.")
+    content = to_bytes(config.model_dump(mode="json"), result, directory.read_points(), run_dir)
+    file = find(config, folder) or folder / f"{_stem(config)}-{identity(config)}{SUFFIX}"
+    if not file.exists():
+        return _write(file, content)
+    if not is_same(read(file), parse(content, file)):
+        raise BadInput(
+            f"{file} is another run of the experiment in {run_dir}, and no archived run is ever edited: leave it "
+            "out, or give another folder."
+        )
+    return file
+
+
+def find(config: ExperimentConfig, folder: Path) -> Path | None:
+    """The file of the run that has this configuration; it may have been written before some of today's keys.
+
+    Raises BadInput where a file of the same environment, algorithm, method and seed cannot be read.
+    """
+    wanted = identity(config)
+    files = sorted(folder.glob(f"{_stem(config)}-*{SUFFIX}"))
+    return next((file for file in files if identity(read_config(file)) == wanted), None)
+
+
+def restore(run: ArchivedRun, run_dir: Path, tracking: Tracking | None = None) -> None:
+    """Make `run_dir` the directory of the finished run, without its policy and checkpoints.
+
+    `tracking`: what its run.json names; nothing is sent there. Raises BadInput where the directory is used.
+    """
+    with closing(RunDirectory(run_dir)) as directory:
+        directory.check_unused()
+        directory.create(run.config, tracking or Tracking(default_tracking_uri(), "rlx2"))
+        with directory.writing(directory.progress_file):
+            directory.progress_file.write_text("".join(json.dumps(point) + "\n" for point in run.points))
+        directory.write_result(run.result)
+
+
+def list_runs(folder: Path) -> list[Path]:
+    """The archived runs in a folder, by name."""
+    return sorted(folder.glob(f"*{SUFFIX}"))
+
+
+def identity(config: ExperimentConfig) -> str:
+    """16 hex digits, the same for configurations that only differ in where they run."""
+    canonical = json.dumps(config.model_dump(mode="json", exclude=NOT_THE_EXPERIMENT), sort_keys=True)
+    return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+
+
+def _stem(config: ExperimentConfig) -> str:
+    env = re.sub(r"[^A-Za-z0-9.]+", "-", config.env.id)  # ids may have slashes and colons
+    return f"{env}-{config.algo}-{config.method}-s{config.seed}"
+
+
+def _write(file: Path, content: bytes) -> Path:
+    """Whole or not at all."""
+    aside = file.with_name(f".{file.name}.{os.getpid()}")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            aside.write_bytes(content)
+            aside.replace(file)
+        finally:
+            aside.unlink(missing_ok=True)
+    except OSError as error:
+        raise BadInput(f"{file} cannot be written ({reason(error)}): make room, or give another folder.") from None
+    return file

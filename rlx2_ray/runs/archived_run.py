@@ -1,0 +1,170 @@
+"""One finished run as one small Parquet file: a row an evaluation; configuration and result as JSON in its metadata.
+
+Steps are whole numbers. Returns and times, which scores and tables are made of, keep all their digits; other metrics
+have those of a 32-bit float. A digest of all of it tells a damaged or edited file from a good one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+from pyarrow import parquet
+
+from rlx2_ray.config import ExperimentConfig, Tree, resolve
+from rlx2_ray.runs.directory import Point
+from rlx2_ray.runs.result import describe_evaluations
+from rlx2_ray.types import BadInput
+
+FORMAT = 1
+METADATA = b"rlx2.run"  # key of the file's metadata; its value is a JSON object
+EVALUATIONS = "evaluations"  # key of the result
+NEEDED = {"env_steps", "return_mean", "return_std"}  # in every point
+EXACT = ("return_mean", "return_std", "wall_s")  # 64-bit
+LARGEST_SINGLE = float(np.finfo(np.float32).max)
+
+
+class ArchivedRun(NamedTuple):
+    """`config` is the one the run had, with today's defaults for keys that have come since."""
+
+    config: ExperimentConfig
+    result: Tree  # of result.json; its checkpoint, which was on the machine that it ran on, is None
+    points: list[Point]  # of progress.jsonl
+
+
+def to_bytes(config: Tree, result: Tree, points: Sequence[Point], source: Path) -> bytes:
+    """The file of a run, from its resolved configuration. Raises BadInput, which names `source`, where it is none."""
+    _check(result, points, source)
+    table = _table(points)
+    # Evaluations are the rows, and a checkpoint is not in the file.
+    kept = {key: value for key, value in result.items() if key != EVALUATIONS} | {"checkpoint": None}
+    head = {"format": FORMAT, "config": config, "result": kept}
+    head["sha256"] = _digest(head, _points(table))
+    file = io.BytesIO()
+    with parquet.ParquetWriter(
+        # Few rows, each value unlike the one before: dictionaries, statistics and a second schema only take room.
+        *(file, table.schema),
+        compression="zstd",
+        use_dictionary=False,
+        write_statistics=False,
+        store_schema=False,
+    ) as writer:
+        writer.write_table(table)
+        writer.add_key_value_metadata({METADATA: json.dumps(head).encode()})
+    return file.getvalue()
+
+
+def read(file: Path) -> ArchivedRun:
+    """Raises BadInput where it is no archived run, or not as it was written."""
+    return parse(_content(file), file)
+
+
+def read_config(file: Path) -> ExperimentConfig:
+    """Only that. Raises BadInput where it is no archived run."""
+    return _config(_open(_content(file), file)[1], file)
+
+
+def parse(content: bytes, file: Path) -> ArchivedRun:
+    """`read` of the content of `file`, which errors name."""
+    opened, head = _open(content, file)
+    try:
+        points = _points(opened.read())
+    except (OSError, pa.ArrowException) as error:
+        raise BadInput(f"{file} is damaged ({_words(error)}): restore it from a copy.") from None
+    if head.pop("sha256", None) != _digest(head, points):
+        raise BadInput(f"{file} is not as it was written: restore it from a copy.")
+    return ArchivedRun(_config(head, file), {**head["result"], EVALUATIONS: describe_evaluations(points)}, points)
+
+
+def is_same(one: ArchivedRun, other: ArchivedRun) -> bool:
+    """Whether two runs of one configuration are the same run, which MLflow may have got to know since."""
+    first, second = ({**run.result, "mlflow_run_id": None} for run in (one, other))
+    return _digest(first, one.points) == _digest(second, other.points)
+
+
+def _content(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise BadInput(f"{file} cannot be read ({_words(error)}): make it readable.") from None
+
+
+def _open(content: bytes, file: Path) -> tuple[parquet.ParquetFile, Tree]:
+    """With the JSON object in its metadata."""
+    try:
+        opened = parquet.ParquetFile(io.BytesIO(content))
+    except (OSError, pa.ArrowException) as error:
+        raise BadInput(f"{file} is no Parquet file, or damaged ({_words(error)}): restore it from a copy.") from None
+    metadata = opened.metadata.metadata or {}
+    if METADATA not in metadata:
+        raise BadInput(f"{file} is no run that 'rlx2 archive' wrote: move it elsewhere.")
+    return opened, _parse(metadata[METADATA], file)
+
+
+def _parse(text: bytes, file: Path) -> Tree:
+    try:
+        head = json.loads(text)
+        version, _, _ = head["format"], dict(head["config"]), dict(head["result"])
+    except (ValueError, TypeError, KeyError):
+        raise BadInput(f"{file} is damaged (its metadata is not readable): restore it from a copy.") from None
+    if version != FORMAT:
+        raise BadInput(f"{file} has format {version!r}, and this version reads {FORMAT}: use the one that wrote it.")
+    return dict(head)
+
+
+def _config(head: Tree, file: Path) -> ExperimentConfig:
+    try:
+        return resolve(head["config"])
+    except BadInput as problem:
+        raise BadInput(f"{file} has a configuration that this version does not know: {problem}") from None
+
+
+def _words(error: Exception) -> str:
+    return " ".join(str(getattr(error, "strerror", None) or error).split()).rstrip(".")
+
+
+def _digest(head: Tree, points: Sequence[Point]) -> str:
+    canonical = json.dumps([head, list(points)], sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def _check(result: Tree, points: Sequence[Point], source: Path) -> None:
+    for number, point in enumerate(points, start=1):
+        if not _is_evaluation(point):
+            raise BadInput(f"{source / 'progress.jsonl'} has no evaluation in line {number}: restore it from a copy.")
+    if json.dumps(result.get(EVALUATIONS)) != json.dumps(describe_evaluations(list(points))):
+        raise BadInput(f"{source} has other evaluations in result.json than in progress.jsonl: restore a copy.")
+
+
+def _is_evaluation(point: object) -> bool:
+    return isinstance(point, dict) and point.keys() >= NEEDED and all(map(_is_number, point.values()))
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _table(points: Sequence[Point]) -> pa.Table:
+    names = dict.fromkeys(name for point in points for name in point)
+    return pa.table({name: _column(name, [point.get(name) for point in points]) for name in names})
+
+
+def _column(name: str, values: Sequence[float | None]) -> pa.Array:
+    there = [value for value in values if value is not None]
+    if all(isinstance(value, int) for value in there):
+        return pa.array(values, pa.int64())
+    fits = all(abs(value) <= LARGEST_SINGLE for value in there if math.isfinite(value))
+    kind = pa.float32() if fits and name not in EXACT else pa.float64()
+    return pa.array([None if value is None else float(value) for value in values], kind)
+
+
+def _points(table: pa.Table) -> list[Point]:
+    """A metric that a point did not have is not in it."""
+    return [{name: value for name, value in row.items() if value is not None} for row in table.to_pylist()]

@@ -1,0 +1,242 @@
+"""The directory of one run: what is in it, who may write to it, and what is read back when the run goes on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from rlx2_ray import config as configuration
+from rlx2_ray.config import ExperimentConfig, Tree
+from rlx2_ray.runs.checkpoint import copy_checkpoint, list_checkpoints, original
+from rlx2_ray.runs.lock import FolderLock
+from rlx2_ray.types import BadInput, RunFailed
+
+Point = dict[str, Any]  # one evaluation: env_steps, learner_steps, return_mean, return_std, and metrics
+
+
+class Tracking(NamedTuple):
+    """Where a run is tracked in MLflow, and as what."""
+
+    uri: str
+    experiment: str
+    trial_key: str | None = None  # None: one of its own, unlike that of any other run
+    parent_run_id: str | None = None  # of the sweep that the run is a trial of
+    tags: dict[str, str] = {}
+
+
+class Origin(NamedTuple):
+    """What a run knows of itself beside its configuration, fixed when it begins."""
+
+    trial_key: str  # tag rlx2.trial_key of its MLflow run
+    tracking_uri: str
+    experiment: str  # of MLflow
+    config_sha256: str | None = None  # of config.yaml, in hexadecimal; None: not known of a run of an earlier version
+    changes: Tree = {}  # of the configuration, since the run began
+    parent_run_id: str | None = None
+    tags: dict[str, str] = {}
+
+
+class RunDirectory:
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.checkpoints = path / "checkpoints"
+        self.config_file = path / "config.yaml"
+        self.policy_file = path / "policy.safetensors"  # of the end of the run
+        self.best_policy_file = path / "best_policy.safetensors"  # of the best evaluation so far
+        self.result_file = path / "result.json"
+        self.undelivered_mark = path / "undelivered"  # there while MLflow has not got all of a finished run
+        self._origin_file = path / "run.json"
+        self.progress_file = path / "progress.jsonl"
+        self._lock = FolderLock(path)
+
+    def check_unused(self) -> None:
+        """Raises BadInput where the path holds a run or anything else."""
+        if self.config_file.exists():
+            raise BadInput(
+                f"--out is {self.path}, which already holds a run: name another, or 'rlx2 resume {self.path}'."
+            )
+        if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+            raise BadInput(f"--out is {self.path}, which exists and is not an empty directory: give another one.")
+
+    def create(self, config: ExperimentConfig, tracking: Tracking) -> None:
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise BadInput(
+                f"--out is {self.path}, which cannot be made ({error.strerror}): give another one."
+            ) from None
+        self.lock()
+        aside = self.config_file.with_suffix(".tmp")
+        try:
+            configuration.save(config, aside)
+            origin = _begin(config, tracking)._replace(config_sha256=_sha256(aside))
+            self._origin_file.write_text(_to_json(origin))
+            aside.replace(self.config_file)  # last: it is what marks the directory as a run
+        except OSError as error:
+            for path in (aside, self._origin_file, self._lock.file):
+                path.unlink(missing_ok=True)  # so that the directory can be given again
+            raise BadInput(
+                f"--out is {self.path}, which cannot be written to ({error.strerror}): make room, or give another one."
+            ) from None
+
+    def open(self) -> tuple[ExperimentConfig, Origin]:
+        """Raises BadInput where there is no run."""
+        if not self.config_file.exists():
+            raise BadInput(f"{self.path} holds no run: give a directory that 'rlx2 train' wrote.")
+        origin = self._read_origin()
+        with suppress(OSError):  # `load` says of a file why it cannot be read
+            if origin.config_sha256 not in (None, _sha256(self.config_file)):
+                raise BadInput(f"{self.config_file} is not as the run wrote it: restore it from a copy.")
+        config = configuration.load(self.config_file)
+        return configuration.resolve(configuration.merge(config, origin.changes)), origin
+
+    def change(self, changes: Tree) -> ExperimentConfig:
+        """Let the run go on with other values than it began with. Raises BadInput with nothing changed."""
+        config, origin = self.open()
+        changed = configuration.resolve(configuration.merge(config.model_dump(), changes))
+        origin = origin._replace(changes=configuration.merge(origin.changes, changes))
+        self._replace(self._origin_file, _to_json(origin))
+        return changed
+
+    def adopt(self, config: ExperimentConfig, tracking: Tracking, checkpoint: Path, points: Path) -> None:
+        """Go on, with this configuration, from where another run was: with its checkpoint and its points.
+
+        Its best policy lies beside its points. The run stays the one it is in MLflow. Nobody may be working on it.
+        """
+        if not self.config_file.exists():
+            self.create(config, tracking)
+        configuration.save(config, self.config_file)
+        origin = self._read_origin()._replace(config_sha256=_sha256(self.config_file), changes={})
+        self._replace(self._origin_file, _to_json(origin))
+        copy_checkpoint(checkpoint, self.checkpoints)
+        shutil.copyfile(points, self.progress_file)
+        for file in (self.result_file, self.policy_file, self.best_policy_file):  # of what is given up
+            file.unlink(missing_ok=True)
+        best = points.with_name(self.best_policy_file.name)
+        if best.exists():
+            shutil.copyfile(best, self.best_policy_file)
+        self.close()
+
+    def copy_to(self, target: Path) -> None:
+        """What the run needs to go on from its newest checkpoint, in another directory, where no run is left.
+
+        Raises RunFailed where there is no room.
+        """
+        other = RunDirectory(target)
+        with self.writing(target):
+            target.mkdir(parents=True, exist_ok=True)
+            other.config_file.unlink(missing_ok=True)
+            shutil.rmtree(other.checkpoints, ignore_errors=True)
+            for newest in list_checkpoints(self.checkpoints)[-1:]:
+                copy_checkpoint(newest, other.checkpoints)
+            for name in (
+                "progress_file",
+                "policy_file",
+                "best_policy_file",
+                "result_file",
+                "_origin_file",
+                "config_file",
+            ):
+                source, copy = getattr(self, name), getattr(other, name)
+                copy.unlink(missing_ok=True)
+                if source.exists():
+                    shutil.copyfile(source, copy)
+
+    def _read_origin(self) -> Origin:
+        try:
+            return Origin(**json.loads(self._origin_file.read_text()))
+        except (OSError, ValueError, TypeError):
+            raise BadInput(f"{self._origin_file} is missing or damaged: restore it from a copy.") from None
+
+    def lock(self, wait_s: float = 0.0) -> None:
+        """Raises BadInput while another process works on the run. The lock goes with `close`, or with the process."""
+        self._lock.acquire(wait_s)
+
+    def close(self) -> None:
+        self._lock.release()
+
+    @contextmanager
+    def writing(self, file: Path) -> Iterator[None]:
+        """Raises RunFailed, which says how the run goes on, where `file` cannot be written."""
+        try:
+            yield
+        except OSError as error:
+            raise RunFailed(
+                f"{file} cannot be written ({reason(error)}): make room, then 'rlx2 resume {self.path}' goes on."
+            ) from None
+
+    def append(self, point: Point) -> None:
+        """Raises RunFailed where there is no room."""
+        with self.writing(self.progress_file), self.progress_file.open("a") as file:
+            file.write(json.dumps(point) + "\n")
+            file.flush()
+            os.fsync(file.fileno())  # a checkpoint counts on the points before it
+
+    def rewind(self, env_steps: int) -> list[Point]:
+        """Forget the points after `env_steps`, which will be measured again, and return the others.
+
+        Raises BadInput where a line is damaged, RunFailed where there is no room.
+        """
+        points = [point for point in self.read_points() if point["env_steps"] <= env_steps]
+        self._replace(self.progress_file, "".join(json.dumps(point) + "\n" for point in points))
+        return points
+
+    def read_points(self) -> list[Point]:
+        """All that were measured so far. Raises BadInput where a line is damaged."""
+        lines = self.progress_file.read_bytes().splitlines() if self.progress_file.exists() else []
+        points = []
+        for number, line in enumerate(lines, start=1):
+            try:
+                points.append(json.loads(line))
+            except ValueError:
+                if number == len(lines):
+                    break  # the process was killed, or the disk was full, while it wrote this line
+                raise BadInput(
+                    f"{self.progress_file} is damaged in line {number}: restore it from a copy, or remove the line."
+                ) from None
+        return points
+
+    def write_result(self, result: dict[str, Any]) -> None:
+        """Raises RunFailed where there is no room."""
+        self._replace(self.result_file, json.dumps(result, indent=2) + "\n")
+
+    def _replace(self, file: Path, text: str) -> None:
+        aside = file.with_suffix(".tmp")
+        with self.writing(file):
+            aside.write_text(text)
+            aside.replace(file)
+
+    def read_result(self) -> dict[str, Any] | None:
+        """The result of a finished run. Raises BadInput where it is damaged."""
+        try:
+            return json.loads(self.result_file.read_bytes()) if self.result_file.exists() else None
+        except ValueError:
+            raise BadInput(f"{self.result_file} is damaged: remove it, and 'rlx2 resume' writes it again.") from None
+
+
+def _begin(config: ExperimentConfig, tracking: Tracking) -> Origin:
+    key = tracking.trial_key or f"{config.hash}-{uuid.uuid4().hex[:8]}"
+    return Origin(
+        key, tracking.uri, tracking.experiment, parent_run_id=tracking.parent_run_id, tags=dict(tracking.tags)
+    )
+
+
+def reason(error: Exception) -> str:
+    """Why something could not be written, in a few words."""
+    error = original(error)
+    return getattr(error, "strerror", None) or str(error)
+
+
+def _to_json(origin: Origin) -> str:
+    return json.dumps(origin._asdict(), indent=2) + "\n"
+
+
+def _sha256(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()

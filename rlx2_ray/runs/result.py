@@ -1,0 +1,59 @@
+"""What a run amounts to, as the keys of result.json."""
+
+from __future__ import annotations
+
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from rlx2_ray.config import ExperimentConfig
+from rlx2_ray.runs.directory import Point
+from rlx2_ray.sparse.costs import relative_costs
+from rlx2_ray.sparse.plan import AgentPlan, NetworkPlan
+
+PACKAGES = ("rlx2_ray", "torch", "ray", "gymnasium", "mujoco", "mlflow", "numpy", "pyarrow", "numba", "scipy")
+
+
+def describe_costs(config: ExperimentConfig, plan: AgentPlan) -> dict[str, Any]:
+    """Sparsities, active weights of policy and both critics, and ratios to the dense arm."""
+    costs = relative_costs(config, plan)
+    return {
+        "policy_sparsity": _sparsity(config.sparsity.policy, config, plan.policy),
+        "critic_sparsity": _sparsity(config.sparsity.critic, config, plan.critic),
+        "active_weights": plan.policy.active + plan.critic.active,
+        "size_ratio": costs.size_ratio,
+        "compression": costs.compression,
+        "train_flops_ratio_paper": costs.train_flops_ratio_paper,
+        "train_flops_ratio_counted": costs.train_flops_ratio_counted,
+        "inference_flops_ratio": costs.inference_flops_ratio,
+    }
+
+
+def _sparsity(asked: float, config: ExperimentConfig, plan: NetworkPlan) -> float:
+    """As asked for, where it can be; else what it really is."""
+    return round(1 - plan.density, 6) if config.sparsity.distribution in ("epsilon", "groups") else asked
+
+
+def describe_identity(config: ExperimentConfig) -> dict[str, Any]:
+    return {
+        "env_id": config.env.id,
+        "algo": config.algo,
+        "method": config.method,
+        "seed": config.seed,
+        "engine": config.engine,
+        "runtime": config.runtime.kind,
+    }
+
+
+def describe_evaluations(points: list[Point]) -> list[dict[str, float]]:
+    return [{key: point[key] for key in ("env_steps", "return_mean", "return_std")} for point in points]
+
+
+def installed_versions() -> dict[str, str]:
+    versions = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:  # rlx2_ray run from a bare checkout
+            versions[package] = "unknown"
+    return versions

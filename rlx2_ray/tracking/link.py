@@ -1,0 +1,12 @@
+"""The page of a run, where there is a server that shows one."""
+
+from __future__ import annotations
+
+from rlx2_ray.tracking.uri import scheme_of, without_password
+
+
+def run_link(uri: str, experiment_id: str, run_id: str) -> str | None:
+    """None where the store is no HTTP server, so that no page of it is known."""
+    if scheme_of(uri) not in ("http", "https"):
+        return None
+    return f"{without_password(uri).rstrip('/')}/#/experiments/{experiment_id}/runs/{run_id}"

@@ -1,0 +1,206 @@
+"""Reading an MLflow store: runs with their histories, over and over while others write. It changes nothing in it."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from rlx2_ray.tracking.check import check_revision
+from rlx2_ray.tracking.store import import_mlflow, root_cause
+from rlx2_ray.tracking.uri import DATABASES, resolve_tracking_uri, scheme_of, sqlite_file, without_password
+from rlx2_ray.types import BadInput
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+
+PARENT_TAG, KIND_TAG, OWN_TAG = "mlflow.parentRunId", "rlx2.kind", "rlx2.config_hash"
+READ = ("evaluation/return_mean", "replay/", "topology/", "throughput/env_steps_per_s")  # beginnings of metric names
+_MAX_RESULTS = 10**7  # points of one metric; more than any sweep has
+
+History = tuple[tuple[int, ...], tuple[float, ...]]  # steps, values; by step
+
+
+class StoredRun(NamedTuple):
+    run_id: str
+    experiment_id: str
+    experiment: str  # its name
+    name: str
+    status: str  # MLflow's: RUNNING, FINISHED, FAILED, KILLED, SCHEDULED
+    started: float | None  # seconds since the epoch
+    ended: float | None
+    params: Mapping[str, str]
+    tags: Mapping[str, str]
+    metrics: Mapping[str, float]  # the latest values
+
+    @property
+    def updates(self) -> tuple[str, tuple[tuple[str, float], ...]]:
+        """It is another one when the run has gone on."""
+        return self.status, tuple(self.metrics.items())
+
+
+class TrackingReader:
+    """One store. Every method raises BadInput, in one sentence, where the store cannot be read."""
+
+    def __init__(self, uri: str) -> None:
+        """Raises BadInput, and creates nothing, where there is no store, or one that this MLflow cannot read."""
+        self.uri = resolve_tracking_uri(uri)
+        database = sqlite_file(self.uri)
+        if database is not None:
+            _check_database(database, self.uri)
+        os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+        import_mlflow(self.uri)
+        with self._reading():
+            self._client = _make_client(self.uri)
+            self._client.search_experiments(max_results=1)
+        self._histories: dict[str, tuple[object, dict[str, History]]] = {}  # by run: its `updates`, its histories
+
+    @property
+    def is_server(self) -> bool:
+        return scheme_of(self.uri) in ("http", "https")
+
+    def experiments(self) -> dict[str, str]:
+        """Id -> name, the newest first."""
+        with self._reading():
+            return {each.experiment_id: each.name for each in _pages(self._client.search_experiments)}
+
+    def sweeps(self, experiment: str | None = None) -> list[StoredRun]:
+        """The parent runs of sweeps and compressions, of one experiment or of all, the newest first."""
+        return self._search(self._named(experiment), f"tags.`{KIND_TAG}` LIKE '%'")
+
+    def children(self, parent: StoredRun) -> list[StoredRun]:
+        """The trials of a sweep, in the order in which they began."""
+        experiments = {parent.experiment_id: parent.experiment}
+        return self._search(experiments, f"tags.`{PARENT_TAG}` = '{parent.run_id}'")[::-1]
+
+    def plain_runs(self, experiment: str) -> list[StoredRun]:
+        """The runs of `rlx2 train` in an experiment, in the order in which they began."""
+        runs = self._search(self._named(experiment), f"tags.`{OWN_TAG}` LIKE '%'")
+        return [run for run in reversed(runs) if PARENT_TAG not in run.tags and KIND_TAG not in run.tags]
+
+    def histories(self, runs: Sequence[StoredRun]) -> dict[str, dict[str, History]]:
+        """Run id -> metric -> history. Only what has changed since the last call is read again."""
+        kept = self._histories
+        changed = [run for run in runs if kept.get(run.run_id, (None,))[0] != run.updates]
+        if changed:
+            for run, found in zip(changed, self._read_histories(changed), strict=True):
+                kept[run.run_id] = (run.updates, found)
+        return {run.run_id: kept[run.run_id][1] for run in runs}
+
+    def artifact(self, run_id: str, name: str) -> bytes | None:
+        """The content of a file at the top of a run's artifacts; None where there is no such file."""
+        with self._reading():
+            if name not in (each.path for each in self._client.list_artifacts(run_id)):
+                return None
+            with tempfile.TemporaryDirectory(prefix="rlx2-") as folder:
+                return Path(self._client.download_artifacts(run_id, name, folder)).read_bytes()
+
+    def _named(self, experiment: str | None) -> dict[str, str]:
+        experiments = self.experiments()
+        if experiment is None:
+            return experiments
+        found = {number: name for number, name in experiments.items() if name == experiment}
+        if not found:
+            known = ", ".join(experiments.values())
+            raise BadInput(f"{without_password(self.uri)} has no experiment {experiment!r}: choose from {known}.")
+        return found
+
+    def _search(self, experiments: Mapping[str, str], query: str) -> list[StoredRun]:
+        def search(page_token: str | None = None) -> Any:
+            order = ["attributes.start_time DESC"]
+            return self._client.search_runs(list(experiments), query, order_by=order, page_token=page_token)
+
+        with self._reading():
+            return [_stored(run, experiments) for run in _pages(search)]
+
+    def _read_histories(self, runs: Sequence[StoredRun]) -> list[dict[str, History]]:
+        names = dict.fromkeys(name for run in runs for name in run.metrics if name.startswith(READ))
+        found: dict[str, dict[str, History]] = {run.run_id: {} for run in runs}
+        with self._reading():
+            for name in names:
+                for run_id, points in self._read_metric(name, [run.run_id for run in runs if name in run.metrics]):
+                    found[run_id][name] = _history(points)
+        return list(found.values())
+
+    def _read_metric(self, name: str, run_ids: Sequence[str]) -> Iterator[tuple[str, list[Any]]]:
+        """The points of one metric, run by run: in one query where the store is a database, over HTTP one by one."""
+        store = self._client._tracking_client.store
+        if not hasattr(store, "get_metric_history_bulk"):
+            yield from ((run_id, self._client.get_metric_history(run_id, name)) for run_id in run_ids)
+            return
+        by_run: dict[str, list[Any]] = {run_id: [] for run_id in run_ids}
+        for point in store.get_metric_history_bulk(run_ids, name, _MAX_RESULTS):
+            by_run[point.run_id].append(point)
+        yield from by_run.items()
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        try:
+            yield
+        except BadInput:
+            raise
+        except Exception as error:  # the store, its driver, the network
+            raise BadInput(
+                f"MLflow at {without_password(self.uri)} cannot be read ({without_password(root_cause(error))}): "
+                "see that it runs, or give another --tracking-uri."
+            ) from None
+
+
+def _make_client(uri: str) -> Any:
+    from mlflow.tracking import MlflowClient
+
+    if scheme_of(uri) in DATABASES:
+        from mlflow.store.db import utils
+
+        utils.MAX_RETRY_COUNT = 2  # its ten attempts at an absent database would sleep for 100 s
+    return MlflowClient(uri)
+
+
+def _check_database(database: Path, uri: str) -> None:
+    """MLflow would create a database that is not there, and its tables in one that has none."""
+    if not database.is_file():
+        raise BadInput(f"There is no tracking store {database}: give the --tracking-uri of one that a run has written.")
+    try:
+        with closing(sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+            found = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+    except sqlite3.Error as error:
+        raise BadInput(f"{database} is no MLflow store ({error}): give the --tracking-uri of one.") from None
+    import_mlflow(uri)
+    check_revision(uri, found[0] if found else None)
+
+
+def _pages(fetch: Any) -> Iterable[Any]:
+    page = fetch()
+    yield from page
+    while page.token:
+        page = fetch(page_token=page.token)
+        yield from page
+
+
+def _stored(run: Run, experiments: Mapping[str, str]) -> StoredRun:
+    info, data = run.info, run.data
+    return StoredRun(
+        run_id=info.run_id,
+        experiment_id=info.experiment_id,
+        experiment=experiments[info.experiment_id],
+        name=info.run_name,
+        status=info.status,
+        started=info.start_time / 1000 if info.start_time else None,
+        ended=info.end_time / 1000 if info.end_time else None,
+        params=data.params,
+        tags=data.tags,
+        metrics=data.metrics,
+    )
+
+
+def _history(points: Iterable[Any]) -> History:
+    """The first of two values for one step stays, as in what a tracker sends."""
+    by_step: dict[int, float] = {}
+    for point in points:
+        by_step.setdefault(point.step, point.value)
+    steps = sorted(by_step)
+    return tuple(steps), tuple(by_step[step] for step in steps)

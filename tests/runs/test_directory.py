@@ -1,0 +1,191 @@
+"""The run directory: what marks it as a run, who may write, what a rewind forgets, and what is said of damage."""
+
+from __future__ import annotations
+
+import errno
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from rlx2_ray.cli.main import run
+from rlx2_ray.runs.directory import RunDirectory, Tracking, reason
+from rlx2_ray.types import BadInput, RunFailed
+from tests.support.runs import flip_byte, small_config
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> RunDirectory:
+    return RunDirectory(tmp_path / "folder" / "run")
+
+
+def test_created_directory_reads_back_its_configuration_and_origin(directory: RunDirectory) -> None:
+    config = small_config(algo="sac")
+    directory.create(config, Tracking("sqlite:////somewhere/mlflow.db", "hopper"))
+    read, origin = directory.open()
+    assert read == config
+    assert read.hash == config.hash
+    assert (origin.tracking_uri, origin.experiment) == ("sqlite:////somewhere/mlflow.db", "hopper")
+    assert origin.trial_key.startswith(config.hash)
+    directory.close()
+
+
+def test_two_runs_of_one_configuration_have_different_trial_keys(tmp_path: Path) -> None:
+    keys = set()
+    for name in ("first", "second"):
+        directory = RunDirectory(tmp_path / name)
+        directory.create(small_config(), Tracking("sqlite:////mlflow.db", "hopper"))
+        keys.add(directory.open()[1].trial_key)
+        directory.close()
+    assert len(keys) == 2
+
+
+def test_created_directory_is_in_use_until_it_is_closed(directory: RunDirectory) -> None:
+    directory.create(small_config(), Tracking("sqlite:////mlflow.db", "hopper"))
+    other = RunDirectory(directory.path)
+    with pytest.raises(BadInput, match="in use"):
+        other.lock()
+    other.close()
+    directory.close()
+    other = RunDirectory(directory.path)
+    other.lock()
+    other.close()
+
+
+def test_new_and_empty_directories_are_unused(directory: RunDirectory) -> None:
+    directory.check_unused()
+    directory.path.mkdir(parents=True)
+    directory.check_unused()
+
+
+def test_directory_with_anything_in_it_is_used(directory: RunDirectory) -> None:
+    directory.path.mkdir(parents=True)
+    (directory.path / "notes.txt").write_text("mine")
+    with pytest.raises(BadInput, match="not an empty directory"):
+        directory.check_unused()
+
+
+def test_rewind_keeps_the_points_up_to_an_env_step(directory: RunDirectory) -> None:
+    directory.path.mkdir(parents=True)
+    for env_steps in (10, 20, 30):
+        directory.append({"env_steps": env_steps, "return_mean": 0.1})
+    kept = directory.rewind(20)
+    assert [point["env_steps"] for point in kept] == [10, 20]
+    lines = (directory.path / "progress.jsonl").read_text().splitlines()
+    assert [json.loads(line) for line in lines] == kept
+    directory.append({"env_steps": 25})
+    assert [point["env_steps"] for point in directory.rewind(100)] == [10, 20, 25]
+
+
+def test_rewind_drops_a_line_that_was_cut_short(directory: RunDirectory) -> None:
+    directory.path.mkdir(parents=True)
+    directory.append({"env_steps": 10})
+    with (directory.path / "progress.jsonl").open("a") as file:
+        file.write('{"env_st')
+    assert directory.rewind(100) == [{"env_steps": 10}]
+    directory.append({"env_steps": 20})
+    assert directory.rewind(100) == [{"env_steps": 10}, {"env_steps": 20}]
+
+
+def test_result_is_there_only_once_it_is_written(directory: RunDirectory) -> None:
+    directory.path.mkdir(parents=True)
+    assert directory.read_result() is None
+    directory.write_result({"score": 1.5})
+    assert directory.read_result() == {"score": 1.5}
+    assert [path.name for path in directory.path.iterdir()] == ["result.json"]
+
+
+@pytest.fixture
+def created(directory: RunDirectory) -> Iterator[RunDirectory]:
+    """In use, so that a command that were satisfied with damage would get no farther than that."""
+    directory.create(small_config(), Tracking(f"sqlite:///{directory.path}/mlflow.db", "hopper"))
+    yield directory
+    directory.close()
+
+
+def cut(path: Path) -> None:
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+
+
+def empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+@pytest.mark.parametrize("command", ["resume", "evaluate"])
+@pytest.mark.parametrize("damage", [flip_byte, cut, empty, Path.unlink])
+@pytest.mark.parametrize("name", ["config.yaml", "run.json"])
+def test_damage_is_one_sentence_and_exit_code_2(
+    name: str,
+    damage: Callable[[Path], None],
+    command: str,
+    created: RunDirectory,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    damage(created.path / name)
+    assert run([command, str(created.path)]) == 2
+    output, error = capsys.readouterr()
+    assert output == ""
+    assert error.count("\n") == 1
+    is_gone = (name, damage) == ("config.yaml", Path.unlink)
+    assert error.startswith(f"rlx2: {created.path if is_gone else created.path / name} ")
+    assert ("holds no run" if is_gone else "restore it from a copy") in error
+
+
+def test_configuration_that_differs_in_any_byte_is_refused(created: RunDirectory) -> None:
+    good = created.config_file.read_bytes()
+    for place in range(0, len(good), 7):
+        created.config_file.write_bytes(good[:place] + bytes([good[place] ^ 1]) + good[place + 1 :])
+        with pytest.raises(BadInput, match=r"config\.yaml is not as the run wrote it"):
+            created.open()
+    created.config_file.write_bytes(good)
+    created.open()
+
+
+def test_run_of_an_earlier_version_has_no_checksum_and_is_opened(created: RunDirectory) -> None:
+    origin = json.loads((created.path / "run.json").read_text())
+    del origin["config_sha256"]
+    (created.path / "run.json").write_text(json.dumps(origin))
+    assert created.open()[0] == small_config()
+
+
+def test_line_of_the_progress_that_is_damaged_is_named_and_no_point_is_lost(directory: RunDirectory) -> None:
+    directory.path.mkdir(parents=True)
+    for env_steps in (10, 20, 30):
+        directory.append({"env_steps": env_steps})
+    progress = directory.path / "progress.jsonl"
+    flip_byte(progress)
+    damaged = progress.read_bytes()
+    with pytest.raises(BadInput, match=r"progress\.jsonl is damaged in line 2: restore it from a copy, or remove"):
+        directory.rewind(100)
+    assert progress.read_bytes() == damaged
+
+
+def test_damaged_result_is_one_sentence(directory: RunDirectory) -> None:
+    directory.path.mkdir(parents=True)
+    directory.write_result({"score": 1.5})
+    flip_byte(directory.result_file)
+    with pytest.raises(BadInput, match=r"result\.json is damaged: remove it, and 'rlx2 resume' writes it again"):
+        directory.read_result()
+
+
+def test_what_cannot_be_written_is_one_sentence_that_says_how_to_go_on(directory: RunDirectory) -> None:
+    directory.path.mkdir(parents=True)
+    (directory.path / "progress.jsonl").mkdir()  # as good as a full disk: an OSError
+    with pytest.raises(RunFailed) as failure:
+        directory.append({"env_steps": 10})
+    assert str(failure.value) == (
+        f"{directory.path}/progress.jsonl cannot be written (Is a directory): "
+        f"make room, then 'rlx2 resume {directory.path}' goes on."
+    )
+
+
+def test_reason_of_an_error_of_an_actor_is_that_of_its_cause() -> None:
+    from ray.exceptions import RayTaskError
+
+    full = OSError(errno.ENOSPC, "No space left on device", "/some/file")
+    of_an_actor = RayTaskError("save", "Traceback\n  of many\n  lines", full).as_instanceof_cause()
+    assert isinstance(of_an_actor, OSError)
+    assert reason(of_an_actor) == reason(full) == "No space left on device"
+    assert reason(OSError("the disk failed")) == "the disk failed"

@@ -1,0 +1,285 @@
+"""The 1-D search: a noiseless one step by step, and what holds for any scores in any order."""
+
+from __future__ import annotations
+
+import itertools
+import random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rlx2_ray.search.decision import Rule
+from rlx2_ray.search.ledger import Request
+from rlx2_ray.search.levels import line, sparsities
+from rlx2_ray.search.search import Search
+from rlx2_ray.types import BadInput, RunFailed
+from tests.search.searches import DENSE, LINE, PATIENT, RANDOM, ScoreOf, line_search, make_options, noisy, play, report
+
+
+def undecided(loss: float) -> ScoreOf:
+    """Fresh seeds are by turns far better and far worse than the dense arm less `loss`."""
+
+    def score(request: Request) -> float:
+        return DENSE + (100 * (-1) ** request.seed - loss if request.purpose == "confirm" else 0)
+
+    return score
+
+
+def test_without_noise_it_finds_the_sparsest_that_keeps_the_return() -> None:
+    search = line_search()
+    asked = play(search, noisy(lambda pair: pair[0] > 0.9, 0.0))
+    assert asked[:8] == [Request(0.0, 0.0, seed, "dense") for seed in range(8)]
+    assert asked[8].purpose == "search"
+    assert asked[8].policy_sparsity == 0.8  # the median of eight levels and of none
+    assert asked[-4:] == [Request(0.9, 0.0, seed, "confirm") for seed in range(1000, 1004)]
+    ultimate = search.ultimate()
+    assert ultimate is not None
+    assert (ultimate.pair, ultimate.ratio, ultimate.verdict) == ((0.9, 0.0), 1.0, "accept")
+    assert ultimate.scores == (DENSE,) * 4  # fresh seeds alone
+    assert search.runs < 25
+
+
+def test_where_nothing_keeps_the_return_nothing_is_stated() -> None:
+    search = line_search()
+    play(search, noisy(lambda pair: pair != (0.0, 0.0), 0.02))
+    assert search.is_finished
+    assert search.ultimate() is None
+    assert search.decisions()[-1].verdict == "reject"
+
+
+def test_where_all_keep_it_the_sparsest_is_accepted() -> None:
+    search = line_search()
+    play(search, noisy(lambda pair: False, 0.0))
+    ultimate = search.ultimate()
+    assert ultimate is not None
+    assert (ultimate.pair, ultimate.verdict) == (LINE[-1], "accept")
+
+
+def test_a_rejected_pick_gives_way_to_a_denser_one() -> None:
+    """Search seeds are all fine, fresh ones are not above 0.8: it walks down there."""
+    search = line_search()
+
+    def score(request: Request) -> float:
+        return RANDOM if request.purpose == "confirm" and request.policy_sparsity > 0.8 else DENSE
+
+    play(search, score)
+    tried = {one.policy_sparsity: one.verdict for one in search.decisions() if one.scores[0] == RANDOM}
+    ultimate = search.ultimate()
+    assert ultimate is not None
+    assert (ultimate.policy_sparsity, ultimate.verdict) == (0.8, "accept")
+    assert tried
+    assert set(tried.values()) == {"reject"}
+
+
+def test_undecided_at_the_cap_it_is_inconclusive() -> None:
+    """Half of the fresh seeds well, half badly: no verdict, at any level."""
+    search = line_search(rule=Rule(max_seeds=6), max_dense_seeds=8)
+    play(search, undecided(30))
+    ultimate = search.ultimate()
+    assert ultimate is None or ultimate.verdict == "inconclusive"
+    first = search.decisions()[-1]
+    assert (first.verdict, len(first.scores)) == ("inconclusive", 6)
+
+
+def test_the_dense_arm_grows_with_what_is_undecided() -> None:
+    """At eight seeds it is what the network on trial has; beyond, twice as many, to its cap."""
+    search = line_search(max_dense_seeds=12)
+    score = undecided(30)
+    play(search, score, most=30)
+    fresh = [tell.request.seed for tell in search.tells if tell.request.purpose == "confirm"]
+    assert len(fresh) >= 6
+    assert len(search.dense_scores()) == 12
+
+
+def test_a_cached_dense_arm_is_not_run() -> None:
+    search = line_search()
+    for seed in range(8):
+        search.tell(Request(0.0, 0.0, seed, "dense"), DENSE)
+    assert play(search, noisy(lambda pair: pair[0] > 0.7, 0.0))[0].purpose == "search"
+
+
+def test_sparse_runs_begin_beside_the_last_dense_ones() -> None:
+    search = line_search(concurrency=2)
+    for _ in range(7):
+        request = search.ask()
+        assert request is not None
+        search.tell(request, DENSE)
+    last, beside = search.ask(), search.ask()
+    assert last is not None
+    assert beside is not None
+    assert (last.purpose, beside.purpose) == ("dense", "search")
+    search.tell(beside, DENSE)  # before the dense arm is known
+    search.tell(last, DENSE)
+    assert search.beliefs[-1]["runs"] == 9
+
+
+def test_belief_is_of_all_sparse_seeds_that_ended_before_the_last_dense_one() -> None:
+    """Once for the two of them, and as if they had come one after the other."""
+    together, apart = line_search(concurrency=3), line_search(concurrency=3)
+    dense = [Request(0.0, 0.0, seed, "dense") for seed in range(8)]
+    sparse = [Request(0.8, 0.0, seed, "search") for seed in (0, 1)]
+    for search, order in ((together, [*dense[:7], *sparse, dense[7]]), (apart, [*dense, *sparse])):
+        for request in order:
+            search.tell(request, DENSE)
+    assert [belief["runs"] for belief in together.beliefs] == [10]
+    assert [belief["runs"] for belief in apart.beliefs] == [9, 10]
+    assert together.beliefs[-1] == apart.beliefs[-1]
+
+
+def test_a_failed_run_is_replaced_once() -> None:
+    """Runs above 0.9 always fail: each such network gets a second chance, and its third run counts as no return."""
+    search = line_search()
+    play(search, lambda request: None if request.policy_sparsity > 0.9 else DENSE)
+    ultimate = search.ultimate()
+    assert ultimate is not None
+    assert (ultimate.policy_sparsity, ultimate.verdict) == (0.9, "accept")
+    failed = [decision for decision in search.decisions() if decision.policy_sparsity > 0.9]
+    assert all(set(decision.scores) == {RANDOM} for decision in failed)
+
+
+def test_failing_dense_runs_end_it() -> None:
+    search = line_search()
+    with pytest.raises(RunFailed, match="5 runs of the dense arm"):
+        play(search, lambda request: None)
+
+
+def test_a_dense_arm_that_learned_nothing_ends_it() -> None:
+    with pytest.raises(RunFailed, match="no better than a random policy"):
+        play(line_search(), lambda request: RANDOM)
+
+
+def test_a_restored_run_that_is_told_at_once_is_not_handed_out() -> None:
+    first, second = line_search(), line_search()
+    requests = [first.ask() for _ in range(3)]
+    second.restore(first.tells, first.pending)
+    told = requests[1]
+    assert told is not None
+    second.tell(told, DENSE)
+    assert [second.ask() for _ in range(2)] == [requests[0], requests[2]]
+
+
+def test_a_run_is_told_once() -> None:
+    search = line_search()
+    request = search.ask()
+    assert request is not None
+    search.tell(request, DENSE)
+    with pytest.raises(ValueError, match="told before"):
+        search.tell(request, DENSE)
+
+
+@pytest.mark.parametrize(
+    ("options", "key"),
+    [
+        ({"dense_seeds": 1}, "dense_seeds 1"),
+        ({"max_runs": 11}, "max_runs 11"),
+        ({"rule": Rule(min_seeds=1)}, "min_seeds 1"),
+        ({"rule": Rule(max_seeds=3)}, "max_seeds 3"),
+    ],
+)
+def test_options_that_cannot_work(options: dict[str, object], key: str) -> None:
+    with pytest.raises(BadInput, match=key):
+        line_search(**options)
+
+
+@pytest.mark.parametrize("most", range(0, 60, 3))
+def test_a_budget_may_end_it_at_any_time(most: int) -> None:
+    search = line_search()
+    play(search, noisy(lambda pair: pair[0] > 0.9, 0.09), most=most)
+    ultimate = search.ultimate()
+    if most >= 8:
+        assert len(search.decisions()) <= len(LINE)
+    assert ultimate is None or ultimate in [one._replace(verdict=ultimate.verdict) for one in search.decisions()]
+    assert search.remaining() >= (0 if search.is_finished else 1)
+
+
+@pytest.mark.parametrize("options", [{}, PATIENT], ids=["usual", "patient"])
+def test_what_remains_is_about_what_follows(options: dict[str, object]) -> None:
+    expected, runs = line_search(**options).remaining(), []
+    for seed in range(40):
+        search = line_search(**options)
+        play(search, noisy(lambda pair: pair[0] > 0.9, 0.09, seed=seed))
+        runs.append(search.runs)
+    assert 0.75 < expected / (sum(runs) / len(runs)) < 1.35
+
+
+searches = st.fixed_dictionaries(
+    {
+        "noise": st.sampled_from([0.0, 0.05, 0.3]),
+        "failures": st.sampled_from([0.0, 0.05, 0.4]),
+        "at": st.sampled_from([0.0, 0.5, 0.8, 0.95, 1.0]),
+        "concurrency": st.integers(1, 9),
+        "dense_seeds": st.integers(2, 8),
+        "max_runs": st.integers(12, 67),
+        "seed": st.integers(0, 1000),
+    }
+)
+
+
+def outcome(search: Search) -> tuple[object, ...]:
+    return search.tells, search.decisions(), search.ultimate(), search.beliefs, search.is_finished, search.remaining()
+
+
+def begin(case: dict[str, float]) -> Search:
+    keys = ("concurrency", "dense_seeds", "max_runs")
+    return line_search(**{key: int(case[key]) for key in keys})
+
+
+def scores(case: dict[str, float]) -> ScoreOf:
+    return noisy(lambda pair: pair[0] > case["at"], case["noise"], case["failures"], int(case["seed"]))
+
+
+@settings(deadline=None, max_examples=60)
+@given(searches)
+def test_it_ends_within_its_runs_and_asks_for_each_once(case: dict[str, float]) -> None:
+    search = begin(case)
+    try:
+        asked = play(search, scores(case), random.Random(int(case["seed"])))
+    except RunFailed:
+        return
+    assert len(set(asked)) == len(asked) == search.runs <= case["max_runs"]
+    assert search.is_finished
+    assert search.ask() is None
+    assert all(sum(belief["mass"]) == pytest.approx(1) for belief in search.beliefs)
+
+
+@settings(deadline=None, max_examples=60)
+@given(searches, st.integers(0, 60))
+def test_restored_it_goes_on_as_it_would_have(case: dict[str, float], stop: int) -> None:
+    original, restored = begin(case), begin(case)
+    try:
+        play(original, scores(case), random.Random(int(case["seed"])), most=stop)
+        pending = original.pending
+        restored.restore(original.tells, pending)
+        assert outcome(restored) == outcome(original)
+        assert [restored.ask() for _ in pending] == (pending if not restored.is_finished else [None] * len(pending))
+        play(original, scores(case), most=10**6)
+        play(restored, scores(case), most=10**6)
+    except RunFailed:
+        return
+    assert outcome(restored) == outcome(original)
+
+
+def test_levels() -> None:
+    levels = sparsities()
+    assert (len(levels), levels[0], levels[-1]) == (16, 0.5, 0.995)
+    densities = [1 - level for level in levels]
+    steps = [one / next_one for one, next_one in itertools.pairwise(densities)]
+    assert steps == pytest.approx([100 ** (1 / 15)] * 15, rel=0.02)
+    assert line("critic", (0.5, 0.9)) == ((0.0, 0.5), (0.0, 0.9))
+    assert line("tied", (0.5, 0.98), 2.5) == ((0.5, 0.0), (0.98, 0.95))
+
+
+@pytest.mark.parametrize("grid", [(2, 0.5, 0.9), (16, 0.9, 0.5), (16, 0.5, 1.0), (16, 0.5, 0.5001)])
+def test_levels_that_are_no_grid(grid: tuple[int, float, float]) -> None:
+    with pytest.raises(BadInput, match="levels"):
+        sparsities(*grid)
+
+
+def test_reports_are_the_searchs_own() -> None:
+    search = line_search()
+    request = search.ask()
+    assert request is not None
+    report(search, request, None)
+    assert search.tells == [(request, None)]
+    assert search.options == make_options()
