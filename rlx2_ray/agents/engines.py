@@ -56,9 +56,7 @@ def check_engine(config: ExperimentConfig) -> None:
         if config.device != "cpu":
             raise BadInput(f"device is {config.device!r}, but the sparse engine computes on the cpu: set engine torch.")
         return
-    import torch
+    from rlx2_ray.agents.torch.device import is_usable
 
-    try:
-        torch.zeros(1, device=config.device).cpu()  # "meta" makes tensors that hold nothing
-    except (RuntimeError, AssertionError):
-        raise BadInput(f"device is {config.device!r}, which torch cannot use here: choose cpu.") from None
+    if not is_usable(config.device):
+        raise BadInput(f"device is {config.device!r}, which torch cannot use here: choose cpu.")

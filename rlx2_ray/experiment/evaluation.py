@@ -1,8 +1,8 @@
-"""Noise-free episodes on an environment of their own, and the score made of them."""
+"""Noise-free episodes on an environment of their own."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,7 +12,6 @@ from rlx2_ray.networks.policy import NoiseFreePolicy
 from rlx2_ray.types import RunFailed
 
 STREAM = "evaluation"  # of seeds, apart from those of the training environments
-SCORE_WINDOW = 30
 
 
 class Evaluation(NamedTuple):
@@ -56,8 +55,3 @@ def _play(policy: NoiseFreePolicy, lane: EnvLane, episode: int, on_step: Callabl
                 return total
     except NonFinite as error:
         raise RunFailed(f"{error} in evaluation episode {episode}: the run stopped there.") from None
-
-
-def score(return_means: Sequence[float]) -> float:
-    """Mean of the last 30 evaluations (RLx2's protocol), or of all where there are fewer; NaN where there is none."""
-    return float(np.mean(return_means[-SCORE_WINDOW:])) if return_means else float("nan")

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from rlx2_ray.config import EnvConfig, ExperimentConfig
 from rlx2_ray.envs.lane import EnvLane
 from rlx2_ray.envs.make import probe_spaces
-from rlx2_ray.experiment.evaluation import evaluate, score
+from rlx2_ray.experiment.evaluation import evaluate
 from rlx2_ray.experiment.film import Film
 from rlx2_ray.networks.policy import NoiseFreePolicy, densify, make_policy
 from rlx2_ray.networks.policy_file import PolicyFile, load_policy, policy_digest
@@ -18,6 +18,7 @@ from rlx2_ray.networks.sparse_layer import from_arrays
 from rlx2_ray.runs.checkpoint import load_newest
 from rlx2_ray.runs.directory import RunDirectory
 from rlx2_ray.runs.result import describe_identity, installed_versions
+from rlx2_ray.runs.score import score
 from rlx2_ray.types import BadInput, Spaces
 
 STREAM = "evaluate command"

@@ -13,7 +13,7 @@ import numpy as np
 
 from rlx2_ray.config import ExperimentConfig
 from rlx2_ray.experiment.display import Display
-from rlx2_ray.experiment.evaluation import Evaluation, score
+from rlx2_ray.experiment.evaluation import Evaluation
 from rlx2_ray.experiment.interruption import StopWish
 from rlx2_ray.networks.policy_file import PolicyFile, policy_digest, save_policy
 from rlx2_ray.networks.sparse_layer import Arrays, Layers
@@ -27,6 +27,7 @@ from rlx2_ray.runs.checkpoint import (
     save_checkpoint,
 )
 from rlx2_ray.runs.directory import Point, RunDirectory, reason
+from rlx2_ray.runs.score import score
 from rlx2_ray.sparse.plan import plan_agent
 from rlx2_ray.tracking.tracker import Tracker
 from rlx2_ray.types import Interrupted, RunFailed, Spaces

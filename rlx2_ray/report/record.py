@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from rlx2_ray.config import ExperimentConfig, Tree
-from rlx2_ray.experiment.evaluation import score
+from rlx2_ray.runs.score import score
 from rlx2_ray.types import BadInput
 
 RETURN = "return_mean"

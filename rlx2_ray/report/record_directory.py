@@ -11,9 +11,9 @@ from typing import Any
 
 from rlx2_ray import config as configuration
 from rlx2_ray.config import ExperimentConfig, Tree
-from rlx2_ray.experiment.evaluation import score
 from rlx2_ray.report.record import RETURN, Record, Series, Sizes, Tracking, TrialRecord, parse_record
 from rlx2_ray.report.record_configs import differing_keys, swept_changes
+from rlx2_ray.runs.score import score
 from rlx2_ray.sweep.description.space import parse_space, varied_keys
 from rlx2_ray.types import BadInput
 

@@ -18,8 +18,8 @@ from ray.rllib.utils.metrics import (
 )
 from ray.tune.result import TRAINING_ITERATION
 
-from rlx2_ray.experiment.evaluation import score
 from rlx2_ray.runs.directory import Point
+from rlx2_ray.runs.score import score
 
 OURS = "rlx2"  # below it, all under our own names
 LEARNER = "train/"  # prefix of the learner's metrics in a point

@@ -18,11 +18,11 @@ from ray import tune
 from rlx2_ray.distributed.launch import train as train_on_runtime
 from rlx2_ray.experiment import session
 from rlx2_ray.experiment.display import LogDisplay
-from rlx2_ray.experiment.evaluation import score
 from rlx2_ray.experiment.interruption import StopWish
 from rlx2_ray.experiment.run import Training, never
 from rlx2_ray.runs.checkpoint import list_checkpoints
 from rlx2_ray.runs.directory import Point, RunDirectory
+from rlx2_ray.runs.score import score
 from rlx2_ray.sweep import archived
 from rlx2_ray.sweep.description.reported import AT_THE_END
 from rlx2_ray.sweep.futility import load_floor

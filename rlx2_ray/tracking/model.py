@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 ALIAS = "ultimate"
 DIGEST_TAG = "rlx2.policy_digest"
 _NOT_IN_NAMES = re.compile(r"[/:.%\"']")
-_CODE = Path(__file__).with_name("tracking_pyfunc.py")
+_CODE = Path(__file__).with_name("pyfunc.py")
 _REQUIREMENTS = ("mlflow", "numpy", "safetensors")  # of that code, and no more
 
 

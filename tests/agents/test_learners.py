@@ -15,7 +15,7 @@ from rlx2_ray.agents.engines import make_learner
 from rlx2_ray.agents.learner import Learner, LearnerState, needs_every_step, window_length
 from rlx2_ray.agents.torch.learner import TorchLearner
 from rlx2_ray.agents.torch.sac.policy import sample_action
-from rlx2_ray.agents.values import q_values
+from rlx2_ray.agents.torch.values import q_values
 from rlx2_ray.config import ExperimentConfig, resolve
 from rlx2_ray.networks.masked_mlp import forward, make_mlp
 from rlx2_ray.networks.policy import densify, make_policy

@@ -11,7 +11,7 @@ from torch import Tensor
 from rlx2_ray.agents.torch.sac import policy as sac_policy
 from rlx2_ray.agents.torch.sac.temperature import temperature_loss
 from rlx2_ray.agents.torch.td3 import policy as td3_policy
-from rlx2_ray.agents.values import critic_loss, q_values
+from rlx2_ray.agents.torch.values import critic_loss, q_values
 from rlx2_ray.networks.masked_mlp import make_mlp, parameters
 from tests.agents.doubles import double_mlp
 from tests.networks.networks import full_layer, random_layers

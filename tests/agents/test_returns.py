@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from rlx2_ray.agents.returns import bootstrap_discount, discounted_rewards
+from rlx2_ray.agents.torch.returns import bootstrap_discount, discounted_rewards
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import torch
 
 from rlx2_ray.agents.torch.td3.critic import target_q
 from rlx2_ray.agents.torch.tensors import TensorBatch
-from rlx2_ray.agents.values import Critics
+from rlx2_ray.agents.torch.values import Critics
 from rlx2_ray.networks.masked_mlp import MLP, make_mlp
 from tests.networks.networks import full_layer
 

@@ -10,8 +10,9 @@ import pytest
 
 from rlx2_ray.config import EnvConfig
 from rlx2_ray.envs.lane import EnvLane
-from rlx2_ray.experiment.evaluation import STREAM, Evaluation, evaluate, score
+from rlx2_ray.experiment.evaluation import STREAM, Evaluation, evaluate
 from rlx2_ray.networks.policy import DenseLayer, DenseNetwork, Policy, make_policy
+from rlx2_ray.runs.score import score
 from rlx2_ray.types import RunFailed
 from tests.envs.environments import LIMITED, TOY
 

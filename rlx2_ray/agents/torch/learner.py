@@ -11,7 +11,7 @@ from torch import Tensor
 from rlx2_ray.agents.base_learner import BaseLearner, Optimizer
 from rlx2_ray.agents.torch.tensors import TensorBatch, to_tensors
 from rlx2_ray.agents.torch.topology_adam import TopologyAdam
-from rlx2_ray.agents.values import Critics
+from rlx2_ray.agents.torch.values import Critics
 from rlx2_ray.config import ExperimentConfig
 from rlx2_ray.networks.masked_mlp import (
     MLP,

@@ -8,10 +8,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from rlx2_ray.agents.returns import bootstrap_discount, discounted_rewards
+from rlx2_ray.agents.torch.returns import bootstrap_discount, discounted_rewards
 from rlx2_ray.agents.torch.sac.policy import sample_action
 from rlx2_ray.agents.torch.tensors import TensorBatch
-from rlx2_ray.agents.values import Critics, q_values
+from rlx2_ray.agents.torch.values import Critics, q_values
 from rlx2_ray.networks.masked_mlp import MLP
 
 

@@ -13,7 +13,7 @@ from rlx2_ray.agents.torch.sac.critic import target_q
 from rlx2_ray.agents.torch.sac.policy import policy_loss
 from rlx2_ray.agents.torch.sac.temperature import temperature_loss
 from rlx2_ray.agents.torch.tensors import TensorBatch
-from rlx2_ray.agents.values import critic_loss
+from rlx2_ray.agents.torch.values import critic_loss
 from rlx2_ray.config import ExperimentConfig
 from rlx2_ray.networks.sparse_layer import Layers
 from rlx2_ray.types import Spaces

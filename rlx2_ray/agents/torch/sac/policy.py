@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from rlx2_ray.agents.values import Critics, q_values
+from rlx2_ray.agents.torch.values import Critics, q_values
 from rlx2_ray.networks.masked_mlp import MLP, forward
 from rlx2_ray.networks.policy import LOG_STD_MAX, LOG_STD_MIN
 

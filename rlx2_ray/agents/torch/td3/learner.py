@@ -10,7 +10,7 @@ from rlx2_ray.agents.torch.learner import TorchLearner, minimise
 from rlx2_ray.agents.torch.td3.critic import target_q
 from rlx2_ray.agents.torch.td3.policy import policy_loss
 from rlx2_ray.agents.torch.tensors import TensorBatch
-from rlx2_ray.agents.values import critic_loss
+from rlx2_ray.agents.torch.values import critic_loss
 from rlx2_ray.networks.masked_mlp import MLP
 from rlx2_ray.networks.sparse_layer import Layers
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from rlx2_ray.agents.values import q_value
+from rlx2_ray.agents.torch.values import q_value
 from rlx2_ray.networks.masked_mlp import MLP, forward
 
 
