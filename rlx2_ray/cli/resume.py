@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from rlx2_ray.cli import compress, options, sweep, train
-from rlx2_ray.config import Tree, leaves
+from rlx2_ray.config import Tree, flatten
 from rlx2_ray.types import BadInput
 
 RuntimeSet = Annotated[
@@ -63,7 +63,7 @@ def _resume_campaign(path: Path, changes: Tree, max_hours: str | None, concurren
     from rlx2_ray.sweep.sweep_directory import SweepDirectory
 
     if changes:
-        raise BadInput(f"{leaves(changes)[0]} is fixed for a sweep that has begun: leave it out.")
+        raise BadInput(f"{next(iter(flatten(changes)))} is fixed for a sweep that has begun: leave it out.")
     with closing(SweepDirectory(path)) as directory:
         kind, result = resume_campaign(directory, Sitting(max_hours, concurrent))
     (compress if kind == "compress" else sweep).show(result, as_json)

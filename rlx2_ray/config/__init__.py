@@ -9,7 +9,7 @@ A resolved configuration names every value, so it reads back to itself and to th
 The constants are those of RLx2 (arXiv 2205.15043) and, beneath it, of TD3 (arXiv 1802.09477) and SAC (1812.05905).
 """
 
-from rlx2_ray.config.files import load, parse_assignments, save
+from rlx2_ray.config.files import load, parse_assignments, to_yaml
 from rlx2_ray.config.messages import all_keys, unknown_key, validate
 from rlx2_ray.config.resolution import dense_counterpart, resolve
 from rlx2_ray.config.schema import (
@@ -27,7 +27,7 @@ from rlx2_ray.config.schema import (
     TopologyConfig,
     updates_due,
 )
-from rlx2_ray.config.trees import Tree, at, leaves, merge, nest
+from rlx2_ray.config.trees import Tree, at, flatten, merge, nest
 
 __all__ = [
     "AgentConfig",
@@ -46,13 +46,13 @@ __all__ = [
     "all_keys",
     "at",
     "dense_counterpart",
-    "leaves",
+    "flatten",
     "load",
     "merge",
     "nest",
     "parse_assignments",
     "resolve",
-    "save",
+    "to_yaml",
     "unknown_key",
     "updates_due",
     "validate",

@@ -31,9 +31,9 @@ def load(path: Path) -> Tree:
     return tree
 
 
-def save(config: ExperimentConfig, path: Path) -> None:
-    """Write every value as YAML; `resolve(load(path))` gives the same configuration."""
-    path.write_text(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
+def to_yaml(config: ExperimentConfig) -> str:
+    """The text of a file with every value; `resolve(load(path))` of it gives the same configuration."""
+    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
 
 
 def parse_assignments(assignments: Iterable[str]) -> Tree:

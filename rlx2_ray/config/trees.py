@@ -24,12 +24,13 @@ def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> Tree:
     return merged
 
 
-def leaves(tree: Mapping[str, Any], prefix: str = "") -> list[str]:
-    """The dotted keys that a nested mapping gives values to."""
-    keys = []
+def flatten(tree: Mapping[str, Any], prefix: str = "") -> Tree:
+    """The values of a nested mapping by their dotted keys; an empty mapping below the top is a value."""
+    flat: Tree = {}
     for key, value in tree.items():
-        keys += leaves(value, f"{prefix}{key}.") if isinstance(value, Mapping) else [f"{prefix}{key}"]
-    return keys
+        is_section = isinstance(value, Mapping) and value
+        flat |= flatten(value, f"{prefix}{key}.") if is_section else {f"{prefix}{key}": value}
+    return flat
 
 
 def at(tree: Mapping[str, Any], dotted_key: str, default: Any) -> Any:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from rlx2_ray.agents.engines import check_engine, prepare_engine
-from rlx2_ray.config import ExperimentConfig, Tree, leaves
+from rlx2_ray.config import ExperimentConfig, Tree, flatten
 from rlx2_ray.envs.make import probe_spaces
 from rlx2_ray.experiment.display import Display, make_display
 from rlx2_ray.experiment.interruption import StopWish, stop_on_signals
@@ -88,11 +88,11 @@ def _to_the_end(training: Training) -> Result:
 
 
 def _check_changes(config: ExperimentConfig, changes: Tree) -> None:
-    fixed = [key for key in leaves(changes) if not key.startswith("runtime.") or key == "runtime.kind"]
+    fixed = [key for key in flatten(changes) if not key.startswith("runtime.") or key == "runtime.kind"]
     if fixed:
         raise BadInput(f"{fixed[0]} is fixed for a run that has begun: train a new one, or leave it out.")
     if config.runtime.kind == "inline":
-        key = leaves(changes)[0]
+        key = next(iter(flatten(changes)))
         raise BadInput(f"{key} belongs to runs on actors, and this one is inline: leave it out.")
 
 

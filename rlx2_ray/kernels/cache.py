@@ -8,7 +8,6 @@ the sources, and whoever fills it holds a lock.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import functools
 import hashlib
 import os
@@ -22,6 +21,8 @@ from pathlib import Path
 
 import llvmlite.binding as llvm
 import numba
+
+from rlx2_ray import files
 
 PACKAGE = Path(__file__).resolve().parent.parent
 SOURCES = ("kernels", "agents", "networks")  # folders with compiled functions, and with constants in them
@@ -71,8 +72,7 @@ def compile_once(name: str, run: Callable[[], None]) -> None:
     if ready.exists():
         return
     directory.mkdir(parents=True, exist_ok=True)
-    with (directory / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with files.lock(directory / "lock"):
         if ready.exists():  # another process has just done it
             return
         _say(f"Compiling the kernels of {name} for this machine, which is done once ...")

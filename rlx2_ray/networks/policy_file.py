@@ -12,6 +12,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
+from rlx2_ray import files
 from rlx2_ray.networks.sparse_layer import Layers, from_arrays, to_arrays
 from rlx2_ray.types import BadInput, Spaces
 
@@ -36,6 +37,7 @@ def policy_digest(layers: Layers) -> str:
 
 
 def save_policy(path: Path, policy: PolicyFile) -> None:
+    """Write the file whole or not at all. Raises OSError where there is no room."""
     metadata = {
         "format": FORMAT,
         "algo": policy.algo,
@@ -45,10 +47,8 @@ def save_policy(path: Path, policy: PolicyFile) -> None:
     if policy.about:
         metadata["about"] = json.dumps(policy.about)
     metadata["digest"] = _digest(metadata, policy.layers)
-    aside = path.with_suffix(".tmp")
     # Not by safetensors' own save_file, whose files only their owner may read.
-    aside.write_bytes(save(to_arrays(policy.layers, "policy"), metadata))
-    aside.replace(path)  # so that a file of this name is always whole
+    files.write(path, save(to_arrays(policy.layers, "policy"), metadata))
 
 
 def load_policy(path: Path) -> PolicyFile:

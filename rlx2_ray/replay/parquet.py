@@ -17,6 +17,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pyarrow import parquet
 
+from rlx2_ray import files
 from rlx2_ray.kernels.windows import BOUNDARY, TERMINATED, TRUNCATED
 from rlx2_ray.replay.columns import Columns, map_columns
 from rlx2_ray.replay.lane import LaneCounters
@@ -206,15 +207,10 @@ def _replacing(path: Path) -> Iterator[IO[bytes]]:
     """A file aside, which takes the place of `path` at the end. Raises BadInput for any OSError."""
     if path.exists() and not path.is_file():
         raise BadInput(f"{path} cannot be written (it is no regular file): give another --out.")
-    aside = path.with_name(f"{path.name}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with aside.open("wb") as file:
-                yield file
-            aside.replace(path)
-        finally:
-            aside.unlink(missing_ok=True)
+        with files.replacing(path) as file:
+            yield file
     except OSError as error:
         raise BadInput(
             f"{path} cannot be written ({error.strerror or error}): make room, or give another --out."

@@ -16,10 +16,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from rlx2_ray.files import link_or_copy
 from rlx2_ray.replay.buffer import ReplayBuffer
 from rlx2_ray.replay.columns import map_columns, read_rows, write_rows
 from rlx2_ray.replay.lane import Lane, LaneCounters
-from rlx2_ray.replay.links import link_or_copy
 from rlx2_ray.replay.segment import read_segment, write_segment
 from rlx2_ray.replay.snapshot_index import INDEX_FILE, read_index, write_index
 from rlx2_ray.seeding import generator_state, restore_generator

@@ -70,8 +70,8 @@ def to_tree(state: Mapping[str, Any], defaults: Mapping[str, Any]) -> Tree:
 def from_experiment(config: ExperimentConfig) -> dict[str, Any]:
     """The attributes that `to_tree` makes this configuration of."""
     tree = config.model_dump()
-    values = {key: _at(tree, key) for key in configuration.leaves(tree)}
-    state = {name: _at(tree, key) for name, key in KEYS.items()}
+    values = configuration.flatten(tree)
+    state = {name: configuration.at(tree, key, None) for name, key in KEYS.items()}
     state["num_env_runners"] = config.runtime.rollout_actors if config.runtime.kind == "actors" else 0
     told = {*KEYS.values(), SAVED, "runtime.kind", "runtime.rollout_actors"}
     return state | {
@@ -131,19 +131,12 @@ def _read_settings(settings: object) -> Tree:
     tree: Tree = {}
     for key, value in settings.items():
         tree = configuration.merge(tree, configuration.nest(key, value))
-    if SAVED in configuration.leaves(tree):
+    if SAVED in configuration.flatten(tree):
         raise BadInput(
             f"settings has {SAVED}, but every iteration ends with a checkpoint, of which save_to_path makes a copy: "
             "leave it out."
         )
     return tree
-
-
-def _at(tree: Tree, dotted_key: str) -> Any:
-    value: Any = tree
-    for part in dotted_key.split("."):
-        value = value[part]
-    return value
 
 
 def _shorten(value: object) -> str:

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 from contextlib import closing
 from pathlib import Path
 
+from rlx2_ray import files
 from rlx2_ray.config import ExperimentConfig
 from rlx2_ray.runs.archived_run import ArchivedRun, is_same, parse, read, read_config, to_bytes
 from rlx2_ray.runs.directory import RunDirectory, Tracking, reason
@@ -52,8 +52,8 @@ def find(config: ExperimentConfig, folder: Path) -> Path | None:
     Raises BadInput where a file of the same environment, algorithm, method and seed cannot be read.
     """
     wanted = identity(config)
-    files = sorted(folder.glob(f"{_stem(config)}-*{SUFFIX}"))
-    return next((file for file in files if identity(read_config(file)) == wanted), None)
+    found = sorted(folder.glob(f"{_stem(config)}-*{SUFFIX}"))
+    return next((file for file in found if identity(read_config(file)) == wanted), None)
 
 
 def restore(run: ArchivedRun, run_dir: Path, tracking: Tracking | None = None) -> None:
@@ -87,14 +87,9 @@ def _stem(config: ExperimentConfig) -> str:
 
 def _write(file: Path, content: bytes) -> Path:
     """Whole or not at all."""
-    aside = file.with_name(f".{file.name}.{os.getpid()}")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            aside.write_bytes(content)
-            aside.replace(file)
-        finally:
-            aside.unlink(missing_ok=True)
+        files.write(file, content)
     except OSError as error:
         raise BadInput(f"{file} cannot be written ({reason(error)}): make room, or give another folder.") from None
     return file

@@ -6,9 +6,7 @@ keeps its own). Nothing in it is unpickled. A damaged one is named and the one b
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -16,8 +14,8 @@ from typing import Any, NamedTuple
 
 from safetensors.numpy import load_file, save
 
+from rlx2_ray.files import link_or_copy, sha256_of, sync
 from rlx2_ray.networks.sparse_layer import Arrays
-from rlx2_ray.replay.links import link_or_copy
 
 ARRAYS, VALUES, CHECKSUMS, REPLAY = "arrays.safetensors", "values.json", "checksums.json", "replay"
 PREFIX, UNFINISHED = "step_", ".writing_"
@@ -60,13 +58,13 @@ def save_checkpoint(
         save_replay(aside / REPLAY, older[-1] / REPLAY if older else None)
         _write_checksums(aside)
         for path in (aside, *aside.rglob("*")):
-            _sync(path)
+            sync(path)
         shutil.rmtree(target, ignore_errors=True)
         aside.rename(target)
     except BaseException:
         _remove_unfinished(root)
         raise
-    _sync(root)
+    sync(root)
     for path in [*older, target][:-keep]:
         shutil.rmtree(path)
     return target
@@ -110,7 +108,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
     except (ValueError, TypeError):
         raise DamagedCheckpoint(f"{CHECKSUMS} is not readable") from None
     for name in (ARRAYS, VALUES):
-        if _sha256(path / name) != checksums.get(name):
+        if sha256_of(path / name) != checksums.get(name):
             raise DamagedCheckpoint(f"{name} does not match its checksum")
     if REPLAY not in checksums:
         raise DamagedCheckpoint(f"{CHECKSUMS} is not readable")
@@ -143,7 +141,7 @@ def _write_state(directory: Path, arrays: Arrays, values: dict[str, Any]) -> Non
 
 def _write_checksums(directory: Path) -> None:
     """Of the state; of the replay, whose indexes have their own, the names, so that a lost shard is noticed."""
-    checksums: dict[str, Any] = {name: _sha256(directory / name) for name in (ARRAYS, VALUES)}
+    checksums: dict[str, Any] = {name: sha256_of(directory / name) for name in (ARRAYS, VALUES)}
     checksums[REPLAY] = sorted(path.name for path in (directory / REPLAY).iterdir())
     (directory / CHECKSUMS).write_text(json.dumps(checksums))
 
@@ -152,17 +150,3 @@ def _remove_unfinished(root: Path) -> None:
     """Also what another process was still writing when its checkpoint was given up."""
     for path in root.glob(f"{UNFINISHED}*"):
         shutil.rmtree(path, ignore_errors=True)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _sync(path: Path) -> None:
-    """Make a file or directory durable: a rename may otherwise reach the disk before what it names."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

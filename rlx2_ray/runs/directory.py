@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from rlx2_ray import config as configuration
+from rlx2_ray import files
 from rlx2_ray.config import ExperimentConfig, Tree
 from rlx2_ray.runs.checkpoint import copy_checkpoint, list_checkpoints, original
 from rlx2_ray.runs.lock import FolderLock
@@ -73,14 +74,13 @@ class RunDirectory:
                 f"--out is {self.path}, which cannot be made ({error.strerror}): give another one."
             ) from None
         self.lock()
-        aside = self.config_file.with_suffix(".tmp")
+        text = configuration.to_yaml(config)
         try:
-            configuration.save(config, aside)
-            origin = _begin(config, tracking)._replace(config_sha256=_sha256(aside))
-            self._origin_file.write_text(_to_json(origin))
-            aside.replace(self.config_file)  # last: it is what marks the directory as a run
+            origin = _begin(config, tracking)._replace(config_sha256=hashlib.sha256(text.encode()).hexdigest())
+            files.write(self._origin_file, _to_json(origin))
+            files.write(self.config_file, text)  # last: it is what marks the directory as a run
         except OSError as error:
-            for path in (aside, self._origin_file, self._lock.file):
+            for path in (self._origin_file, self._lock.file):
                 path.unlink(missing_ok=True)  # so that the directory can be given again
             raise BadInput(
                 f"--out is {self.path}, which cannot be written to ({error.strerror}): make room, or give another one."
@@ -92,7 +92,7 @@ class RunDirectory:
             raise BadInput(f"{self.path} holds no run: give a directory that 'rlx2 train' wrote.")
         origin = self._read_origin()
         with suppress(OSError):  # `load` says of a file why it cannot be read
-            if origin.config_sha256 not in (None, _sha256(self.config_file)):
+            if origin.config_sha256 not in (None, files.sha256_of(self.config_file)):
                 raise BadInput(f"{self.config_file} is not as the run wrote it: restore it from a copy.")
         config = configuration.load(self.config_file)
         return configuration.resolve(configuration.merge(config, origin.changes)), origin
@@ -112,8 +112,8 @@ class RunDirectory:
         """
         if not self.config_file.exists():
             self.create(config, tracking)
-        configuration.save(config, self.config_file)
-        origin = self._read_origin()._replace(config_sha256=_sha256(self.config_file), changes={})
+        self._replace(self.config_file, configuration.to_yaml(config))
+        origin = self._read_origin()._replace(config_sha256=files.sha256_of(self.config_file), changes={})
         self._replace(self._origin_file, _to_json(origin))
         copy_checkpoint(checkpoint, self.checkpoints)
         shutil.copyfile(points, self.progress_file)
@@ -208,10 +208,8 @@ class RunDirectory:
         self._replace(self.result_file, json.dumps(result, indent=2) + "\n")
 
     def _replace(self, file: Path, text: str) -> None:
-        aside = file.with_suffix(".tmp")
         with self.writing(file):
-            aside.write_text(text)
-            aside.replace(file)
+            files.write(file, text)
 
     def read_result(self) -> dict[str, Any] | None:
         """The result of a finished run. Raises BadInput where it is damaged."""
@@ -236,7 +234,3 @@ def reason(error: Exception) -> str:
 
 def _to_json(origin: Origin) -> str:
     return json.dumps(origin._asdict(), indent=2) + "\n"
-
-
-def _sha256(file: Path) -> str:
-    return hashlib.sha256(file.read_bytes()).hexdigest()

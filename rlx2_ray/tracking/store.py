@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import fcntl
 import gc
 import os
 import sqlite3
 import sys
-import time
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
+from rlx2_ray import files
 from rlx2_ray.tracking.uri import DATABASES, scheme_of
 
 if TYPE_CHECKING:
@@ -119,20 +118,8 @@ def alone_with(database: Path | None) -> Iterator[None]:
         yield
         return
     database.parent.mkdir(parents=True, exist_ok=True)
-    with open(f"{database}.lock", "w") as lock:
-        _acquire(lock)
-        yield  # closing the file releases the lock
-
-
-def _acquire(lock: IO[str]) -> None:
-    deadline = time.monotonic() + _START_LOCK_WAIT_S
-    while True:
-        try:
-            return fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() > deadline:
-                raise TimeoutError(f"another process holds {lock.name}") from None
-        time.sleep(0.05)
+    with files.lock(Path(f"{database}.lock"), _START_LOCK_WAIT_S):
+        yield
 
 
 def find_or_create_experiment(client: MlflowClient, name: str, artifact_location: str | None) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+from rlx2_ray.config import flatten
 from rlx2_ray.tracking.points import Pending, Point, next_batch, pending
 from rlx2_ray.tracking.store import (
     alone_with,
@@ -55,15 +56,9 @@ class _Parcel(NamedTuple):
     tables: Mapping[str, str] = {}
 
 
-def flatten(nested: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+def to_params(nested: Mapping[str, Any]) -> dict[str, str]:
     """MLflow's parameters of a nested configuration: keys joined by dots, values as text of MLflow's length at most."""
-    flat: dict[str, str] = {}
-    for key, value in nested.items():
-        if isinstance(value, Mapping):
-            flat |= flatten(value, f"{prefix}{key}.")
-        else:
-            flat[f"{prefix}{key}"] = str(value)[:_MAX_PARAM_LENGTH]
-    return flat
+    return {key: str(value)[:_MAX_PARAM_LENGTH] for key, value in flatten(nested).items() if value != {}}
 
 
 class Tracker:
@@ -96,7 +91,7 @@ class Tracker:
         self._experiment_name = experiment_name
         self._run_name = run_name
         self._trial_key = trial_key
-        self._params = flatten(params)
+        self._params = to_params(params)
         self._warn = warn
         self._clock = clock
 

@@ -16,7 +16,7 @@ from rlx2_ray.config import (
     nest,
     parse_assignments,
     resolve,
-    save,
+    to_yaml,
     updates_due,
 )
 from rlx2_ray.config.resolution import ALGORITHMS
@@ -202,7 +202,7 @@ def test_updates_due(env_steps: int, warmup: int, ratio: float, updates: int) ->
 def test_a_saved_configuration_reads_back_to_itself(tmp_path: Path, algo: str, method: str) -> None:
     given = {"algo": algo, "method": method, "env": {"kwargs": {"frame_skip": 4}}, "agent": {"tau": 1e-7}}
     config = resolve(merge(given, nest(NEEDS[method][0], "runs/x") if method in NEEDS else {}))
-    save(config, tmp_path / "config.yaml")
+    (tmp_path / "config.yaml").write_text(to_yaml(config))
     again = resolve(load(tmp_path / "config.yaml"))
     assert again == config
     assert again.hash == config.hash

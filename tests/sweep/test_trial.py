@@ -183,7 +183,7 @@ def test_finished_trial_only_says_again_what_it_came_to(driver: Driver) -> None:
 
 def test_directory_that_had_not_become_a_run_is_begun_anew(driver: Driver) -> None:
     driver.directory(ONE).mkdir(parents=True)
-    (driver.directory(ONE) / "config.tmp").write_text("steps:")
+    (driver.directory(ONE) / ".config.yaml.0a1b2c3d.unfinished").write_text("steps:")
     assert steps(to_the_end(driver.trial(0))) == [100, 200, 300]
 
 

@@ -18,7 +18,7 @@ import pytest
 
 from rlx2_ray.tracking import store
 from rlx2_ray.tracking import tracker as tracker_module
-from rlx2_ray.tracking.tracker import Tracker, flatten
+from rlx2_ray.tracking.tracker import Tracker, to_params
 from rlx2_ray.tracking.uri import DEFAULT_TRACKING_URI, resolve_tracking_uri
 from rlx2_ray.types import BadInput
 
@@ -208,9 +208,9 @@ def test_long_value_is_cut_and_still_logged(desk: Desk) -> None:
     assert stored_run(desk.uri, tracker.run_id).data.params == {"text": "x" * 6000}
 
 
-def test_flatten_joins_keys_with_dots() -> None:
+def test_parameters_join_keys_with_dots() -> None:
     nested = {"env": {"id": "Ant-v5", "options": {"a": None}}, "hidden": (256, 256), "empty": {}}
-    assert flatten(nested) == {"env.id": "Ant-v5", "env.options.a": "None", "hidden": "(256, 256)"}
+    assert to_params(nested) == {"env.id": "Ant-v5", "env.options.a": "None", "hidden": "(256, 256)"}
 
 
 def test_relative_database_is_resolved_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from rlx2_ray.config import ExperimentConfig, Tree, all_keys, leaves, resolve, unknown_key
+from rlx2_ray.config import ExperimentConfig, Tree, all_keys, flatten, resolve, unknown_key
 from rlx2_ray.sweep.description.compress_section import CompressSection, parse_compress_section
 from rlx2_ray.sweep.description.space import Parameter, Space, count_trials, parse_space, to_tree, varied_keys
 from rlx2_ray.sweep.description.space_check import check_space, first_config
@@ -81,7 +81,7 @@ def parse_compress(tree: Mapping[str, Any]) -> CompressDescription:
     """The compression that a file describes, options merged on top. Raises BadInput."""
     check_sections(tree, ("compress",), dict.fromkeys((*SWEEP_SECTIONS, "queue", "archive"), "rlx2 sweep"))
     config = {key: value for key, value in tree.items() if key != "compress"}
-    sparsities = [key for key in leaves(config) if key.startswith("sparsity")]
+    sparsities = [key for key in flatten(config) if key.startswith("sparsity")]
     if sparsities:
         raise BadInput(f"{sparsities[0]} is given, but is what a compression searches: leave it out.")
     if "seed" in config:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from rlx2_ray import config as configuration
-from rlx2_ray.config import Tree, leaves, merge, validate
+from rlx2_ray.config import Tree, flatten, merge, validate
 from rlx2_ray.sweep.description.files import (
     SWEEP_SECTIONS,
     SweepDescription,
@@ -183,7 +183,7 @@ def distinguishing_keys(queue: QueueDescription) -> dict[str, list[str]]:
         keys = dict.fromkeys(key for sweep in sweeps for key in varied_keys(sweep.varied))
         given: list[Tree] = [{} for _ in sweeps]
         for sweep, values in zip(sweeps, given, strict=True):
-            _take(sweep.config, set(leaves(sweep.config)), values)
+            _take(sweep.config, set(flatten(sweep.config)), values)
         everywhere = dict.fromkeys(key for values in given for key in values)
         keys |= dict.fromkeys(key for key in everywhere if len({repr(values.get(key)) for values in given}) > 1)
         found[name] = list(keys)

@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from rlx2_ray.config import ExperimentConfig, leaves, resolve
+from rlx2_ray.config import ExperimentConfig, flatten, resolve
 from rlx2_ray.sweep.description.space import LISTS, Parameter, Space, config_of, varied_keys
 from rlx2_ray.types import BadInput
 
@@ -24,7 +24,7 @@ def check_space(base: Mapping[str, Any], space: Space) -> None:
     Up to `MOST_COMBINATIONS` are looked at; of more, so many at random, which have every value many times.
     """
     keys = varied_keys(space)
-    for key in leaves(base):
+    for key in flatten(base):
         if key in keys:
             raise BadInput(f"{key} has a value of its own and is varied as well: leave one of them out.")
     for parameter in space:

@@ -1,0 +1,103 @@
+"""Files that are whole whatever happens to the process or the machine, and folders that one process works in."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import math
+import os
+import secrets
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+UNFINISHED = ".unfinished"  # ending of the names of files that are being written
+POLL_S = 0.1
+
+
+def write(path: Path, content: str | bytes) -> None:
+    """Write a file so that its name stands for all of the content or, after a failure, for what it stood for before.
+
+    Raises OSError where there is no room.
+    """
+    with replacing(path) as file:
+        file.write(content.encode() if isinstance(content, str) else content)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[IO[bytes]]:
+    """A new file beside `path`, which takes its place at the end and is removed where anything fails.
+
+    Its content reaches the disk before its name does, or a power cut could leave an empty file of that name. Its own
+    name is drawn at random: several processes may write one file, and nobody can have put a link there.
+    """
+    aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}{UNFINISHED}")
+    try:
+        with aside.open("xb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        aside.replace(path)
+    except BaseException:
+        aside.unlink(missing_ok=True)
+        raise
+    sync(path.parent)
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Remove what processes that were killed had not finished writing; to be called by who has the folder alone."""
+    for path in folder.glob(f".*{UNFINISHED}"):
+        path.unlink(missing_ok=True)
+
+
+def sync(path: Path) -> None:
+    """Make a file, or the names in a folder, durable: a rename may otherwise reach the disk before what it names."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def link_or_copy(source: str | Path, destination: str | Path) -> None:
+    """Let a file that is never written to again stand in two places."""
+    try:
+        os.link(source, destination)
+    except OSError:  # another file system, or one without hard links
+        shutil.copyfile(source, destination)
+
+
+def sha256_of(path: Path) -> str:
+    """The digest of a file's content, in hexadecimal. Raises OSError where it cannot be read."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def lock(path: Path, wait_s: float = math.inf) -> IO[bytes]:
+    """The lock file, made where it is missing, as soon as no other process holds it.
+
+    The lock goes when the file is closed, as by `with`, or with the process. Raises TimeoutError where another process
+    still holds it after `wait_s`, and any other OSError where the file cannot be written.
+    """
+    deadline = time.monotonic() + wait_s
+    file = path.open("ab")
+    try:
+        while not _try_to_lock(file):
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"another process holds {path}")
+            time.sleep(POLL_S)
+    except BaseException:
+        file.close()
+        raise
+    return file
+
+
+def _try_to_lock(file: IO[bytes]) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
