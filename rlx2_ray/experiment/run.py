@@ -29,6 +29,7 @@ from rlx2_ray.runs.checkpoint import (
 from rlx2_ray.runs.directory import Point, RunDirectory, reason
 from rlx2_ray.runs.score import score
 from rlx2_ray.sparse.plan import plan_agent
+from rlx2_ray.tracking import tags
 from rlx2_ray.tracking.tracker import Tracker
 from rlx2_ray.types import Interrupted, RunFailed, Spaces
 
@@ -255,7 +256,7 @@ def deliver(directory: RunDirectory, tracker: Tracker, outcome: dict[str, Any]) 
         directory.undelivered_mark.touch()
     tracker.log([{name: outcome[name] for name in ("env_steps", "score", "size_ratio", "compression")}])
     if outcome["ended_early"]:
-        tracker.log_tags({"rlx2.ended_early": "true"})
+        tracker.log_tags({tags.ENDED_EARLY: "true"})
     files = (directory.config_file, directory.policy_file, directory.best_policy_file)
     tracker.log_artifacts([file for file in files if file.exists()])  # a run from an archive has no policies
     if tracker.finish("FINISHED"):

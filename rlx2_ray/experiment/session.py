@@ -18,6 +18,7 @@ from rlx2_ray.replay.windows import compile_kernels
 from rlx2_ray.runs.directory import Origin, RunDirectory, Tracking
 from rlx2_ray.runs.result import installed_versions
 from rlx2_ray.sparse.plan import plan_agent
+from rlx2_ray.tracking import tags
 from rlx2_ray.tracking.tracker import Tracker
 from rlx2_ray.tracking.uri import resolve_tracking_uri
 from rlx2_ray.types import BadInput, Interrupted, Spaces
@@ -146,13 +147,13 @@ def _work(
 def _make_tracker(
     config: ExperimentConfig, directory: RunDirectory, origin: Origin, warn: Callable[[str], None]
 ) -> Tracker:
-    tags = {f"version.{package}": version for package, version in installed_versions().items()}
+    versions = {f"{tags.VERSION}{package}": version for package, version in installed_versions().items()}
     return Tracker(
         origin.tracking_uri,
         origin.experiment,
         origin.trial_key,
         run_name=directory.path.name,
-        tags={"rlx2.config_hash": config.hash, **origin.tags, **tags},
+        tags={tags.CONFIG_HASH: config.hash, **origin.tags, **versions},
         params=config.model_dump(mode="json"),
         warn=warn,
         parent_run_id=origin.parent_run_id,

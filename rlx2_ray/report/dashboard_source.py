@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 from rlx2_ray.report.record import Record
 from rlx2_ray.report.record_store import read_runs, read_sweep
-from rlx2_ray.tracking.reader import KIND_TAG, StoredRun, TrackingReader
+from rlx2_ray.tracking.reader import StoredRun, TrackingReader
+from rlx2_ray.tracking.tags import KIND
 from rlx2_ray.types import BadInput
 
 SWEEP, EXPERIMENT = "sweep:", "experiment:"  # beginnings of a choice's key: a parent run's id, an experiment's name
@@ -78,4 +79,4 @@ class Source:
 
 def _label(parent: StoredRun) -> str:
     started = time.strftime("%Y-%m-%d %H:%M", time.localtime(parent.started)) if parent.started else ""
-    return f"{parent.name} · {parent.tags[KIND_TAG]} · {parent.status.lower()} · {parent.experiment} · {started}"
+    return f"{parent.name} · {parent.tags[KIND]} · {parent.status.lower()} · {parent.experiment} · {started}"

@@ -10,7 +10,8 @@ from rlx2_ray.config import ExperimentConfig
 from rlx2_ray.report.record import RETURN, Record, Series, Tracking, TrialRecord, parse_record
 from rlx2_ray.report.record_configs import config_of, swept_changes
 from rlx2_ray.report.record_directory import MEMBER_TAG, PURPOSE_TAG, RECORD_FILE, score_of_stopped, swept_keys
-from rlx2_ray.tracking.reader import KIND_TAG, History, StoredRun, TrackingReader
+from rlx2_ray.tracking.reader import History, StoredRun, TrackingReader
+from rlx2_ray.tracking.tags import KIND
 from rlx2_ray.types import BadInput
 
 STATE_OF = {"RUNNING": "running", "FINISHED": "finished", "KILLED": "interrupted", "FAILED": "failed"}
@@ -32,7 +33,7 @@ def read_experiment(reader: TrackingReader, experiment: str) -> Record:
 def read_sweep(reader: TrackingReader, parent: StoredRun) -> Record:
     """Raises BadInput where its record is damaged."""
     text = reader.artifact(parent.run_id, RECORD_FILE)
-    kind = parent.tags[KIND_TAG]
+    kind = parent.tags[KIND]
     state = STATE_OF.get(parent.status, "running")
     record = parse_record(text, f"{RECORD_FILE} of {parent.name}") if text else Record(kind, parent.name, state, ())
     if record.state == "running" or state != "running":

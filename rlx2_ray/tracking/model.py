@@ -14,6 +14,7 @@ import numpy as np
 
 from rlx2_ray.networks.policy_file import PolicyFile, load_policy, policy_digest
 from rlx2_ray.tracking.store import import_mlflow, make_client, root_cause
+from rlx2_ray.tracking.tags import POLICY_DIGEST
 from rlx2_ray.tracking.uri import resolve_tracking_uri, sqlite_file, without_password
 from rlx2_ray.types import RunFailed, Spaces
 
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
 ALIAS = "ultimate"
-DIGEST_TAG = "rlx2.policy_digest"
 _NOT_IN_NAMES = re.compile(r"[/:.%\"']")
 _CODE = Path(__file__).with_name("pyfunc.py")
 _REQUIREMENTS = ("mlflow", "numpy", "safetensors")  # of that code, and no more
@@ -65,13 +65,13 @@ def _find_or_create_version(client: MlflowClient, run_id: str, policy: PolicyFil
     digest = policy_digest(policy.layers)
     _create_registered_model(client, name)
     for found in client.search_model_versions(f"name = '{name}' AND run_id = '{run_id}'"):
-        if found.tags.get(DIGEST_TAG) == digest:
+        if found.tags.get(POLICY_DIGEST) == digest:
             return str(found.version)
     model = _find_or_create_model(client, run_id, digest, name)
     if str(model.status) != "READY":
         _upload(client, model, run_id, policy.spaces, policy_file)
     made = client.create_model_version(
-        name, model.artifact_location, run_id, tags={DIGEST_TAG: digest}, model_id=model.model_id
+        name, model.artifact_location, run_id, tags={POLICY_DIGEST: digest}, model_id=model.model_id
     )
     return str(made.version)
 
@@ -90,9 +90,9 @@ def _find_or_create_model(client: MlflowClient, run_id: str, digest: str, name: 
     """The run's model of this policy, perhaps one whose upload was cut short."""
     experiment_id = client.get_run(run_id).info.experiment_id
     for found in client.search_logged_models([experiment_id], f"source_run_id = '{run_id}'"):
-        if found.tags.get(DIGEST_TAG) == digest:
+        if found.tags.get(POLICY_DIGEST) == digest:
             return found
-    return client.create_logged_model(experiment_id, name, run_id, tags={DIGEST_TAG: digest})
+    return client.create_logged_model(experiment_id, name, run_id, tags={POLICY_DIGEST: digest})
 
 
 def _upload(client: MlflowClient, model: LoggedModel, run_id: str, spaces: Spaces, policy_file: Path) -> None:

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rlx2_ray.tracking.check import check_revision
 from rlx2_ray.tracking.store import import_mlflow, root_cause
+from rlx2_ray.tracking.tags import CONFIG_HASH, KIND, PARENT
 from rlx2_ray.tracking.uri import DATABASES, resolve_tracking_uri, scheme_of, sqlite_file, without_password
 from rlx2_ray.types import BadInput
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
 
-PARENT_TAG, KIND_TAG, OWN_TAG = "mlflow.parentRunId", "rlx2.kind", "rlx2.config_hash"
 READ = ("evaluation/return_mean", "replay/", "topology/", "throughput/env_steps_per_s")  # beginnings of metric names
 _MAX_RESULTS = 10**7  # points of one metric; more than any sweep has
 
@@ -70,17 +70,17 @@ class TrackingReader:
 
     def sweeps(self, experiment: str | None = None) -> list[StoredRun]:
         """The parent runs of sweeps and compressions, of one experiment or of all, the newest first."""
-        return self._search(self._named(experiment), f"tags.`{KIND_TAG}` LIKE '%'")
+        return self._search(self._named(experiment), f"tags.`{KIND}` LIKE '%'")
 
     def children(self, parent: StoredRun) -> list[StoredRun]:
         """The trials of a sweep, in the order in which they began."""
         experiments = {parent.experiment_id: parent.experiment}
-        return self._search(experiments, f"tags.`{PARENT_TAG}` = '{parent.run_id}'")[::-1]
+        return self._search(experiments, f"tags.`{PARENT}` = '{parent.run_id}'")[::-1]
 
     def plain_runs(self, experiment: str) -> list[StoredRun]:
         """The runs of `rlx2 train` in an experiment, in the order in which they began."""
-        runs = self._search(self._named(experiment), f"tags.`{OWN_TAG}` LIKE '%'")
-        return [run for run in reversed(runs) if PARENT_TAG not in run.tags and KIND_TAG not in run.tags]
+        runs = self._search(self._named(experiment), f"tags.`{CONFIG_HASH}` LIKE '%'")
+        return [run for run in reversed(runs) if PARENT not in run.tags and KIND not in run.tags]
 
     def histories(self, runs: Sequence[StoredRun]) -> dict[str, dict[str, History]]:
         """Run id -> metric -> history. Only what has changed since the last call is read again."""

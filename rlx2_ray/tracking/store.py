@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rlx2_ray import files
+from rlx2_ray.tracking.tags import TRIAL_KEY
 from rlx2_ray.tracking.uri import DATABASES, scheme_of
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
     from mlflow.tracking import MlflowClient
 
-TRIAL_KEY_TAG = "rlx2.trial_key"
 SQLITE_WAIT_S = 3.0
 _START_LOCK_WAIT_S = 60.0  # a schema migration takes seconds, and other processes may be queueing for it
 
@@ -141,11 +141,11 @@ def find_or_create_run(
     client: MlflowClient, experiment_id: str, name: str, trial_key: str, tags: Mapping[str, str]
 ) -> Run:
     """The run of a trial key, set running; `tags` are only for a new one."""
-    query = f"tags.`{TRIAL_KEY_TAG}` = '{trial_key}'"
+    query = f"tags.`{TRIAL_KEY}` = '{trial_key}'"
     # The oldest of several: a request to create a run that timed out may have arrived all the same.
     found = client.search_runs([experiment_id], query, max_results=1, order_by=["attributes.start_time ASC"])
     if not found:
-        return client.create_run(experiment_id, tags={TRIAL_KEY_TAG: trial_key, **tags}, run_name=name)
+        return client.create_run(experiment_id, tags={TRIAL_KEY: trial_key, **tags}, run_name=name)
     client.update_run(found[0].info.run_id, status="RUNNING")
     return client.get_run(found[0].info.run_id)
 

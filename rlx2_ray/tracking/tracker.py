@@ -22,6 +22,7 @@ from rlx2_ray.tracking.store import (
     root_cause,
 )
 from rlx2_ray.tracking.table import LOGGED_ARTIFACTS_TAG, Columns, table_json, with_table
+from rlx2_ray.tracking.tags import PARENT
 from rlx2_ray.tracking.uri import resolve_tracking_uri, sqlite_file, without_password
 from rlx2_ray.types import RunFailed
 
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
 RETRY_INTERVAL_S = 30.0
-PARENT_TAG = "mlflow.parentRunId"
 
 Status = Literal["FINISHED", "FAILED", "KILLED"]
 
@@ -107,7 +107,7 @@ class Tracker:
 
         self._points: list[Pending] = []
         # The link to the parent too, so that a run which once began without one has it after a resume.
-        self._tags = dict(tags) if parent_run_id is None else {**tags, PARENT_TAG: parent_run_id}
+        self._tags = dict(tags) if parent_run_id is None else {**tags, PARENT: parent_run_id}
         self._artifacts: dict[Path, None] = {}  # a dict, because it keeps the order and drops repetitions
         self._tables: dict[str, str] = {}  # file name -> the newest content
         self._status: Status | None = None
