@@ -12,29 +12,31 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple, TypeVar
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
 
-import numpy as np
 from ray.exceptions import RayError
 
 from rlx2_ray.agents.learner import LearnerState
 from rlx2_ray.config import updates_due
 from rlx2_ray.distributed import actors
-from rlx2_ray.distributed.actors import EvaluatorActor, LearnerActor, Reference, RolloutActor
+from rlx2_ray.distributed.actors import EvaluatorActor, Learning, RolloutActor
 from rlx2_ray.distributed.cluster import ray_of
 from rlx2_ray.distributed.faults import Faults
+from rlx2_ray.distributed.learner_seat import LearnerSeat
 from rlx2_ray.distributed.learner_worker import Learned
 from rlx2_ray.distributed.metric_means import MetricMeans
 from rlx2_ray.distributed.rate_limiter import make_rate_limiter
 from rlx2_ray.distributed.rollout_worker import Collected
 from rlx2_ray.distributed.sharded_replay import ShardedReplay
+from rlx2_ray.distributed.tasks import Task, Tasks
 from rlx2_ray.experiment.capacity_check import check_capacity
 from rlx2_ray.experiment.evaluation import Evaluation
+from rlx2_ray.experiment.milestones import Milestones
 from rlx2_ray.experiment.run import Run, Training
 from rlx2_ray.networks.policy import densify, make_policy
 from rlx2_ray.networks.sparse_layer import Layers
-from rlx2_ray.runs.checkpoint import load_newest
 from rlx2_ray.runs.directory import Point
 from rlx2_ray.types import RunFailed
 
@@ -43,8 +45,6 @@ CALL_UPDATES = 64  # of one call to the learner, at most
 MAX_EVALUATIONS = 2  # waiting; beyond it training waits for the evaluator
 TICK_S = 0.5
 STALL_S = 60.0  # without anything done, after which the user is told
-
-Answer = TypeVar("Answer")
 
 
 def train_on_actors(run: Run, resume: bool) -> Training:
@@ -64,12 +64,13 @@ def train_on_actors(run: Run, resume: bool) -> Training:
             raise
 
 
-class Task(NamedTuple):
-    """Work in progress: what to do with its value, and what to do where the actor died over it."""
+@dataclass
+class Counters:
+    """What a run on actors counts beside its updates; `time` and `generation` as in its checkpoints."""
 
-    kind: str  # "rollout", "learner" or "evaluator"
-    handle: Callable[[Any], None]
-    lose: Callable[[RayError], None]
+    env_steps: int = 0  # done
+    time: int = 0  # env steps begun, with those that were lost and taken again
+    generation: int = 0  # of the rollouts that are made next
 
 
 class Supervisor:
@@ -77,28 +78,21 @@ class Supervisor:
         self._run = run
         self._config = config = run.config
         runtime = config.runtime
-        self._learner = LearnerActor(config, run.spaces)
-        node = self._learner.node() if runtime.shard_placement == "near" else None
+        self._counters = Counters()
+        self._milestones = Milestones(config)
+        self._metrics = MetricMeans()
+        self._faults = Faults()
+        self._tasks = Tasks(self._faults.note_success, before_failure=self._save)
+        self._learner = LearnerSeat(run, self._faults, self._note_learner_death)
+        node = self._learner.actor.node() if runtime.shard_placement == "near" else None
         self._replay = ShardedReplay(config, run.spaces, run.directory.checkpoints, node)
         self._learner.connect(self._replay.shards)
         self._evaluator = EvaluatorActor(config)
         ahead = CALL_STEPS * runtime.rollout_actors * runtime.envs_per_rollout
         self._limiter = make_rate_limiter(config, env_steps_tolerance=ahead + 2 * CALL_UPDATES)
-
-        self._tasks: dict[Reference, Task] = {}
-        self._env_steps = self._env_steps_begun = 0
-        self._time = 0  # as `_env_steps_begun`, but with the env steps that were lost and taken again
-        self._generation = 0  # of the rollouts that are made next
-        self._learner_steps = self._learner_steps_begun = 0
-        self._evaluated = self._checked = self._saved = 0  # env steps of the latest milestone of each kind
-        self._policy_distance = float("nan")
-        self._metrics = MetricMeans()
-        self._faults = Faults()
-        self._last_done = time.monotonic()
         if resume:
             self._restore()
-        self._version = 0
-        self._weights = self._learner.weights_later()
+        self._learner.begin()
         per_rollout = runtime.envs_per_rollout
         self._idle = deque(
             self._make_rollout(range(index * per_rollout, (index + 1) * per_rollout))
@@ -106,113 +100,99 @@ class Supervisor:
         )
 
     def _make_rollout(self, lanes: Sequence[int]) -> RolloutActor:
-        return RolloutActor(self._config, lanes, dict(enumerate(self._replay.shards)), self._generation)
+        return RolloutActor(self._config, lanes, dict(enumerate(self._replay.shards)), self._counters.generation)
 
     def train(self) -> Training:
         while True:
             yield from self._work()
             self._save()
-            policy = self._policy_layers()
+            policy = self._learner.policy_layers()
             if self._is_finished():  # not if the learner has just died
-                return self._run.finish(self._env_steps, self._learner_steps, policy, self._faults.state())
+                done = self._counters.env_steps, self._learner.learner_steps
+                return self._run.finish(*done, policy, self._faults.state())
 
     def _work(self) -> Iterator[Point]:
         while not self._is_finished():
             self._run.check_interrupted(self._save)
             self._start_tasks()
-            self._take_what_is_done()
+            self._tasks.take_what_is_done(TICK_S)
+            self._say_what_is_awaited()
             self._reach_milestones()
             self._note_shard_losses()
-            self._run.advance(self._env_steps, self._replay.size, self._policy_distance)
+            self._run.advance(self._counters.env_steps, self._replay.size, self._milestones.policy_distance)
             yield from self._run.take_new_points()
 
     def _is_finished(self) -> bool:
         return self._run.ended_early or (
             not self._tasks
-            and self._env_steps >= self._config.steps
-            and self._learner_steps >= self._config.planned_updates
-            and self._evaluated >= self._config.steps
+            and self._counters.env_steps >= self._config.steps
+            and self._learner.learner_steps >= self._config.planned_updates
+            and self._milestones.are_all_evaluated
         )
 
-    # Work is handed out ...
+    # Work is handed out, and what to do with it when it is done.
 
     def _start_tasks(self) -> None:
-        evaluations = sum(task.kind == "evaluator" for task in self._tasks.values())
-        if evaluations >= MAX_EVALUATIONS:
+        if self._tasks.kinds().count("evaluator") >= MAX_EVALUATIONS:
             return
         while self._idle and self._steps_to_begin() > 0:
             self._start_collect(self._idle.popleft())
-        updates = self._limiter.updates_allowed(self._env_steps, self._learner_steps_begun)
-        ahead = self._learner_steps_begun - self._learner_steps
+        ahead = self._tasks.updates
+        updates = self._limiter.updates_allowed(self._counters.env_steps, self._learner.learner_steps + ahead)
         # A full call waits beside the one in progress, so that the learner need not wait for this loop.
         is_wanted = updates > 0 if not ahead else ahead <= CALL_UPDATES <= updates
         if is_wanted and self._replay.size:
             self._start_learn(min(updates, CALL_UPDATES))
 
+    @property
+    def _env_steps_begun(self) -> int:
+        return self._counters.env_steps + self._tasks.env_steps
+
     def _steps_to_begin(self) -> int:
         """Of the next call to a rollout; 0 where it would run ahead or the run has its steps."""
-        if self._replay.size and not self._limiter.may_collect(self._env_steps_begun, self._learner_steps):
+        begun = self._env_steps_begun
+        if self._replay.size and not self._limiter.may_collect(begun, self._learner.learner_steps):
             return 0
         warmup = self._config.agent.warmup_steps
-        begun = self._env_steps_begun
         end = warmup if begun < warmup else self._config.steps  # a call is all random or not at all
         return min(CALL_STEPS * self._config.runtime.envs_per_rollout, end - begun)
 
     def _start_collect(self, rollout: RolloutActor) -> None:
-        steps, begun = self._steps_to_begin(), self._env_steps_begun
-        weights = self._weights if begun >= self._config.agent.warmup_steps else None
-        reference = rollout.collect_later(steps, self._time, self._version, weights)
-        self._env_steps_begun += steps
-        self._time += steps
+        steps = self._steps_to_begin()
+        weights = self._learner.weights if self._env_steps_begun >= self._config.agent.warmup_steps else None
+        reference = rollout.collect_later(steps, self._counters.time, self._learner.version, weights)
+        self._counters.time += steps
 
         def handle(collected: Collected) -> None:
             self._idle.append(rollout)
-            self._env_steps += collected.env_steps
+            self._counters.env_steps += collected.env_steps
             self._replay.note(collected.statuses)
 
-        def lose(error: RayError) -> None:
-            self._env_steps_begun -= steps
-            self._faults.count(env_steps_lost=steps)
-            self._note_death("rollout", error, f"its last {steps} env steps are taken anew")
-            rollout.kill()
-            self._generation += 1
-            self._idle.append(self._make_rollout(rollout.lanes))
-            self._refresh_weights()  # they may be what was lost
-
-        self._tasks[reference] = Task("rollout", handle, lose)
+        lose = partial(self._replace_rollout, rollout, steps)
+        self._tasks.add(reference, Task("rollout", handle, lose, env_steps=steps))
 
     def _start_learn(self, updates: int) -> None:
-        learner = self._learner
-        learning = learner.learn_later(updates, self._replay.sizes)
-        self._learner_steps_begun += updates
+        learning = self._learner.actor.learn_later(updates, self._replay.sizes)
+        handle = partial(self._take_in_updates, learning)
+        self._tasks.add(learning.learned, Task("learner", handle, self._learner.replace, updates=updates))
 
-        def handle(learned: Learned) -> None:
-            if learner is not self._learner:  # it has died since, and another has gone back to the checkpoint
-                return
-            self._learner_steps = learned.learner_steps
-            if learned.undone:
-                self._learner_steps_begun -= learned.undone
-                self._replay.refresh()  # a shard has less than it was thought to have
-            self._metrics.add(learned.metrics)
-            self._weights = learning.weights
-            self._version += 1
-
-        def lose(error: RayError) -> None:
-            if learner is self._learner:
-                self._replace_learner(error)
-
-        self._tasks[learning.learned] = Task("learner", handle, lose)
+    def _take_in_updates(self, learning: Learning, learned: Learned) -> None:
+        self._learner.take_in(learned, learning)
+        self._metrics.add(learned.metrics)
+        if learned.undone:
+            self._replay.refresh()  # a shard has less than it was thought to have
 
     def _start_evaluation(self, env_steps: int) -> None:
+        learner_steps = self._learner.learner_steps
         metrics = {
             **self._metrics.take(),
             "replay/size": float(self._replay.size),
-            "replay/policy_distance": self._policy_distance,
-            "actors/updates_undone": float(self._limiter.updates_allowed(self._env_steps, self._learner_steps)),
+            "replay/policy_distance": self._milestones.policy_distance,
+            "actors/updates_undone": float(self._limiter.updates_allowed(self._counters.env_steps, learner_steps)),
             **self._faults.metrics(),
         }
-        self._evaluate(env_steps, self._learner_steps, self._policy_layers(), metrics)
-        self._evaluated = env_steps
+        self._evaluate(env_steps, learner_steps, self._learner.policy_layers(), metrics)
+        self._milestones.evaluated = env_steps
 
     def _evaluate(self, env_steps: int, learner_steps: int, policy: Layers, metrics: dict[str, float]) -> None:
         evaluator = self._evaluator
@@ -222,88 +202,69 @@ class Supervisor:
             self._run.record(env_steps, learner_steps, evaluation, policy, metrics)
 
         def lose(error: RayError) -> None:
-            if evaluator is self._evaluator:
-                self._note_death("evaluator", error, "its evaluation is made anew")
-                evaluator.kill()
-                self._evaluator = EvaluatorActor(self._config)
+            self._replace_evaluator(evaluator, error)
             self._evaluate(env_steps, learner_steps, policy, metrics)
 
-        self._tasks[reference] = Task("evaluator", handle, lose)
-
-    # ... and taken in.
-
-    def _take_what_is_done(self) -> None:
-        if not self._tasks:
-            return
-        for reference in actors.wait_for_some(list(self._tasks), TICK_S):
-            if reference in self._tasks:  # what came before may have taken in all
-                self._finish_task(reference)
-        if time.monotonic() > self._last_done + STALL_S:
-            self._say_what_is_awaited()
-
-    def _finish_task(self, reference: Reference) -> None:
-        task = self._tasks.pop(reference)
-        self._last_done = time.monotonic()
-        try:
-            value = actors.get(reference)
-        except RayError as error:
-            if not actors.is_loss(error):
-                self._save()  # what the other actors have done is not lost
-                raise
-            task.lose(error)
-            return
-        self._faults.note_success(task.kind)
-        task.handle(value)
+        self._tasks.add(reference, Task("evaluator", handle, lose))
 
     def _say_what_is_awaited(self) -> None:
-        kinds = ", ".join(sorted({task.kind for task in self._tasks.values()}))
+        if not self._tasks or time.monotonic() <= self._tasks.last_done + STALL_S:
+            return
+        kinds = ", ".join(sorted(set(self._tasks.kinds())))
         self._run.display.say(
             f"Nothing was done for {STALL_S:.0f} s; calls to {kinds} are waited for. "
             "If actors wait for a place, give the cluster more CPUs ('ray status')."
         )
-        self._last_done = time.monotonic()
-
-    def _drain(self) -> None:
-        """Take in all work in progress, in the order in which it was handed out."""
-        while self._tasks:
-            self._finish_task(next(iter(self._tasks)))
+        self._tasks.last_done = time.monotonic()
 
     def _reach_milestones(self) -> None:
-        config = self._config
-        self._checked = self._at(config.replay.check_interval, self._checked, self._check_capacity)
+        if self._milestones.reaches_check(self._counters.env_steps):
+            self._check_capacity()
         self._start_due_evaluations()
-        self._saved = self._at(config.checkpoint.interval, self._saved, self._save)
-
-    def _at(self, interval: int, last: int, act: Callable[[], None]) -> int:
-        """Act where a multiple of `interval` was passed since `last`; returns the latest multiple."""
-        latest = self._env_steps // interval * interval
-        if latest > last:
-            act()
-        return latest
+        if self._milestones.reaches_checkpoint(self._counters.env_steps):
+            self._save()
 
     def _start_due_evaluations(self) -> None:
         """An evaluation of env step m sees the policy after all updates due at m, as inline."""
-        config = self._config
-        while self._evaluated < config.steps:
-            following = min(
-                (self._evaluated // config.evaluation.interval + 1) * config.evaluation.interval, config.steps
-            )
-            due = updates_due(following, config.agent.warmup_steps, config.agent.updates_per_env_step)
-            if self._env_steps < following or self._learner_steps < due:
+        agent, milestones = self._config.agent, self._milestones
+        while not milestones.are_all_evaluated:
+            following = milestones.next_evaluation
+            due = updates_due(following, agent.warmup_steps, agent.updates_per_env_step)
+            if self._counters.env_steps < following or self._learner.learner_steps < due:
                 return
             self._start_evaluation(following)
 
     def _check_capacity(self) -> None:
-        self._replay.evict_before(self._time - self._config.replay.max_capacity)  # where no rollout writes, too
-        policy = make_policy(self._config.algo, densify(self._policy_layers()), 0.0, "mean")
-        self._policy_distance = check_capacity(self._replay, policy, self._config.replay)
+        capacity = self._config.replay.max_capacity
+        self._replay.evict_before(self._counters.time - capacity)  # where no rollout writes, too
+        policy = make_policy(self._config.algo, densify(self._learner.policy_layers()), 0.0, "mean")
+        self._milestones.policy_distance = check_capacity(self._replay, policy, self._config.replay)
 
-    # What died is replaced
+    # What died is replaced.
 
     def _note_death(self, kind: str, error: RayError, consequence: str) -> None:
         """Raises RunFailed where actors of this kind do nothing but die."""
         self._run.display.say(f"The {kind} died; another takes its place, {consequence}.")
         self._faults.note_death(kind, actors.describe_death(actors.root_cause(error)))
+
+    def _note_learner_death(self, error: RayError) -> None:
+        self._note_death("learner", error, "from the newest checkpoint")
+        self._tasks.forget("learner")  # of its other calls nothing will come
+
+    def _replace_rollout(self, rollout: RolloutActor, steps: int, error: RayError) -> None:
+        self._faults.count(env_steps_lost=steps)
+        self._note_death("rollout", error, f"its last {steps} env steps are taken anew")
+        rollout.kill()
+        self._counters.generation += 1
+        self._idle.append(self._make_rollout(rollout.lanes))
+        self._learner.refresh_weights()  # they may be what was lost
+
+    def _replace_evaluator(self, evaluator: EvaluatorActor, error: RayError) -> None:
+        """Not where another of its evaluations was lost before, and it has been replaced."""
+        if evaluator is self._evaluator:
+            self._note_death("evaluator", error, "its evaluation is made anew")
+            evaluator.kill()
+            self._evaluator = EvaluatorActor(self._config)
 
     def _note_shard_losses(self) -> None:
         for loss in self._replay.take_losses():
@@ -311,79 +272,27 @@ class Supervisor:
             self._run.display.say(
                 f"Replay shard {loss.shard} died and came back without its last {loss.transitions} transitions."
             )
-        if self._env_steps >= self._config.steps and not self._replay.size:
+        counters = self._counters
+        if counters.env_steps >= self._config.steps and not self._replay.size:
             # All is lost, and no env steps are left that would bring something to learn from: take the last ones anew.
-            lost = min(CALL_STEPS, self._env_steps)
-            self._env_steps = self._env_steps_begun = self._env_steps - lost
+            lost = min(CALL_STEPS, counters.env_steps)
+            counters.env_steps -= lost
             self._faults.count(env_steps_lost=lost)
-
-    def _replace_learner(self, error: RayError) -> None:
-        before = self._learner_steps
-        while True:
-            self._note_death("learner", error, "from the newest checkpoint")
-            self._learner.kill()
-            try:
-                self._learner = LearnerActor(self._config, self._run.spaces)
-                self._learner.connect(self._replay.shards)
-                self._learner_steps = self._learner_steps_begun = self._restore_learner()
-                break
-            except RayError as another:
-                error = another
-        self._faults.count(updates_lost=max(0, before - self._learner_steps))
-        self._weights = self._learner.weights_later()
-        self._version += 1
-
-    def _restore_learner(self) -> int:
-        """Returns the learner step of the newest checkpoint, or 0 where there is none."""
-        newest = load_newest(self._run.directory.checkpoints, lambda replay: None, self._run.display.say)
-        if newest is None:
-            return 0
-        checkpoint, _ = newest
-        return self._learner.restore(LearnerState(checkpoint.arrays, checkpoint.values["learner"]))
-
-    def _ask_learner(self, ask: Callable[[LearnerActor], Answer]) -> Answer:
-        """The answer of the learner, or of the one that takes its place."""
-        while True:
-            try:
-                return ask(self._learner)
-            except RayError as error:
-                if not actors.is_loss(error):
-                    raise
-                self._replace_learner(error)
-
-    def _refresh_weights(self) -> None:
-        def ask(learner: LearnerActor) -> Reference:
-            weights = learner.weights_later()
-            actors.get(weights)
-            return weights
-
-        self._weights = self._ask_learner(ask)
-        self._version += 1
-
-    def _policy_layers(self) -> Layers:
-        """The current policy's weights."""
-        try:
-            return actors.get(self._weights)  # type: ignore[no-any-return]
-        except RayError:
-            self._refresh_weights()
-            return self._policy_layers()
 
     # State
 
     def _save(self) -> None:
-        self._drain()
+        self._tasks.drain()
         with self._run.pause_training_clock():
-            state = self._ask_learner(LearnerActor.state)
+            state = self._learner.state()
             values = {
+                **asdict(self._counters),
                 "learner": state.values,
-                "time": self._time,
-                "generation": self._generation,
                 "faults": self._faults.state(),
-                "checked": self._checked,
-                "policy_distance": None if np.isnan(self._policy_distance) else self._policy_distance,
                 "metrics": self._metrics.state(),
+                **self._milestones.state(),
             }
-            self._run.save_checkpoint(self._env_steps, state.arrays, values, self._replay.save)
+            self._run.save_checkpoint(self._counters.env_steps, state.arrays, values, self._replay.save)
 
     def _restore(self) -> None:
         loaded = self._run.load_checkpoint(self._replay.load)
@@ -391,13 +300,8 @@ class Supervisor:
             return
         checkpoint, _ = loaded
         values = checkpoint.values
-        self._env_steps = self._env_steps_begun = values["env_steps"]
-        learner_state = LearnerState(checkpoint.arrays, values["learner"])
-        self._learner_steps = self._learner_steps_begun = self._learner.restore(learner_state)
-        self._evaluated = self._run.last_evaluated
-        self._checked = values["checked"]
-        self._saved = self._env_steps
-        self._time, self._generation = values["time"], values["generation"] + 1
+        self._counters = Counters(values["env_steps"], values["time"], values["generation"] + 1)
+        self._milestones.restore(values, self._counters.env_steps, self._run.last_evaluated)
+        self._learner.restore(LearnerState(checkpoint.arrays, values["learner"]))
         self._faults.restore(values["faults"])
-        self._policy_distance = float("nan") if values["policy_distance"] is None else values["policy_distance"]
         self._metrics.restore(values["metrics"])

@@ -1,0 +1,107 @@
+"""The learner of a run on actors, whichever process it is: one that dies is replaced from the newest checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from ray.exceptions import RayError
+
+from rlx2_ray.agents.learner import LearnerState
+from rlx2_ray.distributed import actors
+from rlx2_ray.distributed.actors import LearnerActor, Learning, Reference, ReplayActor
+from rlx2_ray.distributed.faults import Faults
+from rlx2_ray.distributed.learner_worker import Learned
+from rlx2_ray.experiment.run import Run
+from rlx2_ray.networks.sparse_layer import Layers
+from rlx2_ray.runs.checkpoint import load_newest
+
+Answer = TypeVar("Answer")
+
+
+class LearnerSeat:
+    def __init__(self, run: Run, faults: Faults, on_death: Callable[[RayError], None]) -> None:
+        """`on_death` is told of every learner that dies, and may end the run by raising."""
+        self.actor = LearnerActor(run.config, run.spaces)
+        self.learner_steps = 0  # updates done
+        self.version = 0  # of `weights`
+        self.weights: Reference = None  # the policy's layers, after `begin`
+        self._run = run
+        self._faults = faults
+        self._on_death = on_death
+        self._shards: list[ReplayActor] = []
+
+    def connect(self, shards: list[ReplayActor]) -> None:
+        """Batches come from these."""
+        self._shards = shards
+        self.actor.connect(shards)
+
+    def restore(self, state: LearnerState) -> None:
+        self.learner_steps = self.actor.restore(state)
+
+    def begin(self) -> None:
+        """Ask for the first weights."""
+        self.weights = self.actor.weights_later()
+
+    def take_in(self, learned: Learned, learning: Learning) -> None:
+        self.learner_steps = learned.learner_steps
+        self._take_weights(learning.weights)
+
+    def state(self) -> LearnerState:
+        return self._ask(LearnerActor.state)
+
+    def policy_layers(self) -> Layers:
+        """The current policy's weights."""
+        try:
+            return actors.get(self.weights)  # type: ignore[no-any-return]
+        except RayError:
+            self.refresh_weights()
+            return self.policy_layers()
+
+    def refresh_weights(self) -> None:
+        """Ask for the weights anew: those there are may have been lost with a process."""
+
+        def ask(learner: LearnerActor) -> Reference:
+            weights = learner.weights_later()
+            actors.get(weights)
+            return weights
+
+        self._take_weights(self._ask(ask))
+
+    def replace(self, error: RayError) -> None:
+        """Let another take the place of the one that died over `error`."""
+        before = self.learner_steps
+        while True:
+            self._on_death(error)
+            self.actor.kill()
+            try:
+                self.actor = LearnerActor(self._run.config, self._run.spaces)
+                self.actor.connect(self._shards)
+                self._restore_newest()
+                break
+            except RayError as another:
+                error = another
+        self._faults.count(updates_lost=max(0, before - self.learner_steps))
+        self._take_weights(self.actor.weights_later())
+
+    def _restore_newest(self) -> None:
+        """From the newest checkpoint, or from the beginning where there is none."""
+        newest = load_newest(self._run.directory.checkpoints, lambda replay: None, self._run.display.say)
+        self.learner_steps = 0
+        if newest is not None:
+            checkpoint, _ = newest
+            self.restore(LearnerState(checkpoint.arrays, checkpoint.values["learner"]))
+
+    def _take_weights(self, weights: Reference) -> None:
+        self.weights = weights
+        self.version += 1
+
+    def _ask(self, ask: Callable[[LearnerActor], Answer]) -> Answer:
+        """The answer of the learner, or of the one that takes its place."""
+        while True:
+            try:
+                return ask(self.actor)
+            except RayError as error:
+                if not actors.is_loss(error):
+                    raise
+                self.replace(error)
