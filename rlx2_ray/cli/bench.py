@@ -25,19 +25,14 @@ Transitions = Annotated[
 
 
 @app.command("learner")
+@options.configured(*options.OF_A_LEARNER)
 def learner(
-    config_file: options.ConfigFile = None,
-    env: options.Env = None,
-    algo: options.Algo = None,
-    method: options.Method = None,
-    policy_sparsity: options.PolicySparsity = None,
-    critic_sparsity: options.CriticSparsity = None,
-    assignments: options.Set = None,
+    config: ExperimentConfig,
     torch_compile: TorchCompile = False,
     as_json: options.Json = False,
 ) -> None:
     """One learner update: sparse, dense on the same engine, and dense in torch; one thread each, in turns."""
-    config = _on_sparse_engine(options.read_config(config_file, locals(), assignments))
+    config = _on_sparse_engine(config)
     from rlx2_ray.bench.learner import bench_learner
 
     content = bench_learner(config, _spaces(config), torch_compile)
@@ -52,19 +47,14 @@ def learner(
 
 
 @app.command("train")
+@options.configured(*options.OF_A_LEARNER)
 def train(
-    config_file: options.ConfigFile = None,
-    env: options.Env = None,
-    algo: options.Algo = None,
-    method: options.Method = None,
-    policy_sparsity: options.PolicySparsity = None,
-    critic_sparsity: options.CriticSparsity = None,
-    assignments: options.Set = None,
+    config: ExperimentConfig,
     timed_steps: TimedSteps = 3_000,
     as_json: options.Json = False,
 ) -> None:
     """Whole training on one core, environment included, evaluation excluded: sparse, dense, and dense in torch."""
-    config = _on_sparse_engine(options.read_config(config_file, locals(), assignments))
+    config = _on_sparse_engine(config)
     from rlx2_ray.bench.train import bench_train
 
     content = bench_train(config, timed_steps)
@@ -77,18 +67,13 @@ def train(
 
 
 @app.command("policy")
+@options.configured(*options.OF_A_LEARNER)
 def policy(
-    config_file: options.ConfigFile = None,
-    env: options.Env = None,
-    algo: options.Algo = None,
-    method: options.Method = None,
-    policy_sparsity: options.PolicySparsity = None,
-    critic_sparsity: options.CriticSparsity = None,
-    assignments: options.Set = None,
+    config: ExperimentConfig,
     as_json: options.Json = False,
 ) -> None:
     """One action, observation in, action out: ours, and the same network masked dense elsewhere."""
-    config = _on_sparse_engine(options.read_config(config_file, locals(), assignments))
+    config = _on_sparse_engine(config)
     from rlx2_ray.bench.policy import bench_policy
 
     content = bench_policy(config, _spaces(config))
@@ -102,19 +87,14 @@ def policy(
 
 
 @app.command("replay")
+@options.configured(*options.OF_A_LEARNER)
 def replay(
-    config_file: options.ConfigFile = None,
-    env: options.Env = None,
-    algo: options.Algo = None,
-    method: options.Method = None,
-    policy_sparsity: options.PolicySparsity = None,
-    critic_sparsity: options.CriticSparsity = None,
-    assignments: options.Set = None,
+    config: ExperimentConfig,
     transitions: Transitions = 1_000_000,
     as_json: options.Json = False,
 ) -> None:
     """The replay: inserting, sampling, memory, snapshots; beside a flat ring in numpy, and over a Ray of its own."""
-    config = _on_sparse_engine(options.read_config(config_file, locals(), assignments))
+    config = _on_sparse_engine(config)
     from rlx2_ray.bench.replay import bench_replay
     from rlx2_ray.bench.replay_tables import inline_table, shards_table
 

@@ -19,26 +19,14 @@ ObservationSize = Annotated[
 ActionSize = Annotated[int | None, typer.Option("--action-size", metavar="N", help="Instead of the environment's.")]
 
 
+@options.configured(*options.OF_A_RUN)
 def describe(
-    config_file: options.ConfigFile = None,
-    env: options.Env = None,
-    algo: options.Algo = None,
-    method: options.Method = None,
-    policy_sparsity: options.PolicySparsity = None,
-    critic_sparsity: options.CriticSparsity = None,
-    steps: options.Steps = None,
-    seed: options.Seed = None,
-    engine: options.Engine = None,
-    runtime: options.Runtime = None,
-    rollout_actors: options.RolloutActors = None,
-    replay_shards: options.ReplayShards = None,
-    assignments: options.Set = None,
+    config: ExperimentConfig,
     observation_size: ObservationSize = None,
     action_size: ActionSize = None,
     as_json: options.Json = False,
 ) -> None:
     """Layer shapes, sparsities, active weights, size and FLOPs of an agent. Runs and writes nothing."""
-    config = options.read_config(config_file, locals(), assignments)
     content = _content(config, *_sizes(config, observation_size, action_size))
     if as_json:
         print_json(content)

@@ -51,7 +51,7 @@ def evaluate(
 
 def _play(path: Path, episodes: int, seed: int, best: bool, video: Path | None = None) -> dict[str, Any]:
     from rlx2_ray.experiment.playback import play
-    from rlx2_ray.export.load import load_playable
+    from rlx2_ray.export.formats import load_playable
 
     with load_playable(path, lambda text: typer.echo(text, err=True), best) as played:
         return play(played, path, episodes, seed, video)

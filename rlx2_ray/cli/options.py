@@ -5,6 +5,9 @@ Values are passed on as text, so that the configuration judges them and its erro
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import wraps
+from inspect import Parameter, Signature, signature
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -89,6 +92,25 @@ Address = Annotated[
     ),
 ]
 
+# The options that describe the configuration of one run, in the order of the help.
+OF_A_RUN = {
+    "config_file": ConfigFile,
+    "env": Env,
+    "algo": Algo,
+    "method": Method,
+    "policy_sparsity": PolicySparsity,
+    "critic_sparsity": CriticSparsity,
+    "steps": Steps,
+    "seed": Seed,
+    "engine": Engine,
+    "runtime": Runtime,
+    "rollout_actors": RolloutActors,
+    "replay_shards": ReplayShards,
+    "assignments": Set,
+}
+# Those of one learner, which is timed.
+OF_A_LEARNER = ("config_file", "env", "algo", "method", "policy_sparsity", "critic_sparsity", "assignments")
+
 OPTION_KEYS = {
     "env": "env.id",
     "algo": "algo",
@@ -103,6 +125,26 @@ OPTION_KEYS = {
     "replay_shards": "runtime.replay_shards",
     "address": "runtime.address",
 }
+
+
+def configured(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command these options of `OF_A_RUN` in place of its first argument, the configuration they describe."""
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        shared = [Parameter(name, Parameter.KEYWORD_ONLY, default=None, annotation=OF_A_RUN[name]) for name in names]
+        _, *own = signature(command, eval_str=True).parameters.values()
+        parameters = [*shared, *(each.replace(kind=Parameter.KEYWORD_ONLY) for each in own)]
+
+        @wraps(command)
+        def with_options(**given: Any) -> None:
+            options = {name: given.pop(name) for name in names}
+            command(read_config(options.pop("config_file"), options, options.pop("assignments")), **given)
+
+        with_options.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
+        with_options.__annotations__ = {each.name: each.annotation for each in parameters}
+        return with_options
+
+    return decorate
 
 
 def read_config(file: Path | None, options: dict[str, Any], assignments: list[str] | None) -> ExperimentConfig:

@@ -18,27 +18,15 @@ Out = Annotated[
 ]
 
 
+@options.configured(*options.OF_A_RUN)
 def train(
-    config_file: options.ConfigFile = None,
-    env: options.Env = None,
-    algo: options.Algo = None,
-    method: options.Method = None,
-    policy_sparsity: options.PolicySparsity = None,
-    critic_sparsity: options.CriticSparsity = None,
-    steps: options.Steps = None,
-    seed: options.Seed = None,
-    engine: options.Engine = None,
-    runtime: options.Runtime = None,
-    rollout_actors: options.RolloutActors = None,
-    replay_shards: options.ReplayShards = None,
-    assignments: options.Set = None,
+    config: ExperimentConfig,
     out: Out = None,
     tracking_uri: options.TrackingUri = None,
     experiment: options.Experiment = "rlx2",
     as_json: options.Json = False,
 ) -> None:
     """Train one agent, log it to MLflow, and leave its policy and result in the run directory."""
-    config = options.read_config(config_file, locals(), assignments)
     from rlx2_ray.distributed.launch import train as train_on_runtime
     from rlx2_ray.experiment import session
     from rlx2_ray.runs.directory import Tracking

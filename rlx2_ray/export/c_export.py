@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from rlx2_ray.export.c_compiler import find_compiler, run_program
+from rlx2_ray.experiment.playback import Playable
+from rlx2_ray.export.c_compiler import Library, find_compiler, run_program
 from rlx2_ray.export.c_reader import CSource, read_source
 from rlx2_ray.export.c_source import write_text
 from rlx2_ray.export.check import Check, check, random_observations
 from rlx2_ray.export.compact import compact
-from rlx2_ray.export.identity import InUnits, describe
+from rlx2_ray.export.identity import InUnits, describe, in_units
 from rlx2_ray.export.placing import placing
 from rlx2_ray.export.quantize import INTEGER_TYPES, rounded
 from rlx2_ray.export.rounding_loss import Loss, Rounding, measure_loss
@@ -22,8 +26,8 @@ from rlx2_ray.networks.policy_file import PolicyFile
 TABLES = "numpy on its tables (there is no C compiler here)"
 
 
-def write_c(policy: PolicyFile, out: Path, rounding: Rounding | None) -> dict[str, Any]:
-    """`out` and the header beside it."""
+def write(policy: PolicyFile, out: Path, rounding: Rounding | None) -> dict[str, Any]:
+    """Write `out` and the header beside it, and return how closely they act as the policy."""
     network = compact(policy.layers, policy.spaces.action_size)
     trained, loss = densify(policy.layers), None
     if rounding:
@@ -42,6 +46,21 @@ def write_c(policy: PolicyFile, out: Path, rounding: Rounding | None) -> dict[st
         "check": checked._asdict(),
         **{name: loss._asdict() if rounding and loss and rounding.name == name else None for name in INTEGER_TYPES},
     }
+
+
+@contextmanager
+def load(path: Path, warn: Callable[[str], None]) -> Iterator[Playable]:
+    """The policy of a file that `write` wrote, compiled, or where there is no compiler as its tables say.
+
+    Raises BadInput for any other file, or one that was changed.
+    """
+    source, compiler = read_source(path), find_compiler()
+    if compiler is None:
+        warn(f"There is no C compiler here, so the tables in {path} are played without its code.")
+        yield in_units(source.identity, source.act)
+        return
+    with tempfile.TemporaryDirectory(prefix="rlx2-") as folder:
+        yield in_units(source.identity, Library(compiler, source, Path(folder)).act)
 
 
 def _check(source: CSource, trained: DenseNetwork, folder: Path) -> Check:

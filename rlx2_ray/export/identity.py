@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from rlx2_ray.experiment.playback import Playable
 from rlx2_ray.networks.policy_file import PolicyFile, policy_digest, to_spaces
 from rlx2_ray.types import BadInput, Floats, Spaces
 
@@ -76,3 +77,9 @@ class InUnits:
         actions = self._act(np.atleast_2d(observation))
         scaled: Floats = (actions - self._low) / self._half_range - 1
         return scaled if observation.ndim == 2 else scaled[0]
+
+
+def in_units(identity: Identity, act: Callable[[Floats], Floats]) -> Playable:
+    """What an exported file gives, ready to be played; `act` as of `InUnits`."""
+    policy = InUnits(act, identity.spaces)
+    return Playable(policy, identity.env, identity.spaces, identity.policy_digest)

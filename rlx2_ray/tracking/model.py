@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -28,11 +28,6 @@ _CODE = Path(__file__).with_name("pyfunc.py")
 _REQUIREMENTS = ("mlflow", "numpy", "safetensors")  # of that code, and no more
 
 
-class RegisteredPolicy(NamedTuple):
-    model_uri: str  # models:/NAME/VERSION
-    version: str
-
-
 def registered_name(env_id: str, algo: str) -> str:
     """The name of a task's policies in the registry, which takes none of these signs."""
     return f"rlx2-{_NOT_IN_NAMES.sub('-', env_id)}-{algo}"
@@ -40,8 +35,8 @@ def registered_name(env_id: str, algo: str) -> str:
 
 def register_policy(
     uri: str, run_id: str, policy_file: Path, name: str, tags: Mapping[str, Any], alias: str = ALIAS
-) -> RegisteredPolicy:
-    """Log a policy as a model of the run, register it and point the alias to it; `tags` are the version's.
+) -> str:
+    """Log a policy as a model of the run, register it and point the alias to it; returns the version, which has `tags`.
 
     The same policy of the same run has one version, however often this is called. Raises BadInput for a file that is
     no policy, RunFailed where the store does not take it.
@@ -58,7 +53,7 @@ def register_policy(
     except Exception as error:  # the store, its driver, the network, the disk
         reason = without_password(f"MLflow at {uri} did not take the policy {policy_file} ({root_cause(error)})")
         raise RunFailed(f"{reason}: the file is kept, and the same command goes on.") from None
-    return RegisteredPolicy(f"models:/{name}/{made}", made)
+    return made
 
 
 def _find_or_create_version(client: MlflowClient, run_id: str, policy: PolicyFile, policy_file: Path, name: str) -> str:

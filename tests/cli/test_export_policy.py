@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from rlx2_ray.cli.export import FORMATS as NAMED
 from rlx2_ray.cli.main import run
+from rlx2_ray.export.formats import FORMATS
 from rlx2_ray.networks.policy_file import load_policy, policy_digest
 from tests.support.commands import refused, succeeded
 from tests.support.runs import ROOT, flip_byte, train
 
 TRAINED = ROOT / "results" / "inverted_pendulum_policy.safetensors"
-FORMATS = ("safetensors", "onnx", "c")
 DEFAULT = "inverted_pendulum_v5_td3"
 
 
@@ -29,6 +30,10 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def directory(finished: Path, tmp_path: Path) -> Path:
     shutil.copytree(finished, tmp_path / "run")
     return tmp_path / "run"
+
+
+def test_help_names_every_format() -> None:
+    assert (*FORMATS, "parquet") == NAMED
 
 
 @pytest.mark.parametrize("file_format", FORMATS)

@@ -43,8 +43,8 @@ def keep_policy(desk: Desk, dense: ExperimentConfig, ultimate: Content) -> Conte
     tracking = desk.keeper.content["tracking"]
     tags = {key: ultimate[key] for key in TAGS}
     try:
-        model = register_policy(tracking["uri"], tracking["run_id"], file, name, tags, alias)
+        version = register_policy(tracking["uri"], tracking["run_id"], file, name, tags, alias)
     except RunFailed as failure:
         desk.keeper.say(str(failure))
         return {"policy": str(file)}
-    return {"policy": str(file), "model": f"models:/{name}@{alias}", "model_version": model.version}
+    return {"policy": str(file), "model": f"models:/{name}@{alias}", "model_version": version}

@@ -1,0 +1,34 @@
+"""A policy as an ONNX model, checked by ONNX Runtime."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rlx2_ray.experiment.playback import Playable
+from rlx2_ray.export.check import check, random_observations
+from rlx2_ray.export.compact import compact
+from rlx2_ray.export.identity import InUnits, describe, in_units
+from rlx2_ray.export.onnx_model import make_model, read_model, write_model
+from rlx2_ray.export.placing import placing
+from rlx2_ray.networks.policy import densify
+from rlx2_ray.networks.policy_file import PolicyFile
+
+
+def write(policy: PolicyFile, out: Path) -> dict[str, Any]:
+    """Write the model, and return how closely it acts as the policy."""
+    with placing([out]) as aside:
+        file = aside / out.name
+        network = compact(policy.layers, policy.spaces.action_size)
+        write_model(file, make_model(network, policy.spaces), describe(policy))
+        acting = InUnits(read_model(file).act, policy.spaces)
+        observations = random_observations(policy.spaces.observation_size)
+        return {"check": check(acting, densify(policy.layers), "onnxruntime", observations)._asdict()}
+
+
+@contextmanager
+def load(path: Path, warn: Callable[[str], None]) -> Iterator[Playable]:
+    """The policy of a model that `write` wrote. Raises BadInput for any other, or one that was changed."""
+    yield in_units(*read_model(path))
