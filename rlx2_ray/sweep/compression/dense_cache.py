@@ -25,7 +25,7 @@ SOURCES = (
     "agents", "config", "methods.py", "envs", "kernels", "networks", "replay", "sparse", "seeding.py", "distributed",
     "experiment/capacity_check.py", "experiment/evaluation.py", "experiment/inline.py",
     "experiment/member.py", "experiment/milestones.py", "experiment/predecessors.py", "experiment/rollout.py",
-    "sweep/compression/random_policy.py",
+    "runs/score.py", "sweep/compression/random_policy.py",
 )  # fmt: skip
 COMPUTING = ("python", "torch", "gymnasium", "mujoco", "numpy", "numba", "scipy")
 ELSEWHERE = {"seed", "checkpoint"}  # keys that do not change what another seed scores

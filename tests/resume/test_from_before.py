@@ -1,0 +1,191 @@
+"""Directories that an earlier commit was interrupted in go on with the code of now, as that commit itself went on.
+
+make_data.py says which commit it was, and made both the directories and what is expected of them.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import pickle
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.resume.make_data import DATA, FILES, RESULT, TRACKING_URI, processor, read_points, run_directories
+
+ROOT = Path(__file__).parents[2]
+EXPECTED: dict[str, Any] = json.loads((DATA / "expected.json").read_text())
+IS_SAME_PROCESSOR = EXPECTED["processor"] == processor()  # else only what was there before can be the same
+
+
+@pytest.fixture(scope="module")
+def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of MLflow; there is none yet, as where the old one is lost."""
+    return tmp_path_factory.mktemp("tracking") / "mlflow.db"
+
+
+def unpack(name: str, folder: Path, database: Path) -> Path:
+    """An interrupted directory, somewhere else than it was, and tracked in `database`."""
+    with tarfile.open(DATA / f"{name}.tar.xz") as archive:
+        archive.extractall(folder, filter="data")
+    for file in [*folder.rglob("run.json"), *folder.rglob("record.json")]:
+        file.write_text(file.read_text().replace(TRACKING_URI, f"sqlite:///{database}"))
+    return folder / name
+
+
+def resume(directory: Path) -> dict[str, Any]:
+    """To the end. Dense runs that were measured elsewhere are not known, compiled kernels are."""
+    own = {name: value for name, value in os.environ.items() if not name.startswith(("RAY_", "MLFLOW_"))}
+    caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    own.setdefault("NUMBA_CACHE_DIR", str(caches / "rlx2_ray" / "kernels"))
+    process = subprocess.run(
+        [sys.executable, "-m", "rlx2_ray", "resume", str(directory), "--json"],
+        cwd=directory.parent,
+        env=own | {"PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "", "XDG_CACHE_HOME": str(directory.parent / "cache")},
+        capture_output=True,
+        text=True,
+    )
+    assert process.returncode == 0, process.stderr
+    for word in ("Traceback", "damaged", "did not repeat"):
+        assert word not in process.stderr
+    result: dict[str, Any] = json.loads(process.stdout.splitlines()[-1])
+    return result
+
+
+def read_json(file: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(file.read_text())
+    return content
+
+
+def kept_points(directory: Path) -> dict[str, list[dict[str, Any]]]:
+    """Of every run, those up to its newest checkpoint: none of them may change."""
+    kept = {}
+    for name, run in run_directories(directory).items():
+        newest = max(int(path.name.removeprefix("step_")) for path in (run / "checkpoints").iterdir())
+        kept[name] = [point for point in read_points(run) if point["env_steps"] <= newest]
+    return kept
+
+
+def finished_runs(directory: Path) -> dict[str, int]:
+    """When the results of the finished ones were written, by name."""
+    files = {name: run / "result.json" for name, run in run_directories(directory).items()}
+    return {name: file.stat().st_mtime_ns for name, file in files.items() if file.exists()}
+
+
+def check_beginning(directory: Path, kept: dict[str, list[dict[str, Any]]]) -> None:
+    assert sum(map(len, kept.values())) >= 2
+    after = {name: read_points(run) for name, run in run_directories(directory).items()}
+    assert {name: after[name][: len(points)] for name, points in kept.items()} == kept
+    for name, points in after.items():
+        steps = [point["env_steps"] for point in points]
+        assert steps == sorted(set(steps)), name
+        assert len(steps) > len(kept.get(name, [])) or name in finished_runs(directory), name
+
+
+def check_as_expected(directory: Path, result: dict[str, Any]) -> None:
+    """The same policies, points and result as with the commit that the directory is of."""
+    expected, runs = EXPECTED[directory.name], run_directories(directory)
+    assert {key: result[key] for key in RESULT if key in result} == expected["result"]
+    digests = {name: read_json(run / "result.json")["policy_digest"] for name, run in runs.items()}
+    assert digests == expected["policies"]
+    points = {name: read_points(run) for name, run in runs.items()}
+    assert {name: essence(points[name], each) for name, each in expected["points"].items()} == expected["points"]
+
+
+def essence(points: list[dict[str, Any]], expected: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What is expected of them, and whatever is too much."""
+    return [{name: point.get(name) for name in each} for point, each in zip(points, expected, strict=True)]
+
+
+class Anything:
+    """In place of all that a pickle names."""
+
+    def __new__(cls, *arguments: object) -> Anything:
+        return super().__new__(cls)
+
+    def __setstate__(self, state: object) -> None:
+        return
+
+
+class Names(pickle.Unpickler):
+    """Looks up what a pickle names of this package, and makes nothing of it."""
+
+    def __init__(self, content: bytes) -> None:
+        super().__init__(io.BytesIO(content))
+        self.found: set[str] = set()
+
+    def find_class(self, module: str, name: str) -> type[Anything]:
+        if module.partition(".")[0] == "rlx2_ray":
+            super().find_class(module, name)
+            self.found.add(f"{module}.{name}")
+        return Anything
+
+
+def tuner_state(name: str) -> bytes:
+    if name == "pbt":
+        return (DATA / "pbt_tuner.pkl").read_bytes()
+    with tarfile.open(DATA / f"{name}.tar.xz") as archive:
+        file = archive.extractfile(f"{name}/tune/tuner.pkl")
+        assert file is not None
+        return file.read()
+
+
+@pytest.mark.parametrize("name", ["sweep", "compression", "pbt"])
+def test_what_tune_has_pickled_is_where_it_was(name: str) -> None:
+    """The quick part of the tests below: Tune cannot restore what names a module that has moved."""
+    names = Names(tuner_state(name))
+    names.load()
+    assert "rlx2_ray.sweep.reporter.BudgetStopper" in names.found
+    assert ("rlx2_ray.sweep.compression.searcher._newest" in names.found) == (name == "compression")
+    assert ("rlx2_ray.sweep.description.space.Parameter" in names.found) == (name == "pbt")
+
+
+def test_inline_run(tmp_path: Path, database: Path) -> None:
+    directory = unpack("inline", tmp_path, database)
+    kept = kept_points(directory)
+    result = resume(directory)
+    check_beginning(directory, kept)
+    assert result["env_steps"] == FILES["inline"][1]["steps"]
+    if IS_SAME_PROCESSOR:
+        check_as_expected(directory, result)
+
+
+@pytest.mark.slow
+def test_run_on_actors(tmp_path: Path, database: Path) -> None:
+    """Which is not deterministic."""
+    directory = unpack("actors", tmp_path, database)
+    kept = kept_points(directory)
+    result = resume(directory)
+    check_beginning(directory, kept)
+    assert result["env_steps"] == FILES["actors"][1]["steps"]
+    assert [point["env_steps"] for point in read_points(directory)] == [*range(200, 2001, 200)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["sweep", "compression"])
+def test_trials(name: str, tmp_path: Path, database: Path) -> None:
+    """Tune goes on from what it had written, which names classes by their modules."""
+    directory = unpack(name, tmp_path, database)
+    kept, finished, ids = kept_points(directory), finished_runs(directory), tune_ids(directory)
+    result = resume(directory)
+    check_beginning(directory, kept)
+    after = finished_runs(directory)
+    assert {name: after[name] for name in finished} == finished, "they are not run again"
+    assert after.keys() == run_directories(directory).keys()
+    assert read_json(directory / "record.json")["state"] == "finished"
+    assert set(ids) < set(tune_ids(directory)), "Tune has not begun anew"
+    if IS_SAME_PROCESSOR:
+        check_as_expected(directory, result)
+        assert read_json(directory / "record.json").get("beliefs") == EXPECTED[name]["beliefs"]
+
+
+def tune_ids(directory: Path) -> list[str]:
+    """Of the trials in Tune's newest state."""
+    state = read_json(max(directory.glob("tune/experiment_state-*.json")))
+    return [json.loads(trial)["trial_id"] for trial, _ in state["trial_data"]]
