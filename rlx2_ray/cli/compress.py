@@ -99,7 +99,7 @@ def show(result: dict[str, Any], as_json: bool) -> None:
 
 
 def sentence(result: dict[str, Any]) -> str:
-    """What was found, in plain words."""
+    """Say what was found, in plain words."""
     ultimate = result["ultimate"]
     if ultimate is None:
         what = f"keep {result['threshold']:.0%} of the dense return"

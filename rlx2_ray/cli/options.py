@@ -148,7 +148,10 @@ def configured(*names: str) -> Callable[[Callable[..., None]], Callable[..., Non
 
 
 def read_config(file: Path | None, options: dict[str, Any], assignments: list[str] | None) -> ExperimentConfig:
-    """File, then options, then --set, the later winning. `options` may hold more than configuration keys."""
+    """The configuration of file, options and --set, the later winning.
+
+    `options` may hold more than configuration keys.
+    """
     tree = configuration.load(file) if file else {}
     return configuration.resolve(configuration.merge(tree, read_tree(options, assignments)))
 

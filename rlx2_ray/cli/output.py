@@ -15,7 +15,7 @@ def print_json(content: dict[str, Any]) -> None:
 
 
 def print_table(title: str, headings: list[str], rows: list[list[str]]) -> None:
-    """The first column is text, the others are numbers."""
+    """Print a table whose first column is text and whose others are numbers."""
     table = Table(title=title, title_justify="left")
     for index, heading in enumerate(headings):
         table.add_column(heading, justify="right" if index else "left")

@@ -79,7 +79,7 @@ def _is_archive(subject: str) -> bool:
 
 
 def read_record(subject: str, tracking_uri: str | None) -> Record:
-    """Of a directory where there is one of that name, else of an experiment. Raises BadInput where it is neither."""
+    """Read the record of a directory of that name, or else of an experiment. Raises BadInput where there is neither."""
     if Path(subject).is_dir():
         from rlx2_ray.report.record_directory import read_directory
 

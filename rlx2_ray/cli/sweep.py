@@ -56,7 +56,10 @@ def sweep(
 
 
 def default_directory(name: str) -> Path:
-    """In the storage that all nodes of a cluster see, where it is named."""
+    """The directory of a sweep that is given none: in the storage that all nodes of a cluster see, where it is named.
+
+    He directory of a sweep that is given none: in the storage that all nodes of a cluster see, where it is named.
+    """
     return Path(os.environ.get("RLX2_STORAGE") or "runs") / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}"
 
 

@@ -11,7 +11,7 @@ from rlx2_ray.types import BadInput
 
 
 def check_together(config: ExperimentConfig) -> None:
-    """Rules that need more than one key."""
+    """Raises BadInput where a configuration breaks a rule that needs more than one key."""
     _check_needs(config)
     _check_sparsity(config)
     _check_topology(config)

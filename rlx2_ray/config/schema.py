@@ -156,16 +156,16 @@ class ExperimentConfig(Section):
 
     @property
     def planned_updates(self) -> int:
-        """Learner updates of the whole run."""
+        """The learner updates of the whole run."""
         return updates_due(self.steps, self.agent.warmup_steps, self.agent.updates_per_env_step)
 
     @property
     def hash(self) -> str:
-        """16 hex digits that change with any value of the experiment."""
+        """A digest of 16 hex digits, which changes with any value of the experiment."""
         canonical = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
 
 def updates_due(env_steps: int, warmup_steps: int, updates_per_env_step: float) -> int:
-    """Learner updates that should have been done after `env_steps` env steps."""
+    """The learner updates that should have been done after `env_steps` env steps."""
     return max(0, math.floor((env_steps - warmup_steps) * updates_per_env_step))

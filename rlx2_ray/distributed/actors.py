@@ -26,7 +26,7 @@ Reference = Any  # ray.ObjectRef
 
 
 class PendingChunk:
-    """Windows on their way from a shard."""
+    """A chunk of windows that is on its way from a shard."""
 
     def __init__(self, actor: Any, request: tuple[list[int], int, bool]) -> None:
         self._actor = actor
@@ -95,7 +95,7 @@ class RolloutActor:
 
 
 class Learning(NamedTuple):
-    """References to what a call of `learn` gives."""
+    """The references to what a call of `learn` gives."""
 
     learned: Reference
     weights: Reference  # passed on to rollouts and evaluator without a stop here
@@ -149,7 +149,7 @@ def get(references: Any) -> Any:
 
 
 def wait_for_some(references: Sequence[Reference], timeout_s: float) -> list[Reference]:
-    """All that are ready as soon as one is, in the order given; none after `timeout_s`."""
+    """Wait until a reference is ready, and return all that are, in the order given; none after `timeout_s`."""
     ready, _ = ray.wait(list(references), num_returns=1, timeout=timeout_s)
     if ready:
         ready, _ = ray.wait(list(references), num_returns=len(references), timeout=0)
@@ -157,7 +157,7 @@ def wait_for_some(references: Sequence[Reference], timeout_s: float) -> list[Ref
 
 
 def root_cause(error: BaseException) -> BaseException:
-    """What went wrong in the first place, where one actor failed because of another."""
+    """The error that came first, where one actor failed because of another."""
     while isinstance(error, RayTaskError):
         error = error.cause
     return error
@@ -169,7 +169,7 @@ def is_loss(error: BaseException) -> bool:
 
 
 def describe_death(error: BaseException) -> str:
-    """Which actor died, in the words of one line; Ray's own fill a screen."""
+    """Say in one line which actor died; Ray's own words fill a screen."""
     lines = [line.strip() for line in str(error).splitlines()]
     names = [line.removeprefix("class_name: ") for line in lines if line.startswith("class_name: ")]
     return f"The actor {names[0]} died" if names else f"An actor died ({lines[0].rstrip('.')})"

@@ -32,17 +32,20 @@ _ENVIRONMENT = {
 
 
 def prepare_environment() -> None:
-    """For a Ray of our own; to be called before anything imports Ray, which reads most of this then."""
+    """Set the environment of a Ray of our own.
+
+    To be called before anything imports Ray, which reads most of it then.
+    """
     os.environ.update(_ENVIRONMENT)
 
 
 def actor_cpus(runtime: RuntimeConfig) -> int:
-    """Rollouts, shards, the learner and the evaluator hold one each."""
+    """The CPUs of a run on actors: rollouts, shards, the learner and the evaluator hold one each."""
     return runtime.rollout_actors + runtime.replay_shards + 2
 
 
 def ray_of(runtime: RuntimeConfig, directory: Path) -> AbstractContextManager[None]:
-    """The Ray that a run in `directory` is configured for; a trial of a sweep is on one already."""
+    """Start or join the Ray that a run in `directory` is configured for; a trial of a sweep is on one already."""
     import ray
 
     if ray.is_initialized():
@@ -52,7 +55,7 @@ def ray_of(runtime: RuntimeConfig, directory: Path) -> AbstractContextManager[No
 
 @contextmanager
 def own_ray(cpus: int) -> Iterator[None]:
-    """A Ray with room for `cpus` actors of one CPU each, whatever the machine has.
+    """Start a Ray with room for `cpus` actors of one CPU each, whatever the machine has.
 
     Without a dashboard, and without anything that listens beyond loopback.
     """
@@ -81,7 +84,7 @@ def own_ray(cpus: int) -> Iterator[None]:
 
 @contextmanager
 def running_ray(address: str, folders: Sequence[Path]) -> Iterator[None]:
-    """The cluster at `address`, "auto" for this machine's.
+    """Join the cluster at `address`, "auto" for this machine's.
 
     Raises BadInput where none answers, it refuses, or a node has another version or does not see one of `folders`.
     """
@@ -103,7 +106,7 @@ def running_ray(address: str, folders: Sequence[Path]) -> Iterator[None]:
 
 
 def cluster_cpus() -> int:
-    """Of the Ray that there is, with all its nodes of now."""
+    """The CPUs of the Ray that this process is on, with all its nodes of now."""
     import ray
 
     return int(ray.cluster_resources().get("CPU", 0))

@@ -15,6 +15,6 @@ class EvaluationWorker:
         self._lane = EnvLane(config.env, config.seed, STREAM)
 
     def evaluate(self, env_steps: int, weights: Layers) -> Evaluation:
-        """The evaluation of env step `env_steps`, over the same episodes as inline."""
+        """Play the evaluation of env step `env_steps`, over the same episodes as inline."""
         policy = make_policy(self._config.algo, densify(weights), 0.0, "mean")
         return evaluate(policy, self._lane, self._config.evaluation.episodes, first_episode=env_steps)

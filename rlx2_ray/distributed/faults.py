@@ -10,7 +10,7 @@ MAX_DEATHS_IN_A_ROW = 5  # of one kind of actor, without any work done between
 
 
 class Faults:
-    """Counters that a run keeps over all its lives; the names are those of its metrics, below `faults/`."""
+    """The counters that a run keeps over all its lives; the names are those of its metrics, below `faults/`."""
 
     def __init__(self) -> None:
         self._counts: Counter[str] = Counter()
@@ -20,7 +20,7 @@ class Faults:
         self._counts.update(amounts)
 
     def note_death(self, kind: str, words: str) -> None:
-        """Raises RunFailed, with `words`, where actors of this kind do nothing but die."""
+        """Count a death. Raises RunFailed, with `words`, where actors of this kind do nothing but die."""
         self._counts[f"{kind}_deaths"] += 1
         self._in_a_row[kind] += 1
         if self._in_a_row[kind] > MAX_DEATHS_IN_A_ROW:
@@ -30,7 +30,7 @@ class Faults:
         self._in_a_row[kind] = 0
 
     def metrics(self) -> dict[str, float]:
-        """Empty where nothing has died."""
+        """The counters as metrics of the run, none where nothing has died."""
         return {f"faults/{name}": float(count) for name, count in self._counts.items()}
 
     def state(self) -> dict[str, int]:

@@ -32,7 +32,7 @@ class LearnerSeat:
         self._shards: list[ReplayActor] = []
 
     def connect(self, shards: list[ReplayActor]) -> None:
-        """Batches come from these."""
+        """Let batches come from these shards, for this learner and those that take its place."""
         self._shards = shards
         self.actor.connect(shards)
 

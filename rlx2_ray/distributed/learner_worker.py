@@ -30,12 +30,12 @@ class LearnerWorker:
         self._generator = make_generator(config.seed, "shard shares")
 
     def connect(self, shards: Sequence[Sampler]) -> None:
-        """Batches come from these from now on."""
+        """Let batches come from these shards from now on."""
         self._shards = shards
         self._begin_stream()
 
     def learn(self, updates: int, sizes: Sequence[int]) -> tuple[Learned, Layers]:
-        """Do `updates` updates on shards of these sizes; what was done, and the policy after it.
+        """Do `updates` updates on shards of these sizes, and return what was done and the policy after it.
 
         Fewer are done where a shard has become empty, which happens when it died before the first checkpoint.
         """

@@ -17,7 +17,7 @@ class MetricMeans:
             self._values[name] = [*earlier, value]
 
     def take(self) -> dict[str, float]:
-        """Means since the last call."""
+        """Return the means since the last call, and begin anew."""
         means = {name: sum(values) / len(values) for name, values in self._values.items()}
         self._values = {}
         return means

@@ -18,7 +18,7 @@ class RateLimiter(NamedTuple):
     tolerance: float  # updates
 
     def updates_allowed(self, env_steps_done: int, learner_steps_begun: int) -> int:
-        """How many more updates the learner may begin."""
+        """The number of updates that the learner may begin now."""
         return max(0, self._due(env_steps_done) - learner_steps_begun)
 
     def may_collect(self, env_steps_begun: int, learner_steps_done: int) -> bool:
@@ -30,6 +30,9 @@ class RateLimiter(NamedTuple):
 
 
 def make_rate_limiter(config: ExperimentConfig, env_steps_tolerance: int) -> RateLimiter:
-    """`env_steps_tolerance`: env steps by which the rollouts may be ahead, at least what one call collects."""
+    """The limiter of a run.
+
+    `env_steps_tolerance`: env steps by which the rollouts may be ahead, at least what one call collects.
+    """
     agent = config.agent
     return RateLimiter(agent.warmup_steps, agent.updates_per_env_step, env_steps_tolerance * agent.updates_per_env_step)

@@ -31,7 +31,7 @@ class ShardStatus(NamedTuple):
 
 
 class ReplayShard:
-    """Lane l lives on shard l % shards."""
+    """The part of a replay that holds the lanes l with l % shards == shard."""
 
     def __init__(self, config: ExperimentConfig, spaces: Spaces, shard: int, checkpoints: Path) -> None:
         self._config = config
@@ -47,13 +47,16 @@ class ReplayShard:
                 continue
 
     def insert(self, fragments: Sequence[Fragment], horizon: int) -> ShardStatus:
-        """Store, then forget what is older than the time `horizon`."""
+        """Store fragments, then forget what is older than the time `horizon`."""
         for fragment in fragments:
             self._buffer.insert(fragment)
         return self.evict_before(horizon)
 
     def sample(self, counts: Sequence[int], n_step: int, every_step: bool) -> Floats | None:
-        """A chunk with `counts[b]` windows for each batch b, as `replay.chunk` says; None where nothing is stored."""
+        """Draw a chunk with `counts[b]` windows for each batch b, as `replay.chunk` says.
+
+        None where nothing is stored.
+        """
         return sample_chunk(self._buffer, counts, n_step, every_step) if self._buffer.size else None
 
     def oldest(self, count: int) -> tuple[Floats, Floats, Indices]:

@@ -43,7 +43,9 @@ class RolloutWorker:
         self._policy: Policy | None = None
 
     def collect(self, steps: int, time: int, version: int, weights: Layers | None) -> Collected:
-        """Share `steps` out among the lanes; `weights` None: random actions. Raises RunFailed for NaN or infinity.
+        """Take `steps` env steps, shared out among the lanes; `weights` None: random actions.
+
+        Raises RunFailed for NaN or infinity.
 
         `time`: env steps of the whole run begun before these.
         """

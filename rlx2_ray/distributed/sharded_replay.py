@@ -19,14 +19,14 @@ from rlx2_ray.types import Floats, Indices, Spaces
 
 
 class ShardLoss(NamedTuple):
-    """A shard died and came back."""
+    """What was lost with a shard that died and came back."""
 
     shard: int
     transitions: int  # that it no longer has, as far as the driver knew of them
 
 
 class ShardedReplay:
-    """Lane l lives on shard l % S. `sizes` are those that the shards last reported.
+    """All shards of a run; lane l lives on shard l % S. `sizes` are those that the shards last reported.
 
     Paths may be relative to this process's working directory, which need not be the actors'.
     """
@@ -60,16 +60,16 @@ class ShardedReplay:
             self._statuses[shard] = status
 
     def refresh(self) -> None:
-        """Ask every shard."""
+        """Ask every shard for its state."""
         self.note(dict(enumerate(actors.get([shard.status_later() for shard in self.shards]))))
 
     def take_losses(self) -> list[ShardLoss]:
-        """Those since the last call."""
+        """Return the losses since the last call."""
         losses, self._losses = self._losses, []
         return losses
 
     def oldest(self, count: int) -> tuple[Floats, Floats, Indices]:
-        """As of one buffer: observations, policy actions and times of the min(count, size) oldest transitions."""
+        """As one buffer: the observations, policy actions and times of the min(count, size) oldest transitions."""
         return oldest_of_union(actors.get([shard.oldest_later(count) for shard in self.shards]), count)
 
     def evict_oldest(self, count: int) -> None:

@@ -38,7 +38,10 @@ class LaneState(NamedTuple):
 
 
 class EnvLane:
-    """`observation` is what the next action answers; a finished episode is followed by the next one's first."""
+    """An environment that never ends.
+
+    `observation` is what the next action answers; a finished episode is followed by the next one's first.
+    """
 
     def __init__(
         self, config: EnvConfig, seed: int, stream: str, lane: int = 0, render_mode: str | None = None
@@ -62,7 +65,7 @@ class EnvLane:
 
     @property
     def episode_steps(self) -> int:
-        """Actions taken in this episode so far."""
+        """The number of actions taken in this episode so far."""
         return len(self._actions)
 
     def step(self, action: Floats) -> Step:

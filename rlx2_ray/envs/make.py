@@ -17,7 +17,7 @@ Env = gymnasium.Env[Any, Any]
 
 
 def make_env(config: EnvConfig, render_mode: str | None = None) -> Env:
-    """Raises BadInput, naming the id and gymnasium's reason."""
+    """Make the environment. Raises BadInput, naming the id and gymnasium's reason, where it cannot be made."""
     quieten_mujoco()
     # Not every environment's constructor takes a render mode, so it is given only where one is wanted.
     rendering: dict[str, Any] = {} if render_mode is None else {"render_mode": render_mode}
@@ -35,7 +35,7 @@ def make_env(config: EnvConfig, render_mode: str | None = None) -> Env:
 
 
 def inspect_spaces(env: Env, env_id: str) -> Spaces:
-    """Raises BadInput where observations are no Box or actions no bounded Box."""
+    """Read sizes and bounds. Raises BadInput where observations are no Box or actions no bounded Box."""
     observations, actions = env.observation_space, env.action_space
     if not isinstance(observations, gymnasium.spaces.Box):
         raise BadInput(f"env.id is {env_id!r}, whose observations are {observations}: choose one with a Box.")
@@ -56,7 +56,7 @@ def inspect_spaces(env: Env, env_id: str) -> Spaces:
 
 
 def probe_spaces(config: EnvConfig) -> Spaces:
-    """The spaces of an environment that is made and closed at once."""
+    """Read the spaces of an environment, which is made and closed at once."""
     with contextlib.closing(make_env(config)) as env:
         return inspect_spaces(env, config.id)
 

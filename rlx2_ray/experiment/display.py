@@ -19,15 +19,18 @@ Status = dict[str, str]  # name -> value, in the order of showing
 
 class Display(Protocol):
     def advance(self, env_steps: int, status: Callable[[], Status]) -> None:
-        """Cheap enough for every env step. `status`: what else to show, asked for only when it is shown."""
+        """Show progress; cheap enough for every env step.
+
+        `status`: what else to show, asked for only when it is shown.
+        """
         ...
 
     def retotal(self, env_steps: int) -> None:
-        """Another number of env steps is to be done."""
+        """Take note that another number of env steps is to be done."""
         ...
 
     def say(self, text: str) -> None:
-        """One line that stays."""
+        """Show one line that stays."""
         ...
 
     def close(self) -> None: ...
@@ -113,7 +116,7 @@ class PlainDisplay:
 
 
 class LogDisplay(PlainDisplay):
-    """Plain lines at the end of a file."""
+    """A display of plain lines at the end of a file."""
 
     def __init__(self, path: Path, total: int) -> None:
         self._file = path.open("a", buffering=1)  # a line at a time, for whoever follows it

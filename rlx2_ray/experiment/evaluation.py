@@ -23,7 +23,7 @@ class Evaluation(NamedTuple):
 
     @property
     def std(self) -> float:
-        """Over episodes, population form."""
+        """The standard deviation over episodes, population form."""
         return float(np.std(self.returns))
 
 
@@ -34,7 +34,7 @@ def evaluate(
     first_episode: int,
     on_step: Callable[[Any], None] = lambda env: None,
 ) -> Evaluation:
-    """Undiscounted returns of `episodes` episodes; which they are depends on `first_episode` alone.
+    """Play `episodes` episodes for their undiscounted returns; which they are depends on `first_episode` alone.
 
     `on_step` is given the environment before the first and after every step, an episode's last excepted, after which
     it already stands at the next episode's start. (A video takes its frames there.)

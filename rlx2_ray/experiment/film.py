@@ -35,7 +35,7 @@ class CannotDraw(BadInput):
 def call_with_renderer(
     work: Callable[Arguments, Result], *arguments: Arguments.args, **options: Arguments.kwargs
 ) -> Result:
-    """`work` in a process with a renderer that draws: MUJOCO_GL's, or else EGL, or else OSMesa, or else a screen's.
+    """Call `work` in a process whose renderer draws: MUJOCO_GL's, or else EGL, or else OSMesa, or else a screen's.
 
     `work`, a function of a module, raises CannotDraw where its renderer does not draw. Raises BadInput where none does.
     """
@@ -101,7 +101,7 @@ class Film:
             self._writer.close()
 
     def frame(self, env: Any) -> None:
-        """To be called once a step; some are left out where steps are short."""
+        """Take a frame; to be called once a step, of which some are left out where steps are short."""
         self._steps += 1
         if self._lane.episode != 0 or self._steps % self._stride != 1 % self._stride:
             return
@@ -125,7 +125,7 @@ class Film:
 
 
 def load_renderer() -> None:
-    """Raises CannotDraw where MuJoCo cannot even be imported with the chosen renderer."""
+    """Import the renderer. Raises CannotDraw where MuJoCo cannot even be imported with the chosen renderer."""
     try:
         import_renderer()
     except Exception as error:  # whatever its OpenGL bindings raise

@@ -67,7 +67,7 @@ class Member:
         self.env_steps += 1
 
     def sample(self, learner_steps: int) -> Batch:
-        """The batch of the update that follows `learner_steps`."""
+        """Draw the batch of the update that follows `learner_steps`."""
         n_step = window_length(self._config, learner_steps)
         return self._replay.sample(self._config.agent.batch_size, n_step, needs_every_step(self._config))
 
@@ -79,7 +79,7 @@ class Member:
         return not self.milestones.are_all_evaluated and self.env_steps >= self.milestones.next_evaluation
 
     def evaluate(self, policy: NoiseFreePolicy) -> Evaluation:
-        """The evaluation of this env step. Raises RunFailed, and it stays due."""
+        """Play the evaluation of this env step. Where it raises RunFailed, it stays due."""
         episodes = self._config.evaluation.episodes
         try:
             evaluation = evaluate(policy, self._evaluation_lane, episodes, first_episode=self.env_steps)
@@ -99,7 +99,7 @@ class Member:
         self.run.advance(self.env_steps, self._replay.size, self.milestones.policy_distance)
 
     def save(self, learner: LearnerState) -> None:
-        """A checkpoint of this moment, with the state of the learner."""
+        """Write a checkpoint of this moment, with the state of the learner."""
         lanes = [lane.state() for lane in self._lanes]
         arrays: Arrays = dict(learner.arrays)
         for number, lane in enumerate(lanes):
@@ -116,7 +116,7 @@ class Member:
         snapshot.save(self._replay, directory, previous)
 
     def restore(self) -> LearnerState | None:
-        """Go on from the newest good checkpoint; the learner's state in it, None where the run begins anew."""
+        """Go on from the newest good checkpoint; returns the learner's state in it, None where the run begins anew."""
         loaded = self.run.load_checkpoint(snapshot.load)
         if loaded is None:
             return None

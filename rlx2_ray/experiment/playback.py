@@ -39,7 +39,10 @@ def playable(policy: PolicyFile) -> Playable:
 
 
 def play(played: Playable, source: Path, episodes: int, seed: int, video: Path | None = None) -> dict[str, Any]:
-    """Returns of noise-free episodes of the policy in `source`. Raises BadInput where its environment does not fit."""
+    """Play noise-free episodes of the policy in `source`, and return what they came to.
+
+    Raises BadInput where its environment does not fit.
+    """
     env = EnvConfig(**played.env)
     with ExitStack() as stack:
         lane = EnvLane(env, seed, STREAM, render_mode="rgb_array" if video else None)
@@ -65,7 +68,7 @@ def play(played: Playable, source: Path, episodes: int, seed: int, video: Path |
 
 
 def find_policy(path: Path, warn: Callable[[str], None], best: bool = False) -> PolicyFile:
-    """The policy in a file, of a finished run, or of the newest good checkpoint of an unfinished one.
+    """Find the policy in a file, of a finished run, or of the newest good checkpoint of an unfinished one.
 
     `best`: of a run that of its best evaluation so far instead. Raises BadInput where there is none, or it is damaged.
     """

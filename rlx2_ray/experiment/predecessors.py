@@ -30,12 +30,12 @@ class FinishedRun(NamedTuple):
 
 
 def make_run_learner(config: ExperimentConfig, spaces: Spaces) -> Learner:
-    """A new learner with what the configuration takes over. Raises BadInput where that cannot be read or used."""
+    """Make a new learner with what the configuration takes over. Raises BadInput where that cannot be read or used."""
     return make_learner(config, spaces, inherited_models(config, spaces))
 
 
 def inherited_models(config: ExperimentConfig, spaces: Spaces) -> dict[str, Layers]:
-    """By name; models that are not in it begin afresh. Raises BadInput."""
+    """The models that a run takes over, by name; the others begin afresh. Raises BadInput where one cannot be read."""
     models: dict[str, Layers] = {}
     if config.topology.ticket is not None:
         models |= _ticket(config, spaces, config.topology.ticket)

@@ -70,12 +70,12 @@ class Run:
 
     @property
     def last_evaluated(self) -> int:
-        """Env step of the latest point; 0 where there is none."""
+        """The env step of the latest point; 0 where there is none."""
         return self._points[-1]["env_steps"] if self._points else 0
 
     @property
     def wall_s(self) -> float:
-        """Since the run began, in all its lives."""
+        """The seconds since the run began, in all its lives."""
         return self._wall_before_s + time.monotonic() - self._started
 
     @property
@@ -84,13 +84,13 @@ class Run:
         return self._training_before_s + time.monotonic() - self._started - self._paused_s
 
     def take_new_points(self) -> list[Point]:
-        """Those recorded since the last call."""
+        """Return the points recorded since the last call."""
         points, self._new_points = self._new_points, []
         return points
 
     @contextmanager
     def pause_training_clock(self) -> Iterator[None]:
-        """For work that holds the training up and is not part of it: evaluation and checkpoints."""
+        """Stop the clock for work that holds the training up and is not part of it: evaluation and checkpoints."""
         before = time.monotonic()
         try:
             yield
@@ -121,7 +121,9 @@ class Run:
     def record(
         self, env_steps: int, learner_steps: int, evaluation: Evaluation, policy: Layers, metrics: dict[str, float]
     ) -> None:
-        """One evaluation of a policy, with what else is known at that moment. Raises RunFailed where training diverged.
+        """Record one evaluation of a policy, with what else is known at that moment.
+
+        Raises RunFailed where training diverged.
 
         A policy that was trained is kept where no evaluation of one before was better.
         """
@@ -158,7 +160,7 @@ class Run:
     def save_checkpoint(
         self, env_steps: int, arrays: Arrays, values: dict[str, Any], save_replay: Callable[[Path, Path | None], None]
     ) -> None:
-        """Where there is no room, says so and keeps the checkpoints there are: the next one is another try.
+        """Write a checkpoint; where there is no room, say so and keep those there are, as the next one is another try.
 
         Raises RunFailed, and keeps them too, where the arrays hold NaN or infinity.
         """
@@ -193,7 +195,7 @@ class Run:
         return f"make room, then 'rlx2 resume {self.directory.path}' {rest}."
 
     def load_checkpoint(self, load_replay: Callable[[Path], Replay]) -> tuple[Checkpoint, Replay] | None:
-        """The newest good checkpoint, with the points as they were then; None: there is none, the run begins anew.
+        """Read the newest good checkpoint, with the points as they were then; None where the run begins anew.
 
         Raises RunFailed where there are checkpoints, but none that can be read.
         """

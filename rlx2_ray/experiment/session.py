@@ -40,7 +40,7 @@ PERSON = Host()
 
 
 def start(config: ExperimentConfig, out: Path, tracking: Tracking, train: Train) -> Result:
-    """A new run in `out`, to its end. Raises BadInput with nothing written."""
+    """Train a new run in `out`, to its end. Raises BadInput with nothing written."""
     return _to_the_end(begin(config, out, tracking, train, PERSON))
 
 
@@ -53,7 +53,7 @@ def resume(path: Path, train: Train, changes: Tree | None = None) -> Result:
 
 
 def begin(config: ExperimentConfig, out: Path, tracking: Tracking, train: Train, host: Host) -> Training:
-    """As `start`, from one point to the next. Closing it leaves a run that resumes."""
+    """Do as `start`, from one point to the next. Closing it leaves a run that resumes."""
     with closing(RunDirectory(out)) as directory:
         directory.check_unused()
         tracking = tracking._replace(uri=resolve_tracking_uri(tracking.uri))
@@ -64,7 +64,7 @@ def begin(config: ExperimentConfig, out: Path, tracking: Tracking, train: Train,
 
 
 def go_on(path: Path, train: Train, host: Host, changes: Tree | None = None) -> Training:
-    """As `resume`, from one point to the next."""
+    """Do as `resume`, from one point to the next."""
     with closing(RunDirectory(path)) as directory:
         config, origin = directory.open()
         directory.lock(host.lock_wait_s)
@@ -109,7 +109,7 @@ def _deliver_again(config: ExperimentConfig, directory: RunDirectory, origin: Or
 
 
 def check(config: ExperimentConfig) -> Spaces:
-    """Raises BadInput where the environment, the sparsities or the device cannot be used."""
+    """Read the spaces. Raises BadInput where the environment, the sparsities or the device cannot be used."""
     spaces = probe_spaces(config.env)
     plan_agent(config, spaces.observation_size, spaces.action_size)
     check_engine(config)
@@ -118,7 +118,7 @@ def check(config: ExperimentConfig) -> Spaces:
 
 
 def prepare(config: ExperimentConfig) -> None:
-    """What takes its time on a new machine, before the run's clock starts."""
+    """Compile what is compiled once a machine, before the run's clock starts."""
     prepare_engine(config)
     compile_kernels()
 

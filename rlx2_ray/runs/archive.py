@@ -47,7 +47,7 @@ def add(run_dir: Path, folder: Path) -> Path:
 
 
 def find(config: ExperimentConfig, folder: Path) -> Path | None:
-    """The file of the run that has this configuration; it may have been written before some of today's keys.
+    """Find the file of the run that has this configuration; it may have been written before some of today's keys.
 
     Raises BadInput where a file of the same environment, algorithm, method and seed cannot be read.
     """
@@ -75,7 +75,7 @@ def list_runs(folder: Path) -> list[Path]:
 
 
 def identity(config: ExperimentConfig) -> str:
-    """16 hex digits, the same for configurations that only differ in where they run."""
+    """A digest of 16 hex digits, the same for configurations that only differ in where they run."""
     canonical = json.dumps(config.model_dump(mode="json", exclude=NOT_THE_EXPERIMENT), sort_keys=True)
     return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 

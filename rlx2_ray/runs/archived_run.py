@@ -62,17 +62,17 @@ def to_bytes(config: Tree, result: Tree, points: Sequence[Point], source: Path) 
 
 
 def read(file: Path) -> ArchivedRun:
-    """Raises BadInput where it is no archived run, or not as it was written."""
+    """Read a file. Raises BadInput where it is no archived run, or not as it was written."""
     return parse(_content(file), file)
 
 
 def read_config(file: Path) -> ExperimentConfig:
-    """Only that. Raises BadInput where it is no archived run."""
+    """Read the configuration alone. Raises BadInput where the file is no archived run."""
     return _config(_open(_content(file), file)[1], file)
 
 
 def parse(content: bytes, file: Path) -> ArchivedRun:
-    """`read` of the content of `file`, which errors name."""
+    """Do as `read` with the content of `file`, which errors name."""
     opened, head = _open(content, file)
     try:
         points = _points(opened.read())

@@ -71,7 +71,7 @@ def save_checkpoint(
 
 
 def copy_checkpoint(source: Path, root: Path) -> None:
-    """Into the checkpoints below `root`, which it is the only one of then. Its files are linked where that can be."""
+    """Make a copy the only checkpoint below `root`. Its files are linked where that can be."""
     shutil.rmtree(root, ignore_errors=True)
     shutil.copytree(source, root / source.name, copy_function=link_or_copy)  # they are never written to again
 
@@ -91,7 +91,7 @@ def forget_after(root: Path, newest: Path | None) -> None:
 def load_newest(
     root: Path, load_replay: Callable[[Path], Any], warn: Callable[[str], None]
 ) -> tuple[Checkpoint, Any] | None:
-    """The newest undamaged checkpoint and its replay; None where there is none. Damaged ones are told to `warn`."""
+    """Read the newest undamaged checkpoint and its replay; None where there is none. `warn` is told of damaged ones."""
     for path in reversed(list_checkpoints(root)):
         try:
             checkpoint = read_checkpoint(path)
@@ -102,7 +102,7 @@ def load_newest(
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
-    """Arrays and values of one checkpoint. Raises DamagedCheckpoint or OSError."""
+    """Read arrays and values of one checkpoint. Raises DamagedCheckpoint or OSError."""
     try:
         checksums = dict(json.loads((path / CHECKSUMS).read_text()))
     except (ValueError, TypeError):
@@ -128,7 +128,7 @@ def checkpoint_path(root: Path, env_steps: int) -> Path:
 
 
 def list_checkpoints(root: Path) -> list[Path]:
-    """Complete checkpoints, oldest first."""
+    """The complete checkpoints, oldest first."""
     return sorted(root.glob(f"{PREFIX}*"))
 
 

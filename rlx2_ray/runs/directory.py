@@ -87,7 +87,7 @@ class RunDirectory:
             ) from None
 
     def open(self) -> tuple[ExperimentConfig, Origin]:
-        """Raises BadInput where there is no run."""
+        """Read the configuration, with its changes, and the origin. Raises BadInput where there is no run."""
         if not self.config_file.exists():
             raise BadInput(f"{self.path} holds no run: give a directory that 'rlx2 train' wrote.")
         origin = self._read_origin()
@@ -125,7 +125,7 @@ class RunDirectory:
         self.close()
 
     def copy_to(self, target: Path) -> None:
-        """What the run needs to go on from its newest checkpoint, in another directory, where no run is left.
+        """Copy what the run needs to go on from its newest checkpoint to another directory, where no run is left.
 
         Raises RunFailed where there is no room.
         """
@@ -156,7 +156,10 @@ class RunDirectory:
             raise BadInput(f"{self._origin_file} is missing or damaged: restore it from a copy.") from None
 
     def lock(self, wait_s: float = 0.0) -> None:
-        """Raises BadInput while another process works on the run. The lock goes with `close`, or with the process."""
+        """Take the lock.
+
+        Raises BadInput while another process works on the run. It goes with `close`, or with the process.
+        """
         self._lock.acquire(wait_s)
 
     def close(self) -> None:
@@ -164,7 +167,7 @@ class RunDirectory:
 
     @contextmanager
     def writing(self, file: Path) -> Iterator[None]:
-        """Raises RunFailed, which says how the run goes on, where `file` cannot be written."""
+        """Guard a writing: raises RunFailed, which says how the run goes on, where `file` cannot be written."""
         try:
             yield
         except OSError as error:
@@ -173,7 +176,7 @@ class RunDirectory:
             ) from None
 
     def append(self, point: Point) -> None:
-        """Raises RunFailed where there is no room."""
+        """Add a point. Raises RunFailed where there is no room."""
         with self.writing(self.progress_file), self.progress_file.open("a") as file:
             file.write(json.dumps(point) + "\n")
             file.flush()
@@ -189,7 +192,7 @@ class RunDirectory:
         return points
 
     def read_points(self) -> list[Point]:
-        """All that were measured so far. Raises BadInput where a line is damaged."""
+        """Read all points measured so far. Raises BadInput where a line is damaged."""
         lines = self.progress_file.read_bytes().splitlines() if self.progress_file.exists() else []
         points = []
         for number, line in enumerate(lines, start=1):
@@ -204,7 +207,7 @@ class RunDirectory:
         return points
 
     def write_result(self, result: dict[str, Any]) -> None:
-        """Raises RunFailed where there is no room."""
+        """Write the result, which makes the run a finished one. Raises RunFailed where there is no room."""
         self._replace(self.result_file, json.dumps(result, indent=2) + "\n")
 
     def _replace(self, file: Path, text: str) -> None:
@@ -212,7 +215,7 @@ class RunDirectory:
             files.write(file, text)
 
     def read_result(self) -> dict[str, Any] | None:
-        """The result of a finished run. Raises BadInput where it is damaged."""
+        """Read the result; None where the run is not finished. Raises BadInput where it is damaged."""
         try:
             return json.loads(self.result_file.read_bytes()) if self.result_file.exists() else None
         except ValueError:
@@ -227,7 +230,7 @@ def _begin(config: ExperimentConfig, tracking: Tracking) -> Origin:
 
 
 def reason(error: Exception) -> str:
-    """Why something could not be written, in a few words."""
+    """Say in a few words why something could not be written."""
     error = original(error)
     return getattr(error, "strerror", None) or str(error)
 

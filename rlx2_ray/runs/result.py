@@ -15,7 +15,7 @@ PACKAGES = ("rlx2_ray", "torch", "ray", "gymnasium", "mujoco", "mlflow", "numpy"
 
 
 def describe_costs(config: ExperimentConfig, plan: AgentPlan) -> dict[str, Any]:
-    """Sparsities, active weights of policy and both critics, and ratios to the dense arm."""
+    """The sparsities, active weights of policy and both critics, and ratios to the dense arm."""
     costs = relative_costs(config, plan)
     return {
         "policy_sparsity": _sparsity(config.sparsity.policy, config, plan.policy),

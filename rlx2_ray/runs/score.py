@@ -10,5 +10,8 @@ SCORE_WINDOW = 30
 
 
 def score(return_means: Sequence[float]) -> float:
-    """Mean of the last 30 evaluations (RLx2's protocol), or of all where there are fewer; NaN where there is none."""
+    """The mean of the last 30 evaluations (RLx2's protocol), or of all where there are fewer.
+
+    NaN where there is none.
+    """
     return float(np.mean(return_means[-SCORE_WINDOW:])) if return_means else float("nan")

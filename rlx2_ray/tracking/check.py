@@ -29,7 +29,9 @@ _OTHER_STORE = f"give another one, such as {DEFAULT_TRACKING_URI}"
 
 
 def check_store(uri: str) -> None:
-    """Raises BadInput where the store is out of reach, cannot be written, or is of another MLflow.
+    """Look whether a store can be used.
+
+    Raises BadInput where it is out of reach, cannot be written, or is of another MLflow.
 
     A database that is not there yet is fine, and is not made here.
     """
@@ -103,7 +105,10 @@ def _check_schema(uri: str) -> None:
 
 
 def check_revision(uri: str, revision: str | None) -> None:
-    """Raises BadInput where the tables of a database are not those of this MLflow. None: they say nothing of it."""
+    """Look at a revision of tables.
+
+    Raises BadInput where those of a database are not those of this MLflow. None: they say nothing of it.
+    """
     known, newest = _revisions()
     if revision == newest:
         return

@@ -6,7 +6,7 @@ from rlx2_ray.tracking.uri import scheme_of, without_password
 
 
 def run_link(uri: str, experiment_id: str, run_id: str) -> str | None:
-    """None where the store is no HTTP server, so that no page of it is known."""
+    """The page of a run; None where the store is no HTTP server, so that no page of it is known."""
     if scheme_of(uri) not in ("http", "https"):
         return None
     return f"{without_password(uri).rstrip('/')}/#/experiments/{experiment_id}/runs/{run_id}"

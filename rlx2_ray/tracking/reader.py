@@ -39,12 +39,12 @@ class StoredRun(NamedTuple):
 
     @property
     def updates(self) -> tuple[str, tuple[tuple[str, float], ...]]:
-        """It is another one when the run has gone on."""
+        """A value that is another one when the run has gone on."""
         return self.status, tuple(self.metrics.items())
 
 
 class TrackingReader:
-    """One store. Every method raises BadInput, in one sentence, where the store cannot be read."""
+    """A reader of one store. Every method raises BadInput, in one sentence, where the store cannot be read."""
 
     def __init__(self, uri: str) -> None:
         """Raises BadInput, and creates nothing, where there is no store, or one that this MLflow cannot read."""
@@ -64,7 +64,7 @@ class TrackingReader:
         return scheme_of(self.uri) in ("http", "https")
 
     def experiments(self) -> dict[str, str]:
-        """Id -> name, the newest first."""
+        """The names of experiments by id, the newest first."""
         with self._reading():
             return {each.experiment_id: each.name for each in _pages(self._client.search_experiments)}
 
@@ -83,7 +83,7 @@ class TrackingReader:
         return [run for run in reversed(runs) if PARENT not in run.tags and KIND not in run.tags]
 
     def histories(self, runs: Sequence[StoredRun]) -> dict[str, dict[str, History]]:
-        """Run id -> metric -> history. Only what has changed since the last call is read again."""
+        """The histories of runs by id and metric. Only what has changed since the last call is read again."""
         kept = self._histories
         changed = [run for run in runs if kept.get(run.run_id, (None,))[0] != run.updates]
         if changed:

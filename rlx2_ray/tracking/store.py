@@ -35,7 +35,7 @@ _ENVIRONMENT = {
 
 
 def import_mlflow(uri: str) -> None:
-    """What a client of the store needs: a second's work, which therefore waits for the first use.
+    """Import what a client of the store needs: a second's work, which therefore waits for the first use.
 
     MLflow also reads some of its environment then.
     """
@@ -77,7 +77,7 @@ def _no_garbage_collection() -> Iterator[None]:
 
 
 def make_client(uri: str, database: Path | None) -> MlflowClient:
-    """A client of the store; a database that is not there yet is created, which takes seconds."""
+    """Make a client of the store; a database that is not there yet is created, which takes seconds."""
     from mlflow.tracking import MlflowClient
 
     if scheme_of(uri) in DATABASES:
@@ -140,7 +140,7 @@ def find_or_create_experiment(client: MlflowClient, name: str, artifact_location
 def find_or_create_run(
     client: MlflowClient, experiment_id: str, name: str, trial_key: str, tags: Mapping[str, str]
 ) -> Run:
-    """The run of a trial key, set running; `tags` are only for a new one."""
+    """Find or make the run of a trial key, and set it running; `tags` are only for a new one."""
     query = f"tags.`{TRIAL_KEY}` = '{trial_key}'"
     # The oldest of several: a request to create a run that timed out may have arrived all the same.
     found = client.search_runs([experiment_id], query, max_results=1, order_by=["attributes.start_time ASC"])

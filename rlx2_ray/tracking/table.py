@@ -12,7 +12,7 @@ Columns = Mapping[str, Sequence[object]]  # name -> values, a row each
 
 
 def table_json(columns: Columns) -> str:
-    """In pandas' orientation "split"; what JSON has no word for, NaN and infinity, becomes null."""
+    """A table as JSON in pandas' orientation "split"; what JSON has no word for, NaN and infinity, becomes null."""
     rows = zip(*columns.values(), strict=True)
     return json.dumps({"columns": list(columns), "data": [[_plain(value) for value in row] for row in rows]})
 

@@ -15,7 +15,7 @@ _SERVERS = ("http", "https", "databricks")
 
 
 def default_tracking_uri() -> str:
-    """Where the user names none."""
+    """The URI that is used where the user names none."""
     return os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_TRACKING_URI
 
 
@@ -35,7 +35,10 @@ def resolve_tracking_uri(uri: str) -> str:
 
 
 def scheme_of(uri: str) -> str:
-    """What comes before the colon; "mysql" for "mysql+pymysql", where the driver is chosen too; "" for a path."""
+    """The part of a URI before the colon.
+
+    "mysql" for "mysql+pymysql", where the driver is chosen too; "" for a path.
+    """
     if uri == "databricks":  # the one server that MLflow knows by a bare word
         return uri
     scheme, colon, _ = uri.partition(":")
