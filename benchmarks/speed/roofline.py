@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 from numba import njit
+from rlx2_ray.agents.batches import feature_major
 from threadpoolctl import threadpool_info
 
-from rlx2_ray.agents.batches import feature_major
 from rlx2_ray.agents.sparse.learner import SparseLearner
 from rlx2_ray.agents.sparse.td3 import update as sparse_update
 from rlx2_ray.agents.sparse.td3.learner import SparseTD3Learner

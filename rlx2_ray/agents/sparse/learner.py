@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from rlx2_ray.agents.base_learner import BaseLearner, Optimizer
-from rlx2_ray.agents.batches import FeatureMajor, feature_major
 from rlx2_ray.agents.sparse.adam import SparseAdam
+from rlx2_ray.agents.sparse.batches import FeatureMajor, feature_major
 from rlx2_ray.config import ExperimentConfig
 from rlx2_ray.kernels.denormals import flush_denormals
 from rlx2_ray.kernels.optimizer import polyak_update

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from rlx2_ray.agents.batches import FeatureMajor
 from rlx2_ray.agents.learner import LearnerState
+from rlx2_ray.agents.sparse.batches import FeatureMajor
 from rlx2_ray.agents.sparse.learner import SparseLearner
 from rlx2_ray.agents.sparse.sac.update import critic_gradient, policy_gradient
 from rlx2_ray.config import ExperimentConfig

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from rlx2_ray.agents.batches import FeatureMajor
+from rlx2_ray.agents.sparse.batches import FeatureMajor
 from rlx2_ray.agents.sparse.learner import SparseLearner
 from rlx2_ray.agents.sparse.td3.update import critic_gradient, policy_gradient
 from rlx2_ray.networks.sparse_layer import Layers

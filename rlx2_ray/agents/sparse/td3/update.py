@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from rlx2_ray.agents.batches import FeatureMajor, bootstrap, discounted_rewards, lanes_from, load
-from rlx2_ray.agents.torch.twin_critics import add_minimum, output_row, regress
+from rlx2_ray.agents.sparse.batches import FeatureMajor, bootstrap, discounted_rewards, lanes_from, load
+from rlx2_ray.agents.sparse.twin_critics import add_minimum, output_row, regress
 from rlx2_ray.kernels.compiled import compiled, entry_point
 from rlx2_ray.kernels.mathematics import tanh
 from rlx2_ray.kernels.network import Model, backward, forward, input_deltas, turn_weights

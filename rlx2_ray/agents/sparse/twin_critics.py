@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from rlx2_ray.agents.batches import FeatureMajor, lanes_from, load
+from rlx2_ray.agents.sparse.batches import FeatureMajor, lanes_from, load
 from rlx2_ray.kernels.compiled import compiled
 from rlx2_ray.kernels.network import Model, backward, forward
 from rlx2_ray.kernels.vectors import LANES
