@@ -15,7 +15,8 @@ import rlx2_ray
 ROOT = Path(rlx2_ray.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
 
-BASE = {"types", "files", "seeding", "methods", "config"}
+TABLES = {"algorithms", "methods", "topology_rules"}
+BASE = TABLES | {"types", "files", "seeding", "config"}
 PARTS = BASE | {"kernels", "sparse", "networks", "replay", "envs"}
 RUN = PARTS | {"agents", "tracking", "runs", "experiment", "distributed"}
 # What each part may import besides itself; "" is the package's own __init__, and not all parts exist yet.
@@ -24,11 +25,11 @@ ALLOWED: dict[str, set[str]] = {
     "types": set(),
     "files": set(),
     "seeding": set(),
-    "methods": set(),
-    "config": {"types", "methods"},
+    **{table: set() for table in TABLES},
+    "config": TABLES | {"types"},
     "kernels": {"types", "files"},
-    "sparse": {"types", "config", "kernels"},
-    "networks": {"types", "files", "config", "kernels", "sparse"},
+    "sparse": BASE | {"kernels"},
+    "networks": BASE | {"kernels", "sparse"},
     "replay": {"types", "files", "seeding", "kernels"},
     "envs": {"types", "seeding", "config"},
     "agents": BASE | {"kernels", "sparse", "networks"},

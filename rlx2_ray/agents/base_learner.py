@@ -13,7 +13,7 @@ from rlx2_ray.networks.initial import fresh_layers, initial_layers
 from rlx2_ray.networks.sparse_layer import Arrays, Layers, from_arrays, to_arrays
 from rlx2_ray.seeding import generator_state, make_generator, restore_generator
 from rlx2_ray.sparse.plan import plan_agent
-from rlx2_ray.types import Spaces
+from rlx2_ray.types import Floats, Spaces
 
 
 class Optimizer(Protocol):
@@ -48,9 +48,10 @@ class BaseLearner:
 
     def _make_evolution(self, model: str) -> TopologyEvolution:
         config, plan = self._config, self._plan[model]
-        generator = make_generator(config.seed, model)
-        is_grouped = config.topology.rule == "groups"
-        fresh = [layer.weights for layer in fresh_layers(plan, config, generator)] if is_grouped else []
+
+        def fresh() -> list[Floats]:
+            return [layer.weights for layer in fresh_layers(plan, config, make_generator(config.seed, model))]
+
         interval = config.agent.policy_delay if model == "policy" else 1
         return make_evolution(config.topology, plan, interval, self._topology, fresh)
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from rlx2_ray.algorithms import ALGORITHMS
 from rlx2_ray.report.arms import arms_of, by_task, dense_arm, percent, ratio_of
 from rlx2_ray.report.outcomes import VERDICT_WORDS, Outcome, outcomes, probability_words
 from rlx2_ray.report.record import DenseArm, DenseSeed, Record, TrialRecord
-from rlx2_ray.sparse.costs import SAC_PAPER_FACTOR
 
 UNKNOWN = "-"
 
@@ -46,7 +46,7 @@ def _cost_rows(record: Record) -> list[tuple[str, ...]]:
 
 def _dense_costs(record: Record) -> tuple[str, ...]:
     """The paper's factor for SAC stands at every sparsity, dense included."""
-    paper = SAC_PAPER_FACTOR if record.trials[0].config.algo == "sac" else 1
+    paper = ALGORITHMS[record.trials[0].config.algo].paper_flops_factor
     return "1", f"{paper:.4g}", "1", "1"
 
 
