@@ -143,11 +143,11 @@ config = resolve({"algo": sys.argv[1], "engine": sys.argv[2], "network": {"hidde
 check_engine(config)
 learner = make_learner(config, Spaces(3, 1, (-1.0,), (1.0,)))
 lengths, terminated = np.ones(2, np.int64), np.zeros(2, np.bool_)
-observations, nexts = np.ones((2, 3), np.float32), np.ones((2, 1, 3), np.float32)
+observations, nexts = np.ones((3, 2), np.float32), np.ones((1, 3, 2), np.float32)
 for _ in range(2):
-    learner.update(Batch(observations, observations[:, :1], observations[:, :1], nexts, lengths, terminated))
+    learner.update(Batch(observations, observations[:1], observations[:1], nexts, lengths, terminated))
 learner.restore(learner.state())
-learner.acting_policy().action(observations[0])
+learner.acting_policy().action(observations[:, 0])
 print(learner.metrics()["train/critic_loss"] > 0, "torch" in sys.modules)
 """
 

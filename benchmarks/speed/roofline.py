@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 from numba import njit
-from rlx2_ray.agents.batches import feature_major
 from threadpoolctl import threadpool_info
 
 from rlx2_ray.agents.sparse.learner import SparseLearner
@@ -109,7 +108,7 @@ def measure_update() -> dict[str, float]:
     learner = SparseTD3Learner(config, spaces)
     batch = random_batch(config, spaces, np.random.default_rng(0))
     learner.update(batch)
-    calls = {"whole update": partial(learner.update, batch), **part_calls(learner, feature_major(batch))}
+    calls = {"whole update": partial(learner.update, batch), **part_calls(learner, batch)}
     times = {name: timing.microseconds for name, timing in time_in_turns(calls, 2).calls.items()}
     tiles = -(-config.agent.batch_size // LANES)
     parts = {

@@ -22,13 +22,13 @@ def warm_up(algo: str, learner: Callable[[ExperimentConfig, Spaces], Learner]) -
 
 def _call_all(learner: Learner) -> None:
     batch = Batch(
-        observations=np.zeros((1, 2), np.float32),
+        observations=np.zeros((2, 1), np.float32),
         actions=np.zeros((1, 1), np.float32),
         rewards=np.zeros((1, 1), np.float32),
-        next_observations=np.zeros((1, 1, 2), np.float32),
+        next_observations=np.zeros((1, 2, 1), np.float32),
         lengths=np.ones(1, np.int64),
         terminated=np.zeros(1, np.bool_),
     )
     for _ in range(2):  # TD3 updates its policy at every second one
         learner.update(batch)
-    learner.acting_policy().action(batch.observations[0])
+    learner.acting_policy().action(batch.observations[:, 0])

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rlx2_ray.agents.learner import LearnerState, needs_every_step, window_length
+from rlx2_ray.agents.learner import LearnerState, window_spec
 from rlx2_ray.config import updates_due
 from rlx2_ray.envs.lane import EnvLane, LaneState
 from rlx2_ray.experiment.capacity_check import check_capacity
@@ -68,8 +68,8 @@ class Member:
 
     def sample(self, learner_steps: int) -> Batch:
         """Draw the batch of the update that follows `learner_steps`."""
-        n_step = window_length(self._config, learner_steps)
-        return self._replay.sample(self._config.agent.batch_size, n_step, needs_every_step(self._config))
+        windows = window_spec(self._config, learner_steps)
+        return self._replay.sample(self._config.agent.batch_size, windows.n_step, windows.every_step)
 
     def check_capacity_if_due(self, acting: Policy) -> None:
         if self.milestones.reaches_check(self.env_steps):

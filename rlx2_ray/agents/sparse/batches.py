@@ -1,37 +1,12 @@
-"""A replay batch as compiled updates read it, and its way into a model's workspace, LANES samples at a time."""
+"""The way of a batch into a model's workspace, LANES samples at a time, and its arithmetic there."""
 
 from __future__ import annotations
-
-from typing import NamedTuple
 
 import numpy as np
 
 from rlx2_ray.kernels.compiled import compiled
 from rlx2_ray.kernels.vectors import LANES
-from rlx2_ray.types import Batch, Bools, Floats, Indices
-
-
-class FeatureMajor(NamedTuple):
-    """The fields of `types.Batch` with the batch as last axis, each array contiguous."""
-
-    observations: Floats  # (O, B)
-    actions: Floats  # (A, B)
-    rewards: Floats  # (n, B)
-    next_observations: Floats  # (K, O, B)
-    lengths: Indices  # (B,)
-    terminated: Bools  # (B,)
-
-
-def feature_major(batch: Batch) -> FeatureMajor:
-    """Without a copy where the replay buffer already gathered it so."""
-    return FeatureMajor(
-        np.ascontiguousarray(batch.observations.T),
-        np.ascontiguousarray(batch.actions.T),
-        np.ascontiguousarray(batch.rewards.T),
-        np.ascontiguousarray(batch.next_observations.transpose(1, 2, 0)),
-        batch.lengths,
-        batch.terminated,
-    )
+from rlx2_ray.types import Batch, Floats
 
 
 @compiled
@@ -53,7 +28,7 @@ def load(values: Floats, first: int, workspace: Floats, row: int) -> None:
 
 
 @compiled
-def discounted_rewards(batch: FeatureMajor, first: int, discount: np.float32, targets: Floats) -> None:
+def discounted_rewards(batch: Batch, first: int, discount: np.float32, targets: Floats) -> None:
     """(LANES,) targets: sum over k of discount^k * rewards[k]."""
     count = lanes_from(first, batch.lengths.size)
     for lane in range(count):
@@ -66,6 +41,6 @@ def discounted_rewards(batch: FeatureMajor, first: int, discount: np.float32, ta
 
 
 @compiled
-def bootstrap(batch: FeatureMajor, sample: int, discount: np.float32) -> np.float32:
+def bootstrap(batch: Batch, sample: int, discount: np.float32) -> np.float32:
     """discount^m where the window of a sample has m steps, or 0 where it ends in a terminal state."""
     return np.float32(0) if batch.terminated[sample] else discount ** batch.lengths[sample]

@@ -8,7 +8,6 @@ import numpy as np
 
 from rlx2_ray.agents.base_learner import BaseLearner, Optimizer
 from rlx2_ray.agents.sparse.adam import SparseAdam
-from rlx2_ray.agents.sparse.batches import FeatureMajor, feature_major
 from rlx2_ray.config import ExperimentConfig
 from rlx2_ray.kernels.denormals import flush_denormals
 from rlx2_ray.kernels.optimizer import polyak_update
@@ -66,9 +65,9 @@ class SparseLearner(BaseLearner):
 
     def update(self, batch: Batch) -> None:
         self.learner_steps += 1
-        self._update(feature_major(batch))
+        self._update(batch)
 
-    def _update(self, batch: FeatureMajor) -> None:
+    def _update(self, batch: Batch) -> None:
         raise NotImplementedError
 
     def acting_policy(self) -> Policy:

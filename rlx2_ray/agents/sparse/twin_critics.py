@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from rlx2_ray.agents.sparse.batches import FeatureMajor, lanes_from, load
+from rlx2_ray.agents.sparse.batches import lanes_from, load
 from rlx2_ray.kernels.compiled import compiled
 from rlx2_ray.kernels.network import Model, backward, forward
 from rlx2_ray.kernels.vectors import LANES
-from rlx2_ray.types import Floats
+from rlx2_ray.types import Batch, Floats
 
 
 @compiled
@@ -29,7 +29,7 @@ def add_minimum(critic: Model, factors: Floats, first: int, size: int, targets: 
 
 
 @compiled
-def regress(critic: Model, batch: FeatureMajor, first: int, targets: Floats) -> tuple[float, float]:
+def regress(critic: Model, batch: Batch, first: int, targets: Floats) -> tuple[float, float]:
     """Add to the critics' gradient that of the mean squared error against (LANES,) `targets`, of LANES samples.
 
     Returns these samples' part of the loss and of the mean of Q_1.
