@@ -10,6 +10,13 @@ from rlx2_ray.agents.evolution.make import make_evolution
 from rlx2_ray.agents.learner import LearnerState
 from rlx2_ray.config import ExperimentConfig
 from rlx2_ray.networks.initial import fresh_layers, initial_layers
+from rlx2_ray.networks.policy import (
+    ActingPolicy,
+    Network,
+    NoiseFreePolicy,
+    make_acting_policy,
+    make_evaluation_policy,
+)
 from rlx2_ray.networks.sparse_layer import Arrays, Layers, from_arrays, to_arrays
 from rlx2_ray.seeding import generator_state, make_generator, restore_generator
 from rlx2_ray.sparse.plan import plan_agent
@@ -72,6 +79,16 @@ class BaseLearner:
     def _layers(self) -> dict[str, Layers]:
         """Copies of all models."""
         raise NotImplementedError
+
+    def _policy_network(self) -> Network:
+        """The policy's network for acting, which on the CPU stays current by itself."""
+        raise NotImplementedError
+
+    def acting_policy(self) -> ActingPolicy:
+        return make_acting_policy(self._config, self._policy_network())
+
+    def evaluated_policy(self) -> NoiseFreePolicy:
+        return make_evaluation_policy(self._config.algo, self._policy_network())
 
     def metrics(self) -> dict[str, float]:
         means = {name: float(total) / self._counts[name] for name, total in self._sums.items()}

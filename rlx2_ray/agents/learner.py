@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, Protocol
 
 from rlx2_ray.algorithms import ALGORITHMS
 from rlx2_ray.config import ExperimentConfig
-from rlx2_ray.networks.policy import Policy
+from rlx2_ray.networks.policy import ActingPolicy, NoiseFreePolicy
 from rlx2_ray.networks.sparse_layer import Arrays, Layers
 from rlx2_ray.types import Batch
 
@@ -36,8 +36,12 @@ class Learner(Protocol):
         """A copy of the policy."""
         ...
 
-    def acting_policy(self) -> Policy:
-        """The current policy; on the CPU it shares the learner's memory and stays current by itself."""
+    def acting_policy(self) -> ActingPolicy:
+        """The policy that collects experience; on the CPU it shares the learner's memory, and so stays current."""
+        ...
+
+    def evaluated_policy(self) -> NoiseFreePolicy:
+        """The policy that is evaluated, as it is now; whether it stays current is not said."""
         ...
 
     def state(self) -> LearnerState:

@@ -31,4 +31,4 @@ def _call_all(learner: Learner) -> None:
     )
     for _ in range(2):  # TD3 updates its policy at every second one
         learner.update(batch)
-    learner.acting_policy().action(batch.observations[:, 0])
+    learner.evaluated_policy().action(batch.observations[:, 0])

@@ -16,7 +16,7 @@ from rlx2_ray.experiment.evaluation import STREAM, Evaluation, evaluate
 from rlx2_ray.experiment.milestones import Milestones
 from rlx2_ray.experiment.rollout import collect
 from rlx2_ray.experiment.run import Run
-from rlx2_ray.networks.policy import NoiseFreePolicy, Policy
+from rlx2_ray.networks.policy import ActingPolicy, NoiseFreePolicy
 from rlx2_ray.networks.sparse_layer import Arrays
 from rlx2_ray.replay import snapshot
 from rlx2_ray.replay.buffer import ReplayBuffer
@@ -58,7 +58,7 @@ class Member:
         agent = self._config.agent
         return updates_due(self.env_steps, agent.warmup_steps, agent.updates_per_env_step)
 
-    def collect(self, acting: Policy) -> None:
+    def collect(self, acting: ActingPolicy) -> None:
         """Take one env step; the lanes take turns. Raises RunFailed with all as it was, if the lane refuses it."""
         number = self.env_steps % len(self._lanes)
         policy = acting if self.env_steps >= self._config.agent.warmup_steps else None
@@ -71,7 +71,7 @@ class Member:
         windows = window_spec(self._config, learner_steps)
         return self._replay.sample(self._config.agent.batch_size, windows.n_step, windows.every_step)
 
-    def check_capacity_if_due(self, acting: Policy) -> None:
+    def check_capacity_if_due(self, acting: ActingPolicy) -> None:
         if self.milestones.reaches_check(self.env_steps):
             self.milestones.policy_distance = check_capacity(self._replay, acting, self._config.replay)
 

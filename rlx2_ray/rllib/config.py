@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from ray.rllib.algorithms.algorithm_config import AlgorithmConfig, NotProvided
 from ray.rllib.core.rl_module.rl_module import RLModuleSpec
@@ -16,10 +16,10 @@ from rlx2_ray.tracking.uri import default_tracking_uri, resolve_tracking_uri
 
 
 class RLx2Config(AlgorithmConfig):  # type: ignore[misc]
-    def __init__(self, algo_class: type | None = None) -> None:
-        from rlx2_ray.rllib.algorithm import RLx2  # it imports this file
+    builds: ClassVar[type | None] = None  # RLx2, which imports this file; the package's `__init__` gives it
 
-        super().__init__(algo_class=algo_class or RLx2)
+    def __init__(self, algo_class: type | None = None) -> None:
+        super().__init__(algo_class=algo_class or self.builds)
         self.algo = "td3"
         self.method = "rlx2"
         self.policy_sparsity: float | None = None
@@ -63,7 +63,7 @@ class RLx2Config(AlgorithmConfig):  # type: ignore[misc]
 
         Args:
             algo: "td3" or "sac".
-            method: "rlx2", "rigl", "set", "static" or "dense".
+            method: Any of docs/methods.md, such as "rlx2", "rigl", "static", "prune" or "dense".
             policy_sparsity: In [0, 1), fraction of the policy's weights that are zero.
             critic_sparsity: The same of the critics' weights.
             steps: Env steps of the whole run, with which training ends.

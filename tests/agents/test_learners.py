@@ -17,7 +17,7 @@ from rlx2_ray.agents.torch.sac.policy import sample_action
 from rlx2_ray.agents.torch.values import q_values
 from rlx2_ray.config import ExperimentConfig, resolve
 from rlx2_ray.networks.masked_mlp import forward, make_mlp
-from rlx2_ray.networks.policy import densify, make_policy
+from rlx2_ray.networks.policy import densify, make_acting_policy, make_evaluation_policy
 from rlx2_ray.networks.sparse_layer import Layers, from_arrays
 from rlx2_ray.sparse.plan import plan_agent
 from rlx2_ray.types import Batch, Floats
@@ -355,8 +355,9 @@ def test_the_acting_policy_stays_current(engine: str, algo: str, sizes: dict[str
         train(learner, 1, seed)
         copied = learner.policy_layers()
         structures.add(str([layer.indices.tolist() for layer in copied]))
-        expected = make_policy(algo, densify(copied), 0.1, "sample").action(observation)
-        assert np.allclose(acting.action(observation), expected, atol=1e-6)
+        expected = make_evaluation_policy(algo, densify(copied)).action(observation)
+        for policy in (acting, learner.evaluated_policy()):
+            assert np.allclose(policy.action(observation), expected, atol=1e-6)
     assert len(structures) > 2
     assert not np.allclose(before, expected, atol=1e-6)
 
@@ -364,10 +365,11 @@ def test_the_acting_policy_stays_current(engine: str, algo: str, sizes: dict[str
 @ENGINES
 @ALGORITHMS
 def test_exploration_is_what_the_policy_of_the_same_weights_would_do(engine: str, algo: str) -> None:
-    learner = make(small_config(algo, engine=engine))
+    config = small_config(algo, engine=engine)
+    learner = make(config)
     train(learner, 9)
     observation = np.ones(3, np.float32)
-    other = make_policy(algo, densify(learner.policy_layers()), 0.1, "sample")
+    other = make_acting_policy(config, densify(learner.policy_layers()))
     ours, theirs = (
         policy.explore(observation, np.random.default_rng(5)) for policy in (learner.acting_policy(), other)
     )

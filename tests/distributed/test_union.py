@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from rlx2_ray.config import resolve
 from rlx2_ray.distributed.union import draw_shares, time_after
 from rlx2_ray.experiment.capacity_check import check_capacity
-from rlx2_ray.networks.policy import DenseLayer, DenseNetwork, make_policy
+from rlx2_ray.networks.policy import DenseLayer, DenseNetwork, MeanPolicy
 from rlx2_ray.replay.buffer import ReplayBuffer
 from rlx2_ray.replay.chunk import ChunkLayout, join_chunks, sample_chunk
 from rlx2_ray.types import Floats, Fragment, Indices
@@ -134,7 +134,7 @@ def numbers_of(observations: Floats) -> Indices:
 
 
 ZEROS = DenseLayer(np.zeros((ACTION_SIZE, OBSERVATION_SIZE), np.float32), np.zeros(ACTION_SIZE, np.float32))
-ZERO_POLICY = make_policy("td3", DenseNetwork([ZEROS]), 0.1, "sample")
+ZERO_POLICY = MeanPolicy(DenseNetwork([ZEROS]))
 
 
 class Piece(NamedTuple):

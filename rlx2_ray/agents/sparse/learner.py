@@ -12,7 +12,6 @@ from rlx2_ray.config import ExperimentConfig
 from rlx2_ray.kernels.denormals import flush_denormals
 from rlx2_ray.kernels.optimizer import polyak_update
 from rlx2_ray.networks.compiled_network import CompiledNetwork
-from rlx2_ray.networks.policy import Policy, make_policy
 from rlx2_ray.networks.sparse_layer import Layers
 from rlx2_ray.networks.sparse_model import SparseModel, move
 from rlx2_ray.sparse.targets import polyak_pruned
@@ -70,10 +69,8 @@ class SparseLearner(BaseLearner):
     def _update(self, batch: Batch) -> None:
         raise NotImplementedError
 
-    def acting_policy(self) -> Policy:
-        agent = self._config.agent
-        network = CompiledNetwork(self.policy)
-        return make_policy(self._config.algo, network, agent.exploration_noise, agent.exploration)
+    def _policy_network(self) -> CompiledNetwork:
+        return CompiledNetwork(self.policy)
 
     def policy_layers(self) -> Layers:
         return self.policy.layers()

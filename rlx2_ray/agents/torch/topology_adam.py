@@ -1,6 +1,6 @@
 """Adam over one model that, at the calls its schedule names, rewires the model instead of stepping it.
 
-Adam is torch's; when and how the model is rewired is `evolution.py`'s.
+Adam is torch's; when and how the model is rewired is for `agents/evolution/` to say.
 """
 
 from __future__ import annotations
