@@ -24,7 +24,7 @@ from rlx2_ray.types import Floats, Spaces
 
 
 class Optimizer(Protocol):
-    """Of one model, the policy or both critics."""
+    """The optimizer of one model, the policy or both critics."""
 
     @property
     def evolution(self) -> TopologyEvolution: ...
@@ -35,10 +35,13 @@ class Optimizer(Protocol):
 
 
 class BaseLearner:
-    """Models go by name: "policy", "critic" (both of them), "target_critic", and TD3's "target_policy"."""
+    """The part of a learner that no engine has for itself.
+
+    Models go by name: "policy", "critic" (both of them), "target_critic", and TD3's "target_policy".
+    """
 
     def __init__(self, config: ExperimentConfig, spaces: Spaces, models: Mapping[str, Layers] | None = None) -> None:
-        """`models`: what it begins with instead of fresh ones, by name."""
+        """`models` are those that it begins with instead of fresh ones, by name."""
         self.learner_steps = 0
         self._config = config
         self._spaces = spaces
@@ -73,11 +76,11 @@ class BaseLearner:
         return self._config.topology.target_mask == "own"
 
     def _optimizers(self) -> dict[str, Optimizer]:
-        """By the name of their model."""
+        """Returns the optimizers by the name of their model."""
         raise NotImplementedError
 
     def _layers(self) -> dict[str, Layers]:
-        """Copies of all models."""
+        """Returns copies of all models by name."""
         raise NotImplementedError
 
     def _policy_network(self) -> Network:
@@ -96,7 +99,7 @@ class BaseLearner:
         return means | self._overlaps()
 
     def _overlaps(self) -> dict[str, float]:
-        """Of each model, and of each of its layers once there was an event."""
+        """Returns the overlap of each model, and of each of its layers once there was an event."""
         overlaps = {}
         for name, optimizer in self._optimizers().items():
             evolution = optimizer.evolution

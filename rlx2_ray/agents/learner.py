@@ -22,7 +22,7 @@ class Learner(Protocol):
     learner_steps: int  # updates done
 
     def update(self, batch: Batch) -> None:
-        """One update of the critics and, when due, of policy, temperature and targets.
+        """Does one update of the critics and, when due, of policy, temperature and targets.
 
         The batch holds windows as `window_spec(config, learner_steps)` says.
         """
@@ -33,7 +33,7 @@ class Learner(Protocol):
         ...
 
     def policy_layers(self) -> Layers:
-        """A copy of the policy."""
+        """Returns a copy of the policy."""
         ...
 
     def acting_policy(self) -> ActingPolicy:
@@ -45,7 +45,7 @@ class Learner(Protocol):
         ...
 
     def state(self) -> LearnerState:
-        """A copy of everything."""
+        """Returns a copy of everything."""
         ...
 
     def restore(self, state: LearnerState) -> None: ...

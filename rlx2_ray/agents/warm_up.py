@@ -15,7 +15,7 @@ SPACES = Spaces(observation_size=2, action_size=1, action_low=(-1.0,), action_hi
 
 
 def warm_up(algo: str, learner: Callable[[ExperimentConfig, Spaces], Learner]) -> None:
-    """`learner`: the class of the algorithm's learner."""
+    """Compile what an algorithm needs, unless this machine has it; `learner` is the class of its learner."""
     config = resolve({"algo": algo, "method": "dense", "network": {"hidden": [2]}})
     compile_once(algo.upper(), lambda: _call_all(learner(config, SPACES)))
 

@@ -35,7 +35,7 @@ def use_cache() -> None:
 
 @functools.cache
 def cache_directory() -> Path:
-    """Of this version of the sources, below $NUMBA_CACHE_DIR if that is set."""
+    """Returns the folder of this version of the sources, below $NUMBA_CACHE_DIR if that is set."""
     digest = hashlib.sha256(f"{sys.version} {version('numba')} {version('llvmlite')} {version('numpy')}".encode())
     for folder in SOURCES:
         for path in sorted((PACKAGE / folder).rglob("*.py")):

@@ -20,7 +20,7 @@ class Network(Protocol):
     def output_size(self) -> int: ...
 
     def outputs(self, observation: Floats, squashed: int = 0) -> Floats:
-        """(outputs,) for one observation, or (N, outputs) for N of them; the first `squashed` go through tanh."""
+        """Returns (outputs,) for one observation, (N, outputs) for N of them; the first `squashed` go through tanh."""
         ...
 
 
@@ -28,15 +28,15 @@ class NoiseFreePolicy(Protocol):
     """Actions are in units of the action bound, in [-1, 1]."""
 
     def action(self, observation: Floats) -> Floats:
-        """(action_size,) noise-free action for one observation, or (N, action_size) for N of them."""
+        """Returns the noise-free action (action_size,) for one observation, or (N, action_size) for N of them."""
         ...
 
 
 class ActingPolicy(NoiseFreePolicy, Protocol):
-    """One that collects experience: it also explores."""
+    """A policy that collects experience: it also explores."""
 
     def explore(self, observation: Floats, generator: np.random.Generator) -> tuple[Floats, Floats]:
-        """(action to execute, noise-free action) for one observation."""
+        """Returns the action to execute and the noise-free action, for one observation."""
         ...
 
 
@@ -87,7 +87,7 @@ class DenseLayer(NamedTuple):
 
 
 class DenseNetwork:
-    """In numpy: an MLP with ReLU between layers, over the given arrays, which are kept by reference."""
+    """A network in numpy: an MLP with ReLU between layers, over the given arrays, which are kept by reference."""
 
     def __init__(self, layers: Sequence[DenseLayer]) -> None:
         self.layers = layers

@@ -42,7 +42,7 @@ class ReplayBuffer:
 
     @property
     def size(self) -> int:
-        """Live transitions of all lanes."""
+        """The number of live transitions of all lanes."""
         return sum(lane.size for lane in self.lanes.values())
 
     def add_lane(self, number: int) -> None:

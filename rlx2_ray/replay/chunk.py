@@ -26,7 +26,7 @@ class ChunkLayout(NamedTuple):
 
     @property
     def kept(self) -> int:
-        """Next observations of a window."""
+        """The number of next observations of a window."""
         return self.n_step if self.every_step else 1
 
     @property

@@ -37,7 +37,7 @@ class RLx2Config(AlgorithmConfig):  # type: ignore[misc]
 
     @classmethod
     def from_run(cls, path: str | Path) -> Self:
-        """That of a run that RLlib or `rlx2 train` made. Raises BadInput where there is none."""
+        """Makes the configuration of a run that RLlib or `rlx2 train` made. Raises BadInput where there is none."""
         experiment, origin = RunDirectory(Path(path)).open()
         made = cls()
         for name, value in rllib_settings.from_experiment(experiment).items():
@@ -95,7 +95,7 @@ class RLx2Config(AlgorithmConfig):  # type: ignore[misc]
         return configuration.resolve(rllib_settings.to_tree(self.get_state(), type(self)().get_state()))
 
     def get_default_rl_module_spec(self) -> RLModuleSpec:
-        """For RLlib's env runners, which act with the policy of `rl_module(model_config={"policy": PATH})`."""
+        """Returns the module of env runners, which act with the policy of `rl_module(model_config={"policy": PATH})`."""
         from rlx2_ray.rllib.policy_module import RLx2PolicyModule  # torch, which a configuration can do without
 
         return RLModuleSpec(module_class=RLx2PolicyModule)

@@ -127,7 +127,7 @@ class RLx2PolicyModule(TorchRLModule):  # type: ignore[misc]
 
     @classmethod
     def from_checkpoint(cls, path: str | Path, filesystem: object = None, **kwargs: Any) -> Self:
-        """Of a saved module, a run directory or a policy file; nothing is unpickled. Raises BadInput."""
+        """Makes the module of a saved one, a run directory or a policy file; nothing is unpickled. Raises BadInput."""
         file = local_folder(path, filesystem)
         spaces = _read(file).spaces
         made: Self = cls(

@@ -60,7 +60,7 @@ def _counted(config: ExperimentConfig, policy: float, critic: float, a: float, c
 
 
 def dense_multiply_adds(config: ExperimentConfig, plan: AgentPlan) -> float:
-    """Of the dense arm in an update, for one sample of the batch."""
+    """Returns the multiply-adds of the dense arm in an update, for one sample of the batch."""
     policy_passes, critic_passes = _passes(config)
     return policy_passes * plan.policy.weights + critic_passes * plan.critic.weights / CRITICS
 

@@ -85,12 +85,12 @@ def _share_out(
 
 
 def _narrow(shapes: list[Shape], sparsity: float) -> list[Shape]:
-    """Of one network."""
+    """Returns the narrower shapes of one network."""
     (_, inputs), *_, (outputs, _) = shapes
     hidden = tuple(outputs for outputs, _ in shapes[:-1])
     return mlp_shapes((inputs, *narrow_widths(inputs, hidden, outputs, sparsity), outputs))
 
 
 def mlp_shapes(sizes: tuple[int, ...]) -> list[Shape]:
-    """(outputs, inputs) of the layers between successive sizes."""
+    """Returns (outputs, inputs) of the layers between successive sizes."""
     return [(outputs, inputs) for inputs, outputs in pairwise(sizes)]

@@ -41,14 +41,14 @@ def update_topology(
 
 
 def drop_smallest(weights: Floats, mask: Bools, fraction: float) -> Bools:
-    """The floor(fraction * active) active weights of least |weight|."""
+    """Mask of the floor(fraction * active) active weights of least |weight|."""
     active = int(mask.sum())
     keep = top_mask(np.where(mask, np.abs(weights), np.float32(-np.inf)), active - math.floor(fraction * active))
     return mask & ~keep
 
 
 def drop_by_sign(weights: Floats, mask: Bools, fraction: float) -> Bools:
-    """That fraction of the positive weights, the smallest, and of the negative ones, the largest; zeros are positive.
+    """Mask of that fraction of the positive weights, the smallest, and of the negative, the largest; 0 is positive.
 
     Source: Mocanu et al. 2018 (arXiv 1707.04780), as Sokar et al. 2022 (arXiv 2106.04217) use it.
     """

@@ -23,7 +23,7 @@ class Regrowth(TopologyEvolution):
     def __init__(
         self, schedule: TopologySchedule, drop: Literal["magnitude", "signed"], grow_scores: Callable[[Floats], Floats]
     ) -> None:
-        """`drop`: of `topology.DROPS`. `grow_scores`: of a layer's weights, by the gradient; greater is grown first."""
+        """`drop` is a name in `topology.DROPS`; `grow_scores` gives those of a layer's weights from its gradient."""
         super().__init__(schedule)
         self._schedule = schedule
         self._drop = drop

@@ -29,7 +29,7 @@ def load(values: Floats, first: int, workspace: Floats, row: int) -> None:
 
 @compiled
 def discounted_rewards(batch: Batch, first: int, discount: np.float32, targets: Floats) -> None:
-    """(LANES,) targets: sum over k of discount^k * rewards[k]."""
+    """Write (LANES,) targets: the sum over k of discount^k * rewards[k]."""
     count = lanes_from(first, batch.lengths.size)
     for lane in range(count):
         targets[lane] = batch.rewards[0, first + lane]

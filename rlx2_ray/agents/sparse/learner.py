@@ -82,14 +82,14 @@ class SparseLearner(BaseLearner):
 
 
 def follow(target: SparseModel, online: SparseModel, tau: float) -> None:
-    """One Polyak step, with which the target takes on the structure of the online model."""
+    """Make one Polyak step, with which the target takes on the structure of the online model."""
     if target.masks is not online.masks:
         target.rewire(online.masks)
     polyak_update(target.kernel.parameters, online.kernel.parameters, tau)
 
 
 def follow_pruned(target: SparseModel, online: SparseModel, tau: float) -> None:
-    """One Polyak step of a target that holds every weight, of which as many as in the online model are not 0.
+    """Make one Polyak step of a target that holds every weight, of which as many as in the online model are not 0.
 
     In each layer these are its own largest: `sparse/targets.py`.
     """

@@ -104,7 +104,7 @@ class TorchLearner(BaseLearner):
 
 
 def minimise(loss: Tensor, optimizer: TopologyAdam) -> None:
-    """One optimizer call. Only the gradients of the optimizer's own parameters are computed."""
+    """Make one optimizer call. Only the gradients of the optimizer's own parameters are computed."""
     optimizer.step(torch.autograd.grad(loss, optimizer.parameters))
 
 
