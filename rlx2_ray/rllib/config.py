@@ -95,7 +95,7 @@ class RLx2Config(AlgorithmConfig):  # type: ignore[misc]
         return configuration.resolve(rllib_settings.to_tree(self.get_state(), type(self)().get_state()))
 
     def get_default_rl_module_spec(self) -> RLModuleSpec:
-        """Returns the module of env runners, which act with the policy of `rl_module(model_config={"policy": PATH})`."""
+        """Returns the module of env runners, which act as `rl_module(model_config={"policy": PATH})` says."""
         from rlx2_ray.rllib.policy_module import RLx2PolicyModule  # torch, which a configuration can do without
 
         return RLModuleSpec(module_class=RLx2PolicyModule)
