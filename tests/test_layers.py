@@ -19,7 +19,7 @@ TABLES = {"algorithms", "methods", "topology_rules"}
 BASE = TABLES | {"types", "files", "seeding", "config"}
 PARTS = BASE | {"kernels", "sparse", "networks", "replay", "envs"}
 RUN = PARTS | {"agents", "tracking", "runs", "experiment", "distributed"}
-# What each part may import besides itself; "" is the package's own __init__, and not all parts exist yet.
+# What each part may import besides itself; "" is the package's own __init__.
 ALLOWED: dict[str, set[str]] = {
     "": set(),
     "types": set(),

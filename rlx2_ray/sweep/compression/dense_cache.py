@@ -22,7 +22,8 @@ Content = TypeVar("Content")
 
 PACKAGE = Path(__file__).resolve().parents[2]
 SOURCES = (
-    "agents", "config", "methods.py", "envs", "kernels", "networks", "replay", "sparse", "seeding.py", "distributed",
+    "agents", "algorithms.py", "config", "methods.py", "topology_rules.py", "envs", "kernels", "networks", "replay",
+    "sparse", "seeding.py", "distributed",
     "experiment/capacity_check.py", "experiment/evaluation.py", "experiment/inline.py",
     "experiment/member.py", "experiment/milestones.py", "experiment/predecessors.py", "experiment/rollout.py",
     "runs/score.py", "sweep/compression/random_policy.py",
