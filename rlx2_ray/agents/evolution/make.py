@@ -35,32 +35,21 @@ class Ingredients(NamedTuple):
             self.interval, self.end, config.drop_fraction, config.drop_schedule == "cosine", self.start
         )
 
-
-def _still(given: Ingredients) -> TopologyEvolution:
-    return TopologyEvolution()
-
-
-def _set(given: Ingredients) -> TopologyEvolution:
-    def chance(gradient: Floats) -> Floats:
-        return given.generator.random(gradient.shape, dtype=np.float32)
-
-    return Regrowth(given.schedule(), given.config.drop, chance)
+    def chance(self, gradient: Floats) -> Floats:
+        """Scores that know nothing of the gradient."""
+        return self.generator.random(gradient.shape, dtype=np.float32)
 
 
-def _rigl(given: Ingredients) -> TopologyEvolution:
-    return Regrowth(given.schedule(), given.config.drop, np.abs)
-
-
-def _prune(given: Ingredients) -> TopologyEvolution:
-    schedule = PruningSchedule(given.interval, given.start, given.end)
-    return Pruning(schedule, [layer.active for layer in given.plan.layers])
-
-
-def _groups(given: Ingredients) -> TopologyEvolution:
-    return Projection(given.schedule(), given.config.group, given.fresh())
-
-
-EVOLUTIONS = {"dense": _still, "static": _still, "set": _set, "rigl": _rigl, "prune": _prune, "groups": _groups}
+EVOLUTIONS: dict[str, Callable[[Ingredients], TopologyEvolution]] = {
+    "dense": lambda given: TopologyEvolution(),
+    "static": lambda given: TopologyEvolution(),
+    "set": lambda given: Regrowth(given.schedule(), given.config.drop, given.chance),
+    "rigl": lambda given: Regrowth(given.schedule(), given.config.drop, np.abs),
+    "prune": lambda given: Pruning(
+        PruningSchedule(given.interval, given.start, given.end), [layer.active for layer in given.plan.layers]
+    ),
+    "groups": lambda given: Projection(given.schedule(), given.config.group, given.fresh()),
+}
 
 
 def make_evolution(
