@@ -199,8 +199,8 @@ def _finish(campaign: Campaign, desk: Desk, reporter: Reporter) -> Content:
 
 
 def _report(directory: SweepDirectory) -> None:
-    from rlx2_ray.report.record_directory import read_directory
-    from rlx2_ray.report.report import write_figures, write_report
+    from rlx2_ray.report.page.page import write_figures, write_report
+    from rlx2_ray.report.record.directory import read_directory
 
     record = read_directory(directory.path)
     write_report(record, directory.report_file)

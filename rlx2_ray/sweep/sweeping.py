@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from rlx2_ray.config import ExperimentConfig, Tree
 from rlx2_ray.envs.make import probe_spaces
-from rlx2_ray.report.record_directory import read_directory
+from rlx2_ray.report.record.directory import read_directory
 from rlx2_ray.sparse.plan import plan_agent
 from rlx2_ray.sweep.campaign import Campaign, Desk
 from rlx2_ray.sweep.description.budget import Budget

@@ -19,7 +19,7 @@ import yaml
 from rlx2_ray.cli import compress as command
 from rlx2_ray.cli.main import run
 from rlx2_ray.config import Tree
-from rlx2_ray.report.record_directory import read_directory
+from rlx2_ray.report.record.directory import read_directory
 from tests.cli.test_bad_input import check_refusal, files
 from tests.support.campaigns import (
     Sweep,

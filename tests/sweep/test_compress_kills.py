@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from rlx2_ray.config import Tree
-from rlx2_ray.report.record_directory import read_directory
+from rlx2_ray.report.record.directory import read_directory
 from tests.distributed.mortal_envs import MODULE
 from tests.support.campaigns import (
     Sweep,

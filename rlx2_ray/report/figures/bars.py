@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import plotly.graph_objects as go
 
+from rlx2_ray.report.analysis.outcomes import Outcome
 from rlx2_ray.report.figures.theme import BLUE, DENSE, GRID, INK, MUTED, make_figure
-from rlx2_ray.report.outcomes import Outcome
 
 
 class Bar(NamedTuple):

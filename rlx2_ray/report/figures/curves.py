@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
-from rlx2_ray.report.arms import Arm, arms_of, dense_arm
+from rlx2_ray.report.analysis.arms import Arm, arms_of, dense_arm
 from rlx2_ray.report.figures.seed_means import seed_means
 from rlx2_ray.report.figures.theme import (
     BAND,
@@ -18,7 +18,7 @@ from rlx2_ray.report.figures.theme import (
     tall_legend,
     transparent,
 )
-from rlx2_ray.report.record import EMPTY, RETURN, DenseArm, Record, Series
+from rlx2_ray.report.record.record import EMPTY, RETURN, DenseArm, Record, Series
 
 STEPS_TITLE = "env steps"
 RETURN_TITLE = "evaluation return"

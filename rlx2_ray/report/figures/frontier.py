@@ -7,6 +7,7 @@ import math
 import plotly.graph_objects as go
 from plotly.colors import sample_colorscale
 
+from rlx2_ray.report.analysis.outcomes import VERDICT_WORDS, VERDICTS, Outcome, outcomes, probability_words
 from rlx2_ray.report.figures.theme import (
     DENSE,
     MUTED,
@@ -16,8 +17,7 @@ from rlx2_ray.report.figures.theme import (
     empty_figure,
     make_figure,
 )
-from rlx2_ray.report.outcomes import VERDICT_WORDS, VERDICTS, Outcome, outcomes, probability_words
-from rlx2_ray.report.record import Record
+from rlx2_ray.report.record.record import Record
 
 SPARSITY_TICKS = (0.0, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995)
 SIZE_TICKS = (100, 50, 20, 10, 5, 2, 1, 0.5, 0.2, 0.1)  # % of the dense weights

@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 from plotly.colors import sample_colorscale
 from plotly.subplots import make_subplots
 
-from rlx2_ray.report.arms import dense_arm, short, show
+from rlx2_ray.report.analysis.arms import dense_arm, short, show
 from rlx2_ray.report.figures.theme import (
     BAND,
     BLUE,
@@ -22,7 +22,7 @@ from rlx2_ray.report.figures.theme import (
     make_figure,
     style,
 )
-from rlx2_ray.report.record import Record, TrialRecord
+from rlx2_ray.report.record.record import Record, TrialRecord
 from rlx2_ray.search.statistics import statistic_of
 
 MOST_KEYS = 4  # side by side

@@ -7,7 +7,7 @@ from plotly.subplots import make_subplots
 
 from rlx2_ray.report.figures.curves import STEPS_TITLE, add_mean, curves_of
 from rlx2_ray.report.figures.theme import DENSE, arm_colors, empty_figure, style, tall_legend
-from rlx2_ray.report.record import Record
+from rlx2_ray.report.record.record import Record
 
 SIZE, DISTANCE = "replay/size", "replay/policy_distance"
 

@@ -6,10 +6,10 @@ import math
 
 import plotly.graph_objects as go
 
-from rlx2_ray.report.arms import Arm, arms_of, dense_arm
+from rlx2_ray.report.analysis.arms import Arm, arms_of, dense_arm
 from rlx2_ray.report.figures.curves import add_dense_band, order_arms
 from rlx2_ray.report.figures.theme import DENSE, INK, arm_colors, empty_figure, make_figure
-from rlx2_ray.report.record import Record, TrialRecord
+from rlx2_ray.report.record.record import Record, TrialRecord
 from rlx2_ray.search.statistics import statistic_of
 
 SPREAD = 0.5  # of an arm's width, over which its seeds are spread

@@ -5,9 +5,9 @@ from __future__ import annotations
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from rlx2_ray.report.arms import percent
+from rlx2_ray.report.analysis.arms import percent
 from rlx2_ray.report.figures.theme import BLUE, empty_figure, style
-from rlx2_ray.report.record import Record
+from rlx2_ray.report.record.record import Record
 
 AXIS_NAMES = {"critic": "critic sparsity (%)"}
 

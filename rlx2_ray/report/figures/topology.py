@@ -8,10 +8,10 @@ import plotly.graph_objects as go
 from plotly.colors import sample_colorscale
 from plotly.subplots import make_subplots
 
+from rlx2_ray.report.analysis.outcomes import plan_of
 from rlx2_ray.report.figures.curves import STEPS_TITLE
 from rlx2_ray.report.figures.theme import CATEGORIES, MUTED, empty_figure, style
-from rlx2_ray.report.outcomes import plan_of
-from rlx2_ray.report.record import Record, Series, TrialRecord
+from rlx2_ray.report.record.record import Record, Series, TrialRecord
 from rlx2_ray.sparse.plan import LayerPlan
 
 PREFIX, SUFFIX = "topology/", "_overlap"
