@@ -26,7 +26,8 @@ from rlx2_ray.report.figures.curves import curves_of
 from rlx2_ray.report.figures.replay import DISTANCE, SIZE
 from rlx2_ray.report.figures.seed_means import seed_means
 from rlx2_ray.report.figures.theme import DENSE, TOLERANCE, arm_colors
-from rlx2_ray.report.record.record import RETURN, Record
+from rlx2_ray.report.record.record import Record
+from rlx2_ray.report.record.trial import RETURN
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt

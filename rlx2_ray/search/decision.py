@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from rlx2_ray.search.statistics import Interval, Statistic, estimate_ratio
@@ -22,7 +23,8 @@ class Rule(NamedTuple):
     max_seeds: int = 12  # undecided with so many is inconclusive
 
 
-class Decision(NamedTuple):
+@dataclass(frozen=True)
+class Decision:
     """What the seeds of one network say of it."""
 
     policy_sparsity: float

@@ -23,12 +23,12 @@ class Request(NamedTuple):
     purpose: Purpose
 
     @property
-    def arm(self) -> Arm:
-        return Arm((self.policy_sparsity, self.critic_sparsity), self.purpose)
+    def arm(self) -> ArmKey:
+        return ArmKey((self.policy_sparsity, self.critic_sparsity), self.purpose)
 
 
-class Arm(NamedTuple):
-    """The runs that differ in their seed alone."""
+class ArmKey(NamedTuple):
+    """What the runs share that differ in their seed alone."""
 
     pair: Pair
     purpose: Purpose
@@ -41,7 +41,7 @@ class Tell(NamedTuple):
     score: float | None  # in the environment's units; None: the run ended in an error
 
 
-DENSE_ARM = Arm(DENSE_PAIR, "dense")
+DENSE_ARM = ArmKey(DENSE_PAIR, "dense")
 
 
 class Ledger:
@@ -55,11 +55,11 @@ class Ledger:
         self._random = random
         self.tells: list[Tell] = []
         self.pending: dict[Request, None] = {}  # a set that keeps its order
-        self._scores: dict[Arm, list[float]] = {}
-        self._failures: dict[Arm, int] = {}
-        self._seeds: dict[Arm, set[int]] = {}
+        self._scores: dict[ArmKey, list[float]] = {}
+        self._failures: dict[ArmKey, int] = {}
+        self._seeds: dict[ArmKey, set[int]] = {}
 
-    def open(self, arm: Arm) -> Request:
+    def open(self, arm: ArmKey) -> Request:
         """A run of this arm with its first seed that is not in use."""
         used = self._seeds.setdefault(arm, set())
         seed = FIRST_SEED[arm.purpose]
@@ -93,19 +93,19 @@ class Ledger:
             self._scores.setdefault(request.arm, []).append(score)
         return score
 
-    def _score_of_failure(self, arm: Arm) -> float | None:
+    def _score_of_failure(self, arm: ArmKey) -> float | None:
         return self._random if arm != DENSE_ARM and self.failures(arm) > FAILURES_REPLACED else None
 
-    def scores(self, arm: Arm) -> Sequence[float]:
+    def scores(self, arm: ArmKey) -> Sequence[float]:
         return self._scores.get(arm, ())
 
-    def failures(self, arm: Arm) -> int:
+    def failures(self, arm: ArmKey) -> int:
         return self._failures.get(arm, 0)
 
-    def pending_of(self, arm: Arm) -> int:
+    def pending_of(self, arm: ArmKey) -> int:
         return sum(request.arm == arm for request in self.pending)
 
-    def promised(self, arm: Arm) -> int:
+    def promised(self, arm: ArmKey) -> int:
         """Seeds that have a score or may get one."""
         return len(self.scores(arm)) + self.pending_of(arm)
 

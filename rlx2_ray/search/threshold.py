@@ -41,7 +41,7 @@ class Hypotheses(NamedTuple):
     log_prior: Doubles  # (H,)
 
 
-class Belief(NamedTuple):
+class Posterior(NamedTuple):
     """Log of unnormalised posterior mass, over curves x shifts of the dense arm x scales of the noise."""
 
     hypotheses: Hypotheses
@@ -49,7 +49,7 @@ class Belief(NamedTuple):
     scales: Doubles  # (scales,)
     log_mass: Doubles  # (H, shifts, scales)
 
-    def observe(self, level: int, ratio: float) -> Belief:
+    def observe(self, level: int, ratio: float) -> Posterior:
         """After one more seed; its ratio is its gain over the measured dense arm's."""
         means = self.hypotheses.curves[:, level, None] * self.dense
         scales = np.hypot(self.scales, FALLEN_SCALE * self.hypotheses.lost[:, level, None, None])
@@ -70,7 +70,7 @@ class Belief(NamedTuple):
         return mass[1:]
 
 
-def initial_belief(levels: int, dense_ratios: Sequence[float] | Doubles, threshold: float) -> Belief:
+def initial_posterior(levels: int, dense_ratios: Sequence[float] | Doubles, threshold: float) -> Posterior:
     """Before any sparse seed; `dense_ratios` (n,) are the dense seeds' gains over their statistic's, n >= 1."""
     ratios = np.asarray(dense_ratios, np.float64)
     spread = MAD_TO_SCALE * float(np.median(np.abs(ratios - np.median(ratios))))
@@ -80,7 +80,7 @@ def initial_belief(levels: int, dense_ratios: Sequence[float] | Doubles, thresho
     # (n, shifts, scales), summed over the seeds
     evidence = log_student(ratios[:, None, None] - dense[:, None], scales).sum(axis=0)
     hypotheses = make_hypotheses(levels, threshold)
-    return Belief(hypotheses, dense, scales, hypotheses.log_prior[:, None, None] + evidence)
+    return Posterior(hypotheses, dense, scales, hypotheses.log_prior[:, None, None] + evidence)
 
 
 @lru_cache(maxsize=16)

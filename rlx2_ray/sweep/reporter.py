@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -80,10 +81,9 @@ class Reporter(tune.Callback):  # type: ignore[misc]
         return _has_ended(trial) or self.name(trial) in self._stopped
 
     @property
-    def _stopped(self) -> list[str]:
-        """By the scheduler, in all lives of the sweep."""
-        names: list[str] = self._keeper.content.get("stopped", [])
-        return names
+    def _stopped(self) -> tuple[str, ...]:
+        """The trials that the scheduler ended, in all lives of the sweep."""
+        return self._keeper.record.stopped
 
     def name(self, trial: Trial) -> str:
         if trial.trial_id not in self._names:
@@ -101,7 +101,7 @@ class Reporter(tune.Callback):  # type: ignore[misc]
         how = "" if _has_ended(trial) and not result["ended_early"] else ", stopped early"
         self._display.say(f"{self.name(trial)}  score {result.get('score', float('nan')):.1f}{how}")
         if not _has_ended(trial):
-            self._keeper.note(stopped=[*self._stopped, self.name(trial)])
+            self._keeper.keep(replace(self._keeper.record, stopped=(*self._stopped, self.name(trial))))
             self._keeper.write()  # before Tune writes that there is nothing more to do
 
     def on_trial_recover(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:

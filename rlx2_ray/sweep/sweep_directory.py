@@ -6,28 +6,37 @@ import json
 import shutil
 import time
 import uuid
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
 from rlx2_ray import config as configuration
 from rlx2_ray.config import Tree
+from rlx2_ray.report.record.file import RECORD_FILE, parse_record, to_json
+from rlx2_ray.report.record.record import Record, TrackedRun
 from rlx2_ray.runs.directory import Tracking, reason
 from rlx2_ray.runs.lock import FolderLock
 from rlx2_ray.runs.result import installed_versions
 from rlx2_ray.types import BadInput, RunFailed
 
-Content = dict[str, Any]
-LEFTOVERS = {"trials", "run.lock", "record.json", "record.tmp", "sweep.tmp"}  # of a creation that was killed
+Result = dict[str, Any]  # the keys of result.json
+LEFTOVERS = {"trials", "run.lock", RECORD_FILE, "record.tmp", "sweep.tmp"}  # of a creation that was killed
+
+
+class Tracked(NamedTuple):
+    """Where a campaign is tracked in MLflow, and as what."""
+
+    uri: str
+    experiment: str
+    key: str
 
 
 class SweepDirectory:
     def __init__(self, path: Path) -> None:
         self.path = path.absolute()
         self.description_file = self.path / "sweep.yaml"
-        self.record_file = self.path / "record.json"
+        self.record_file = self.path / RECORD_FILE
         self.result_file = self.path / "result.json"
         self.report_file = self.path / "report.html"
         self.figures = self.path / "figures"
@@ -55,23 +64,22 @@ class SweepDirectory:
             return False
         return {each.name for each in self.path.iterdir()} <= LEFTOVERS and not any(self.trials.glob("*"))
 
-    def create(self, kind: str, tree: Tree, tracking: Tracking) -> Content:
+    def create(self, kind: str, tree: Tree, tracking: Tracking) -> Record:
         """Returns the record of a sweep that has done nothing yet. Raises BadInput where there is no room."""
-        record = {
-            "kind": kind,
-            "name": self.path.name,
-            "state": "running",
-            "started": time.time(),
-            "versions": installed_versions(),
-            "tracking": {"uri": tracking.uri, "experiment": tracking.experiment, "run_id": None},
-            "key": f"{kind}-{uuid.uuid4().hex[:12]}",
-            "messages": [],
-        }
+        record = Record(
+            kind,
+            self.path.name,
+            state="running",
+            started=time.time(),
+            versions=installed_versions(),
+            tracking=TrackedRun(tracking.uri, tracking.experiment),
+            key=f"{kind}-{uuid.uuid4().hex[:12]}",
+        )
         try:
             self.trials.mkdir(parents=True, exist_ok=True)
             self.lock()
             self.check_unused()  # again: now nobody else can be about to create one
-            _replace(self.record_file, _to_json(record))
+            _replace(self.record_file, to_json(record))
             _replace(self.description_file, yaml.safe_dump(tree, sort_keys=False))  # marks the directory as a sweep
         except OSError as error:
             raise BadInput(
@@ -79,14 +87,14 @@ class SweepDirectory:
             ) from None
         return record
 
-    def open(self) -> tuple[Tree, Content]:
-        """The description and the record. Raises BadInput where there is none, or it is damaged."""
+    def open(self) -> tuple[Tree, Record]:
+        """Returns the description and the record. Raises BadInput where there is none, or it is damaged."""
         if not self.is_there:
             raise BadInput(f"{self.path} holds no sweep: give a directory that 'rlx2 sweep' or 'compress' wrote.")
         try:
-            record = json.loads(self.record_file.read_bytes())
-            record["kind"], record["key"], record["tracking"]["uri"]
-        except (OSError, ValueError, TypeError, KeyError):
+            record = parse_record(self.record_file.read_bytes(), str(self.record_file))
+            tracked_at(record)
+        except (OSError, BadInput):
             raise BadInput(f"{self.record_file} is missing or damaged: restore it from a copy.") from None
         return configuration.load(self.description_file), record
 
@@ -96,7 +104,7 @@ class SweepDirectory:
         shutil.rmtree(self.tune, ignore_errors=True)
         self.result_file.unlink(missing_ok=True)  # last: until then it is what it was
 
-    def read_result(self) -> Content | None:
+    def read_result(self) -> Result | None:
         """Of a finished sweep. Raises BadInput where it is damaged."""
         if not self.result_file.exists():
             return None
@@ -113,14 +121,11 @@ class SweepDirectory:
     def close(self) -> None:
         self._lock.release()
 
-    def write_record(self, record: Mapping[str, Any]) -> None:
-        self._write(self.record_file, record)
+    def write_record(self, record: Record) -> None:
+        self._write_text(self.record_file, to_json(record))
 
-    def write_result(self, result: Mapping[str, Any]) -> None:
-        self._write(self.result_file, result)
-
-    def _write(self, file: Path, content: Mapping[str, Any]) -> None:
-        self._write_text(file, _to_json(content))
+    def write_result(self, result: Result) -> None:
+        self._write_text(self.result_file, json.dumps(result, indent=1) + "\n")
 
     def _write_text(self, file: Path, text: str) -> None:
         """Raises RunFailed where there is no room."""
@@ -132,8 +137,11 @@ class SweepDirectory:
             ) from None
 
 
-def _to_json(content: Mapping[str, Any]) -> str:
-    return json.dumps(content, indent=1) + "\n"
+def tracked_at(record: Record) -> Tracked:
+    """Raises BadInput where the record does not say."""
+    if record.tracking is None or record.key is None:
+        raise BadInput("The record has no tracking or no key: restore it from a copy.")
+    return Tracked(record.tracking.uri, record.tracking.experiment, record.key)
 
 
 def _replace(file: Path, text: str) -> None:

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
+from rlx2_ray.report.record.file import to_json
+from rlx2_ray.report.record.record import DenseSeed, Record, Ultimate
+from rlx2_ray.search.belief import Belief
 from rlx2_ray.search.decision import Decision
 from rlx2_ray.search.ledger import Request
 from rlx2_ray.search.search import Search
-from rlx2_ray.sweep.compression.dense_cache import Outcome
 from rlx2_ray.sweep.compression.policy import best_trial
 from rlx2_ray.sweep.compression.record import TABLE, decisions_table, describe_decision, describe_dense
 from rlx2_ray.sweep.compression.words import (
     Cost,
-    believed_range,
+    belief_phrase,
     best_phrase,
     cost_sentence,
     dense_sentence,
@@ -26,66 +30,80 @@ from tests.search.searches import RANDOM, line_search, noisy, play
 DECISION = Decision(0.9, 0.8, (1.0, 2.0, 3.0, 4.0), 0.985, (0.94, 1.03), 0.93, "accept")
 
 
-def tell_dense(search: Search, scores: list[float]) -> dict[int, Outcome]:
-    outcomes = {}
+def tell_dense(search: Search, scores: list[float], cached: int = 0) -> dict[int, DenseSeed]:
+    """`cached`: so many of the first are known from before."""
+    known = {}
     for seed, score in enumerate(scores):
         search.tell(Request(0.0, 0.0, seed, "dense"), score)
-        outcomes[seed] = Outcome(score, [(100, score)])
-    return outcomes
+        known[seed] = DenseSeed(seed, score, ((100, score),), cached=seed < cached)
+    return known
 
 
 def test_dense_arm_before_its_first_seed() -> None:
-    assert describe_dense(line_search(), {}, set()) is None
-    assert describe_dense(line_search(), {0: Outcome(1.0, [])}, {0}) is None, "known, but not told yet"
+    assert describe_dense(line_search(), {}) is None
+    assert describe_dense(line_search(), {0: DenseSeed(0, 1.0, (), cached=True)}) is None, "known, but not told yet"
+
+
+def in_file(**values: Any) -> dict[str, Any]:
+    """The content of record.json."""
+    content: dict[str, Any] = json.loads(to_json(Record("compress", "x", "running", **values)))
+    return content
 
 
 def test_dense_arm_of_one_seed_has_no_interval() -> None:
     search = line_search()
-    content = describe_dense(search, tell_dense(search, [50.0]), set())
-    assert content == {
-        "seeds": [{"seed": 0, "score": 50.0, "curve": [(100, 50.0)], "cached": False}],
+    arm = describe_dense(search, tell_dense(search, [50.0]))
+    assert arm is not None
+    assert in_file(dense=arm)["dense"] == {
+        "seeds": [{"seed": 0, "score": 50.0, "curve": [[100, 50.0]], "cached": False}],
         "statistic": 50.0,
         "interval": None,
         "random": RANDOM,
     }
-    assert dense_sentence(content) == "dense score 50.0, 1 seed (0 known from before); random actions 20.0"
+    assert dense_sentence(arm) == "dense score 50.0, 1 seed (0 known from before); random actions 20.0"
 
 
 def test_dense_arm_of_several_seeds() -> None:
     """Of four, the interquartile mean leaves the lowest and the highest out."""
     search = line_search()
-    content = describe_dense(search, tell_dense(search, [100.0, 50.0, 60.0, 0.0]), {1, 2})
-    assert content is not None
-    assert [(seed["seed"], seed["cached"]) for seed in content["seeds"]] == [
-        (0, False),
-        (1, True),
-        (2, True),
-        (3, False),
-    ]
-    assert content["statistic"] == 55.0
-    low, high = content["interval"]
-    assert low < 55 < high
-    assert dense_sentence(content).endswith("4 seeds (2 known from before); random actions 20.0")
+    arm = describe_dense(search, tell_dense(search, [100.0, 50.0, 60.0, 0.0], cached=2))
+    assert arm is not None
+    assert [(seed.seed, seed.cached) for seed in arm.seeds] == [(0, True), (1, True), (2, False), (3, False)]
+    assert arm.statistic == 55.0
+    assert arm.interval is not None
+    assert arm.interval[0] < 55 < arm.interval[1]
+    assert dense_sentence(arm).endswith("4 seeds (2 known from before); random actions 20.0")
 
 
 def test_decision_is_its_fields_and_its_size() -> None:
-    content = json.loads(json.dumps(describe_decision(DECISION, 0.16)))
-    assert content == {
-        "policy_sparsity": 0.9,
-        "critic_sparsity": 0.8,
-        "scores": [1.0, 2.0, 3.0, 4.0],
-        "ratio": 0.985,
-        "interval": [0.94, 1.03],
-        "probability": 0.93,
-        "verdict": "accept",
-        "seeds": 4,
-        "size_ratio": 0.16,
-        "compression": 6.25,
-    }
+    assert in_file(decisions=(describe_decision(DECISION, 0.16),))["decisions"] == [
+        {
+            "policy_sparsity": 0.9,
+            "critic_sparsity": 0.8,
+            "scores": [1.0, 2.0, 3.0, 4.0],
+            "ratio": 0.985,
+            "interval": [0.94, 1.03],
+            "probability": 0.93,
+            "verdict": "accept",
+            "seeds": 4,
+            "size_ratio": 0.16,
+            "compression": 6.25,
+        }
+    ]
+
+
+def test_ultimate_says_where_its_policy_is_once_it_has_one() -> None:
+    ultimate = Ultimate(**vars(describe_decision(DECISION, 0.16)), trial="p")
+    assert in_file(ultimate=ultimate)["ultimate"].keys() - vars(DECISION).keys() == {
+        "seeds", "size_ratio", "compression", "trial",
+    }  # fmt: skip
+    assert in_file(ultimate=replace(ultimate, policy="a", model_version="3"))["ultimate"]["model_version"] == "3"
+    assert in_file()["ultimate"] is None
 
 
 def test_table_has_a_row_a_decision() -> None:
-    table = decisions_table([describe_decision(DECISION, 0.16), describe_decision(DECISION._replace(ratio=0.5), 0.5)])
+    other = replace(DECISION, ratio=0.5)
+    table = decisions_table([describe_decision(DECISION, 0.16), describe_decision(other, 0.5)])
     assert tuple(table) == TABLE
     assert table["ratio"] == [0.985, 0.5]
     assert (table["low"], table["high"], table["compression"]) == ([0.94, 0.94], [1.03, 1.03], [6.25, 2.0])
@@ -101,8 +119,11 @@ def test_table_has_a_row_a_decision() -> None:
         ([0.1, 0.2, 0.3, 0.3999], (0.8, 0.6, 0.9)),  # rounded
     ],
 )
-def test_believed_range_is_median_and_middle_four_fifths(mass: list[float], expected: tuple[float, ...]) -> None:
-    assert believed_range({"levels": [0.6, 0.7, 0.8, 0.9], "mass": mass}) == expected
+def test_believed_are_the_median_and_the_middle_four_fifths(mass: list[float], expected: tuple[float, ...]) -> None:
+    belief = Belief(9, (0.6, 0.7, 0.8, 0.9), tuple(mass))
+    assert (belief.quantile(0.5), *belief.credible_interval(0.8)) == expected
+    median, low, high = expected
+    assert belief_phrase(belief, "policy") == f"policy can be {median:.1%} sparse [{low:.1%}, {high:.1%}]"
 
 
 def test_best_trial_is_the_best_of_the_fresh_seeds() -> None:
@@ -151,9 +172,10 @@ def test_verdict_in_a_sentence() -> None:
         "policy 90.00% / critics 80.00% sparse: accepted, keeps 98.5% [94.0%, 103.0%] of the dense return, Pr 0.93, "
         "4 seeds"
     )
-    assert "rejected" in verdict_sentence(DECISION._replace(verdict="reject"))
+    assert "rejected" in verdict_sentence(replace(DECISION, verdict="reject"))
 
 
 def test_best_so_far() -> None:
+    undecided = describe_decision(replace(DECISION, verdict="inconclusive"), 0.16)
     assert best_phrase(None) == "none yet"
-    assert best_phrase({"compression": 6.25, "verdict": "inconclusive"}) == "6.2x smaller, inconclusive"
+    assert best_phrase(undecided) == "6.2x smaller, inconclusive"

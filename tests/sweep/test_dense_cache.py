@@ -11,12 +11,13 @@ from typing import Any
 
 import pytest
 
+from rlx2_ray.report.record.record import DenseSeed
 from rlx2_ray.sweep.compression import dense_cache
-from rlx2_ray.sweep.compression.dense_cache import PACKAGE, SOURCES, DenseCache, Outcome, protocol_key
+from rlx2_ray.sweep.compression.dense_cache import PACKAGE, SOURCES, DenseCache, protocol_key
 from tests.support.runs import Changes, environment, small_config
 
 DENSE: Changes = {"method": "dense", "sparsity.policy": 0, "sparsity.critic": 0}
-OUTCOME = Outcome(812.5, [(100, 4.25), (200, 812.5)])
+KNOWN = DenseSeed(0, 812.5, ((100, 4.25), (200, 812.5)), cached=True)
 
 
 def key(**changes: Any) -> str:
@@ -126,9 +127,9 @@ def test_every_source_exists() -> None:
 
 def test_what_was_stored_is_loaded() -> None:
     assert cache().load(3) is None
-    cache().store(3, OUTCOME)
-    assert cache().load(3) == OUTCOME
-    assert cache(seed=9).load(3) == OUTCOME, "the seed of the configuration does not matter"
+    cache().store(3, KNOWN)
+    assert cache().load(3) == KNOWN
+    assert cache(seed=9).load(3) == KNOWN, "the seed of the configuration does not matter"
     assert cache().load(4) is None
     assert cache(steps=700).load(3) is None
 
@@ -145,26 +146,26 @@ def test_random_score_is_kept(folder: Path) -> None:
     "text", ["", "{", "[]", "{}", "null", '{"score": 3}', '{"score": "x", "curve": []}', "\x00\xff"]
 )
 def test_damaged_file_is_as_if_it_were_not_there(text: str) -> None:
-    cache().store(0, OUTCOME)
+    cache().store(KNOWN)
     cache().store_random(1.0)
     (cache().folder / "seed_0.json").write_text(text)
     assert cache().load(0) is None
     (cache().folder / "random.json").write_text(text.replace("3", '"?"'))
     assert cache().load_random() is None
-    cache().store(0, OUTCOME)
-    assert cache().load(0) == OUTCOME
+    cache().store(KNOWN)
+    assert cache().load(0) == KNOWN
 
 
 def test_cache_that_cannot_be_written_is_no_failure(folder: Path) -> None:
     (folder / "rlx2_ray").write_text("a file where the folder should be")
-    cache().store(0, OUTCOME)
+    cache().store(KNOWN)
     cache().store_random(1.0)
     assert (cache().load(0), cache().load_random()) == (None, None)
 
 
 def write_often(shared: DenseCache, score: float) -> None:
     for _ in range(50):
-        shared.store(0, Outcome(score, [(step, score) for step in range(300)]))
+        shared.store(DenseSeed(0, score, tuple((step, score) for step in range(300)), cached=False))
 
 
 def test_two_writers_leave_one_whole_file() -> None:

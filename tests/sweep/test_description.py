@@ -268,6 +268,10 @@ def test_what_pbt_cannot_change(mutations: dict[str, Any], sentence: str) -> Non
             "compress.dense_seeds is 1: it should be greater than or equal to 2.",
         ),
         (
+            {"compress": {"min_sparsity": 0}},
+            "compress.min_sparsity is 0: it should be greater than 0.",
+        ),
+        (
             {"compress": {"min_sparsity": 0.9, "max_sparsity": 0.8}},
             "compress.min_sparsity is 0.9, not below compress.max_sparsity, 0.8: lower it.",
         ),

@@ -136,8 +136,8 @@ def test_what_tells_the_trials_of_a_name_apart(folder: Path) -> None:
     short = {"file": "hopper.yaml", "steps": 500}
     queue = read(folder, {"queue": ["ant.yaml", "hopper.yaml", short]})
     assert distinguishing_keys(queue) == {
-        "ant": ["agent.tau"],
-        "hopper": ["method", "sparsity.policy", "agent.tau", "seed", "steps"],
+        "ant": ("agent.tau",),
+        "hopper": ("method", "sparsity.policy", "agent.tau", "seed", "steps"),
     }
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
+from rlx2_ray.report.record.record import Record, TrackedRun
 from rlx2_ray.runs.directory import Tracking
 from rlx2_ray.sweep.sweep_directory import SweepDirectory
 from rlx2_ray.types import BadInput, RunFailed
@@ -62,8 +63,8 @@ def test_what_was_created_is_read_back(tmp_path: Path) -> None:
         record = directory.create("sweep", TREE, TRACKING)
     tree, again = SweepDirectory(directory.path).open()
     assert (tree, again) == (TREE, record)
-    assert record["tracking"] == {"uri": TRACKING.uri, "experiment": "tests", "run_id": None}
-    assert (record["kind"], record["name"], record["state"]) == ("sweep", "sweep", "running")
+    assert record.tracking == TrackedRun(TRACKING.uri, "tests")
+    assert (record.kind, record.name, record.state) == ("sweep", "sweep", "running")
     assert directory.read_result() is None
     assert names(directory.path) == ["record.json", "run.lock", "sweep.yaml", "trials"]
 
@@ -175,8 +176,11 @@ def test_directory_with_trials_is_not_free(directory: SweepDirectory) -> None:
         pytest.param(b"\xff\xfe", id="no text"),
         pytest.param(b"[1, 2]", id="a list"),
         pytest.param(b"null", id="nothing"),
-        pytest.param(b'{"kind": "sweep", "key": "k"}', id="without the store"),
-        pytest.param(b'{"kind": "sweep", "key": "k", "tracking": 3}', id="a number for the store"),
+        pytest.param(b'{"kind": "sweep", "name": "x", "state": "running", "key": "k"}', id="without the store"),
+        pytest.param(
+            b'{"kind": "sweep", "name": "x", "state": "running", "key": "k", "tracking": 3}',
+            id="a number for the store",
+        ),
     ],
 )
 def test_damaged_record(content: bytes | None, directory: SweepDirectory) -> None:
@@ -211,7 +215,7 @@ def test_record_is_replaced_whole_or_not_at_all(directory: SweepDirectory, monke
     with monkeypatch.context() as patched:
         patched.setattr(Path, "write_text", write_half)
         with pytest.raises(RunFailed) as failure:
-            directory.write_record({"kind": "sweep", "messages": ["x" * 100]})
+            directory.write_record(Record("sweep", "x", "running", messages=("x" * 1000,)))
     assert f"{directory.record_file} cannot be written ({NO_ROOM}): make room, then" in str(failure.value)
     assert directory.record_file.read_bytes() == before
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from rlx2_ray.config import ExperimentConfig
-from rlx2_ray.report.record.record import DenseArm, DenseSeed, Record, TrialRecord
+from rlx2_ray.report.record.record import DenseArm, DenseSeed, Record
+from rlx2_ray.report.record.trial import Trial
 from rlx2_ray.search.statistics import FEWEST_SEEDS, arm_interval, statistic_of
 
 SHORT = {"sparsity.policy": "policy", "sparsity.critic": "critic", "env.id": "env"}
@@ -14,7 +16,7 @@ SPARSITIES = {"sparsity.policy", "sparsity.critic"}
 
 class Arm(NamedTuple):
     label: str
-    trials: tuple[TrialRecord, ...]
+    trials: tuple[Trial, ...]
 
     @property
     def scores(self) -> tuple[float, ...]:
@@ -34,21 +36,21 @@ class Arm(NamedTuple):
         return is_dense(self.trials[0])
 
 
-def is_dense(trial: TrialRecord) -> bool:
+def is_dense(trial: Trial) -> bool:
     """Of the arm that others are compared with; a narrow network is a way to be small, an ablation no reference."""
     return trial.purpose == "dense" or (trial.purpose != "arm" and trial.config.is_dense)
 
 
 def arms_of(record: Record) -> list[Arm]:
     """The arms in the order of their first trials; dense ones last, where they are drawn on top."""
-    groups: dict[str, list[TrialRecord]] = {}
+    groups: dict[str, list[Trial]] = {}
     for trial in record.trials:
         groups.setdefault(arm_label(record.kind, trial), []).append(trial)
     arms = [Arm(label, tuple(trials)) for label, trials in groups.items()]
     return sorted(arms, key=lambda arm: arm.is_dense)
 
 
-def arm_label(kind: str, trial: TrialRecord) -> str:
+def arm_label(kind: str, trial: Trial) -> str:
     """What sets an arm apart, in few words: "98 / 95 %", "n_step 3, policy 98 %", "dense"."""
     if kind == "compress":
         return "dense" if is_dense(trial) else sparsities(trial)
@@ -58,14 +60,14 @@ def arm_label(kind: str, trial: TrialRecord) -> str:
     return ", ".join(([trial.member] if trial.member else []) + words) or trial.config.method
 
 
-def _method_label(trial: TrialRecord) -> str:
+def _method_label(trial: Trial) -> str:
     """ "rlx2", "rlx2 98 / 95 %" where the task has several sparsities, "rlx2, n_step 1"."""
     pair = f" {sparsities(trial)}" if SPARSITIES & trial.changes.keys() else ""
     others = [f"{short(key)} {show(key, value)}" for key, value in trial.changes.items() if key not in SPARSITIES]
     return ", ".join([trial.config.method + pair, *others])
 
 
-def sparsities(trial: TrialRecord) -> str:
+def sparsities(trial: Trial) -> str:
     """ "98 / 95 %": of the policy and the critics."""
     return f"{percent(trial.policy_sparsity)} / {percent(trial.critic_sparsity)} %"
 
@@ -93,7 +95,9 @@ def dense_arm(record: Record) -> DenseArm | None:
     trials = [trial for trial in record.trials if is_dense(trial) and trial.score is not None]
     if not trials or len({env_and_algo(trial.config) for trial in record.trials}) > 1:
         return None
-    seeds = tuple(DenseSeed(trial.seed, trial.score or 0.0, trial.returns, False) for trial in trials)
+    seeds = tuple(
+        DenseSeed(trial.seed, trial.score or 0.0, tuple(zip(*trial.returns, strict=True)), False) for trial in trials
+    )
     scores = [seed.score for seed in seeds]
     interval = arm_interval(scores) if len(scores) >= FEWEST_SEEDS else None
     return DenseArm(seeds, statistic_of(scores), interval, None)
@@ -101,13 +105,13 @@ def dense_arm(record: Record) -> DenseArm | None:
 
 def by_task(record: Record) -> list[Record]:
     """The record in parts whose trials can be compared: of one environment, algorithm and number of steps."""
-    tasks: dict[object, list[TrialRecord]] = {}
+    tasks: dict[object, list[Trial]] = {}
     for trial in record.trials:
         tasks.setdefault((*env_and_algo(trial.config), trial.config.steps), []).append(trial)
     if len(tasks) < 2 or record.kind == "task":
         return [record]
     return [
-        record._replace(trials=tuple(trials), sizes=record.sizes_of.get(trials[0].config.env.id))
+        replace(record, trials=tuple(trials), spaces=record.spaces_of.get(trials[0].config.env.id))
         for trials in tasks.values()
     ]
 

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from rlx2_ray.config import ExperimentConfig
 from rlx2_ray.report.analysis.arms import Arm, arms_of, dense_arm, is_dense, percent, ratio_of
-from rlx2_ray.report.record.record import Decision, DenseArm, Record
+from rlx2_ray.report.record.record import DenseArm, Record, SizedDecision
 from rlx2_ray.search.statistics import FEWEST_SEEDS, Interval, estimate_ratio, statistic_of
 from rlx2_ray.sparse.costs import Costs, relative_costs
 from rlx2_ray.sparse.plan import AgentPlan, plan_agent
@@ -47,7 +47,7 @@ def outcomes(record: Record) -> list[Outcome]:
     return sorted(found, key=lambda each: -(each.size_ratio or 1 - each.policy_sparsity))
 
 
-def _of_decision(record: Record, decision: Decision) -> Outcome:
+def _of_decision(record: Record, decision: SizedDecision) -> Outcome:
     pair = decision.policy_sparsity, decision.critic_sparsity
     return Outcome(
         label=f"{percent(pair[0])} / {percent(pair[1])} %",
@@ -117,10 +117,10 @@ def _costs(record: Record, config: ExperimentConfig) -> Costs | None:
 
 def plan_of(record: Record, config: ExperimentConfig) -> AgentPlan | None:
     """The layers of a trial; None where the sizes of observation and action are not known."""
-    if record.sizes is None:
+    if record.spaces is None:
         return None
     try:
-        return plan_agent(config, *record.sizes)
+        return plan_agent(config, record.spaces.observation_size, record.spaces.action_size)
     except BadInput:  # sizes of another environment
         return None
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from rlx2_ray.config import Tree
 from rlx2_ray.report.analysis.arms import SPARSITIES, Arm, arms_of, short, show
 from rlx2_ray.report.archive.comparison import outcome_of, pair_of, paper_of, reference_pair
@@ -30,7 +32,7 @@ def _arms(record: Record) -> list[Arm]:
     """rlx2 at the reference pair, as it is and then otherwise."""
     pair = reference_pair(record)
     own = [trial for trial in record.trials if trial.config.method == "rlx2" and pair_of(trial) == pair]
-    return arms_of(record._replace(trials=tuple(own)))
+    return arms_of(replace(record, trials=tuple(own)))
 
 
 def _own(arm: Arm) -> Tree:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 from rlx2_ray.config import ExperimentConfig
 from rlx2_ray.report.analysis.arms import SPARSITIES, Arm, arms_of
 from rlx2_ray.report.analysis.outcomes import Outcome, outcomes
 from rlx2_ray.report.archive.paper import COLUMNS, PaperTask, paper_task
-from rlx2_ray.report.record.record import Record, TrialRecord
+from rlx2_ray.report.record.record import Record
+from rlx2_ray.report.record.trial import Trial
 from rlx2_ray.search.decision import Pair
 
 ORDER = ("dense", *COLUMNS)  # of the methods in tables; others come after them
@@ -38,11 +40,11 @@ def has_pair(config: ExperimentConfig) -> bool:
     return config.method not in OF_THEIR_OWN and bool(config.sparsity.policy or config.sparsity.critic)
 
 
-def pair_of(trial: TrialRecord) -> Pair:
+def pair_of(trial: Trial) -> Pair:
     return trial.policy_sparsity, trial.critic_sparsity
 
 
-def is_plain(trial: TrialRecord) -> bool:
+def is_plain(trial: Trial) -> bool:
     """No ablation: nothing but its sparsities sets it apart from its method."""
     return not trial.changes.keys() - SPARSITIES
 
@@ -51,10 +53,10 @@ def main_record(record: Record) -> Record:
     """Its methods without their ablations, at the reference pair."""
     pair = reference_pair(record)
     kept = [trial for trial in record.trials if is_plain(trial) and _is_at(trial, pair)]
-    return record._replace(trials=tuple(kept))
+    return replace(record, trials=tuple(kept))
 
 
-def _is_at(trial: TrialRecord, pair: Pair | None) -> bool:
+def _is_at(trial: Trial, pair: Pair | None) -> bool:
     return trial.config.method in OF_THEIR_OWN or pair_of(trial) in (pair, (0.0, 0.0))
 
 
@@ -64,7 +66,7 @@ def plain_arms(record: Record) -> dict[str, Arm]:
     return {method: arms[method] for method in sorted(arms, key=rank)}
 
 
-def place(trial: TrialRecord) -> tuple[object, ...]:
+def place(trial: Trial) -> tuple[object, ...]:
     """In tables: methods in their order, the plain arm of each before its ablations, the densest first."""
     return rank(trial.config.method), not is_plain(trial), pair_of(trial), repr(trial.changes), trial.seed
 
@@ -87,7 +89,7 @@ def missing_methods(record: Record) -> list[str]:
 
 def varied_sparsities(record: Record) -> dict[str, list[Arm]]:
     """Method -> its plain arms, the densest first, of the methods that have several sparsities."""
-    plain = record._replace(trials=tuple(trial for trial in record.trials if is_plain(trial)))
+    plain = replace(record, trials=tuple(trial for trial in record.trials if is_plain(trial)))
     by_method: dict[str, list[Arm]] = {}
     for arm in sorted(arms_of(plain), key=lambda arm: (arm.policy_sparsity, arm.critic_sparsity)):
         by_method.setdefault(arm.trials[0].config.method, []).append(arm)

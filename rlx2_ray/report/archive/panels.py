@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import plotly.graph_objects as go
 
@@ -25,7 +26,7 @@ CLAIMED = (40, 50)  # % of the env steps after which ds is said to reach dense
 def dynamic_record(record: Record) -> Record:
     """The plain arms whose replay changes its capacity."""
     kept = [trial for trial in main_record(record).trials if trial.config.replay.capacity_rule != "fixed"]
-    return record._replace(trials=tuple(kept))
+    return replace(record, trials=tuple(kept))
 
 
 def sparsity_figure(record: Record) -> go.Figure:

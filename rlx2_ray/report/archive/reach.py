@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from rlx2_ray.report.analysis.arms import Arm
-from rlx2_ray.report.record.record import Series
+from rlx2_ray.report.record.trial import Series
 
 WINDOW = 10  # evaluations whose mean has to get there, so that a lucky one does not count
 

@@ -11,7 +11,8 @@ from rlx2_ray.config import ExperimentConfig, Tree
 from rlx2_ray.report.archive.comparison import PAPER_HIDDEN, has_pair, place
 from rlx2_ray.report.archive.task_changes import task_changes
 from rlx2_ray.report.record.directory import series_of
-from rlx2_ray.report.record.record import Record, TrialRecord
+from rlx2_ray.report.record.record import Record
+from rlx2_ray.report.record.trial import Trial
 from rlx2_ray.runs.archive import list_runs
 from rlx2_ray.runs.archived_run import ArchivedRun, read
 from rlx2_ray.types import BadInput
@@ -101,11 +102,11 @@ def _settings(shared: Tree) -> dict[str, str]:
     return {"other values than the defaults": ", ".join(f"{k} {v}" for k, v in shared.items())} if shared else {}
 
 
-def _trial(named: Named, own: Tree, has_pairs: bool) -> TrialRecord:
+def _trial(named: Named, own: Tree, has_pairs: bool) -> Trial:
     config, result = named.run.config, named.run.result
     is_reference = config.method == "dense" and not own
     pair: Tree = {"sparsity.policy": config.sparsity.policy, "sparsity.critic": config.sparsity.critic}
-    return TrialRecord(
+    return Trial(
         name=named.name,
         state="finished",
         purpose="dense" if is_reference else "arm",

@@ -14,7 +14,8 @@ from rlx2_ray.report.analysis.progress import Progress, duration, progress_of
 from rlx2_ray.report.figures.panels import PANELS
 from rlx2_ray.report.figures.theme import GRAPH_CONFIG, HEIGHT, TOLERANCE, empty_figure
 from rlx2_ray.report.page.summary import details, headline
-from rlx2_ray.report.record.record import DenseArm, Record, TrialRecord
+from rlx2_ray.report.record.record import DenseArm, Record
+from rlx2_ray.report.record.trial import Trial
 from rlx2_ray.tracking import link as mlflow_link
 
 Component = Any  # dash has no types of its own
@@ -132,9 +133,7 @@ def trial_table(record: Record, mlflow_ui: str | None) -> Component:
     return html.Table([html.Thead(head), html.Tbody(rows)])
 
 
-def _row(
-    record: Record, trial: TrialRecord, keys: Sequence[str], dense: DenseArm | None, mlflow_ui: str | None
-) -> Component:
+def _row(record: Record, trial: Trial, keys: Sequence[str], dense: DenseArm | None, mlflow_ui: str | None) -> Component:
     link = run_link(record, trial, mlflow_ui)
     name = html.A(trial.name, href=link, target="_blank") if link else trial.name
     state = "stopped early" if trial.ended_early else trial.state
@@ -171,7 +170,7 @@ def _against_dense(dense: DenseArm | None, score: float) -> Component:
     return html.Td(f"{100 * ratio:.1f} {symbol}", className=f"band-{name}", title=f"{name} the band of dense ± 3 %")
 
 
-def run_link(record: Record, trial: TrialRecord, mlflow_ui: str | None) -> str | None:
+def run_link(record: Record, trial: Trial, mlflow_ui: str | None) -> str | None:
     """The trial's page in MLflow's own user interface."""
     tracking = record.tracking
     if trial.run_id is None or tracking is None or tracking.experiment_id is None:

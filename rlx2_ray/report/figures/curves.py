@@ -18,7 +18,8 @@ from rlx2_ray.report.figures.theme import (
     tall_legend,
     transparent,
 )
-from rlx2_ray.report.record.record import EMPTY, RETURN, DenseArm, Record, Series
+from rlx2_ray.report.record.record import DenseArm, Record
+from rlx2_ray.report.record.trial import EMPTY, RETURN, Series
 
 STEPS_TITLE = "env steps"
 RETURN_TITLE = "evaluation return"

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from rlx2_ray.report.record.record import Series
+from rlx2_ray.report.record.trial import Series
 
 RESAMPLES = 400
 MOST_POINTS = 240  # of a drawn line; more is not seen, and a live page sends them all again

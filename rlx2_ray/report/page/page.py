@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -80,7 +81,7 @@ def report_html(record: Record) -> str:
         words=WORDS,
         verdict=verdict_of(record),
         subtitle=subtitle_of([record]),
-        tracking=record.tracking and record.tracking._replace(uri=without_password(record.tracking.uri)),
+        tracking=record.tracking and replace(record.tracking, uri=without_password(record.tracking.uri)),
     )
 
 

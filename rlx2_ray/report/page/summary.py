@@ -5,11 +5,10 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-import numpy as np
-
 from rlx2_ray.report.analysis.arms import Arm, arms_of, by_task, dense_arm, percent
 from rlx2_ray.report.analysis.outcomes import probability_words
-from rlx2_ray.report.record.record import Belief, Decision, DenseArm, Record
+from rlx2_ray.report.record.record import DenseArm, Record, SizedDecision
+from rlx2_ray.search.belief import Belief
 from rlx2_ray.search.statistics import statistic_of
 
 KINDS = {"compress": "Compression search", "sweep": "Sweep", "runs": "Runs", "task": "Runs of the task"}
@@ -45,7 +44,7 @@ def headline(record: Record) -> str:
     return f"{task_of(record)}: no network that was tried is sure to keep {kept} of the dense return."
 
 
-def _ultimate(record: Record, decision: Decision) -> str:
+def _ultimate(record: Record, decision: SizedDecision) -> str:
     words = {"accept": "accepted", "reject": "rejected"}.get(decision.verdict, "inconclusive")
     kept, fewer = f"{percent(record.threshold)} %", f"{decision.compression:.3g}"
     return (
@@ -93,7 +92,7 @@ def _dense_words(dense: DenseArm) -> str:
     return f"Dense: {dense.statistic:.5g}{interval}, {seeds}{random}."
 
 
-def _numbers(decision: Decision) -> str:
+def _numbers(decision: SizedDecision) -> str:
     low, high = decision.interval
     return (
         f"Policy {percent(decision.policy_sparsity)} % and critics {percent(decision.critic_sparsity)} % zeros: "
@@ -104,19 +103,12 @@ def _numbers(decision: Decision) -> str:
 def belief_words(belief: Belief, axis: str) -> str:
     """The most probable threshold, and the sparsities that hold 90 % of the probability."""
     network = "critic" if axis == "critic" else "policy"
-    mass = np.array(belief.mass)
-    top = int(mass.argmax())
-    below = np.cumsum(mass)
-    low = int(np.searchsorted(below, (1 - CREDIBLE) / 2))
-    high = min(int(np.searchsorted(below, (1 + CREDIBLE) / 2)), len(mass) - 1)
-    span = (
-        f"{percent(belief.levels[low])} to {percent(belief.levels[high])}"
-        if low < high
-        else percent(belief.levels[low])
-    )
+    probability, level = max(zip(belief.mass, belief.levels, strict=True), key=lambda each: each[0])
+    low, high = map(percent, belief.credible_interval(CREDIBLE))
+    span = f"{low} to {high}" if low != high else low
     return (
         f"Believed after {belief.runs} runs: the greatest {network} sparsity that keeps the return is "
-        f"{percent(belief.levels[top])} % (probability {mass[top]:.2f}); {percent(CREDIBLE)} % lies in {span} %."
+        f"{percent(level)} % (probability {probability:.2f}); {percent(CREDIBLE)} % lies in {span} %."
     )
 
 

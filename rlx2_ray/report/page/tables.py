@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 from rlx2_ray.report.analysis.arms import arms_of, by_task, dense_arm, percent, ratio_of
 from rlx2_ray.report.analysis.outcomes import VERDICT_WORDS, Outcome, outcomes, probability_words
-from rlx2_ray.report.record.record import DenseArm, DenseSeed, Record, TrialRecord
+from rlx2_ray.report.record.record import DenseArm, DenseSeed, Record
+from rlx2_ray.report.record.trial import Trial
 from rlx2_ray.sparse.costs import SAC_PAPER_FACTOR
 
 UNKNOWN = "-"
@@ -96,7 +97,7 @@ def _scores(words: list[str]) -> tuple[str, str]:
     return str(len(words)), ", ".join(words)
 
 
-def _score(trial: TrialRecord) -> str:
+def _score(trial: Trial) -> str:
     if trial.score is None:
         return f"{trial.state} (seed {trial.seed})"
     early = ", stopped early" if trial.ended_early else ""

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
 
 from rlx2_ray.config import ExperimentConfig
-from rlx2_ray.report.record.configs import config_of, swept_changes
-from rlx2_ray.report.record.directory import MEMBER_TAG, PURPOSE_TAG, RECORD_FILE, score_of_stopped, swept_keys
-from rlx2_ray.report.record.record import RETURN, Record, Series, Tracking, TrialRecord, parse_record
+from rlx2_ray.report.record.configs import config_of, differing_keys, swept_changes
+from rlx2_ray.report.record.directory import MEMBER_TAG, PURPOSE_TAG, score_of_stopped
+from rlx2_ray.report.record.file import RECORD_FILE, as_seen, parse_record
+from rlx2_ray.report.record.record import Record, TrackedRun
+from rlx2_ray.report.record.trial import RETURN, Series, Trial
 from rlx2_ray.tracking.reader import History, StoredRun, TrackingReader
 from rlx2_ray.tracking.tags import KIND
 from rlx2_ray.types import BadInput
@@ -35,12 +38,12 @@ def read_sweep(reader: TrackingReader, parent: StoredRun) -> Record:
     text = reader.artifact(parent.run_id, RECORD_FILE)
     kind = parent.tags[KIND]
     state = STATE_OF.get(parent.status, "running")
-    record = parse_record(text, f"{RECORD_FILE} of {parent.name}") if text else Record(kind, parent.name, state, ())
-    if record.state == "running" or state != "running":
-        record = record._replace(state=state)
-    tracking = Tracking(reader.uri, parent.experiment, parent.run_id, parent.experiment_id)
-    record = record._replace(
-        tracking=tracking,
+    where = f"{RECORD_FILE} of {parent.name}"
+    record = as_seen(parse_record(text, where)) if text else Record(kind, parent.name, state)
+    record = replace(
+        record,
+        state=state if record.state == "running" or state != "running" else record.state,
+        tracking=TrackedRun(reader.uri, parent.experiment, parent.run_id, parent.experiment_id),
         started=record.started or parent.started,
         updated=record.updated or parent.ended,
         source=parent.experiment,
@@ -54,11 +57,10 @@ def read_runs(reader: TrackingReader, experiment: str, runs: Sequence[StoredRun]
         kind="runs",
         name=experiment,
         state="running" if "running" in states else states[-1],
-        trials=(),
         started=min((run.started for run in runs if run.started), default=None),
         updated=max((run.ended for run in runs if run.ended), default=None),
         versions=_versions(runs[-1]),
-        tracking=Tracking(reader.uri, experiment, None, runs[0].experiment_id),
+        tracking=TrackedRun(reader.uri, experiment, None, runs[0].experiment_id),
         source=experiment,
     )
     return _with_trials(reader, record, runs)
@@ -73,11 +75,11 @@ def _with_trials(reader: TrackingReader, record: Record, runs: Sequence[StoredRu
             readable.append((run, _config(frozenset(run.params.items()))))
         except BadInput as problem:
             messages.append(f"The run {run.name} is of another version and left out: {problem}")
-    keys = swept_keys(record, [config for _, config in readable])
+    keys = record.varied or differing_keys([config for _, config in readable])
     histories = reader.histories([run for run, _ in readable])
     trials = [_trial(record, run, config, keys, histories[run.run_id]) for run, config in readable]
     versions = record.versions or (_versions(runs[-1]) if runs else {})
-    return record.with_trials(trials)._replace(messages=tuple(messages), versions=versions)
+    return replace(record, messages=tuple(messages), versions=versions).with_trials(trials)
 
 
 @lru_cache(maxsize=4096)  # a dashboard asks for the same ones every few seconds
@@ -87,12 +89,12 @@ def _config(params: frozenset[tuple[str, str]]) -> ExperimentConfig:
 
 def _trial(
     record: Record, run: StoredRun, config: ExperimentConfig, keys: Sequence[str], histories: Mapping[str, History]
-) -> TrialRecord:
+) -> Trial:
     name = run.tags.get("rlx2.trial") or run.name
     member = run.tags.get(MEMBER_TAG, "")
     series = {RENAMED.get(metric, metric): Series(*history) for metric, history in histories.items()}
     ended_early = run.tags.get("rlx2.ended_early", "").lower() in ("true", "1") or name in record.stopped
-    return TrialRecord(
+    return Trial(
         name=name,
         state=_state(run, record),
         purpose=run.tags.get(PURPOSE_TAG, "trial"),

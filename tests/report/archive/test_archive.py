@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,8 @@ from rlx2_ray.report.archive.tables import ARM_HEADINGS, arm_table, overview_tab
 from rlx2_ray.report.archive.task_changes import task_changes
 from rlx2_ray.report.archive.tasks import Archive, read_archive
 from rlx2_ray.report.archive.words import overview_words, task_words
-from rlx2_ray.report.record.record import RETURN, Record, Series, TrialRecord
+from rlx2_ray.report.record.record import Record
+from rlx2_ray.report.record.trial import RETURN, Series, Trial
 from rlx2_ray.search.statistics import estimate_ratio
 from rlx2_ray.sparse.costs import relative_costs
 from rlx2_ray.sparse.plan import plan_agent
@@ -70,7 +72,7 @@ def pendulum(archive: Archive) -> Record:
 
 
 def only(record: Record, *methods: str) -> Record:
-    return record._replace(trials=tuple(trial for trial in record.trials if trial.config.method in methods))
+    return replace(record, trials=tuple(trial for trial in record.trials if trial.config.method in methods))
 
 
 def scores(record: Record, label: str) -> tuple[float, ...]:
@@ -160,7 +162,7 @@ def test_dense_ablation_is_not_what_others_are_compared_with(tmp_path: Path) -> 
 
 def test_reference_is_the_paper_s_pair_or_the_most_run(hopper: Record, pendulum: Record) -> None:
     assert reference_pair(hopper) == reference_pair(pendulum) == (0.98, 0.95)
-    sparser = hopper._replace(trials=tuple(trial for trial in hopper.trials if trial.policy_sparsity != 0.98))
+    sparser = replace(hopper, trials=tuple(trial for trial in hopper.trials if trial.policy_sparsity != 0.98))
     assert reference_pair(sparser) == (0.99, 0.98)
     assert paper_of(sparser) is None
     assert reference_pair(only(hopper, "dense")) is None
@@ -315,7 +317,7 @@ def with_scores(record: Record, values: dict[str, list[float]]) -> Record:
             first._replace(config=first.config.model_copy(update={"seed": seed}), score=value)
             for seed, value in enumerate(wanted)
         ]
-    return record._replace(trials=tuple(trials))
+    return replace(record, trials=tuple(trials))
 
 
 @pytest.mark.parametrize(
@@ -377,12 +379,12 @@ def test_steps_to_reach(values: list[float], level: float, step: int | None) -> 
     assert steps_to_reach(series, level) == step
 
 
-def seed(reached_at: int | None, score: float | None = 1.0) -> TrialRecord:
+def seed(reached_at: int | None, score: float | None = 1.0) -> Trial:
     """Of 100 evaluations, those after the given one are 1."""
     config = resolve({"method": "set", "steps": 100_000})
     values = tuple(float(reached_at is not None and k >= reached_at) for k in range(100))
     returns = Series(tuple(1000 * (k + 1) for k in range(100)), values)
-    return TrialRecord("a", "finished", "arm", config, {}, {RETURN: returns}, score, False)
+    return Trial("a", "finished", "arm", config, {}, {RETURN: returns}, score, False)
 
 
 @pytest.mark.parametrize(
@@ -403,8 +405,8 @@ def test_claim_of_ds_is_told_beside_what_was_found(hopper: Record) -> None:
         for trial in hopper.trials
         if trial.config.method == "set"
     ]
-    record = hopper._replace(trials=(*hopper.trials, *ds))
-    assert reference_pair(record._replace(trials=tuple(ds))) is None, "its sparsities are its own"
+    record = replace(hopper, trials=(*hopper.trials, *ds))
+    assert reference_pair(replace(record, trials=tuple(ds))) is None, "its sparsities are its own"
     assert "ds 98 / 95 %" in rows(record)
     (line,) = (line for line in task_words(record) if line.startswith("Dense's score is reached"))
     assert "ds after 40 % (3 of 3)" in line

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,8 @@ from rlx2_ray.report.figures.seed_means import MOST_POINTS, seed_means
 from rlx2_ray.report.figures.theme import arm_colors, transparent
 from rlx2_ray.report.figures.threshold import threshold_belief
 from rlx2_ray.report.figures.topology import layer_overlaps, shown_trial, topology
-from rlx2_ray.report.record.record import RETURN, Record, Series, TrialRecord
+from rlx2_ray.report.record.record import Record
+from rlx2_ray.report.record.trial import RETURN, Series, Trial
 from tests.support.sweeps import DENSE, STEPS, STOPPED
 
 
@@ -79,7 +81,7 @@ def test_learning_curves_have_an_arm_a_line_and_the_dense_band(search: Record) -
 
 
 def test_dense_seeds_that_an_earlier_search_measured_are_drawn_too(search: Record) -> None:
-    cached = search._replace(trials=tuple(trial for trial in search.trials if trial.purpose != "dense"))
+    cached = replace(search, trials=tuple(trial for trial in search.trials if trial.purpose != "dense"))
     assert [len(group) for group in curves_of(cached, RETURN).values()] == [4, 4, 8, 3, 8]
     assert "dense" in named(learning_curves(cached))
     assert trial_scores(cached).layout.xaxis.ticktext[-1] == "dense"
@@ -118,7 +120,7 @@ def test_arm_without_a_verdict_is_estimated_as_the_search_would(running: Record)
 
 
 def test_sizes_that_are_not_known_leave_the_policy_s_density(search: Record) -> None:
-    unknown = search._replace(sizes=None, decisions=(), ultimate=None)
+    unknown = replace(search, spaces=None, decisions=(), ultimate=None)
     assert {each.size_ratio for each in outcomes(unknown)} == {None}
     figure = ratio_against_size(unknown)
     assert figure.layout.xaxis.title.text == "policy density (%)"
@@ -141,7 +143,7 @@ def test_replay_shows_size_distance_and_the_threshold(search: Record) -> None:
 def test_topology_is_that_of_the_winner_or_of_the_one_asked_for(search: Record) -> None:
     winner = shown_trial(search, None)
     assert winner is not None
-    assert winner.name == search.ultimate_trial
+    assert winner.name == search.ultimate.trial
     other = shown_trial(search, STOPPED)
     assert other is not None
     assert other.name == STOPPED
@@ -153,7 +155,7 @@ def test_topology_is_that_of_the_winner_or_of_the_one_asked_for(search: Record) 
 
 def test_overlaps_of_whole_networks_stand_in_for_layers() -> None:
     series = {"topology/critic_overlap": line(1, 0.9), "topology/policy_overlap": line(1, 0.8), "replay/size": line(1)}
-    trial = TrialRecord("a", "running", "trial", resolve({}), {}, series, None, False)
+    trial = Trial("a", "running", "trial", resolve({}), {}, series, None, False)
     assert set(layer_overlaps(trial)) == {"critic", "policy"}
     detailed = trial._replace(
         series={**series, "topology/critic0.1_overlap": line(1), "topology/policy.0_overlap": line(1)}
@@ -185,7 +187,7 @@ def test_key_of_many_numbers_is_a_scale(grid: Record) -> None:
     trials = tuple(
         trial._replace(changes={"agent.learning_rate": 10.0**-k}) for k, trial in enumerate(grid.trials, start=1)
     )
-    many = grid._replace(trials=trials)
+    many = replace(grid, trials=trials)
     assert said(parallel_coordinates(many))[:2] == ["1e-12", "0.1"]
     assert score_by_key(many).layout.xaxis.type == "log"
 
@@ -212,7 +214,7 @@ def test_swept_lists_are_drawn(grid: Record) -> None:
     trials = tuple(
         trial._replace(changes={"network.hidden": shapes[rank % 3]}) for rank, trial in enumerate(grid.trials)
     )
-    record = grid._replace(trials=trials)
+    record = replace(grid, trials=trials)
     assert said(parallel_coordinates(record))[:3] == ["None", "[16, 16]", "[8, 8]"]
     assert len(score_by_key(record).data[0].x) == len(trials)
 
@@ -238,7 +240,7 @@ def test_sweep_with_a_dense_arm_has_ratios(grid: Record) -> None:
         base._replace(name=f"d{seed}", config=config.model_copy(update={"seed": seed}), changes={}, score=DENSE + seed)
         for seed in range(2)
     ]
-    record = grid._replace(trials=(*grid.trials, *dense))
+    record = replace(grid, trials=(*grid.trials, *dense))
     assert PANELS["ratio"].is_wanted(record)
     assert len(outcomes(record)) == 6
     assert all(each.ratio == pytest.approx(sum(each.scores) / 2 / (DENSE + 0.5)) for each in outcomes(record))
@@ -255,9 +257,9 @@ def test_record_of_nothing_yet_is_drawn_with_a_word_of_it(name: str, kind: str) 
 @pytest.mark.parametrize("name", PANELS)
 def test_trial_that_has_only_begun_does_no_harm(name: str, search: Record) -> None:
     begun = search.trials[-1]._replace(name="begun", series={}, score=None, state="running")
-    lone = search._replace(trials=(begun,), decisions=(), beliefs=(), ultimate=None, ultimate_trial=None, dense=None)
+    lone = replace(search, trials=(begun,), decisions=(), beliefs=(), ultimate=None, dense=None)
     PANELS[name].draw(lone)
-    PANELS[name].draw(search._replace(trials=(*search.trials, begun)))
+    PANELS[name].draw(replace(search, trials=(*search.trials, begun)))
 
 
 def test_every_axis_has_a_title(search: Record, grid: Record) -> None:

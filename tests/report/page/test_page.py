@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -14,7 +15,8 @@ from rlx2_ray.report.analysis.progress import duration, progress_of
 from rlx2_ray.report.page.page import report_html, report_markdown, write_report
 from rlx2_ray.report.page.summary import belief_words, command_of, details, headline, protocol_of
 from rlx2_ray.report.page.tables import cost_table, score_table
-from rlx2_ray.report.record.record import Belief, Record
+from rlx2_ray.report.record.record import Record
+from rlx2_ray.search.belief import Belief
 from rlx2_ray.types import BadInput
 from tests.support.sweeps import STEPS
 
@@ -46,23 +48,23 @@ def test_headline_of_a_finished_search_is_its_verdict(search: Record) -> None:
 
 def test_headline_of_a_search_says_how_far_it_is(running: Record) -> None:
     assert headline(running).startswith("So far: Hopper-v5 with TD3 keeps at least 97 %")
-    none = running._replace(decisions=())
+    none = replace(running, decisions=())
     assert headline(none) == "Hopper-v5 with TD3: no network is accepted yet."
-    assert "the dense arm is being measured" in headline(none._replace(dense=None))
-    ended = none._replace(state="finished")
+    assert "the dense arm is being measured" in headline(replace(none, dense=None))
+    ended = replace(none, state="finished")
     assert headline(ended).endswith("no network that was tried is sure to keep 97 % of the dense return.")
 
 
 def test_inconclusive_ultimate_is_called_so(search: Record) -> None:
     assert search.ultimate is not None
-    doubtful = search._replace(ultimate=search.ultimate._replace(verdict="inconclusive", probability=0.66))
+    doubtful = replace(search, ultimate=replace(search.ultimate, verdict="inconclusive", probability=0.66))
     assert headline(doubtful).endswith("inconclusive, with probability .66.")
 
 
 def test_headline_of_a_sweep_names_the_best_arm_in_its_mode(grid: Record) -> None:
     assert "the best of 6 arms is policy 50 %, n_step 3, with score" in headline(grid)
-    assert "the best of 6 arms is policy 99 %, n_step 1, with score" in headline(grid._replace(mode="min"))
-    assert headline(grid._replace(trials=())) == "delay: no run has a score yet."
+    assert "the best of 6 arms is policy 99 %, n_step 1, with score" in headline(replace(grid, mode="min"))
+    assert headline(replace(grid, trials=())) == "delay: no run has a score yet."
 
 
 @pytest.mark.parametrize(
@@ -78,7 +80,7 @@ def test_belief_names_the_likeliest_threshold_and_ninety_percent() -> None:
         "Believed after 7 runs: the greatest critic sparsity that keeps the return is 95 % (probability 0.60); "
         "90 % lies in 90 to 98 %."
     )
-    assert "90 % lies in 95 %." in belief_words(belief._replace(mass=(0.0, 0.0, 1.0, 0.0, 0.0)), "tied")
+    assert "90 % lies in 95 %." in belief_words(replace(belief, mass=(0.0, 0.0, 1.0, 0.0, 0.0)), "tied")
 
 
 def test_table_is_the_paper_s(search: Record) -> None:
@@ -95,7 +97,7 @@ def test_table_is_the_paper_s(search: Record) -> None:
 
 
 def test_costs_that_are_not_known_are_left_out(search: Record) -> None:
-    row = cost_table(search._replace(sizes=None)).rows[-1]
+    row = cost_table(replace(search, spaces=None)).rows[-1]
     assert (row[4], row[5:8]) == ("0.017", ("-", "-", "-"))
 
 
@@ -109,7 +111,7 @@ def test_score_table_has_every_seed(search: Record) -> None:
 
 
 def test_cached_dense_seeds_have_their_scores_in_the_table(search: Record) -> None:
-    cached = search._replace(trials=tuple(trial for trial in search.trials if trial.purpose != "dense"))
+    cached = replace(search, trials=tuple(trial for trial in search.trials if trial.purpose != "dense"))
     assert score_table(cached).rows[-1][:2] == ("dense", "8")
     assert cost_table(cached).rows == cost_table(search).rows
 
@@ -148,7 +150,7 @@ def test_page_has_all_and_fetches_nothing(kind: str, request: pytest.FixtureRequ
 def test_names_from_outside_cannot_write_html(search: Record) -> None:
     evil = "<img src=http://x/>"
     trials = tuple(trial._replace(name=evil) for trial in search.trials)
-    text = report_html(search._replace(name=evil, messages=(evil,), trials=trials, versions={evil: evil}))
+    text = report_html(replace(search, name=evil, messages=(evil,), trials=trials, versions={evil: evil}))
     assert evil not in re.sub(r"<script.*?</script>", "", text, flags=re.DOTALL)
     assert Page(text).fetched == ["data:,"]
 

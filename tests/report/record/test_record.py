@@ -8,6 +8,7 @@ import sqlite3
 import time
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,10 @@ from rlx2_ray.config import nest, resolve
 from rlx2_ray.report.analysis.arms import arms_of, dense_arm, ratio_of
 from rlx2_ray.report.record.configs import config_of, differing_keys, flat
 from rlx2_ray.report.record.directory import read_directory, series_of
-from rlx2_ray.report.record.record import EMPTY, SILENCE_S, Record, Series, parse_record
+from rlx2_ray.report.record.file import SILENCE_S, parse_record
+from rlx2_ray.report.record.record import Record
 from rlx2_ray.report.record.store import read_experiment
+from rlx2_ray.report.record.trial import EMPTY, Series
 from rlx2_ray.tracking import reader
 from rlx2_ray.tracking.reader import TrackingReader
 from rlx2_ray.tracking.tracker import flatten
@@ -43,7 +46,7 @@ def both(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
 
 def test_directory_and_store_give_the_same_record(both: tuple[Record, Record]) -> None:
-    directory, store = (record._replace(tracking=None, source="", trials=()) for record in both)
+    directory, store = (replace(record, tracking=None, source="", trials=()) for record in both)
     assert directory == store
 
 
@@ -81,7 +84,7 @@ def test_ratio_counts_from_the_random_score(running: Record) -> None:
     assert dense is not None
     assert ratio_of(dense, dense.statistic) == 1
     assert ratio_of(dense, dense.random or 0) == 0
-    assert math.isnan(ratio_of(dense._replace(statistic=dense.random or 0), 5.0))
+    assert math.isnan(ratio_of(replace(dense, statistic=dense.random or 0), 5.0))
 
 
 def test_sweep_s_trials_are_told_apart_by_the_swept_keys(tmp_path: Path) -> None:
