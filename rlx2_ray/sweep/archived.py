@@ -7,8 +7,8 @@ import shutil
 from rlx2_ray.runs import archive, archived_run
 from rlx2_ray.runs.directory import RunDirectory
 from rlx2_ray.sweep.job import Job, Plan
+from rlx2_ray.tracking.tags import ARCHIVED
 
-TAG = "rlx2.archived"  # of its MLflow run: the file in the archive
 ASIDE = "restoring"  # folder beside that of the trials
 
 
@@ -23,7 +23,7 @@ def restore(job: Job, plan: Plan) -> bool:
     aside = job.trials.with_name(ASIDE) / plan.name  # so that a kill leaves all of it or none
     shutil.rmtree(aside, ignore_errors=True)
     tracking = job.tracking_of(plan)
-    tracking = tracking._replace(tags={**tracking.tags, TAG: file.name})
+    tracking = tracking._replace(tags={**tracking.tags, ARCHIVED: file.name})
     archive.restore(archived_run.read(file), aside, tracking)
     RunDirectory(aside).undelivered_mark.touch()  # MLflow is told of it when it goes on
     job.trials.mkdir(parents=True, exist_ok=True)

@@ -29,6 +29,7 @@ from rlx2_ray.sweep.record_keeper import RecordKeeper
 from rlx2_ray.sweep.spending import Spending
 from rlx2_ray.sweep.sweep_directory import Result, SweepDirectory, tracked_at
 from rlx2_ray.sweep.tuning import Tuning, prepare_environment, run_trials, trial_cpus
+from rlx2_ray.tracking import tags
 from rlx2_ray.tracking.check import check_store
 from rlx2_ray.tracking.tracker import Status, Tracker
 from rlx2_ray.tracking.uri import resolve_tracking_uri, sqlite_file
@@ -230,11 +231,11 @@ def _note_state(desk: Desk, state: str) -> None:
 
 
 def _parent_tracker(campaign: Campaign, directory: SweepDirectory, record: Record, display: Display) -> Tracker:
-    versions = {f"version.{package}": version for package, version in installed_versions().items()}
+    versions = {f"{tags.VERSION}{package}": version for package, version in installed_versions().items()}
     return Tracker(
         *tracked_at(record),
         run_name=directory.path.name,
-        tags={"rlx2.kind": campaign.kind, **versions},
+        tags={tags.KIND: campaign.kind, **versions},
         params=_params(campaign.tree),
         warn=display.say,
     )

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from rlx2_ray import files
 from rlx2_ray.runs.directory import Point
 
 WINDOW = 10  # evaluations
@@ -48,9 +49,7 @@ def make_floor(
 
 
 def save_floor(floor: Floor, file: Path) -> None:
-    aside = file.with_suffix(".tmp")
-    aside.write_text(json.dumps({str(step): value for step, value in floor.values.items()}))
-    aside.replace(file)
+    files.write(file, json.dumps({str(step): value for step, value in floor.values.items()}))
 
 
 def load_floor(file: Path) -> Floor:

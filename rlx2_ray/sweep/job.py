@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, Protocol
 
 from rlx2_ray.config import ExperimentConfig
 from rlx2_ray.runs.directory import Tracking
+from rlx2_ray.tracking import tags
 
 
 class Plan(NamedTuple):
@@ -36,10 +37,10 @@ class Job(NamedTuple):
         return self.trials / plan.name
 
     def tracking_of(self, plan: Plan) -> Tracking:
-        tags = {
-            "rlx2.trial": plan.name,
-            "rlx2.purpose": plan.purpose,
-            "rlx2.seed": str(plan.config.seed),
-            **({"rlx2.member": plan.member} if plan.member else {}),
+        own = {
+            tags.TRIAL: plan.name,
+            tags.PURPOSE: plan.purpose,
+            tags.SEED: str(plan.config.seed),
+            **({tags.MEMBER: plan.member} if plan.member else {}),
         }
-        return self.tracking._replace(trial_key=f"{self.tracking.trial_key}-{plan.name}", tags=tags)
+        return self.tracking._replace(trial_key=f"{self.tracking.trial_key}-{plan.name}", tags=own)

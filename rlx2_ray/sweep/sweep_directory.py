@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import yaml
 
 from rlx2_ray import config as configuration
+from rlx2_ray import files
 from rlx2_ray.config import Tree
 from rlx2_ray.report.record.file import RECORD_FILE, parse_record, to_json
 from rlx2_ray.report.record.record import Record, TrackedRun
@@ -21,7 +22,7 @@ from rlx2_ray.runs.result import installed_versions
 from rlx2_ray.types import BadInput, RunFailed
 
 Result = dict[str, Any]  # the keys of result.json
-LEFTOVERS = {"trials", "run.lock", RECORD_FILE, "record.tmp", "sweep.tmp"}  # of a creation that was killed
+LEFTOVERS = {"trials", "run.lock", RECORD_FILE}  # of a creation that was killed
 
 
 class Tracked(NamedTuple):
@@ -62,7 +63,8 @@ class SweepDirectory:
         """An empty directory, or one that a process was killed in before it had become a sweep."""
         if not self.path.is_dir():
             return False
-        return {each.name for each in self.path.iterdir()} <= LEFTOVERS and not any(self.trials.glob("*"))
+        names = {each.name for each in self.path.iterdir() if not each.name.endswith(files.UNFINISHED)}
+        return names <= LEFTOVERS and not any(self.trials.glob("*"))
 
     def create(self, kind: str, tree: Tree, tracking: Tracking) -> Record:
         """Returns the record of a sweep that has done nothing yet. Raises BadInput where there is no room."""
@@ -79,8 +81,8 @@ class SweepDirectory:
             self.trials.mkdir(parents=True, exist_ok=True)
             self.lock()
             self.check_unused()  # again: now nobody else can be about to create one
-            _replace(self.record_file, to_json(record))
-            _replace(self.description_file, yaml.safe_dump(tree, sort_keys=False))  # marks the directory as a sweep
+            files.write(self.record_file, to_json(record))
+            files.write(self.description_file, yaml.safe_dump(tree, sort_keys=False))  # marks the directory as a sweep
         except OSError as error:
             raise BadInput(
                 f"--out is {self.path}, which cannot be written to ({reason(error)}): make room, or give another one."
@@ -130,7 +132,7 @@ class SweepDirectory:
     def _write_text(self, file: Path, text: str) -> None:
         """Raises RunFailed where there is no room."""
         try:
-            _replace(file, text)
+            files.write(file, text)
         except OSError as error:
             raise RunFailed(
                 f"{file} cannot be written ({reason(error)}): make room, then 'rlx2 resume {self.path}' goes on."
@@ -142,10 +144,3 @@ def tracked_at(record: Record) -> Tracked:
     if record.tracking is None or record.key is None:
         raise BadInput("The record has no tracking or no key: restore it from a copy.")
     return Tracked(record.tracking.uri, record.tracking.experiment, record.key)
-
-
-def _replace(file: Path, text: str) -> None:
-    """Write it whole or not at all. Raises OSError."""
-    aside = file.with_suffix(".tmp")
-    aside.write_text(text)
-    aside.replace(file)

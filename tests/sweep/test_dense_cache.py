@@ -17,7 +17,7 @@ from rlx2_ray.sweep.compression.dense_cache import PACKAGE, SOURCES, DenseCache,
 from tests.support.runs import Changes, environment, small_config
 
 DENSE: Changes = {"method": "dense", "sparsity.policy": 0, "sparsity.critic": 0}
-KNOWN = DenseSeed(0, 812.5, ((100, 4.25), (200, 812.5)), cached=True)
+KNOWN = DenseSeed(3, 812.5, ((100, 4.25), (200, 812.5)), cached=True)
 
 
 def key(**changes: Any) -> str:
@@ -127,7 +127,7 @@ def test_every_source_exists() -> None:
 
 def test_what_was_stored_is_loaded() -> None:
     assert cache().load(3) is None
-    cache().store(3, KNOWN)
+    cache().store(KNOWN)
     assert cache().load(3) == KNOWN
     assert cache(seed=9).load(3) == KNOWN, "the seed of the configuration does not matter"
     assert cache().load(4) is None
@@ -148,24 +148,24 @@ def test_random_score_is_kept(folder: Path) -> None:
 def test_damaged_file_is_as_if_it_were_not_there(text: str) -> None:
     cache().store(KNOWN)
     cache().store_random(1.0)
-    (cache().folder / "seed_0.json").write_text(text)
-    assert cache().load(0) is None
+    (cache().folder / "seed_3.json").write_text(text)
+    assert cache().load(3) is None
     (cache().folder / "random.json").write_text(text.replace("3", '"?"'))
     assert cache().load_random() is None
     cache().store(KNOWN)
-    assert cache().load(0) == KNOWN
+    assert cache().load(3) == KNOWN
 
 
 def test_cache_that_cannot_be_written_is_no_failure(folder: Path) -> None:
     (folder / "rlx2_ray").write_text("a file where the folder should be")
     cache().store(KNOWN)
     cache().store_random(1.0)
-    assert (cache().load(0), cache().load_random()) == (None, None)
+    assert (cache().load(3), cache().load_random()) == (None, None)
 
 
 def write_often(shared: DenseCache, score: float) -> None:
     for _ in range(50):
-        shared.store(DenseSeed(0, score, tuple((step, score) for step in range(300)), cached=False))
+        shared.store(DenseSeed(3, score, tuple((step, score) for step in range(300)), cached=False))
 
 
 def test_two_writers_leave_one_whole_file() -> None:
@@ -175,11 +175,11 @@ def test_two_writers_leave_one_whole_file() -> None:
         writer.start()
     seen = set()
     while any(writer.is_alive() for writer in writers):
-        if (shared.folder / "seed_0.json").exists():
-            outcome = shared.load(0)
+        if (shared.folder / "seed_3.json").exists():
+            outcome = shared.load(3)
             assert outcome is not None, "never half a file"
             assert {value for _, value in outcome.curve} == {outcome.score}
             seen.add(outcome.score)
     assert seen <= {1.0, 2.0}
     assert [writer.exitcode for writer in writers] == [0, 0]
-    assert sorted(path.name for path in shared.folder.iterdir()) == ["protocol.json", "seed_0.json"]
+    assert sorted(path.name for path in shared.folder.iterdir()) == ["protocol.json", "seed_3.json"]

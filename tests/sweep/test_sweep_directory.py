@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -41,7 +42,7 @@ def full_disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         raise OSError(28, NO_ROOM)
 
     with monkeypatch.context() as patched:
-        patched.setattr(Path, "write_text", refuse)
+        patched.setattr(os, "fsync", refuse)
         yield
 
 
@@ -70,7 +71,7 @@ def test_what_was_created_is_read_back(tmp_path: Path) -> None:
 
 
 def test_every_sweep_has_a_key_of_its_own(tmp_path: Path) -> None:
-    keys = {created(tmp_path / name).open()[1]["key"] for name in ("one", "two")}
+    keys = {created(tmp_path / name).open()[1].key for name in ("one", "two")}
     assert len(keys) == 2
     assert all(key.startswith("sweep-") for key in keys)
 
@@ -206,14 +207,12 @@ def test_damaged_result(content: bytes, directory: SweepDirectory) -> None:
 
 def test_record_is_replaced_whole_or_not_at_all(directory: SweepDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
     before = directory.record_file.read_bytes()
-    write = Path.write_text
 
-    def write_half(path: Path, text: str) -> None:
-        write(path, text[: len(text) // 2])
+    def refuse(file: int) -> None:
         raise OSError(28, NO_ROOM)
 
     with monkeypatch.context() as patched:
-        patched.setattr(Path, "write_text", write_half)
+        patched.setattr(os, "fsync", refuse)
         with pytest.raises(RunFailed) as failure:
             directory.write_record(Record("sweep", "x", "running", messages=("x" * 1000,)))
     assert f"{directory.record_file} cannot be written ({NO_ROOM}): make room, then" in str(failure.value)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from importlib.resources import files
+from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from rlx2_ray import files
 from rlx2_ray.report.analysis.arms import by_task
 from rlx2_ray.report.page.summary import KINDS, command_of, details, headline, protocol_of, task_of
 from rlx2_ray.report.page.tables import cost_table, score_table, version_table
@@ -22,7 +23,7 @@ from rlx2_ray.types import BadInput
 if TYPE_CHECKING:  # plotly is only for figures
     from rlx2_ray.report.figures.panels import Panel
 
-ASSETS = files("rlx2_ray.report") / "assets"
+ASSETS = resources.files("rlx2_ray.report") / "assets"
 COSTS_CAPTION = (
     "Size and FLOPs as ratios to dense; size and the paper's FLOPs as RLx2 (arXiv 2205.15043, table 2) counts them, "
     "counted: the multiply-adds that this software does."
@@ -60,10 +61,8 @@ def write_markdown(record: Record, path: Path) -> Path:
 
 def write_page(path: Path, text: str) -> Path:
     """Whole or not at all. Raises BadInput where it cannot be written."""
-    aside = path.with_name(path.name + ".tmp")
     try:
-        aside.write_text(text, encoding="utf-8")
-        aside.replace(path)
+        files.write(path, text)
     except OSError as error:
         raise BadInput(f"--out is {path}, which cannot be written ({error.strerror}): give another one.") from None
     return path

@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 
 from rlx2_ray.config import ExperimentConfig, Tree, merge, nest, resolve
+from rlx2_ray.config.trees import flatten
 
 BASIS = ("env.id", "algo", "method", "steps")  # what the other defaults follow from
 
@@ -29,16 +30,8 @@ def _value(text: str) -> Any:
 
 
 def flat(config: ExperimentConfig) -> Tree:
-    """Dotted key -> value."""
-    return _flatten(config.model_dump(mode="json"), "")
-
-
-def _flatten(tree: Mapping[str, Any], prefix: str) -> Tree:
-    values: Tree = {}
-    for key, value in tree.items():
-        is_section = isinstance(value, Mapping) and value
-        values |= _flatten(value, f"{prefix}{key}.") if is_section else {f"{prefix}{key}": value}
-    return values
+    """Returns dotted key -> value."""
+    return flatten(config.model_dump(mode="json"))
 
 
 def swept_changes(config: ExperimentConfig, keys: Sequence[str]) -> Tree:

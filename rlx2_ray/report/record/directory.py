@@ -10,17 +10,16 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from rlx2_ray.config import ExperimentConfig, Tree
-from rlx2_ray.runs.score import score
 from rlx2_ray.report.record.configs import differing_keys, swept_changes
 from rlx2_ray.report.record.file import RECORD_FILE, as_seen, parse_record
 from rlx2_ray.report.record.record import Record, TrackedRun
 from rlx2_ray.report.record.trial import RETURN, Series, Trial
 from rlx2_ray.runs.directory import Origin, RunDirectory
+from rlx2_ray.runs.score import score
+from rlx2_ray.tracking.tags import MEMBER, PURPOSE
 from rlx2_ray.types import BadInput, Spaces
 
 TRIALS = "trials"
-PURPOSE_TAG = "rlx2.purpose"
-MEMBER_TAG = "rlx2.member"
 
 
 class Run(NamedTuple):
@@ -32,8 +31,7 @@ class Run(NamedTuple):
 
 
 def read_directory(path: Path) -> Record:
-    """Returns what `rlx2 sweep`, `rlx2 compress` or `rlx2 train` wrote. Raises BadInput where there is no such thing,
-    or it is damaged."""
+    """Returns the record of a campaign or a run. Raises BadInput where there is none, or it is damaged."""
     if (path / RECORD_FILE).exists():
         return _read_campaign(path)
     if RunDirectory(path).config_file.exists():
@@ -81,13 +79,13 @@ def _read(file: Path) -> bytes:
 def _read_trial(run: Run, record: Record, keys: Sequence[str]) -> Trial:
     result = run.directory.read_result() or {}
     name, tags = run.directory.path.name, run.origin.tags
-    member = tags.get(MEMBER_TAG, "")
+    member = tags.get(MEMBER, "")
     series = series_of(run.directory.read_points())
     ended_early = bool(result.get("ended_early")) or name in record.stopped
     return Trial(
         name=name,
         state=_state(name, result, record),
-        purpose=tags.get(PURPOSE_TAG, "trial"),
+        purpose=tags.get(PURPOSE, "trial"),
         config=run.config,
         changes=swept_changes(run.config, record.members.get(member, keys)),
         series=series,

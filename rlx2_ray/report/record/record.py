@@ -66,7 +66,7 @@ class Ultimate(SizedDecision):
     trial: str | None  # the run that the policy is of
     policy: Annotated[str | None, IfKnown] = None  # file
     model: Annotated[str | None, IfKnown] = None  # URI in MLflow's registry
-    model_version: Annotated[str | int | None, IfKnown] = None
+    model_version: Annotated[str | None, IfKnown] = None
 
 
 @dataclass(frozen=True)

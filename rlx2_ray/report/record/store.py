@@ -9,17 +9,16 @@ from functools import lru_cache
 
 from rlx2_ray.config import ExperimentConfig
 from rlx2_ray.report.record.configs import config_of, differing_keys, swept_changes
-from rlx2_ray.report.record.directory import MEMBER_TAG, PURPOSE_TAG, score_of_stopped
+from rlx2_ray.report.record.directory import score_of_stopped
 from rlx2_ray.report.record.file import RECORD_FILE, as_seen, parse_record
 from rlx2_ray.report.record.record import Record, TrackedRun
 from rlx2_ray.report.record.trial import RETURN, Series, Trial
 from rlx2_ray.tracking.reader import History, StoredRun, TrackingReader
-from rlx2_ray.tracking.tags import KIND
+from rlx2_ray.tracking.tags import ENDED_EARLY, KIND, MEMBER, PURPOSE, TRIAL, VERSION
 from rlx2_ray.types import BadInput
 
 STATE_OF = {"RUNNING": "running", "FINISHED": "finished", "KILLED": "interrupted", "FAILED": "failed"}
 RENAMED = {"evaluation/return_mean": RETURN}
-VERSION_TAG = "version."
 
 
 def read_experiment(reader: TrackingReader, experiment: str) -> Record:
@@ -90,14 +89,14 @@ def _config(params: frozenset[tuple[str, str]]) -> ExperimentConfig:
 def _trial(
     record: Record, run: StoredRun, config: ExperimentConfig, keys: Sequence[str], histories: Mapping[str, History]
 ) -> Trial:
-    name = run.tags.get("rlx2.trial") or run.name
-    member = run.tags.get(MEMBER_TAG, "")
+    name = run.tags.get(TRIAL) or run.name
+    member = run.tags.get(MEMBER, "")
     series = {RENAMED.get(metric, metric): Series(*history) for metric, history in histories.items()}
-    ended_early = run.tags.get("rlx2.ended_early", "").lower() in ("true", "1") or name in record.stopped
+    ended_early = run.tags.get(ENDED_EARLY, "").lower() in ("true", "1") or name in record.stopped
     return Trial(
         name=name,
         state=_state(run, record),
-        purpose=run.tags.get(PURPOSE_TAG, "trial"),
+        purpose=run.tags.get(PURPOSE, "trial"),
         config=config,
         changes=swept_changes(config, record.members.get(member, keys)),
         series=series,
@@ -123,4 +122,4 @@ def _score(run: StoredRun, series: Mapping[str, Series], ended_early: bool) -> f
 
 
 def _versions(run: StoredRun) -> dict[str, str]:
-    return {name.removeprefix(VERSION_TAG): value for name, value in run.tags.items() if name.startswith(VERSION_TAG)}
+    return {name.removeprefix(VERSION): value for name, value in run.tags.items() if name.startswith(VERSION)}

@@ -15,6 +15,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any, TypeVar
 
+from rlx2_ray import files
 from rlx2_ray.config import ExperimentConfig
 from rlx2_ray.report.record.record import DenseSeed
 from rlx2_ray.runs.result import installed_versions
@@ -61,14 +62,8 @@ class DenseCache:
     def _store(self, name: str, content: dict[str, Any]) -> None:
         with suppress(OSError):  # no room, or a home that is read only: it is measured again next time
             self.folder.mkdir(parents=True, exist_ok=True)
-            self._write("protocol.json", self._protocol)
-            self._write(name, content)
-
-    def _write(self, name: str, content: dict[str, Any]) -> None:
-        """Whole, however many write it at once."""
-        aside = self.folder / f".{name}.{os.getpid()}"
-        aside.write_text(json.dumps(content, indent=1))
-        aside.replace(self.folder / name)
+            for file, values in (("protocol.json", self._protocol), (name, content)):
+                files.write(self.folder / file, json.dumps(values, indent=1))
 
 
 def _dense_seed(seed: int, content: Any) -> DenseSeed:

@@ -45,8 +45,8 @@ def keep_policy(desk: Desk, dense: ExperimentConfig, ultimate: Ultimate) -> Ulti
     tags = {key: getattr(ultimate, key) for key in TAGS}
     kept = replace(ultimate, policy=str(file))
     try:
-        model = register_policy(desk.tracking.uri, desk.run_id, file, name, tags, alias)
+        version = register_policy(desk.tracking.uri, desk.run_id, file, name, tags, alias)
     except RunFailed as failure:
         desk.keeper.say(str(failure))
         return kept
-    return replace(kept, model=f"models:/{name}@{alias}", model_version=model.version)
+    return replace(kept, model=f"models:/{name}@{alias}", model_version=version)

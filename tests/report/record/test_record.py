@@ -18,7 +18,7 @@ from rlx2_ray.config import nest, resolve
 from rlx2_ray.report.analysis.arms import arms_of, dense_arm, ratio_of
 from rlx2_ray.report.record.configs import config_of, differing_keys, flat
 from rlx2_ray.report.record.directory import read_directory, series_of
-from rlx2_ray.report.record.file import SILENCE_S, parse_record
+from rlx2_ray.report.record.file import SILENCE_S, as_seen, parse_record
 from rlx2_ray.report.record.record import Record
 from rlx2_ray.report.record.store import read_experiment
 from rlx2_ray.report.record.trial import EMPTY, Series
@@ -252,4 +252,4 @@ def test_experiment_that_is_not_there_is_named_with_those_that_are(tmp_path: Pat
 )
 def test_a_writer_that_is_silent_is_dead(written: str, silent_s: float, state: str) -> None:
     content = {"kind": "sweep", "name": "x", "state": written, "updated": time.time() - silent_s}
-    assert parse_record(json.dumps(content), "record.json").state == state
+    assert as_seen(parse_record(json.dumps(content), "record.json")).state == state
