@@ -295,7 +295,7 @@ def write_store(folder: Path, record: Tree, trials: list[Made]) -> str:
 def _log_trial(client: Any, run_id: str, trial: Made) -> None:
     from mlflow.entities import Metric, Param
 
-    from rlx2_ray.tracking.tracker import flatten
+    from rlx2_ray.tracking.tracker import to_params
 
     metrics = [
         Metric({"return_mean": "evaluation/return_mean"}.get(name, name), value, 1_790_000_000_000 + step, step)
@@ -308,5 +308,5 @@ def _log_trial(client: Any, run_id: str, trial: Made) -> None:
         metrics.append(Metric("score", trial.score, 1_790_000_000_000, STEPS))
     for start in range(0, len(metrics), 1000):
         client.log_batch(run_id, metrics=metrics[start : start + 1000])
-    flat = flatten(trial.config.model_dump(mode="json"))
+    flat = to_params(trial.config.model_dump(mode="json"))
     client.log_batch(run_id, params=[Param(name, value) for name, value in flat.items()])

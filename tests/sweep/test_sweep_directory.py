@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
+from rlx2_ray import files
 from rlx2_ray.report.record.record import Record, TrackedRun
 from rlx2_ray.runs.directory import Tracking
 from rlx2_ray.sweep.sweep_directory import SweepDirectory
@@ -119,17 +120,17 @@ def test_no_room_for_a_new_sweep(tmp_path: Path, full_disk: None) -> None:
 
 
 def test_directory_that_had_no_room_can_be_given_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write = Path.write_text
+    write = files.write
     for written in range(2):  # files that still have room
         left = iter(range(written))
 
-        def write_some(path: Path, text: str, left: Iterator[int] = left) -> int:
+        def write_some(path: Path, content: str, left: Iterator[int] = left) -> None:
             if next(left, None) is None:
                 raise OSError(28, NO_ROOM)
-            return write(path, text)
+            write(path, content)
 
         with monkeypatch.context() as patched, closing(SweepDirectory(tmp_path / "sweep")) as directory:
-            patched.setattr(Path, "write_text", write_some)
+            patched.setattr(files, "write", write_some)
             assert NO_ROOM in refusal(lambda: directory.create("sweep", TREE, TRACKING))
         SweepDirectory(tmp_path / "sweep").check_unused()
     assert created(tmp_path / "sweep").is_there

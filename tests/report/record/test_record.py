@@ -24,7 +24,7 @@ from rlx2_ray.report.record.store import read_experiment
 from rlx2_ray.report.record.trial import EMPTY, Series
 from rlx2_ray.tracking import reader
 from rlx2_ray.tracking.reader import TrackingReader
-from rlx2_ray.tracking.tracker import flatten
+from rlx2_ray.tracking.tracker import to_params
 from rlx2_ray.types import BadInput
 from tests.support.runs import database_uri
 from tests.support.sweeps import EXPERIMENT, STEPS, STOPPED, compression, queue, sweep, write_directory, write_store
@@ -109,7 +109,7 @@ def test_plain_runs_of_an_experiment_are_a_record(tmp_path: Path) -> None:
     for seed, n_step in ((0, 1), (1, 1), (0, 3)):
         run = client.create_run(experiment, tags={"rlx2.config_hash": "x"}, run_name=f"{n_step}-{seed}").info.run_id
         config = resolve({"seed": seed, "target": {"n_step": n_step}, "steps": 1000})
-        for key, value in flatten(config.model_dump(mode="json")).items():
+        for key, value in to_params(config.model_dump(mode="json")).items():
             client.log_param(run, key, value)
         client.log_metric(run, "evaluation/return_mean", 10.0 + seed, step=500)
         client.set_terminated(run)
@@ -170,7 +170,7 @@ def test_series_have_only_the_steps_at_which_they_were_there() -> None:
 
 def test_configuration_reads_back_from_mlflow_s_parameters() -> None:
     config = resolve({"network": {"hidden": [16, 8]}, "env": {"kwargs": {"reset_noise_scale": 0.01}}, "seed": 3})
-    assert config_of(flatten(config.model_dump(mode="json"))) == config
+    assert config_of(to_params(config.model_dump(mode="json"))) == config
 
 
 @pytest.mark.parametrize(
