@@ -15,6 +15,8 @@ from typing import Any
 import pytest
 
 from rlx2_ray.config import nest, resolve
+from rlx2_ray.distributed.launch import train
+from rlx2_ray.experiment import session
 from rlx2_ray.report.analysis.arms import arms_of, dense_arm, ratio_of
 from rlx2_ray.report.record.configs import config_of, differing_keys, flat
 from rlx2_ray.report.record.directory import read_directory, series_of
@@ -22,6 +24,7 @@ from rlx2_ray.report.record.file import SILENCE_S, as_seen, parse_record
 from rlx2_ray.report.record.record import Record
 from rlx2_ray.report.record.store import read_experiment
 from rlx2_ray.report.record.trial import EMPTY, Series
+from rlx2_ray.runs.directory import RunDirectory
 from rlx2_ray.tracking import reader
 from rlx2_ray.tracking.reader import TrackingReader
 from rlx2_ray.tracking.tracker import to_params
@@ -99,6 +102,39 @@ def test_a_single_run_is_a_record_too(tmp_path: Path) -> None:
     record = read_directory(path)
     assert (record.kind, record.name, record.state, len(record.trials)) == ("runs", path.name, "finished", 1)
     assert record.trials[0].returns.steps[-1] == STEPS
+
+
+@pytest.fixture
+def trial(tmp_path: Path) -> RunDirectory:
+    """One of a sweep in its directory."""
+    path = write_directory(tmp_path / "sweep", *sweep())
+    return RunDirectory(next(iter(sorted((path / "trials").iterdir()))))
+
+
+def test_trial_that_went_on_with_other_values_has_these(trial: RunDirectory) -> None:
+    trial.change({"runtime": {"address": "auto"}})
+    for record in (read_directory(trial.path), read_directory(trial.path.parents[1])):
+        assert record.trials[0].config.runtime.address == "auto"
+
+
+def test_configuration_that_somebody_edited_is_refused_as_resume_does(trial: RunDirectory) -> None:
+    trial.config_file.write_text(trial.config_file.read_text().replace("seed: 0", "seed: 1"))
+    refused = []
+    for call in (read_directory, lambda path: session.resume(path, train)):
+        for path in (trial.path, trial.path.parents[1]) if call is read_directory else (trial.path,):
+            with pytest.raises(BadInput) as refusal:
+                call(path)
+            refused.append(str(refusal.value))
+    assert refused == [f"{trial.config_file} is not as the run wrote it: restore it from a copy."] * 3
+
+
+def test_reading_leaves_no_trace(tmp_path: Path) -> None:
+    path = write_directory(tmp_path / "sweep", *compression(running=True))
+    for file in path.rglob("run.lock"):
+        file.unlink()
+    before = {file: file.stat().st_mtime_ns for file in path.rglob("*")}
+    read_directory(path)
+    assert {file: file.stat().st_mtime_ns for file in path.rglob("*")} == before
 
 
 def test_plain_runs_of_an_experiment_are_a_record(tmp_path: Path) -> None:
