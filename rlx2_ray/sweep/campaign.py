@@ -24,10 +24,10 @@ from rlx2_ray.report.record.record import Record, TrackedRun
 from rlx2_ray.runs.directory import Tracking
 from rlx2_ray.runs.result import installed_versions
 from rlx2_ray.sweep.description.budget import Budget
-from rlx2_ray.sweep.job import Job, Planner
-from rlx2_ray.sweep.record_keeper import RecordKeeper
-from rlx2_ray.sweep.spending import Spending
-from rlx2_ray.sweep.sweep_directory import Result, SweepDirectory, tracked_at
+from rlx2_ray.sweep.desk.record_keeper import RecordKeeper
+from rlx2_ray.sweep.desk.spending import Spending
+from rlx2_ray.sweep.desk.sweep_directory import Result, SweepDirectory, tracked_at
+from rlx2_ray.sweep.trials.job import Job, Planner
 from rlx2_ray.sweep.tuning import Tuning, prepare_environment, run_trials, trial_cpus
 from rlx2_ray.tracking import tags
 from rlx2_ray.tracking.check import check_store

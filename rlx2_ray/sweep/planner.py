@@ -12,7 +12,7 @@ from rlx2_ray.sweep.description.queue import Member, QueueDescription
 from rlx2_ray.sweep.description.space import Space, config_of, trial_name, unpack
 from rlx2_ray.sweep.description.space_tune import clip, to_tune
 from rlx2_ray.sweep.description.tune_section import PbtScheduler
-from rlx2_ray.sweep.job import Plan
+from rlx2_ray.sweep.trials.job import Plan
 
 INDEX = "trial"  # in Tune's configuration of a trial: which of the drawn samples it has
 

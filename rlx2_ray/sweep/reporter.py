@@ -12,8 +12,8 @@ from ray.exceptions import RayTaskError
 from ray.tune.experiment import Trial
 
 from rlx2_ray.experiment.display import Display, Status
-from rlx2_ray.sweep.job import Planner
-from rlx2_ray.sweep.record_keeper import RecordKeeper
+from rlx2_ray.sweep.desk.record_keeper import RecordKeeper
+from rlx2_ray.sweep.trials.job import Planner
 from rlx2_ray.types import BadInput, RunFailed
 
 _reporters: list[Reporter] = []

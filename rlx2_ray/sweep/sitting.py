@@ -15,8 +15,8 @@ from rlx2_ray.sweep import campaign
 from rlx2_ray.sweep.description.budget import Budget
 from rlx2_ray.sweep.description.files import plain
 from rlx2_ray.sweep.description.queue import QueueDescription, parse_queue
+from rlx2_ray.sweep.desk.sweep_directory import Result, SweepDirectory
 from rlx2_ray.sweep.kinds import KINDS
-from rlx2_ray.sweep.sweep_directory import Result, SweepDirectory
 from rlx2_ray.sweep.sweeping import ENDED_BY
 from rlx2_ray.types import BadInput
 

@@ -21,9 +21,9 @@ from rlx2_ray.sweep.description.space import to_tree
 from rlx2_ray.sweep.description.space_check import first_config
 from rlx2_ray.sweep.description.space_tune import clip, to_mutations, to_tune
 from rlx2_ray.sweep.description.tune_section import AshaScheduler, PbtScheduler
-from rlx2_ray.sweep.job import Job
+from rlx2_ray.sweep.desk.sweep_directory import Result
 from rlx2_ray.sweep.planner import INDEX, SweepPlanner, make_planner, tune_space
-from rlx2_ray.sweep.sweep_directory import Result
+from rlx2_ray.sweep.trials.job import Job
 from rlx2_ray.sweep.tuning import Tuning
 from rlx2_ray.types import BadInput, Spaces
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rlx2_ray.config import ExperimentConfig
 from rlx2_ray.distributed.cluster import actor_cpus
-from rlx2_ray.sweep.job import Job
+from rlx2_ray.sweep.trials.job import Job
 from rlx2_ray.sweep.tune_state import OF_TRIALS, forget_unusable
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def run_trials(tuning: Tuning, folder: Path, reporter: Reporter) -> None:
     """All trials to their ends, on the Ray that there is, or until the user interrupts."""
     from ray import tune
 
-    from rlx2_ray.sweep.trial import SweepTrial
+    from rlx2_ray.sweep.trials.trial import SweepTrial
 
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # the reporter says it in sentences
     planner = tuning.job.planner

@@ -13,7 +13,7 @@ from rlx2_ray.cli.main import run
 from rlx2_ray.config import Tree
 from rlx2_ray.runs.directory import Tracking
 from rlx2_ray.sweep.description.queue import gather, parse_queue, queue_tree
-from rlx2_ray.sweep.sweep_directory import SweepDirectory
+from rlx2_ray.sweep.desk.sweep_directory import SweepDirectory
 from tests.support.archives import made_runs, write_run
 from tests.support.commands import succeeded
 from tests.support.sweeps import BASE, cut

@@ -174,7 +174,7 @@ def test_decisions_are_a_table_of_the_parent(finished: Sweep, tmp_path: Path) ->
 
 
 def command_columns() -> tuple[str, ...]:
-    from rlx2_ray.sweep.compression.record import TABLE
+    from rlx2_ray.sweep.compression.describe import TABLE
 
     return TABLE
 

@@ -13,8 +13,8 @@ from rlx2_ray.config import Tree
 from rlx2_ray.report.record.record import Record
 from rlx2_ray.runs.directory import Tracking
 from rlx2_ray.sweep import campaign, sitting
+from rlx2_ray.sweep.desk.sweep_directory import Result, SweepDirectory
 from rlx2_ray.sweep.sitting import Sitting
-from rlx2_ray.sweep.sweep_directory import Result, SweepDirectory
 from tests.cli.test_bad_input import check_refusal, files
 from tests.distributed.mortal_envs import MODULE
 from tests.support.campaigns import (

@@ -16,11 +16,11 @@ from rlx2_ray.search.ledger import DENSE_PAIR, Request
 from rlx2_ray.search.search import Search, Size
 from rlx2_ray.sweep.campaign import Desk, Work
 from rlx2_ray.sweep.compression.dense_runs import DenseRuns
+from rlx2_ray.sweep.compression.describe import decisions_table, describe_decision, describe_dense, describe_ultimate
 from rlx2_ray.sweep.compression.forecast import run_seconds
 from rlx2_ray.sweep.compression.planner import name_of
 from rlx2_ray.sweep.compression.policy import keep_policy
 from rlx2_ray.sweep.compression.problem import Problem
-from rlx2_ray.sweep.compression.record import decisions_table, describe_decision, describe_dense, describe_ultimate
 from rlx2_ray.sweep.compression.searcher import CompressSearcher
 from rlx2_ray.sweep.compression.words import (
     Cost,
@@ -30,9 +30,9 @@ from rlx2_ray.sweep.compression.words import (
     dense_sentence,
     verdict_sentence,
 )
-from rlx2_ray.sweep.futility import make_floor, save_floor
-from rlx2_ray.sweep.job import Job
-from rlx2_ray.sweep.sweep_directory import Result
+from rlx2_ray.sweep.desk.sweep_directory import Result
+from rlx2_ray.sweep.trials.futility import make_floor, save_floor
+from rlx2_ray.sweep.trials.job import Job
 from rlx2_ray.sweep.tune_state import OF_SEARCH, forget_unusable
 from rlx2_ray.sweep.tuning import Tuning
 from rlx2_ray.types import Spaces

@@ -15,7 +15,7 @@ import yaml
 from rlx2_ray import files
 from rlx2_ray.report.record.record import Record, TrackedRun
 from rlx2_ray.runs.directory import Tracking
-from rlx2_ray.sweep.sweep_directory import SweepDirectory
+from rlx2_ray.sweep.desk.sweep_directory import SweepDirectory
 from rlx2_ray.types import BadInput, RunFailed
 
 TREE = {"steps": 300, "param_space": {"seed": {"grid": [0, 1]}}, "tune": {"metric": "score"}}

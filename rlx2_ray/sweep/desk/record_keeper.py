@@ -6,8 +6,8 @@ import time
 from dataclasses import replace
 
 from rlx2_ray.report.record.record import Record
-from rlx2_ray.sweep.spending import Spending
-from rlx2_ray.sweep.sweep_directory import SweepDirectory
+from rlx2_ray.sweep.desk.spending import Spending
+from rlx2_ray.sweep.desk.sweep_directory import SweepDirectory
 from rlx2_ray.tracking.tracker import Tracker
 
 REST_S = 2.0  # between two writings

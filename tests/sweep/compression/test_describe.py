@@ -14,8 +14,8 @@ from rlx2_ray.search.belief import Belief
 from rlx2_ray.search.decision import Decision
 from rlx2_ray.search.ledger import Request
 from rlx2_ray.search.search import Search
+from rlx2_ray.sweep.compression.describe import TABLE, decisions_table, describe_decision, describe_dense
 from rlx2_ray.sweep.compression.policy import best_trial
-from rlx2_ray.sweep.compression.record import TABLE, decisions_table, describe_decision, describe_dense
 from rlx2_ray.sweep.compression.words import (
     Cost,
     belief_phrase,

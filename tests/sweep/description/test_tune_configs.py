@@ -13,7 +13,7 @@ from rlx2_ray.sweep.description.files import parse_compress
 from rlx2_ray.sweep.description.queue import QueueDescription, gather, parse_queue
 from rlx2_ray.sweep.planner import INDEX, make_planner
 
-ROOT = Path(__file__).parents[2] / "tune_configs"
+ROOT = Path(__file__).parents[3] / "tune_configs"
 FILES = {str(path.relative_to(ROOT)): path for path in sorted(ROOT.rglob("*.yaml"))}
 TREES = {name: load(path) for name, path in FILES.items()}
 SWEEPS = sorted(name for name, tree in TREES.items() if {"tune", "queue"} & tree.keys())

@@ -23,10 +23,10 @@ from rlx2_ray.experiment.run import Training, never
 from rlx2_ray.runs.checkpoint import list_checkpoints
 from rlx2_ray.runs.directory import Point, RunDirectory
 from rlx2_ray.runs.score import score
-from rlx2_ray.sweep import archived
 from rlx2_ray.sweep.description.reported import AT_THE_END
-from rlx2_ray.sweep.futility import load_floor
-from rlx2_ray.sweep.job import Job, Plan
+from rlx2_ray.sweep.trials import archived
+from rlx2_ray.sweep.trials.futility import load_floor
+from rlx2_ray.sweep.trials.job import Job, Plan
 
 LOG_FILE = "log.txt"
 FINAL = ("score", "env_steps", "learner_steps", "wall_s", "ended_early", *AT_THE_END)  # keys of a run's result

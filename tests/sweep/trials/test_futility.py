@@ -10,7 +10,7 @@ import pytest
 from rlx2_ray.distributed.launch import train as train_on_runtime
 from rlx2_ray.experiment import session
 from rlx2_ray.runs.directory import Point, RunDirectory, Tracking
-from rlx2_ray.sweep.futility import WINDOW, Floor, load_floor, make_floor, save_floor
+from rlx2_ray.sweep.trials.futility import WINDOW, Floor, load_floor, make_floor, save_floor
 from tests.support.runs import database_uri, read_points, small_config, tracked_run
 
 Curve = list[tuple[int, float]]

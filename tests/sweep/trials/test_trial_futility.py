@@ -13,9 +13,9 @@ from rlx2_ray.runs.directory import Tracking
 from rlx2_ray.search.ledger import Request
 from rlx2_ray.sweep.compression.problem import Problem
 from rlx2_ray.sweep.description.files import parse_compress
-from rlx2_ray.sweep.futility import Floor, save_floor
-from rlx2_ray.sweep.job import Job
-from rlx2_ray.sweep.trial import SweepTrial
+from rlx2_ray.sweep.trials.futility import Floor, save_floor
+from rlx2_ray.sweep.trials.job import Job
+from rlx2_ray.sweep.trials.trial import SweepTrial
 from tests.support.campaigns import read_result
 from tests.support.compressions import compress_tree
 from tests.support.runs import compile_kernels, database_uri

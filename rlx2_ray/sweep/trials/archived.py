@@ -6,7 +6,7 @@ import shutil
 
 from rlx2_ray.runs import archive, archived_run
 from rlx2_ray.runs.directory import RunDirectory
-from rlx2_ray.sweep.job import Job, Plan
+from rlx2_ray.sweep.trials.job import Job, Plan
 from rlx2_ray.tracking.tags import ARCHIVED
 
 ASIDE = "restoring"  # folder beside that of the trials

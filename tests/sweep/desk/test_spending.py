@@ -7,7 +7,7 @@ import time
 import pytest
 
 from rlx2_ray.sweep.description.budget import Budget
-from rlx2_ray.sweep.spending import Spending
+from rlx2_ray.sweep.desk.spending import Spending
 
 
 class Clock:

@@ -19,8 +19,8 @@ from rlx2_ray.sweep.description.queue import (
     parse_queue,
     queue_tree,
 )
-from rlx2_ray.sweep.job import Plan
 from rlx2_ray.sweep.planner import INDEX, make_planner
+from rlx2_ray.sweep.trials.job import Plan
 from rlx2_ray.types import BadInput
 
 HOPPER: Tree = {
