@@ -19,7 +19,7 @@ PICKED = 0.8  # probability with which a level is to keep the return, to be trie
 
 
 class AxisSearch:
-    """Over networks `pairs`, from dense to sparse."""
+    """A search over networks `pairs`, from dense to sparse."""
 
     def __init__(self, pairs: Sequence[Pair], ledger: Ledger, options: Options) -> None:
         self.pairs = tuple(pairs)
@@ -41,7 +41,7 @@ class AxisSearch:
         return None
 
     def observe(self, pair: Pair, score: float) -> None:
-        """A further seed; the dense arm may have grown since the last."""
+        """Take in a further seed; the dense arm may have grown since the last."""
         self._seeds.append((self._levels[pair], score))
         if self._dense_count < len(self._ledger.scores(DENSE_ARM)):
             self._belief = self._rebuilt()
@@ -55,7 +55,7 @@ class AxisSearch:
 
     @property
     def level_mass(self) -> Doubles:
-        """(L,) posterior over the sparsest level that keeps the return."""
+        """The posterior (L,) over the sparsest level that keeps the return."""
         return self._belief.level_mass()
 
     @property
@@ -63,11 +63,11 @@ class AxisSearch:
         return len(self._seeds)
 
     def pick(self) -> int:
-        """The sparsest level that keeps the return with probability PICKED; the densest where none does."""
+        """Returns the sparsest level that keeps the return with probability PICKED; the densest where none does."""
         return max(int((keeps(self._mass) >= PICKED).sum()) - 1, 0)
 
     def keeps(self, level: int) -> float:
-        """Probability that it keeps the return."""
+        """Returns the probability that it keeps the return."""
         return float(keeps(self._mass)[level])
 
     def _pending(self) -> int:

@@ -15,7 +15,7 @@ DENSE_SHARE = 2
 
 
 class Confirmation:
-    """Of one arm. `decision` is None until it is settled, and does not change after that."""
+    """The trial of one arm; `decision` is None until it is settled, and does not change after that."""
 
     def __init__(self, arm: ArmKey, ledger: Ledger, options: Options) -> None:
         self.arm = arm

@@ -41,7 +41,7 @@ class Decision:
 
 
 def decide(pair: Pair, scores: Sequence[float], dense: Sequence[float], random: float, rule: Rule) -> Decision:
-    """From at least two seeds of each arm; `random` is the score of a random policy."""
+    """Decides from at least two seeds of each arm; `random` is the score of a random policy."""
     estimate = estimate_ratio(scores, dense, random, rule.threshold, rule.statistic)
     verdict = verdict_of(estimate.probability, len(scores), rule)
     return Decision(*pair, tuple(scores), estimate.ratio, estimate.interval, estimate.probability, verdict)
@@ -54,5 +54,5 @@ def verdict_of(probability: float, seeds: int, rule: Rule) -> Verdict:
 
 
 def wants_seeds(decision: Decision, rule: Rule) -> bool:
-    """Undecided, and not yet at the cap."""
+    """Whether it is undecided, and not yet at the cap."""
     return decision.verdict == "inconclusive" and len(decision.scores) < rule.max_seeds

@@ -45,7 +45,7 @@ DENSE_ARM = ArmKey(DENSE_PAIR, "dense")
 
 
 class Ledger:
-    """Kept in the order of the tells; an arm's scores stand in the order in which they came.
+    """The book of all runs, in the order of the tells; an arm's scores stand in the order in which they came.
 
     A failed run gives no score, and another seed takes its place. From the second failure of a sparse network on, it
     counts as a score no better than random: a network that cannot be trained is to be rejected, not retried forever.
@@ -60,7 +60,7 @@ class Ledger:
         self._seeds: dict[ArmKey, set[int]] = {}
 
     def open(self, arm: ArmKey) -> Request:
-        """A run of this arm with its first seed that is not in use."""
+        """Asks for a run of this arm with its first seed that is not in use."""
         used = self._seeds.setdefault(arm, set())
         seed = FIRST_SEED[arm.purpose]
         while seed in used:
@@ -106,15 +106,15 @@ class Ledger:
         return sum(request.arm == arm for request in self.pending)
 
     def promised(self, arm: ArmKey) -> int:
-        """Seeds that have a score or may get one."""
+        """Counts the seeds that have a score or may get one."""
         return len(self.scores(arm)) + self.pending_of(arm)
 
     @property
     def runs(self) -> int:
-        """Begun so far, failed ones and those under way included."""
+        """The number of runs begun so far, failed ones and those under way included."""
         return len(self.tells) + len(self.pending)
 
     @property
     def pairs(self) -> list[Pair]:
-        """With a score, in the order in which they were first told, without the dense arm."""
+        """The networks with a score, in the order in which they were first told, without the dense arm."""
         return list(dict.fromkeys(arm.pair for arm in self._scores if arm != DENSE_ARM))

@@ -22,7 +22,7 @@ PROMISING = 0.25  # probability of keeping the return, with which a level sparse
 
 
 class LineSearch(Search):
-    """Over networks `pairs`, from dense to sparse, log-spaced in density: those of `levels.line`."""
+    """A search over networks `pairs`, from dense to sparse, log-spaced in density: those of `levels.line`."""
 
     def __init__(self, pairs: Sequence[Pair], options: Options, size: Size) -> None:
         super().__init__(options, size)

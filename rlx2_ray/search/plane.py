@@ -27,12 +27,12 @@ MAX_RUNS = 96  # of the whole search, dense arm included; a 9 x 9 grid with 8 se
 
 
 def plane_options(random: float, rule: Rule = Rule(), concurrency: int = 1) -> Options:  # noqa: B008  a value
-    """The defaults of a 2-D search."""
+    """Returns the defaults of a 2-D search."""
     return Options(random, rule, max_runs=MAX_RUNS, concurrency=concurrency)
 
 
 class PlaneSearch(Search):
-    """Over sparsities of the policy and of the critic, each ascending and log-spaced in density."""
+    """A search over sparsities of the policy and of the critic, each ascending and log-spaced in density."""
 
     def __init__(self, policy: Sequence[float], critic: Sequence[float], options: Options, size: Size) -> None:
         super().__init__(options, size)

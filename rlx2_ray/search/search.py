@@ -29,7 +29,7 @@ EXPECTED_NOISE = 0.05  # of seeds, over the dense arm's gain; quieter tasks need
 
 
 class Options(NamedTuple):
-    """Of every search; counts are of runs."""
+    """What every search is given; counts are of runs."""
 
     random: float  # score of a random policy, in the environment's units
     rule: Rule = Rule()
@@ -55,7 +55,7 @@ class Search(ABC):
         self._finished = False
 
     def ask(self) -> Request | None:
-        """The next run to do; None where none is useful before the next tell, or the search has ended."""
+        """Returns the next run to do; None where none is useful before the next tell, or the search has ended."""
         if self._finished:
             return None
         if self._again:
@@ -66,7 +66,7 @@ class Search(ABC):
         return None if arm is None else self._ledger.open(arm)
 
     def tell(self, request: Request, score: float) -> None:
-        """What a run scored, in the environment's units; also one that was not asked for, as of a cached dense arm.
+        """Take in a run's score, in the environment's units; also of one that was not asked for, as a cached dense one.
 
         Raises:
             RunFailed: the dense arm is complete and no better than random.
@@ -76,7 +76,7 @@ class Search(ABC):
         self._close(request, score)
 
     def fail(self, request: Request) -> None:
-        """A run that ended in an error: another seed takes its place, once; after that it counts as no return.
+        """Take in a run that ended in an error: another seed takes its place, once; after that it counts as no return.
 
         Raises:
             RunFailed: more than half as many dense runs failed as there are to be.
@@ -85,7 +85,7 @@ class Search(ABC):
         self._close(request, None)
 
     def restore(self, tells: Iterable[Tell], pending: Iterable[Request] = ()) -> None:
-        """As of `tells` and `pending` of the search that this new one continues; `ask` hands out the pending again."""
+        """Take over `tells` and `pending` of the search that this one continues; `ask` hands out the pending again."""
         for request, score in tells:
             self._close(request, score)
         again = list(pending)
@@ -98,7 +98,7 @@ class Search(ABC):
 
     @property
     def pending(self) -> list[Request]:
-        """Asked for and neither told nor failed."""
+        """The requests that are neither told nor failed."""
         return list(self._ledger.pending)
 
     @property
@@ -108,26 +108,26 @@ class Search(ABC):
 
     @property
     def beliefs(self) -> list[Belief]:
-        """Of a 1-D search, after each run with which sparse seeds came in."""
+        """The beliefs of a 1-D search, after each run with which sparse seeds came in."""
         return self._beliefs
 
     @property
     def runs(self) -> int:
-        """Begun so far, failed ones, those under way and the cached dense ones included."""
+        """The number of runs begun so far, failed ones, those under way and the cached dense ones included."""
         return self._ledger.runs
 
     def dense_scores(self) -> list[float]:
         return list(self._ledger.scores(DENSE_ARM))
 
     def decisions(self) -> list[Decision]:
-        """One a network, in the order in which they were first run: of its fresh seeds if it has any."""
+        """Returns one a network, in the order in which they were first run: of its fresh seeds if it has any."""
         if not self._dense_known:
             return []
         decisions = (self._decision(pair) for pair in self._ledger.pairs)
         return [decision for decision in decisions if decision is not None]
 
     def ultimate(self) -> Decision | None:
-        """The best statement so far: the smallest accepted network, or else the best candidate, inconclusive.
+        """Returns the best statement so far: the smallest accepted network, or else the best candidate, inconclusive.
 
         A network is accepted by fresh seeds alone. The best candidate is the smallest more likely than not to keep
         the return, as far as its seeds tell; None where there is none.
@@ -140,7 +140,7 @@ class Search(ABC):
         return replace(min(likely, key=self._size_of), verdict="inconclusive") if likely else None
 
     def remaining(self) -> int:
-        """Further runs to be expected, from what searches took in simulation; a guess, for time and cost."""
+        """Guesses the further runs to be expected, from what searches took in simulation, for time and cost."""
         if self.is_finished:
             return 0
         dense = max(self.options.dense_seeds - len(self.dense_scores()), 0)

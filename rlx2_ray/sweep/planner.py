@@ -68,7 +68,7 @@ def make_planner(queue: QueueDescription) -> SweepPlanner:
 
 
 def tune_space(planner: SweepPlanner) -> dict[str, Any]:
-    """Tune's `param_space` of drawn samples; what PBT changes is there from the beginning."""
+    """Returns Tune's `param_space` of drawn samples; what PBT changes is there from the beginning."""
     from ray import tune
 
     space = planner.members[0].sweep.space

@@ -20,7 +20,7 @@ _reporters: list[Reporter] = []
 
 
 class Counts(NamedTuple):
-    """Of trials."""
+    """How many trials are in which state."""
 
     finished: int
     failed: int
@@ -60,7 +60,7 @@ class Reporter(tune.Callback):  # type: ignore[misc]
 
     @property
     def env_steps(self) -> int:
-        """Of all trials, from their beginning."""
+        """The env steps of all trials, from their beginning."""
         return sum(trial.last_result.get("env_steps", 0) for trial in self.trials if trial.last_result)
 
     @property
@@ -142,7 +142,7 @@ class BudgetStopper(tune.Stopper):  # type: ignore[misc]
 
 
 def reason_of(trial: Trial) -> str:
-    """Why it failed, in a sentence."""
+    """Says why it failed, in a sentence."""
     error = _error_of(trial)
     if error is None:
         return "unknown"

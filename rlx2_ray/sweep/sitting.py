@@ -29,7 +29,7 @@ class Sitting(NamedTuple):
 
 
 def resume(directory: SweepDirectory, sitting: Sitting) -> tuple[str, Result]:
-    """Kind and result of a campaign that goes on, to its end; of one that has ended, as it is.
+    """Returns kind and result of a campaign that goes on, to its end; of one that has ended, as it is.
 
     One that a budget ended goes on where there are new hours for it. Raises BadInput with nothing changed.
     """

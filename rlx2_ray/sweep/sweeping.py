@@ -60,7 +60,7 @@ class Sweep(Campaign):
 
     @cached_property
     def examples(self) -> list[ExperimentConfig]:
-        """One for every environment, algorithm, engine, runtime and run to start from: what may be missing."""
+        """One for every environment, algorithm, engine, runtime and run to start from, all of which may be missing."""
         if not self.planner.samples:
             return [first_config(self.only.config, self.only.varied)]
         found: dict[tuple[str, ...], ExperimentConfig] = {}

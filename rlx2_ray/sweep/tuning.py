@@ -39,12 +39,12 @@ class Tuning(NamedTuple):
 
 
 def prepare_environment() -> None:
-    """To be called before anything imports Tune."""
+    """Set what Tune reads when it is imported, so before that."""
     os.environ.update(ENVIRONMENT)
 
 
 def run_trials(tuning: Tuning, folder: Path, reporter: Reporter) -> None:
-    """All trials to their ends, on the Ray that there is, or until the user interrupts."""
+    """Run all trials to their ends, on the Ray that there is, or until the user interrupts."""
     from ray import tune
 
     from rlx2_ray.sweep.trials.trial import SweepTrial
@@ -91,7 +91,7 @@ def _run_config(tuning: Tuning, folder: Path, reporter: Reporter) -> tune.RunCon
 
 
 def placement(config: ExperimentConfig) -> tune.PlacementGroupFactory:
-    """A CPU for the trial itself; on actors one more for each of them."""
+    """Asks for a CPU for the trial itself; on actors for one more for each of them."""
     from ray import tune
 
     return tune.PlacementGroupFactory([{"CPU": 1.0}] * trial_cpus(config))

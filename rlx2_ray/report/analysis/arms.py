@@ -20,7 +20,7 @@ class Arm(NamedTuple):
 
     @property
     def scores(self) -> tuple[float, ...]:
-        """Of the trials that have finished."""
+        """The scores of the trials that have finished."""
         return tuple(trial.score for trial in self.trials if trial.score is not None)
 
     @property
@@ -37,12 +37,12 @@ class Arm(NamedTuple):
 
 
 def is_dense(trial: Trial) -> bool:
-    """Of the arm that others are compared with; a narrow network is a way to be small, an ablation no reference."""
+    """Whether others are compared with its arm; a narrow network is a way to be small, an ablation no reference."""
     return trial.purpose == "dense" or (trial.purpose != "arm" and trial.config.is_dense)
 
 
 def arms_of(record: Record) -> list[Arm]:
-    """The arms in the order of their first trials; dense ones last, where they are drawn on top."""
+    """Returns the arms in the order of their first trials; dense ones last, where they are drawn on top."""
     groups: dict[str, list[Trial]] = {}
     for trial in record.trials:
         groups.setdefault(arm_label(record.kind, trial), []).append(trial)
@@ -51,7 +51,7 @@ def arms_of(record: Record) -> list[Arm]:
 
 
 def arm_label(kind: str, trial: Trial) -> str:
-    """What sets an arm apart, in few words: "98 / 95 %", "n_step 3, policy 98 %", "dense"."""
+    """Says what sets an arm apart, in few words: "98 / 95 %", "n_step 3, policy 98 %", "dense"."""
     if kind == "compress":
         return "dense" if is_dense(trial) else sparsities(trial)
     if kind == "task":
@@ -68,12 +68,12 @@ def _method_label(trial: Trial) -> str:
 
 
 def sparsities(trial: Trial) -> str:
-    """ "98 / 95 %": of the policy and the critics."""
+    """Returns such as "98 / 95 %": of the policy and the critics."""
     return f"{percent(trial.policy_sparsity)} / {percent(trial.critic_sparsity)} %"
 
 
 def short(key: str) -> str:
-    """The last part of a dotted key, or a name for it where that says too little."""
+    """Returns the last part of a dotted key, or a name for it where that says too little."""
     return SHORT.get(key, key.rpartition(".")[2])
 
 
@@ -84,12 +84,12 @@ def show(key: str, value: Any) -> str:
 
 
 def percent(sparsity: float) -> str:
-    """99.5 for .995, 98 for .98."""
+    """Returns 99.5 for .995, 98 for .98."""
     return f"{100 * sparsity:.2f}".rstrip("0").rstrip(".")
 
 
 def dense_arm(record: Record) -> DenseArm | None:
-    """As a compression measured it; else what finished dense trials give, where all trials are of one task."""
+    """Returns it as a compression measured it; else as finished dense trials do, where all trials are of one task."""
     if record.dense is not None:
         return record.dense
     trials = [trial for trial in record.trials if is_dense(trial) and trial.score is not None]
@@ -104,7 +104,7 @@ def dense_arm(record: Record) -> DenseArm | None:
 
 
 def by_task(record: Record) -> list[Record]:
-    """The record in parts whose trials can be compared: of one environment, algorithm and number of steps."""
+    """Splits the record in parts whose trials can be compared: of one environment, algorithm and number of steps."""
     tasks: dict[object, list[Trial]] = {}
     for trial in record.trials:
         tasks.setdefault((*env_and_algo(trial.config), trial.config.steps), []).append(trial)
@@ -121,7 +121,7 @@ def env_and_algo(config: ExperimentConfig) -> tuple[str, str]:
 
 
 def ratio_of(dense: DenseArm, score: float) -> float:
-    """R of one score; NaN where dense is no better than random, which counts as 0 where it was not measured."""
+    """Returns R of one score; NaN where dense is no better than random, which counts as 0 where it was not measured."""
     random = dense.random or 0.0
     span = dense.statistic - random
     return (score - random) / span if span > 0 else float("nan")

@@ -18,7 +18,7 @@ VERDICTS = tuple(VERDICT_WORDS)
 
 
 class Outcome(NamedTuple):
-    """R = (sparse - random) / (dense - random) of one arm; random counts as 0 where it was not measured."""
+    """What an arm keeps: R = (sparse - random) / (dense - random); random counts as 0 where it was not measured."""
 
     label: str
     policy_sparsity: float
@@ -34,7 +34,7 @@ class Outcome(NamedTuple):
 
 
 def outcomes(record: Record) -> list[Outcome]:
-    """One for each sparse arm that has a score, the largest network first; empty where there is no dense arm."""
+    """Returns one for each sparse arm that has a score, the largest network first; none where there is no dense arm."""
     dense = dense_arm(record)
     if dense is None:
         return []
@@ -102,7 +102,7 @@ def _measured_costs(arm: Arm) -> Costs | None:
 
 
 def costs_at(record: Record, policy_sparsity: float, critic_sparsity: float) -> Costs | None:
-    """Of a network that some trial has, or would have had. None where that is not known."""
+    """Returns those of a network that some trial has, or would have had; None where that is not known."""
     sparse = [trial.config for trial in record.trials if not is_dense(trial)]
     if not sparse:
         return None
@@ -116,7 +116,7 @@ def _costs(record: Record, config: ExperimentConfig) -> Costs | None:
 
 
 def plan_of(record: Record, config: ExperimentConfig) -> AgentPlan | None:
-    """The layers of a trial; None where the sizes of observation and action are not known."""
+    """Returns the layers of a trial; None where the sizes of observation and action are not known."""
     if record.spaces is None:
         return None
     try:
@@ -126,7 +126,7 @@ def plan_of(record: Record, config: ExperimentConfig) -> AgentPlan | None:
 
 
 def probability_words(probability: float) -> str:
-    """Two digits, and never a certainty that a bootstrap cannot give."""
+    """Returns two digits, and never a certainty that a bootstrap cannot give."""
     if probability > 0.995:
         return "over .99"
     return "under .01" if probability < 0.005 else f"{probability:.2f}".removeprefix("0")

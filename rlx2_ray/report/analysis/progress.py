@@ -20,12 +20,12 @@ class Progress(NamedTuple):
 
     @property
     def fraction(self) -> float:
-        """In [0, 1]."""
+        """The fraction that is done, in [0, 1]."""
         return min(1.0, self.env_steps / self.planned_steps) if self.planned_steps else 0.0
 
     @property
     def remaining_s(self) -> float | None:
-        """None where nothing runs."""
+        """The time that is left at this speed; None where nothing runs."""
         left = max(0.0, self.planned_steps - self.env_steps)
         return left / self.env_steps_per_s if self.env_steps_per_s else None
 
@@ -48,7 +48,7 @@ def progress_of(record: Record) -> Progress:
 
 
 def duration(seconds: float) -> str:
-    """In the two largest units: "3 h 20 min", "4 min", "less than a minute"."""
+    """Says it in the two largest units: "3 h 20 min", "4 min", "less than a minute"."""
     minutes = round(seconds / 60)
     if minutes < 1:
         return "less than a minute"

@@ -14,7 +14,7 @@ WINDOW = "target.n_step"
 
 
 def window_bars(record: Record) -> list[Bar]:
-    """rlx2 by the length of its target's window, 1 to 5 where the paper has them; empty where there is one length."""
+    """Returns rlx2 by the length of its target's window, 1 to 5 where the paper has them; none where there is one."""
     arms = {arm.trials[0].config.target.n_step: arm for arm in _arms(record) if not _own(arm).keys() - {WINDOW}}
     paper = paper_of(record)
     theirs = paper.n_step if paper is not None else {}
@@ -23,7 +23,7 @@ def window_bars(record: Record) -> list[Bar]:
 
 
 def ablation_bars(record: Record) -> list[Bar]:
-    """rlx2, then with other values of keys that are not its window's length; empty where there are none such."""
+    """Returns rlx2, then with other values of keys that are not its window's length; none where there are none such."""
     arms = [arm for arm in _arms(record) if _own(arm).keys() != {WINDOW}]
     return [Bar(_label(arm), outcome_of(record, arm), None) for arm in arms] if len(arms) > 1 else []
 

@@ -19,7 +19,7 @@ OF_THEIR_OWN = ("ds", "nm")  # methods whose sparsity follows from other keys
 
 
 def paper_of(record: Record) -> PaperTask | None:
-    """What the paper has for a task; None also where this task has other widths, or other sparsities."""
+    """Returns what the paper has for a task; None also where this task has other widths, or other sparsities."""
     config = record.trials[0].config
     paper = paper_task(config) if config.network.hidden == PAPER_HIDDEN else None
     pair = reference_pair(record)
@@ -45,12 +45,12 @@ def pair_of(trial: Trial) -> Pair:
 
 
 def is_plain(trial: Trial) -> bool:
-    """No ablation: nothing but its sparsities sets it apart from its method."""
+    """Whether it is no ablation: nothing but its sparsities sets it apart from its method."""
     return not trial.changes.keys() - SPARSITIES
 
 
 def main_record(record: Record) -> Record:
-    """Its methods without their ablations, at the reference pair."""
+    """Returns the record of its methods without their ablations, at the reference pair."""
     pair = reference_pair(record)
     kept = [trial for trial in record.trials if is_plain(trial) and _is_at(trial, pair)]
     return replace(record, trials=tuple(kept))
@@ -61,34 +61,34 @@ def _is_at(trial: Trial, pair: Pair | None) -> bool:
 
 
 def plain_arms(record: Record) -> dict[str, Arm]:
-    """Method -> its arm at the reference pair, in the order of tables."""
+    """Returns method -> its arm at the reference pair, in the order of tables."""
     arms = {arm.trials[0].config.method: arm for arm in arms_of(main_record(record))}
     return {method: arms[method] for method in sorted(arms, key=rank)}
 
 
 def place(trial: Trial) -> tuple[object, ...]:
-    """In tables: methods in their order, the plain arm of each before its ablations, the densest first."""
+    """Orders tables: methods in their order, the plain arm of each before its ablations, the densest first."""
     return rank(trial.config.method), not is_plain(trial), pair_of(trial), repr(trial.changes), trial.seed
 
 
 def rank(method: str) -> tuple[int, str]:
-    """Of a method in tables."""
+    """Orders methods in tables."""
     return (ORDER.index(method) if method in ORDER else len(ORDER)), method
 
 
 def outcome_of(record: Record, arm: Arm | None) -> Outcome | None:
-    """What an arm keeps of dense; None for dense itself, and where there is no dense arm."""
+    """Returns what an arm keeps of dense; None for dense itself, and where there is no dense arm."""
     return next((each for each in outcomes(record) if arm is not None and each.label == arm.label), None)
 
 
 def missing_methods(record: Record) -> list[str]:
-    """Those of the paper's table that nobody has run; none for a task that the paper has not."""
+    """Returns those of the paper's table that nobody has run; none for a task that the paper has not."""
     there = plain_arms(record)
     return [method for method in ORDER if method not in there] if paper_of(record) else []
 
 
 def varied_sparsities(record: Record) -> dict[str, list[Arm]]:
-    """Method -> its plain arms, the densest first, of the methods that have several sparsities."""
+    """Returns method -> its plain arms, the densest first, of the methods that have several sparsities."""
     plain = replace(record, trials=tuple(trial for trial in record.trials if is_plain(trial)))
     by_method: dict[str, list[Arm]] = {}
     for arm in sorted(arms_of(plain), key=lambda arm: (arm.policy_sparsity, arm.critic_sparsity)):

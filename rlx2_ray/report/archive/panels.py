@@ -24,7 +24,7 @@ CLAIMED = (40, 50)  # % of the env steps after which ds is said to reach dense
 
 
 def dynamic_record(record: Record) -> Record:
-    """The plain arms whose replay changes its capacity."""
+    """Returns the record of the plain arms whose replay changes its capacity."""
     kept = [trial for trial in main_record(record).trials if trial.config.replay.capacity_rule != "fixed"]
     return replace(record, trials=tuple(kept))
 
@@ -38,7 +38,7 @@ def sparsity_figure(record: Record) -> go.Figure:
 
 
 def reach_figure(record: Record) -> go.Figure:
-    """% of the env steps after which each plain arm is where dense ends; without a bar where it never is."""
+    """Draws the % of the env steps after which each plain arm is where dense ends; no bar where it never is."""
     dense = dense_arm(record)
     level = dense.statistic if dense else float("inf")
     found = {method: reach_of(arm, level) for method, arm in plain_arms(record).items()}

@@ -29,18 +29,18 @@ class PaperTask(NamedTuple):
 
 
 def paper_task(config: ExperimentConfig) -> PaperTask | None:
-    """That of a configuration's environment, in whatever version, and algorithm; None where the paper has none."""
+    """Returns that of a configuration's environment, in any version, and algorithm; None where the paper has none."""
     return paper_tasks().get(paper_name(config))
 
 
 def paper_name(config: ExperimentConfig) -> Name:
-    """What the paper calls a configuration's task, if it has it."""
+    """Returns what the paper calls a configuration's task, if it has it."""
     return config.algo, config.env.id.rpartition("-v")[0]
 
 
 @cache
 def paper_tasks() -> dict[Name, PaperTask]:
-    """All rows of its table 2, in its order."""
+    """Returns all rows of its table 2, in its order."""
     content, found = _content(), {}
     for row in content["methods"]:
         algo, env = row["algo"], row["env"]
@@ -55,7 +55,7 @@ def paper_source() -> str:
 
 
 def paper_steps() -> int:
-    """Of each of its runs, in env steps."""
+    """Returns the length of each of its runs, in env steps."""
     return int(_content()["steps"])
 
 

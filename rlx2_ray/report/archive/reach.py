@@ -15,7 +15,7 @@ WINDOW = 10  # evaluations whose mean has to get there, so that a lucky one does
 
 
 class Reach(NamedTuple):
-    """Median over the seeds, one that never got there counting as later than all others."""
+    """When an arm got there: the median over seeds, one that never did counting as later than all others."""
 
     fraction: float | None  # of the planned env steps; None: not within the run
     reached: int  # seeds that got there
@@ -23,7 +23,7 @@ class Reach(NamedTuple):
 
 
 def reach_of(arm: Arm, level: float) -> Reach:
-    """Of its finished trials; `level` is a return."""
+    """Returns when the finished trials of an arm reach a level, which is a return."""
     trials = [trial for trial in arm.trials if trial.score is not None]
     steps = [steps_to_reach(trial.returns, level) for trial in trials]
     fractions = [
@@ -34,7 +34,7 @@ def reach_of(arm: Arm, level: float) -> Reach:
 
 
 def steps_to_reach(returns: Series, level: float) -> int | None:
-    """Env step of the first evaluation from which the mean of the latest `WINDOW` is at least `level`; None: never."""
+    """Returns the first env step at which the mean of the latest `WINDOW` is at least `level`; None where none is."""
     if len(returns.values) < WINDOW:
         return None
     means = np.convolve(returns.values, np.full(WINDOW, 1 / WINDOW), mode="valid")

@@ -38,12 +38,12 @@ class Picture(NamedTuple):
 
 
 def write_report(archive: Archive, path: Path) -> Path:
-    """One self-contained HTML file. Raises BadInput where it cannot be written."""
+    """Writes one self-contained HTML file. Raises BadInput where it cannot be written."""
     return write_page(path, report_html(archive))
 
 
 def write_markdown(archive: Archive, path: Path) -> Path:
-    """Raises BadInput where it cannot be written."""
+    """Writes text and tables. Raises BadInput where it cannot be written."""
     return write_page(path, report_markdown(archive))
 
 
@@ -59,7 +59,7 @@ def report_html(archive: Archive) -> str:
 
 
 def report_markdown(archive: Archive, pictures: Mapping[str, Sequence[Picture]] | None = None) -> str:
-    """`pictures`: of each task, by its name."""
+    """Returns text and tables; `pictures`: of each task, by its name."""
     shown = pictures or {}
     tasks = [_task(record) | {"pictures": shown.get(record.name, ())} for record in archive.records]
     return render("archive.md.j2", tasks=tasks, **_parts(archive))
@@ -89,7 +89,7 @@ def _task(record: Record) -> dict[str, Any]:
 
 
 def summary_of(archive: Archive) -> dict[str, Any]:
-    """What a program may want of it."""
+    """Returns what a program may want of it."""
     return {
         "kind": "archive",
         "name": archive.folder.name,

@@ -29,7 +29,7 @@ SPARSITY_HEADINGS = ("policy %", "critic %")
 
 
 def overview_table(records: Sequence[Record]) -> Table:
-    """Two rows a task: measured here, and the paper's; those of the paper's tasks that nobody has run come last."""
+    """Has two rows a task: measured here, and the paper's; those of the paper's tasks that nobody has run come last."""
     headings = ("alg", "env", "env steps", "from", *SPARSITY_HEADINGS, *COST_HEADINGS, "dense", *COLUMNS.values())
     rows = [row for record in records for row in _task_rows(record)]
     return Table(headings, (*rows, *_rows_not_run(records)), texts=4)
@@ -110,7 +110,7 @@ ARM_HEADINGS = (
 
 
 def arm_table(record: Record) -> Table:
-    """Every arm of a task, the methods of the paper first, those that nobody has run among them."""
+    """Has every arm of a task, the methods of the paper first, those that nobody has run among them."""
     rows = [(rank(arm.trials[0].config.method), _arm_row(record, arm)) for arm in arms_of(record)]
     for method in missing_methods(record):
         blank = [UNKNOWN] * len(ARM_HEADINGS)
@@ -176,7 +176,7 @@ def _time_cells(arm: Arm) -> tuple[str, str]:
 
 
 def median_of(arm: Arm, key: str) -> float | None:
-    """Of a number in the results of an arm's whole runs; None where none has it."""
+    """Returns that of a number in the results of an arm's whole runs; None where none has it."""
     numbers = [trial.result[key] for trial in arm.trials if key in trial.result and not trial.ended_early]
     return float(np.median(numbers)) if numbers else None
 
@@ -187,7 +187,7 @@ def _reach_cell(record: Record, arm: Arm) -> str:
 
 
 def reach_words(reach: Reach) -> str:
-    """ "45 % (3 of 3)": of the env steps, and the seeds that got there."""
+    """Returns such as "45 % (3 of 3)": of the env steps, and the seeds that got there."""
     when = "never" if reach.fraction is None else f"{100 * reach.fraction:.0f} %"
     return f"{when} ({reach.reached} of {reach.seeds})"
 

@@ -23,7 +23,7 @@ class TaskChanges(NamedTuple):
 
 
 def task_changes(configs: Sequence[ExperimentConfig]) -> TaskChanges:
-    """A key is given where leaving it out would give another value, or none."""
+    """Tells what is given: a key is where leaving it out would give another value, or none."""
     flats = [flat(config) for config in configs]
     given: dict[str, Tree] = {}  # the seeds of an arm share one
     for config, values in zip(configs, flats, strict=True):

@@ -39,7 +39,7 @@ class Named(NamedTuple):
 
 
 def read_archive(folder: Path) -> Archive:
-    """Raises BadInput where there is none, or a file is damaged."""
+    """Returns the runs of a folder by task. Raises BadInput where there is none, or a file is damaged."""
     files = list_runs(folder)
     if not files:
         raise BadInput(f"{folder} holds no archived run: add some with 'rlx2 archive DIR --into {folder}'.")

@@ -21,7 +21,7 @@ VERDICTS = {"accept": "sure", "inconclusive": "open", "reject": "not so"}  # wit
 
 
 def overview_words(records: Sequence[Record]) -> str:
-    """What rlx2 came to over all tasks, in one sentence."""
+    """Says what rlx2 came to over all tasks, in one sentence."""
     verdicts: dict[str, list[str]] = {words: [] for words in VERDICTS.values()}
     for record in records:
         outcome = outcome_of(record, plain_arms(record).get("rlx2"))
@@ -47,7 +47,7 @@ def _count(number: int, word: str) -> str:
 
 
 def task_words(record: Record) -> list[str]:
-    """A sentence or two each: dense, rlx2, the order of the methods, ds, and what nobody has run."""
+    """Says a sentence or two each of dense, rlx2, the order of the methods, ds, and what nobody has run."""
     lines = [*details(record), *_rlx2_words(record), *_order_words(record), *_ds_words(record)]
     missing = missing_methods(record)
     return [*lines, f"Not run: {', '.join(missing)}."] if missing else lines

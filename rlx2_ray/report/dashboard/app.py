@@ -36,7 +36,7 @@ class Dashboard:
         self.mlflow_ui = mlflow_ui
 
     def choose(self, tick: int | None, chosen: str | None) -> tuple[Any, Any]:
-        """Options of the choice, and what is chosen: what was, while it is there, else the first."""
+        """Returns the options of the choice, and what is chosen: what was, while it is there, else the first."""
         try:
             choices = self.source.choices()
         except BadInput:
@@ -48,7 +48,7 @@ class Dashboard:
     def show(
         self, tick: int | None, chosen: str | None, task: str | None, trial: str | None, shown: str | None
     ) -> dict[str, Any]:
-        """What is on the page; nothing where it is what is `shown` already.
+        """Returns what is on the page; nothing where it is what is `shown` already.
 
         Of several tasks the trials and figures of one are shown, `task`, or else of the first that is not finished.
         """
@@ -87,7 +87,7 @@ class Dashboard:
 
 
 def outputs() -> dict[str, Output]:
-    """What `show` sets, by the names it uses."""
+    """Returns what `show` sets, by the names it uses."""
     content = {
         "problem": Output("problem", "children"),
         "header": Output("header", "children"),
@@ -110,7 +110,7 @@ def has_work(part: Record) -> bool:
 
 
 def fingerprint(chosen: str, task: str | None, trial: str | None, record: Record) -> str:
-    """It is another one when there is something new to show."""
+    """Returns a text that is another one when there is something new to show."""
     trials = [(each.name, each.state, each.env_steps, each.score) for each in record.trials]
     return str(
         hash(repr((chosen, task, trial, record.state, record.decisions, record.beliefs[-1:], record.messages, trials)))
@@ -118,7 +118,7 @@ def fingerprint(chosen: str, task: str | None, trial: str | None, record: Record
 
 
 def make_app(dashboard: Dashboard) -> Dash:
-    """All that it serves comes from this machine."""
+    """Returns the page; all that it serves comes from this machine."""
     app = Dash(
         "rlx2", title="rlx2", update_title="", assets_folder=str(ASSETS), serve_locally=True, enable_mcp=False,
         add_log_handler=False,
@@ -136,21 +136,21 @@ def make_app(dashboard: Dashboard) -> Dash:
 def make_dashboard(
     tracking_uri: str, experiment: str | None, refresh_s: float = 5.0, mlflow_ui: str | None = None
 ) -> Dashboard:
-    """Raises BadInput where the store cannot be read, or has no such experiment."""
+    """Returns that of a store. Raises BadInput where it cannot be read, or has no such experiment."""
     reader = TrackingReader(tracking_uri)
     ui = mlflow_ui or (reader.uri if reader.is_server else None)
     return Dashboard(Source(reader, experiment), refresh_s, ui)
 
 
 def make_web_server(app: Dash, host: str, port: int) -> BaseWSGIServer:
-    """Bound to the port, and not serving yet; port 0: a free one. Raises BadInput where it is in use."""
+    """Binds one to the port, not serving yet; port 0: a free one. Raises BadInput where it is in use."""
     check_free(host, port)
     logging.getLogger("werkzeug").setLevel(logging.ERROR)  # it would print every request
     return make_server(host, port, app.server, threaded=True)
 
 
 def check_free(host: str, port: int) -> None:
-    """werkzeug would print a paragraph and exit. Raises BadInput."""
+    """Raises BadInput where the port is in use; werkzeug would print a paragraph and exit."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         with socket.create_server((host, port), family=family):

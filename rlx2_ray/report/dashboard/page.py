@@ -23,7 +23,7 @@ STATE_ORDER = {"running": 0, "failed": 1, "interrupted": 2, "finished": 3}
 
 
 def page(refresh_s: float, uri: str, has_links: bool) -> Component:
-    """The frame; callbacks fill it."""
+    """Returns the frame, which callbacks fill."""
     hint = "" if has_links else f" Runs link to MLflow with --mlflow-ui URL (mlflow ui --backend-store-uri {uri})."
     return html.Div(
         className="page",
@@ -71,7 +71,7 @@ def _panel(name: str) -> Component:
 
 
 def header(record: Record) -> Component:
-    """State, progress, and what is known or believed now."""
+    """Tells state, progress, and what is known or believed now."""
     progress = progress_of(record)
     verdict = record.ultimate.verdict if record.ultimate is not None else "none"
     return html.Div(
@@ -121,7 +121,7 @@ def _count(number: float) -> str:
 
 
 def trial_table(record: Record, mlflow_ui: str | None) -> Component:
-    """A row a trial, running ones first, then the latest first."""
+    """Has a row a trial, running ones first, then the latest first."""
     keys = list(dict.fromkeys(key for trial in record.trials for key in trial.changes))
     headings = ["trial", *(f"{short(key)} %" if key.startswith("sparsity.") else short(key) for key in keys), "seed",
                 "state", "progress", "latest return", "score", "% of dense"]  # fmt: skip
@@ -171,7 +171,7 @@ def _against_dense(dense: DenseArm | None, score: float) -> Component:
 
 
 def run_link(record: Record, trial: Trial, mlflow_ui: str | None) -> str | None:
-    """The trial's page in MLflow's own user interface."""
+    """Returns the address of the trial's page in MLflow's own user interface, if it has one."""
     tracking = record.tracking
     if trial.run_id is None or tracking is None or tracking.experiment_id is None:
         return None

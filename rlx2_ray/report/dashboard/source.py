@@ -42,7 +42,7 @@ class Source:
         return self._reader.uri
 
     def choices(self) -> list[Choice]:
-        """Sweeps and compressions, running ones first, the newest first; then experiments that have only plain runs."""
+        """Returns campaigns, running ones and the newest first; then experiments that have only plain runs."""
         with self._lock:
             parents = self._reader.sweeps(self._experiment)
             experiments = self._reader.experiments().values() if self._experiment is None else [self._experiment]
@@ -54,7 +54,7 @@ class Source:
         return found + [Choice(EXPERIMENT + name, f"{name} (runs)") for name in plain]
 
     def record(self, key: str) -> Record:
-        """Raises BadInput where nothing is called so any more."""
+        """Returns what is called so. Raises BadInput where nothing is any more."""
         with self._lock:
             read_at, record = self._kept.get(key, (float("-inf"), None))
             if record is None or self._clock() - read_at > SHORTEST_S:

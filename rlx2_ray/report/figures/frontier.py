@@ -26,7 +26,7 @@ WORST_SHOWN, BEST_SHOWN = 0.5, 1.05  # R; beyond them all are of one colour
 
 
 def frontier(record: Record) -> go.Figure:
-    """Policy sparsity x critic sparsity on axes logarithmic in density; colour is R, the marker's shape the verdict."""
+    """Draws policy x critic sparsity on axes logarithmic in density; colour is R, the marker's shape the verdict."""
     found = outcomes(record)
     if not found:
         return empty_figure(NOTHING)
@@ -96,7 +96,7 @@ def _ring(figure: go.Figure, policy_sparsity: float, critic_sparsity: float) -> 
 
 
 def ratio_against_size(record: Record) -> go.Figure:
-    """R with its 95 % interval against the weights that are left: the paper's figure 5 with a decision in it."""
+    """Draws R with its 95 % interval against the weights that are left: the paper's figure 5 with a decision in it."""
     found = outcomes(record)
     if not found:
         return empty_figure(NOTHING)
@@ -150,7 +150,7 @@ def _left(outcome: Outcome, knows_size: bool) -> float:
 
 
 def words_of(outcome: Outcome) -> str:
-    """What a marker says when pointed at."""
+    """Returns what a marker says when pointed at."""
     lines = [f"<b>{outcome.label}</b>", f"R = {outcome.ratio:.3f}, {outcome.seeds} seeds"]
     if outcome.interval is not None:
         lines.append("95 % interval {:.3f} to {:.3f}".format(*outcome.interval))

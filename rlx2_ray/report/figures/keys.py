@@ -34,7 +34,7 @@ NOTHING = "no score yet"
 
 
 def score_by_key(record: Record) -> go.Figure:
-    """A panel a swept key: every trial's score, and the interquartile mean of each value that comes twice."""
+    """Draws a panel a swept key: every trial's score, and the interquartile mean of each value that comes twice."""
     trials, keys = _scored(record), _keys(record)[:MOST_KEYS]
     if not trials or not keys:
         return empty_figure(NOTHING)
@@ -98,13 +98,13 @@ def scale_of(values: Sequence[Any]) -> str:
 
 
 def ordered(values: Sequence[Any]) -> list[Any]:
-    """Each value once: numbers by size, others as text."""
+    """Returns each value once: numbers by size, others as text."""
     once = list({repr(value): value for value in values}.values())
     return sorted(once) if all(map(_is_number, once)) else sorted(once, key=str)
 
 
 def parallel_coordinates(record: Record) -> go.Figure:
-    """A line a trial through all its values, coloured by its score.
+    """Draws a line a trial through all its values, coloured by its score.
 
     It is made of plain lines, since plotly's own needs WebGL, which machines without a GPU may not have.
     """

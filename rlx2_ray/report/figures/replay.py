@@ -13,7 +13,7 @@ SIZE, DISTANCE = "replay/size", "replay/policy_distance"
 
 
 def replay_over_time(record: Record) -> go.Figure:
-    """Buffer size and policy distance of every arm: the paper's figure 4."""
+    """Draws buffer size and policy distance of every arm: the paper's figure 4."""
     sizes, distances = curves_of(record, SIZE), curves_of(record, DISTANCE)
     if not any(series.steps for group in sizes.values() for series in group):
         return empty_figure("no size of a replay yet")

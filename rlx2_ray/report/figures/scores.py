@@ -17,7 +17,7 @@ SPREAD = 0.5  # of an arm's width, over which its seeds are spread
 
 
 def trial_scores(record: Record) -> go.Figure:
-    """A point a seed: filled when it has finished, open while it runs, a triangle where it was stopped early."""
+    """Draws a point a seed: filled when it has finished, open while it runs, a triangle where it was stopped early."""
     arms = [arm for arm in order_arms(arms_of(record)) if any(_has_score(trial) for trial in arm.trials)]
     dense = dense_arm(record)
     cached = [] if dense is None or any(arm.is_dense for arm in arms) else [seed.score for seed in dense.seeds]
@@ -73,7 +73,7 @@ def symbol_of(trial: Trial) -> str:
 
 
 def spread(place: int, count: int) -> list[float]:
-    """Places of `count` seeds around their arm's, so that none hides another."""
+    """Returns places of `count` seeds around their arm's, so that none hides another."""
     if count == 1:
         return [float(place)]
     return [place - SPREAD / 2 + SPREAD * k / (count - 1) for k in range(count)]

@@ -12,7 +12,7 @@ from rlx2_ray.report.figures.theme import DENSE, arm_colors, empty_figure, make_
 
 
 def return_against_sparsity(methods: Mapping[str, Sequence[Outcome]]) -> go.Figure:
-    """The axis is logarithmic in the policy's density; the critics' sparsity is told beside each point."""
+    """Draws on an axis logarithmic in the policy's density; the critics' sparsity is told beside each point."""
     if not any(methods.values()):
         return empty_figure("no arm has a score beside dense yet")
     figure = make_figure()

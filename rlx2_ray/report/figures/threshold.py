@@ -13,7 +13,7 @@ AXIS_NAMES = {"critic": "critic sparsity (%)"}
 
 
 def threshold_belief(record: Record) -> go.Figure:
-    """Probability of each level to be the sparsest that still keeps the return."""
+    """Draws the probability of each level to be the sparsest that still keeps the return."""
     if not record.beliefs:
         return empty_figure("nothing is believed yet of where the threshold lies")
     now = record.beliefs[-1]

@@ -20,7 +20,7 @@ NETWORKS = {"policy": ("Blues", "solid"), "critic0": ("Oranges", "solid"), "crit
 
 
 def topology(record: Record, name: str | None = None) -> go.Figure:
-    """Density of each layer, and its overlap over time; of the trial called `name`, or of the one that says most."""
+    """Draws density and overlap over time of each layer, of the trial called `name` or the one that says most."""
     trial = shown_trial(record, name)
     if trial is None:
         return empty_figure("no trial evolves its topology")
@@ -42,7 +42,7 @@ def topology(record: Record, name: str | None = None) -> go.Figure:
 
 
 def shown_trial(record: Record, name: str | None) -> Trial | None:
-    """The named one; else the winner, else the latest with overlaps."""
+    """Returns the named one; else the winner, else the latest with overlaps."""
     by_name = {trial.name: trial for trial in record.trials}
     for wished in (name, record.ultimate and record.ultimate.trial):
         if wished in by_name:
@@ -52,7 +52,7 @@ def shown_trial(record: Record, name: str | None) -> Trial | None:
 
 
 def layer_overlaps(trial: Trial) -> Mapping[str, Series]:
-    """Layer -> fraction of live weights that the latest event kept; whole networks where no layers are tracked."""
+    """Returns layer -> live weights that the latest event kept; whole networks where no layers are tracked."""
     found = {
         name.removeprefix(PREFIX).removesuffix(SUFFIX): series
         for name, series in trial.series.items()

@@ -39,12 +39,12 @@ class DrawnPanel(NamedTuple):
 
 
 def write_report(record: Record, path: Path) -> Path:
-    """One self-contained HTML file. Raises BadInput where it cannot be written."""
+    """Writes one self-contained HTML file. Raises BadInput where it cannot be written."""
     return write_page(path, report_html(record))
 
 
 def write_figures(record: Record, folder: Path) -> None:
-    """Each figure as a small page of its own, as MLflow writes those that it is given: plotly.js is not in it."""
+    """Writes each figure as a small page of its own, as MLflow does with those that it is given: without plotly.js."""
     from rlx2_ray.report.figures.panels import PANELS
     from rlx2_ray.report.figures.theme import GRAPH_CONFIG
 
@@ -55,12 +55,12 @@ def write_figures(record: Record, folder: Path) -> None:
 
 
 def write_markdown(record: Record, path: Path) -> Path:
-    """Raises BadInput where it cannot be written."""
+    """Writes text and tables. Raises BadInput where it cannot be written."""
     return write_page(path, report_markdown(record))
 
 
 def write_page(path: Path, text: str) -> Path:
-    """Whole or not at all. Raises BadInput where it cannot be written."""
+    """Writes it whole or not at all. Raises BadInput where it cannot be written."""
     try:
         files.write(path, text)
     except OSError as error:
@@ -105,7 +105,7 @@ def _render(template: str, record: Record, **more: Any) -> str:
 
 
 def render(template: str, **values: Any) -> str:
-    """A template of `assets/`; what comes into HTML is escaped."""
+    """Fills a template of `assets/`; what comes into HTML is escaped."""
     environment = Environment(
         loader=PackageLoader("rlx2_ray.report", "assets"),
         autoescape=".html" in template,
@@ -117,14 +117,14 @@ def render(template: str, **values: Any) -> str:
 
 
 def page_parts() -> dict[str, Markup]:
-    """What makes a page whole in itself."""
+    """Returns what makes a page whole in itself."""
     from plotly.offline import get_plotlyjs
 
     return {"style": Markup((ASSETS / "page.css").read_text()), "plotly_js": Markup(get_plotlyjs())}
 
 
 def draw_panels(record: Record, panels: Mapping[str, Panel], prefix: str = "figure") -> list[DrawnPanel]:
-    """The figures as HTML that needs plotly.js on the page; `prefix`: of the ids of their elements."""
+    """Draws figures as HTML that needs plotly.js on the page; `prefix`: of the ids of their elements."""
     from rlx2_ray.report.figures.theme import GRAPH_CONFIG
 
     drawn = []
@@ -152,7 +152,7 @@ def title_of(record: Record) -> str:
 
 
 def verdict_of(record: Record) -> str:
-    """The class of the headline, which colours it."""
+    """Returns the class of the headline, which colours it."""
     return record.ultimate.verdict if record.ultimate is not None else "none"
 
 

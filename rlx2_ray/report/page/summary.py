@@ -22,13 +22,13 @@ CREDIBLE = 0.9  # mass of the sparsities named
 
 
 def task_of(record: Record) -> str:
-    """ "Hopper-v5 with TD3"; all of them where trials differ."""
+    """Says such as "Hopper-v5 with TD3"; all of them where trials differ."""
     tasks = dict.fromkeys((trial.config.env.id, trial.config.algo.upper()) for trial in record.trials)
     return ", ".join(f"{env} with {algo}" for env, algo in tasks) or record.name
 
 
 def headline(record: Record) -> str:
-    """The outcome in one sentence."""
+    """Says the outcome in one sentence."""
     if record.kind != "compress":
         return " ".join(map(_best_arm, by_task(record)))
     if record.ultimate is not None:
@@ -71,7 +71,7 @@ def _score_of(arm: Arm) -> str:
 
 
 def details(record: Record) -> list[str]:
-    """What stands beneath the headline: the numbers of the verdict, dense, and what is believed."""
+    """Says what stands beneath the headline: the numbers of the verdict, dense, and what is believed."""
     lines = []
     if record.ultimate is not None:
         lines.append(_numbers(record.ultimate))
@@ -101,7 +101,7 @@ def _numbers(decision: SizedDecision) -> str:
 
 
 def belief_words(belief: Belief, axis: str) -> str:
-    """The most probable threshold, and the sparsities that hold 90 % of the probability."""
+    """Says the most probable threshold, and the sparsities that hold 90 % of the probability."""
     network = "critic" if axis == "critic" else "policy"
     probability, level = max(zip(belief.mass, belief.levels, strict=True), key=lambda each: each[0])
     low, high = map(percent, belief.credible_interval(CREDIBLE))
@@ -113,7 +113,7 @@ def belief_words(belief: Belief, axis: str) -> str:
 
 
 def protocol_of(record: Record) -> dict[str, str]:
-    """What was measured and how, name -> words."""
+    """Says what was measured and how, name -> words."""
     words = {"what": f"{KINDS.get(record.kind, record.kind)} {record.name!r}: {task_of(record)}"}
     configs = [trial.config for trial in record.trials]
     if record.kind == "compress":
@@ -172,7 +172,7 @@ def _date(seconds: float) -> str:
 
 
 def command_of(record: Record) -> str:
-    """What repeats it."""
+    """Returns the command that repeats it."""
     folder = Path(record.source) if record.source else Path(record.name)
     if record.kind == "runs":
         return f"rlx2 train {folder / 'config.yaml'}" if len(record.trials) == 1 else "rlx2 train DIR/config.yaml"

@@ -14,7 +14,7 @@ UNKNOWN = "-"
 
 
 class Table(NamedTuple):
-    """The first `texts` columns hold words, the others numbers."""
+    """Headings and rows; the first `texts` columns hold words, the others numbers."""
 
     headings: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
@@ -25,7 +25,7 @@ COST_HEADINGS = ("size", "train FLOPs (paper)", "train FLOPs (counted)", "infere
 
 
 def cost_table(record: Record) -> Table:
-    """RLx2's table 2: sparsities, size and FLOPs beside dense, and the return kept. Empty without a dense arm."""
+    """Is as RLx2's table 2: sparsities, size and FLOPs beside dense, and the return kept. Empty without a dense arm."""
     headings = ("alg", "env", "policy sparsity %", "critic sparsity %", *COST_HEADINGS, "% of dense", "95 % interval",
                 f"P(R ≥ {record.threshold:g})", "seeds", "verdict" if record.kind == "compress" else "arm")  # fmt: skip
     rows = [row for part in by_task(record) for row in _cost_rows(part)]
@@ -77,7 +77,7 @@ def _outcome_row(outcome: Outcome, is_verdict: bool) -> tuple[str, ...]:
 
 
 def score_table(record: Record) -> Table:
-    """Every seed's score, an arm a row."""
+    """Has every seed's score, an arm a row."""
     rows = []
     for arm in arms_of(record):
         if record.dense is None or not arm.is_dense:  # of a compression, some may have been measured by another

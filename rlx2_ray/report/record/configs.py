@@ -14,7 +14,7 @@ BASIS = ("env.id", "algo", "method", "steps")  # what the other defaults follow 
 
 
 def config_of(params: Mapping[str, str]) -> ExperimentConfig:
-    """The configuration in MLflow's parameters: dotted keys, values as text. Raises BadInput where it is none."""
+    """Reads MLflow's parameters: dotted keys, values as text. Raises BadInput where they are no configuration."""
     tree: Tree = {}
     for key, text in params.items():
         if text != "None":  # how MLflow writes a key without a value
@@ -35,13 +35,13 @@ def flat(config: ExperimentConfig) -> Tree:
 
 
 def swept_changes(config: ExperimentConfig, keys: Sequence[str]) -> Tree:
-    """The values of the swept keys, the seed left out."""
+    """Returns the values of the swept keys, the seed left out."""
     values = flat(config)
     return {key: values.get(key) for key in keys if key != "seed"}
 
 
 def differing_keys(configs: Sequence[ExperimentConfig]) -> list[str]:
-    """The keys that people would name to tell the configurations apart.
+    """Returns the keys that people would name to tell the configurations apart.
 
     These are the ones whose values are not all the same, but for the seed and for values that only follow from others.
     """

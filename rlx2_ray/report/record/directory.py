@@ -109,7 +109,7 @@ def score_of_stopped(series: Mapping[str, Series], ended_early: bool) -> float |
 
 
 def series_of(points: Sequence[Mapping[str, Any]]) -> dict[str, Series]:
-    """The metrics of a run's points, each with the env steps at which it was there."""
+    """Returns the metrics of a run's points, each with the env steps at which it was there."""
     lengths = Counter(name for point in points for name in point)
     names = [name for name in lengths if name not in ("env_steps", "wall_s")]
     return {name: _series(points, name) for name in names}

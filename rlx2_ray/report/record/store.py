@@ -33,7 +33,7 @@ def read_experiment(reader: TrackingReader, experiment: str) -> Record:
 
 
 def read_sweep(reader: TrackingReader, parent: StoredRun) -> Record:
-    """Raises BadInput where its record is damaged."""
+    """Returns the record of a campaign. Raises BadInput where it is damaged."""
     text = reader.artifact(parent.run_id, RECORD_FILE)
     kind = parent.tags[KIND]
     state = STATE_OF.get(parent.status, "running")

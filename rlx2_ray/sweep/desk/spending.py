@@ -19,7 +19,7 @@ class Spending:
         return self._before_s + time.monotonic() - self._started
 
     def what_is_spent(self, env_steps: int, runs: int = 0) -> str | None:
-        """The limit that is reached, in words; None while there is room for more."""
+        """Returns the limit that is reached, in words; None while there is room for more."""
         budget = self._budget
         if budget.env_steps is not None and env_steps >= budget.env_steps:
             return f"the budget of {budget.env_steps} env steps"

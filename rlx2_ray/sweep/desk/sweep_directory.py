@@ -107,7 +107,7 @@ class SweepDirectory:
         self.result_file.unlink(missing_ok=True)  # last: until then it is what it was
 
     def read_result(self) -> Result | None:
-        """Of a finished sweep. Raises BadInput where it is damaged."""
+        """Returns that of a finished sweep. Raises BadInput where it is damaged."""
         if not self.result_file.exists():
             return None
         try:
@@ -140,7 +140,7 @@ class SweepDirectory:
 
 
 def tracked_at(record: Record) -> Tracked:
-    """Raises BadInput where the record does not say."""
+    """Returns where a record says that it is tracked. Raises BadInput where it does not say."""
     if record.tracking is None or record.key is None:
         raise BadInput("The record has no tracking or no key: restore it from a copy.")
     return Tracked(record.tracking.uri, record.tracking.experiment, record.key)

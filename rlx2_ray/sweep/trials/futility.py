@@ -29,7 +29,7 @@ class Floor(NamedTuple):
 def make_floor(
     dense: Sequence[Sequence[tuple[int, float]]], random: float, fraction: float, first_step: float
 ) -> Floor:
-    """A fraction of the dense arm's median, both above the return of random actions; none where the median is not.
+    """Takes a fraction of the dense arm's median, both above the return of random actions; none where that is not.
 
     Args:
         dense: (env steps, return) of the evaluations of every seed; all were evaluated at the same env steps.
@@ -53,7 +53,7 @@ def save_floor(floor: Floor, file: Path) -> None:
 
 
 def load_floor(file: Path) -> Floor:
-    """No floor at all where there is no file yet."""
+    """Returns no floor at all where there is no file yet."""
     if not file.exists():
         return Floor({})
     return Floor({int(step): value for step, value in json.loads(file.read_text()).items()})

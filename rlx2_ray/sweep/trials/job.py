@@ -12,7 +12,7 @@ from rlx2_ray.tracking import tags
 
 
 class Plan(NamedTuple):
-    """One trial."""
+    """What one trial is."""
 
     name: str  # of its directory; the same name is the same run
     config: ExperimentConfig
@@ -22,7 +22,7 @@ class Plan(NamedTuple):
 
 class Planner(Protocol):
     def plan(self, sampled: Mapping[str, Any], trial_id: str) -> Plan:
-        """The trial that Tune means by its configuration and its id; the same at every call."""
+        """Returns the trial that Tune means by its configuration and its id; the same at every call."""
         ...
 
 

@@ -39,7 +39,7 @@ class SweepTrial(tune.Trainable):  # type: ignore[misc]
         self._begin(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        """The process is used for another trial."""
+        """Take on another trial in this process."""
         self._training.close()
         self._begin(new_config)
         return True
@@ -69,7 +69,7 @@ class SweepTrial(tune.Trainable):  # type: ignore[misc]
         return session.go_on(directory, train_on_runtime, host)
 
     def step(self) -> dict[str, Any]:
-        """Until the next evaluation; with the last one, to the end, since a scheduler may stop a trial there."""
+        """Work until the next evaluation; with the last one, to the end, since a scheduler may stop a trial there."""
         try:
             while self._take(next(self._training))["env_steps"] >= self._plan.config.steps:
                 pass
@@ -90,7 +90,7 @@ class SweepTrial(tune.Trainable):  # type: ignore[misc]
         return {**self._points[-1], "score": score([point["return_mean"] for point in self._points])}
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
-        """For PBT, whose configurations have a checkpoint of every moment at which it may ask for one."""
+        """Give PBT a checkpoint, which is there at every moment at which it may ask for one."""
         run = RunDirectory(self._directory)
         newest = list_checkpoints(run.checkpoints)[-1]
         shutil.copytree(newest, Path(checkpoint_dir) / newest.name)
