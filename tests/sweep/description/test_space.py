@@ -15,6 +15,7 @@ from ray.tune.search.sample import Categorical, Float, Integer, LogUniform, Quan
 from ray.tune.search.variant_generator import generate_variants
 
 from rlx2_ray.config import merge, nest, resolve
+from rlx2_ray.report.record.record import Record
 from rlx2_ray.sweep.description.space import (
     Parameter,
     config_of,
@@ -287,3 +288,15 @@ def test_names_are_safe(changes: dict[str, Any], index: int) -> None:
     name = trial_name(changes, f"{index:05}")
     assert re.fullmatch(r"\d{5}([A-Za-z0-9._=+-]*[A-Za-z0-9=+])?", name)
     assert len(name) <= 120
+
+
+def test_a_record_tells_the_keys_that_vary_from_the_names() -> None:
+    space = parse_space(
+        {
+            "sparsity.policy, sparsity.critic": {"grid": [[0.9, 0.8], [0.98, 0.95]]},
+            "agent": {"tau": {"uniform": [0.001, 0.1]}},
+            "seed": {"grid": [0, 1]},
+        }
+    )
+    record = Record("sweep", "x", "running", param_space=to_tree(space))
+    assert record.varied == varied_keys(space) == ["sparsity.policy", "sparsity.critic", "agent.tau", "seed"]
