@@ -15,18 +15,19 @@ from pathlib import Path
 import matplotlib
 
 from benchmarks.runs import ROOT, write_section
-from rlx2_ray.report.archive_report.ablations import Bar, ablation_bars, window_bars
-from rlx2_ray.report.archive_report.comparison import main_record, outcome_of, varied_sparsities
-from rlx2_ray.report.archive_report.panels import dynamic_record
-from rlx2_ray.report.archive_report.records import read_archive
-from rlx2_ray.report.archive_report.report import Picture, report_markdown
-from rlx2_ray.report.arms import arms_of, dense_arm, percent
+from rlx2_ray.report.analysis.arms import arms_of, dense_arm, percent
+from rlx2_ray.report.analysis.outcomes import Outcome
+from rlx2_ray.report.archive.ablations import Bar, ablation_bars, window_bars
+from rlx2_ray.report.archive.comparison import main_record, outcome_of, varied_sparsities
+from rlx2_ray.report.archive.panels import dynamic_record
+from rlx2_ray.report.archive.report import Picture, report_markdown
+from rlx2_ray.report.archive.tasks import read_archive
 from rlx2_ray.report.figures.curves import curves_of
 from rlx2_ray.report.figures.replay import DISTANCE, SIZE
 from rlx2_ray.report.figures.seed_means import seed_means
 from rlx2_ray.report.figures.theme import DENSE, TOLERANCE, arm_colors
-from rlx2_ray.report.outcomes import Outcome
-from rlx2_ray.report.record import RETURN, Record
+from rlx2_ray.report.record.record import Record
+from rlx2_ray.report.record.trial import RETURN
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt

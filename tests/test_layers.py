@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -14,6 +14,7 @@ import rlx2_ray
 
 ROOT = Path(rlx2_ray.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
+FOLDERS = sorted({path.parent for path in FILES} - {ROOT})
 
 TABLES = {"algorithms", "methods", "topology_rules"}
 BASE = TABLES | {"types", "files", "seeding", "config"}
@@ -104,12 +105,39 @@ def test_imports_go_one_way(path: Path) -> None:
 
 
 def test_the_order_has_no_cycle() -> None:
-    left = dict(ALLOWED)
-    while left:
-        free = [part for part, below in left.items() if not below & left.keys()]
-        assert free, f"these import each other: {sorted(left)}"
-        for part in free:
-            del left[part]
+    assert in_cycles(ALLOWED) == []
+
+
+def in_cycles(uses: Mapping[str, set[str]]) -> list[str]:
+    """Those that are in a cycle or between two, of a graph that has for each name those that it uses."""
+    left = {name: below - {name} for name, below in uses.items()}
+    while free := {
+        name for name, below in left.items() if not below or not any(name in each for each in left.values())
+    }:
+        left = {name: below - free for name, below in left.items() if name not in free}
+    return sorted(left)
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: str(folder.relative_to(ROOT)))
+def test_files_and_folders_in_a_folder_import_each_other_one_way(folder: Path) -> None:
+    uses: dict[str, set[str]] = {child.stem: set() for child in folder.iterdir()}
+    for path in folder.rglob("*.py"):
+        uses[child_of(path, folder)] |= {
+            child_of(file, folder) for file in imported_files(path) if folder in file.parents
+        }
+    assert in_cycles(uses) == []
+
+
+def child_of(path: Path, folder: Path) -> str:
+    """The file or folder in `folder` that `path` is, or is in."""
+    return path.relative_to(folder).parts[0].removesuffix(".py")
+
+
+def imported_files(path: Path) -> Iterator[Path]:
+    """Files of the package that a file imports; of a name in a module the module's."""
+    for name in imported_modules(path):
+        place = ROOT.parent.joinpath(*name.split("."))
+        yield from (file for file in (place.with_suffix(".py"), place / "__init__.py") if file.exists())
 
 
 @pytest.mark.parametrize("library", HOMES)
