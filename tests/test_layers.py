@@ -133,11 +133,15 @@ def child_of(path: Path, folder: Path) -> str:
     return path.relative_to(folder).parts[0].removesuffix(".py")
 
 
-def imported_files(path: Path) -> Iterator[Path]:
-    """Files of the package that a file imports; of a name in a module the module's."""
-    for name in imported_modules(path):
-        place = ROOT.parent.joinpath(*name.split("."))
-        yield from (file for file in (place.with_suffix(".py"), place / "__init__.py") if file.exists())
+def imported_files(path: Path) -> set[Path]:
+    """Files of the package that a file imports; of a name in a module the module's, of a file in a folder that file."""
+    files = {file for file in map(file_of, imported_modules(path)) if file}
+    return files - {file.with_name("__init__.py") for file in files if file.name != "__init__.py"}
+
+
+def file_of(module: str) -> Path | None:
+    place = ROOT.parent.joinpath(*module.split("."))
+    return next((file for file in (place.with_suffix(".py"), place / "__init__.py") if file.exists()), None)
 
 
 @pytest.mark.parametrize("library", HOMES)
