@@ -9,51 +9,39 @@ A resolved configuration names every value, so it reads back to itself and to th
 The constants are those of RLx2 (arXiv 2205.15043) and, beneath it, of TD3 (arXiv 1802.09477) and SAC (1812.05905).
 """
 
-from rlx2_ray.config.files import load, parse_assignments, to_yaml
-from rlx2_ray.config.messages import all_keys, unknown_key, validate
-from rlx2_ray.config.resolution import dense_counterpart, resolve
-from rlx2_ray.config.schema import (
-    AgentConfig,
-    Count,
-    EnvConfig,
-    ExperimentConfig,
-    Fraction,
-    NonNegative,
-    Positive,
-    ReplayConfig,
-    RuntimeConfig,
-    Section,
-    Sparsity,
-    TopologyConfig,
-    updates_due,
+from rlx2_ray.config.files import (
+    load as load,
+    parse_assignments as parse_assignments,
+    to_yaml as to_yaml,
 )
-from rlx2_ray.config.trees import Tree, at, flatten, merge, nest
-
-__all__ = [
-    "AgentConfig",
-    "Count",
-    "EnvConfig",
-    "ExperimentConfig",
-    "Fraction",
-    "NonNegative",
-    "Positive",
-    "ReplayConfig",
-    "RuntimeConfig",
-    "Section",
-    "Sparsity",
-    "TopologyConfig",
-    "Tree",
-    "all_keys",
-    "at",
-    "dense_counterpart",
-    "flatten",
-    "load",
-    "merge",
-    "nest",
-    "parse_assignments",
-    "resolve",
-    "to_yaml",
-    "unknown_key",
-    "updates_due",
-    "validate",
-]
+from rlx2_ray.config.messages import (
+    all_keys as all_keys,
+    unknown_key as unknown_key,
+    validate as validate,
+)
+from rlx2_ray.config.resolution import (
+    dense_counterpart as dense_counterpart,
+    resolve as resolve,
+)
+from rlx2_ray.config.schema import (
+    AgentConfig as AgentConfig,
+    Count as Count,
+    EnvConfig as EnvConfig,
+    ExperimentConfig as ExperimentConfig,
+    Fraction as Fraction,
+    NonNegative as NonNegative,
+    Positive as Positive,
+    ReplayConfig as ReplayConfig,
+    RuntimeConfig as RuntimeConfig,
+    Section as Section,
+    Sparsity as Sparsity,
+    TopologyConfig as TopologyConfig,
+    updates_due as updates_due,
+)
+from rlx2_ray.config.trees import (
+    Tree as Tree,
+    at as at,
+    flatten as flatten,
+    merge as merge,
+    nest as nest,
+)
