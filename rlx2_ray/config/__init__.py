@@ -9,81 +9,29 @@ A resolved configuration names every value, so it reads back to itself and to th
 The constants are those of RLx2 (arXiv 2205.15043) and, beneath it, of TD3 (arXiv 1802.09477) and SAC (1812.05905).
 """
 
-from rlx2_ray.config.files import (
-    load as load,
-)
-from rlx2_ray.config.files import (
-    parse_assignments as parse_assignments,
-)
-from rlx2_ray.config.files import (
-    to_yaml as to_yaml,
-)
-from rlx2_ray.config.messages import (
-    all_keys as all_keys,
-)
-from rlx2_ray.config.messages import (
-    unknown_key as unknown_key,
-)
-from rlx2_ray.config.messages import (
-    validate as validate,
-)
-from rlx2_ray.config.resolution import (
-    dense_counterpart as dense_counterpart,
-)
-from rlx2_ray.config.resolution import (
-    resolve as resolve,
-)
+from rlx2_ray.config.files import load, parse_assignments, to_yaml
+from rlx2_ray.config.messages import all_keys, unknown_key, validate
+from rlx2_ray.config.resolution import dense_counterpart, resolve
 from rlx2_ray.config.schema import (
-    AgentConfig as AgentConfig,
+    AgentConfig,
+    Count,
+    EnvConfig,
+    ExperimentConfig,
+    Fraction,
+    NonNegative,
+    Positive,
+    ReplayConfig,
+    RuntimeConfig,
+    Section,
+    Sparsity,
+    TopologyConfig,
+    updates_due,
 )
-from rlx2_ray.config.schema import (
-    Count as Count,
-)
-from rlx2_ray.config.schema import (
-    EnvConfig as EnvConfig,
-)
-from rlx2_ray.config.schema import (
-    ExperimentConfig as ExperimentConfig,
-)
-from rlx2_ray.config.schema import (
-    Fraction as Fraction,
-)
-from rlx2_ray.config.schema import (
-    NonNegative as NonNegative,
-)
-from rlx2_ray.config.schema import (
-    Positive as Positive,
-)
-from rlx2_ray.config.schema import (
-    ReplayConfig as ReplayConfig,
-)
-from rlx2_ray.config.schema import (
-    RuntimeConfig as RuntimeConfig,
-)
-from rlx2_ray.config.schema import (
-    Section as Section,
-)
-from rlx2_ray.config.schema import (
-    Sparsity as Sparsity,
-)
-from rlx2_ray.config.schema import (
-    TopologyConfig as TopologyConfig,
-)
-from rlx2_ray.config.schema import (
-    updates_due as updates_due,
-)
-from rlx2_ray.config.trees import (
-    Tree as Tree,
-)
-from rlx2_ray.config.trees import (
-    at as at,
-)
-from rlx2_ray.config.trees import (
-    flatten as flatten,
-)
-from rlx2_ray.config.trees import (
-    merge as merge,
-)
-from rlx2_ray.config.trees import (
-    nest as nest,
-)
+from rlx2_ray.config.trees import Tree, at, flatten, merge, nest
+
+__all__ = [
+    "AgentConfig", "Count", "EnvConfig", "ExperimentConfig", "Fraction", "NonNegative", "Positive", "ReplayConfig",
+    "RuntimeConfig", "Section", "Sparsity", "TopologyConfig", "Tree", "all_keys", "at", "dense_counterpart",
+    "flatten", "load", "merge", "nest", "parse_assignments", "resolve", "to_yaml", "unknown_key", "updates_due",
+    "validate",
+]  # fmt: skip
