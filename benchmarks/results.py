@@ -14,7 +14,8 @@ from pathlib import Path
 
 import matplotlib
 
-from benchmarks.runs import ROOT, write_section
+from benchmarks.places import ROOT
+from benchmarks.sections import write_section
 from rlx2_ray.report.analysis.arms import arms_of, dense_arm, percent
 from rlx2_ray.report.analysis.outcomes import Outcome
 from rlx2_ray.report.archive.ablations import Bar, ablation_bars, window_bars

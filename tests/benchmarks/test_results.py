@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import results
-from benchmarks.runs import write_section
+from benchmarks.sections import write_section
 from tests.support.archives import made_runs, write_archive
 
 
