@@ -14,7 +14,7 @@ from threadpoolctl import threadpool_info
 from rlx2_ray.agents.sparse.learner import SparseLearner
 from rlx2_ray.agents.sparse.td3 import update as sparse_update
 from rlx2_ray.agents.sparse.td3.learner import SparseTD3Learner
-from rlx2_ray.bench.learner import random_batch
+from rlx2_ray.bench.random_batch import random_batch
 from rlx2_ray.bench.timing import time_in_turns
 from rlx2_ray.config import resolve
 from rlx2_ray.kernels.network import Model, backward, forward, make_model, turn_weights

@@ -66,7 +66,7 @@ class Sweep(Campaign):
         found: dict[tuple[str, ...], ExperimentConfig] = {}
         for config in self._configs:
             run_before = config.target.expert or config.topology.ticket
-            key = (config.env.id, config.algo, config.engine, config.device, config.runtime.kind, run_before or "")
+            key = (config.env.id, config.algo, config.engine, config.device, repr(config.runtime), run_before or "")
             found.setdefault(key, config)
         return list(found.values())
 

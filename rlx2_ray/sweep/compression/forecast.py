@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from rlx2_ray.agents.engines import make_learner
-from rlx2_ray.bench.learner import random_batch
+from rlx2_ray.bench.random_batch import random_batch
 from rlx2_ray.config import ExperimentConfig
 from rlx2_ray.envs.lane import EnvLane
 from rlx2_ray.types import Spaces
