@@ -32,3 +32,19 @@ def test_paths_of_the_package_are_there(page: Path) -> None:
     named = re.findall(r"`(?:rlx2_ray/)?([a-z_]+/[a-z_/]+\.py)`", page.read_text())
     missing = [name for name in named if not (PACKAGE / name).exists() and not (ROOT / name).exists()]
     assert missing == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_dotted_names_of_the_package_are_there(page: Path) -> None:
+    named = re.findall(r"`(rlx2_ray(?:\.[A-Za-z_]+)+)`", page.read_text())
+    assert [name for name in named if not is_there(name)] == []
+
+
+def is_there(name: str) -> bool:
+    """Whether a dotted name is a module, or what a module's text defines; nothing is imported."""
+    folder, _, last = name.rpartition(".")
+    place, module = ROOT.joinpath(*name.split(".")), ROOT.joinpath(*folder.split("."))
+    if place.with_suffix(".py").exists() or place.is_dir():
+        return True
+    file = next((each for each in (module.with_suffix(".py"), module / "__init__.py") if each.exists()), None)
+    return file is not None and re.search(rf"\b{last}\b", file.read_text()) is not None
