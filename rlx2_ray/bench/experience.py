@@ -14,7 +14,7 @@ POOL = 4096  # different rows
 
 
 class Experience:
-    """Episodes of `EPISODE_STEPS` steps in some lanes, every other one truncated."""
+    """The source of episodes of `EPISODE_STEPS` steps in some lanes, every other one truncated."""
 
     def __init__(self, spaces: Spaces, lanes: Sequence[int]) -> None:
         generator = np.random.default_rng(0)
@@ -28,7 +28,7 @@ class Experience:
         self._rewards = generator.standard_normal(rows, dtype=np.float32)
 
     def next(self, steps: int = FRAGMENT_STEPS) -> Fragment:
-        """The next `steps`, always the same divisor of `EPISODE_STEPS`, of the lane whose turn it is."""
+        """Returns the next `steps`, always the same divisor of `EPISODE_STEPS`, of the lane whose turn it is."""
         lane = self._lanes[self._turn]
         self._turn = (self._turn + 1) % len(self._lanes)
         episode, step = divmod(self._steps[lane], EPISODE_STEPS)

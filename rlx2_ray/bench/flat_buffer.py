@@ -22,7 +22,7 @@ class FlatBatch(NamedTuple):
 
 
 class FlatBuffer:
-    """At most `capacity` transitions, oldest first overwritten."""
+    """A ring that holds at most `capacity` transitions, of which the oldest is overwritten first."""
 
     def __init__(self, observation_size: int, action_size: int, capacity: int, generator: np.random.Generator) -> None:
         self.size = self._place = 0
@@ -52,7 +52,7 @@ class FlatBuffer:
         self._timeouts[self._place - 1] = fragment.truncated
 
     def sample(self, batch_size: int) -> FlatBatch:
-        """Drawn uniformly and with replacement."""
+        """Returns transitions that are drawn uniformly and with replacement."""
         places = self._generator.integers(self.size, size=batch_size)
         return FlatBatch(
             self._observations[places],

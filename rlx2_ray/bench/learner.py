@@ -18,7 +18,7 @@ from rlx2_ray.types import Spaces
 
 
 def bench_learner(config: ExperimentConfig, spaces: Spaces, compile_torch: bool) -> dict[str, Any]:
-    """Microseconds and ratios. Windows have their full n steps; those of the dense arms have one."""
+    """Returns microseconds and ratios. Windows have their full n steps; those of the dense arms have one."""
     dense = dense_counterpart(config)
     variants = ("eager", "fused", "compiled") if compile_torch else ("eager", "fused")
     references = {variant: torch_dense(dense, spaces, variant) for variant in variants}  # type: ignore[arg-type]

@@ -25,7 +25,7 @@ Act = Callable[[Floats], Floats]
 
 
 def bench_policy(config: ExperimentConfig, spaces: Spaces) -> dict[str, Any]:
-    """A fresh policy of the configured sparsity; its size and structure are those of a trained one."""
+    """Times a fresh policy of the configured sparsity; its size and structure are those of a trained one."""
     layers = initial_models(config, spaces)["policy"]
     network, size = CompiledNetwork(SparseModel(layers)), spaces.action_size
     dense = densify(layers)
@@ -51,7 +51,7 @@ def _bind(act: Act, observation: Floats) -> Callable[[], Floats]:
 
 
 def torch_act(network: DenseNetwork) -> Act:
-    """Torch eager; tanh of all outputs."""
+    """Returns the network in torch, eager, with tanh of all outputs."""
     torch.set_num_threads(1)
     modules: list[nn.Module] = []
     for weights, bias in network.layers:
@@ -69,7 +69,7 @@ def torch_act(network: DenseNetwork) -> Act:
 
 
 def onnxruntime_act(network: DenseNetwork) -> Act:
-    """The exported model of all units, called as it commonly is; tanh of all outputs."""
+    """Returns the exported model of all units, called as it commonly is, with tanh of all outputs."""
     inputs, outputs = network.layers[0].weights.shape[1], network.output_size
     spaces = Spaces(inputs, outputs, (-1.0,) * outputs, (1.0,) * outputs)
     act = make_act(make_model(network.layers, spaces).SerializeToString())

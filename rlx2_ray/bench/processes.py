@@ -20,7 +20,7 @@ class Process(NamedTuple):
 
 
 def process_tree(root: int) -> list[Process]:
-    """The process `root` and all that come from it."""
+    """Returns the process `root` and all that come from it."""
     parents = _parents()
     found, new = [root], [root]
     while new := [pid for pid, parent in parents.items() if parent in new]:
@@ -29,13 +29,13 @@ def process_tree(root: int) -> list[Process]:
 
 
 def actor_processes(worker: type) -> set[int]:
-    """The process ids of those Ray actors of this process whose class is `worker`."""
+    """Returns the process ids of those Ray actors of this process whose class is `worker`."""
     title = f"ray::{worker.__name__}"
     return {process.pid for process in process_tree(os.getpid()) if process.title.startswith(title)}
 
 
 def read_process(pid: int) -> Process | None:
-    """None where it has ended."""
+    """Returns what is known of a process, and None where it has ended."""
     try:
         title = (PROC / str(pid) / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
         lines = (PROC / str(pid) / "smaps_rollup").read_text().splitlines()[1:]

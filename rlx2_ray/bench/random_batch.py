@@ -12,7 +12,7 @@ from rlx2_ray.types import Batch, Spaces
 
 
 def random_batch(config: ExperimentConfig, spaces: Spaces, generator: np.random.Generator) -> Batch:
-    """Full windows of the configured length."""
+    """Returns full windows of the configured length."""
 
     def normal(*shape: int) -> Any:
         return generator.standard_normal(shape, dtype=np.float32)

@@ -25,7 +25,7 @@ from rlx2_ray.types import Spaces
 
 
 def bench_replay(config: ExperimentConfig, spaces: Spaces, transitions: int) -> dict[str, Any]:
-    """For buffers of `transitions`. Windows have the configured length, where nothing else is said."""
+    """Measures buffers of `transitions`. Windows have the configured length, where nothing else is said."""
     setting = Setting(config, spaces, transitions)
     content = {
         "transitions": transitions,
@@ -44,7 +44,7 @@ def bench_replay(config: ExperimentConfig, spaces: Spaces, transitions: int) -> 
 
 
 def measure_inline(setting: Setting) -> dict[str, Any]:
-    """Of one lane, as an inline run has by default: times (making the fragments included), and bytes a transition."""
+    """Measures one lane, as an inline run has by default: times, with making the fragments, and bytes a transition."""
     sizes, capacity = setting.spaces[:2], setting.transitions
     experience = Experience(setting.spaces, [0])
     ours = ReplayBuffer(*sizes, [0], capacity, np.random.default_rng(0))
@@ -91,7 +91,7 @@ def time_samples(ours: ReplayBuffer, flat: FlatBuffer, config: ExperimentConfig)
 
 
 class Memory(NamedTuple):
-    """Bytes."""
+    """The bytes that a buffer takes."""
 
     allocated: int  # that the rings have, with room to grow
     used: int  # of it, by live rows

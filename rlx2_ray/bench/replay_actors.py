@@ -24,7 +24,7 @@ class OnRay(NamedTuple):
 
 
 class Shards(NamedTuple):
-    """Actors that have loaded a snapshot."""
+    """The actors of a replay, which have loaded a snapshot."""
 
     actors: list[ReplayActor]
     sizes: list[int]
@@ -33,7 +33,7 @@ class Shards(NamedTuple):
 
 
 def measure_on_ray(setting: Setting, local: LocalFigures) -> OnRay:
-    """Every figure is of the caller, who waits for each insert and has two chunks in flight."""
+    """Measures at the caller, who waits for each insert and has two chunks in flight."""
     with own_ray(sum(SHARDS)):
         sets = [start_shards(setting, count, local) for count in SHARDS]
         inserts = [insert_call(setting, one.actors, copy.deepcopy(local.experience)) for one in sets]
@@ -65,7 +65,7 @@ def start_shards(setting: Setting, count: int, local: LocalFigures) -> Shards:
 
 
 def insert_call(setting: Setting, shards: Sequence[ReplayActor], experience: Experience) -> Callable[[], object]:
-    """Sends a fragment to the shard of its lane and waits until it is stored."""
+    """Returns what sends a fragment to the shard of its lane and waits until it is stored."""
 
     def insert() -> None:
         fragment = experience.next()
@@ -75,13 +75,13 @@ def insert_call(setting: Setting, shards: Sequence[ReplayActor], experience: Exp
 
 
 def time_calls(calls: Sequence[Callable[[], object]]) -> list[float]:
-    """Microseconds."""
+    """Returns the microseconds of each call."""
     timings = time_in_turns({str(index): call for index, call in enumerate(calls)})
     return [timing.microseconds for timing in timings.calls.values()]
 
 
 def memory(processes: set[int]) -> dict[str, float]:
-    """Bytes of one process: means."""
+    """Returns the bytes of one process, as means."""
     found = [process for pid in processes if (process := read_process(pid)) is not None]
     return {
         "rss_bytes": sum(process.rss_bytes for process in found) / len(found),

@@ -30,7 +30,7 @@ class Setting(NamedTuple):
     transitions: int  # of all shards together
 
     def with_shards(self, shards: int) -> ExperimentConfig:
-        """Windows have their full length from the first update on."""
+        """Returns the setting for so many shards, with windows of their full length from the first update on."""
         minimum = min(self.transitions, self.config.replay.min_capacity)
         changes = {
             "target": {"n_step_start": 0},
@@ -70,7 +70,7 @@ class LocalFigures(NamedTuple):
 
 
 def measure_shards(setting: Setting, checkpoints: Path) -> LocalFigures:
-    """Microseconds of inserting, and of sampling and joining; seconds and bytes of snapshots in `checkpoints`."""
+    """Measures µs of inserting, and of sampling and joining; seconds and bytes of snapshots in `checkpoints`."""
     experience = Experience(setting.spaces, range(LANES))
     shard = ReplayShard(setting.with_shards(1), setting.spaces, 0, checkpoints)
 
@@ -114,7 +114,7 @@ class Saved(NamedTuple):
 
 
 def save(shard: ReplayShard, checkpoints: Path, env_steps: int) -> Saved:
-    """As a checkpoint does, until it is safe on disk."""
+    """Saves a shard as a checkpoint does, until it is safe on disk."""
 
     def save_replay(directory: Path, previous: Path | None) -> None:
         shard.save(directory / "shard0", previous)
@@ -131,7 +131,7 @@ class Loaded(NamedTuple):
 
 
 def load(setting: Setting, count: int, saved: Path) -> Loaded:
-    """By `count` new shards, one after the other."""
+    """Loads a snapshot into `count` new shards, one after the other."""
     config = setting.with_shards(count)
     shards = [ReplayShard(config, setting.spaces, number, saved / "none") for number in range(count)]
     started = time.perf_counter()
@@ -141,7 +141,7 @@ def load(setting: Setting, count: int, saved: Path) -> Loaded:
 
 
 def make_stream(setting: Setting, shards: Sequence[Sampler], sizes: Sequence[int]) -> Callable[[], object]:
-    """Gives the learner's next batch."""
+    """Returns what gives the learner's next batch."""
     config = setting.with_shards(len(shards))
     stream = BatchStream(config, setting.spaces, shards, 0, np.random.default_rng(0))
     stream.next(sizes)
@@ -149,6 +149,6 @@ def make_stream(setting: Setting, shards: Sequence[Sampler], sizes: Sequence[int
 
 
 def time_batches(streams: Sequence[Callable[[], object]], batches_per_chunk: int) -> list[float]:
-    """Microseconds a batch of each stream; whole chunks are timed."""
+    """Returns microseconds a batch of each stream; whole chunks are timed."""
     timings = time_in_turns({str(index): stream for index, stream in enumerate(streams)}, batches_per_chunk)
     return [timing.microseconds for timing in timings.calls.values()]

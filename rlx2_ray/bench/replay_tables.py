@@ -8,7 +8,7 @@ Table = tuple[list[str], list[list[str]]]
 
 
 def inline_table(content: dict[str, Any]) -> Table:
-    """Beside the flat ring."""
+    """Returns headings and rows of the buffer in this process, beside the flat ring."""
     windows, batch = f"{content['n_step']}-step windows", f"a batch of {content['batch_size']}"
     rows = [
         ("insert, µs a transition, 32 at a time", "insert_us", None),

@@ -21,12 +21,12 @@ class Timings(NamedTuple):
     rounds: dict[str, list[float]]  # microseconds a call of each round
 
     def ratio(self, slow: str, fast: str) -> float:
-        """How many times faster `fast` is: the median over rounds, in each of which both took their turn."""
+        """Returns how many times faster `fast` is: the median over rounds, in each of which both took their turn."""
         return statistics.median(one / other for one, other in zip(self.rounds[slow], self.rounds[fast], strict=True))
 
 
 def time_in_turns(contestants: Mapping[str, Callable[[], object]], multiple: int = 1, rounds: int = ROUNDS) -> Timings:
-    """Call each contestant for about `ROUND_S`, in turns; the calls of a round are a multiple of `multiple`."""
+    """Calls each contestant for about `ROUND_S`, in turns; the calls of a round are a multiple of `multiple`."""
     counts = {name: _count(call, multiple) for name, call in contestants.items()}
     times: dict[str, list[float]] = {name: [] for name in contestants}
     for _ in range(rounds):

@@ -25,7 +25,7 @@ Variant = Literal["eager", "fused", "compiled"]
 
 
 class TorchDense:
-    """What both algorithms share."""
+    """The part of the reference that both algorithms share."""
 
     def __init__(self, config: ExperimentConfig, spaces: Spaces, variant: Variant) -> None:
         torch.set_num_threads(1)

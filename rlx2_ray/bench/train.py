@@ -17,7 +17,7 @@ SKIPPED = 500  # learning env steps before the clock starts
 
 
 def bench_train(config: ExperimentConfig, env_steps: int) -> dict[str, Any]:
-    """Env steps a second as configured, dense on the same engine, and dense on the torch engine."""
+    """Measures env steps a second as configured, dense on the same engine, and dense on the torch engine."""
     dense = dense_counterpart(config)
     on_torch = resolve(merge(dense.model_dump(), {"engine": "torch"}))
     rates = {
@@ -33,7 +33,7 @@ def bench_train(config: ExperimentConfig, env_steps: int) -> dict[str, Any]:
 
 
 def training_speed(config: ExperimentConfig, env_steps: int) -> float:
-    """Env steps a second of a real run, inline, in a folder that is removed.
+    """Returns the env steps a second of a real run, inline, in a folder that is removed.
 
     Its clock stands still during evaluations and checkpoints. `env_steps`, rounded up, are timed, after a short
     warm-up; their targets have their full n steps.

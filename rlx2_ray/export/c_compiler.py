@@ -31,7 +31,7 @@ int main(void)
 
 
 def find_compiler() -> list[str] | None:
-    """$CC, or the first compiler of a usual name, with `FLAGS`; None where there is none."""
+    """Returns $CC, or the first compiler of a usual name, with `FLAGS`; None where there is none."""
     for command in (shlex.split(os.environ.get("CC", "")), ["cc"], ["gcc"], ["clang"]):
         if command and shutil.which(command[0]):
             return [*command, *FLAGS]
@@ -39,7 +39,7 @@ def find_compiler() -> list[str] | None:
 
 
 def run_program(compiler: list[str], source: CSource, observations: Floats, folder: Path) -> Floats:
-    """Actions of a program, which is made in `folder`: (N, action_size), in the environment's units."""
+    """Returns the actions of a program, which is made in `folder`: (N, action_size), in the environment's units."""
     spaces = source.identity.spaces
     main, program = folder / "filter_main.c", folder / "filter"
     main.write_text(
@@ -60,7 +60,7 @@ def run_program(compiler: list[str], source: CSource, observations: Floats, fold
 
 
 class Library:
-    """The function, called in this process."""
+    """The C function of a file, called in this process."""
 
     def __init__(self, compiler: list[str], source: CSource, folder: Path) -> None:
         library = folder / "policy.so"
@@ -69,7 +69,7 @@ class Library:
         self._size = source.identity.spaces.action_size
 
     def act(self, observations: Floats) -> Floats:
-        """(N, action_size), in the environment's units."""
+        """Returns actions, (N, action_size), in the environment's units."""
         observations = np.ascontiguousarray(observations, np.float32)
         actions = np.empty((len(observations), self._size), np.float32)
         for observation, action in zip(observations, actions, strict=True):

@@ -27,7 +27,7 @@ TABLES = "numpy on its tables (there is no C compiler here)"
 
 
 def write(policy: PolicyFile, out: Path, rounding: Rounding | None) -> dict[str, Any]:
-    """Write `out` and the header beside it, and return how closely they act as the policy."""
+    """Writes `out` and the header beside it, and returns how closely they act as the policy."""
     network = compact(policy.layers, policy.spaces.action_size)
     trained, loss = densify(policy.layers), None
     if rounding:
@@ -50,7 +50,7 @@ def write(policy: PolicyFile, out: Path, rounding: Rounding | None) -> dict[str,
 
 @contextmanager
 def load(path: Path, warn: Callable[[str], None]) -> Iterator[Playable]:
-    """The policy of a file that `write` wrote, compiled, or where there is no compiler as its tables say.
+    """Returns the policy of a file that `write` wrote, compiled, or where there is no compiler as its tables say.
 
     Raises BadInput for any other file, or one that was changed.
     """

@@ -32,7 +32,7 @@ class CSource(NamedTuple):
     text: str
 
     def act(self, observations: Floats) -> Floats:
-        """What the C does, in numpy on its tables: (N, action_size), in the environment's units."""
+        """Returns what the C does, in numpy on its tables: (N, action_size), in the environment's units."""
         tables = read_tables(self.text)
         network = read_network(tables, self.identity.spaces.observation_size)
         squashed = network.outputs(observations, network.output_size)
@@ -41,7 +41,7 @@ class CSource(NamedTuple):
 
 
 def read_source(path: Path) -> CSource:
-    """Raises BadInput for a file that `rlx2 export` did not write, that lacks its header, or that was changed."""
+    """Reads a file. Raises BadInput for one that `rlx2 export` did not write, that lacks its header, or was changed."""
     text = _read(path)
     found = [pattern.search(text) for pattern in (DIGEST, POLICY, HEADER, FUNCTION)]
     if None in found:
@@ -56,7 +56,7 @@ def read_source(path: Path) -> CSource:
 
 
 def read_tables(text: str) -> dict[str, NDArray[Any]]:
-    """By name. Raises OverflowError for a number that its type does not hold."""
+    """Returns tables by name. Raises OverflowError for a number that its type does not hold."""
     tables = {}
     for kind, name, size, body in TABLE.findall(text):
         numbers = [number.strip().rstrip("f") for number in body.split(",") if number.strip()]

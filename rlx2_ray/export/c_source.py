@@ -67,12 +67,12 @@ class Text(NamedTuple):
 
     @property
     def digest(self) -> str:
-        """SHA-256, in hex, over both, but for the digits of the digest itself."""
+        """Returns SHA-256, in hex, over both, but for the digits of the digest itself."""
         return sha256((self.header + self.source).encode())
 
 
 def c_name(path: Path) -> str:
-    """The C identifier that stands before a file's names. Raises BadInput where an #include could not name it."""
+    """Returns the C identifier before a file's names. Raises BadInput where an #include could not name it."""
     if not re.fullmatch(r"[\w.+-]+", path.stem, re.ASCII):
         raise BadInput(f"--out is {path}, whose name C cannot include: use letters, digits, '_', '-' and '.' alone.")
     name = re.sub(r"\W", "_", path.stem)
@@ -82,7 +82,7 @@ def c_name(path: Path) -> str:
 def write_text(
     path: Path, layers: Sequence[Tables], spaces: Spaces, description: dict[str, Any], notes: Iterable[str]
 ) -> Text:
-    """Header and source for `path`; the notes stand at the source's top, the description in it for programs."""
+    """Returns header and source for `path`; the notes are at the source's top, the description in it for programs."""
     name = c_name(path)
     header = _header(name, spaces, description["env"]["id"])
     parts = [

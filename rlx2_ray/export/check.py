@@ -25,7 +25,7 @@ def random_observations(size: int, count: int = OBSERVATIONS) -> Floats:
 
 
 def check(written: NoiseFreePolicy, trained: DenseNetwork, by: str, observations: Floats) -> Check:
-    """Raises RunFailed, which should never happen."""
+    """Compares an exported policy with its own. Raises RunFailed where they differ, which should never happen."""
     actions = written.action(observations)
     size = actions.shape[1]
     expected = trained.outputs(observations, size)[:, :size]

@@ -14,7 +14,7 @@ from rlx2_ray.types import Floats
 
 
 def compact(layers: Layers, outputs: int) -> list[DenseLayer]:
-    """Layers that give the first `outputs` outputs of `layers`, equal but for rounding, with zeros where inactive.
+    """Returns layers with the first `outputs` outputs of `layers`, equal but for rounding, with zeros where inactive.
 
     Every hidden layer keeps at least one unit, for an array of length 0 is no valid C.
     """

@@ -44,7 +44,7 @@ ROUNDED = "c"  # the one that can have weights as integers
 
 
 def load_playable(path: Path, warn: Warn, best: bool = False) -> AbstractContextManager[Playable]:
-    """What `rlx2 evaluate` is given, ready to act: a run's directory, or a file by the ending of its name.
+    """Loads what `rlx2 evaluate` is given, ready to act: a run's directory, or a file by the ending of its name.
 
     `best`: the policy of the best evaluation, which only a run has. Raises BadInput where there is no policy, or it was
     changed.

@@ -27,7 +27,7 @@ class Identity(NamedTuple):
 
 
 def describe(policy: PolicyFile) -> dict[str, Any]:
-    """JSON-ready."""
+    """Returns who a policy is, JSON-ready."""
     return {
         "algo": policy.algo,
         "env": policy.env,
@@ -50,7 +50,7 @@ def describe_numbers(policy: PolicyFile) -> dict[str, Any]:
 
 
 def read_identity(description: Mapping[str, Any]) -> Identity:
-    """The inverse of `describe`, as far as acting needs it."""
+    """Reads back what `describe` said, as far as acting needs it."""
     spaces = to_spaces(description["spaces"])
     return Identity(description["algo"], description["env"], spaces, description["policy_digest"])
 
@@ -73,13 +73,13 @@ class InUnits:
         self._half_range = np.where(half_range == 0, 1, half_range)
 
     def action(self, observation: Floats) -> Floats:
-        """In float64, so that the environment gets the very action that the file gave."""
+        """Returns the action in float64, so that the environment gets the very one that the file gave."""
         actions = self._act(np.atleast_2d(observation))
         scaled: Floats = (actions - self._low) / self._half_range - 1
         return scaled if observation.ndim == 2 else scaled[0]
 
 
 def in_units(identity: Identity, act: Callable[[Floats], Floats]) -> Playable:
-    """What an exported file gives, ready to be played; `act` as of `InUnits`."""
+    """Returns what an exported file gives, ready to be played; `act` as of `InUnits`."""
     policy = InUnits(act, identity.spaces)
     return Playable(policy, identity.env, identity.spaces, identity.policy_digest)

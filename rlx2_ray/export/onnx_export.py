@@ -18,7 +18,7 @@ from rlx2_ray.networks.policy_file import PolicyFile
 
 
 def write(policy: PolicyFile, out: Path) -> dict[str, Any]:
-    """Write the model, and return how closely it acts as the policy."""
+    """Writes the model, and returns how closely it acts as the policy."""
     with placing([out]) as aside:
         file = aside / out.name
         network = compact(policy.layers, policy.spaces.action_size)
@@ -30,5 +30,5 @@ def write(policy: PolicyFile, out: Path) -> dict[str, Any]:
 
 @contextmanager
 def load(path: Path, warn: Callable[[str], None]) -> Iterator[Playable]:
-    """The policy of a model that `write` wrote. Raises BadInput for any other, or one that was changed."""
+    """Returns the policy of a model that `write` wrote. Raises BadInput for any other, or one that was changed."""
     yield in_units(*read_model(path))

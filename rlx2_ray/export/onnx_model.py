@@ -29,7 +29,7 @@ OPSET, IR_VERSION = 17, 8
 
 
 class Step(NamedTuple):
-    """One operator, applied to the value so far and to constants."""
+    """One operator, which is applied to the value so far and to constants."""
 
     operator: str
     constants: dict[str, Floats] = {}
@@ -88,7 +88,7 @@ class OnnxPolicy(NamedTuple):
 
 
 def read_model(path: Path) -> OnnxPolicy:
-    """Raises BadInput for a file that `rlx2 export` did not write, or that was changed."""
+    """Reads a model. Raises BadInput for a file that `rlx2 export` did not write, or that was changed."""
     try:
         model = onnx.load_model_from_string(path.read_bytes())
     except (OSError, DecodeError) as error:
@@ -106,7 +106,7 @@ def read_model(path: Path) -> OnnxPolicy:
 
 
 def make_act(model: bytes) -> Callable[[Floats], Floats]:
-    """ONNX Runtime on one thread."""
+    """Returns the model as ONNX Runtime runs it on one thread."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])

@@ -12,7 +12,7 @@ from rlx2_ray.types import BadInput
 
 @contextmanager
 def placing(targets: Sequence[Path]) -> Iterator[Path]:
-    """A folder aside, whose files of the targets' names take their places at the end, the last target last.
+    """Gives a folder aside, whose files of the targets' names take their places at the end, the last target last.
 
     Raises BadInput where one exists already, or cannot be written.
     """

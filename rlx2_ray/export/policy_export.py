@@ -19,7 +19,7 @@ Content = dict[str, Any]
 def export_policy(
     path: Path, file_format: str, out: Path | None, rounding: Rounding | None, best: bool, warn: Callable[[str], None]
 ) -> Content:
-    """Write one file (of C, two) and say what it is.
+    """Writes one file (of C, two) and says what it is.
 
     `rounding`: to integers, None for float32; `best`: the policy of a run's best evaluation. Raises BadInput, with
     nothing written, where there is no policy yet or `out` cannot be taken.
@@ -47,7 +47,7 @@ def export_policy(
 
 
 def default_name(policy: PolicyFile, file_format: str, best: bool) -> str:
-    """As `hopper_v5_td3.c` or `hopper_v5_td3_best.c`, which give good names in C."""
+    """Returns such as `hopper_v5_td3.c` or `hopper_v5_td3_best.c`, which give good names in C."""
     words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", policy.env["id"])  # HalfCheetah: half_cheetah
     ending = f"_best.{file_format}" if best else f".{file_format}"
     return re.sub(r"\W+", "_", f"{words}_{policy.algo}".lower(), flags=re.ASCII) + ending

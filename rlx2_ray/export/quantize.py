@@ -21,7 +21,7 @@ class Integers(NamedTuple):
 
 
 def quantize(weights: Floats, kind: IntegerType) -> Integers:
-    """Round to the nearest; a row's greatest weight is the type's, and one below half a step becomes zero."""
+    """Rounds to the nearest; a row's greatest weight is the type's, and one below half a step becomes zero."""
     scales = np.abs(weights).max(axis=1, initial=0) / np.float32(np.iinfo(kind).max)
     steps = np.where(scales == 0, 1, scales)[:, None]
     return Integers(np.rint(weights / steps).astype(kind), scales)
@@ -32,5 +32,5 @@ def dequantize(integers: Integers) -> Floats:
 
 
 def rounded(network: Sequence[DenseLayer], kind: IntegerType) -> list[DenseLayer]:
-    """The network that the integers stand for; biases stay as they are."""
+    """Returns the network that the integers stand for; biases stay as they are."""
     return [DenseLayer(dequantize(quantize(weights, kind)), bias) for weights, bias in network]

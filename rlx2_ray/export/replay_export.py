@@ -21,7 +21,7 @@ SCALING = "environment's action = action_low + (action + 1) / 2 * (action_high -
 
 
 def export_replay(path: Path, out: Path | None, warn: Warn) -> dict[str, Any]:
-    """Raises BadInput where there is no run or no checkpoint, RunFailed where none is good."""
+    """Writes a run's replay. Raises BadInput where there is no run or no checkpoint, RunFailed where none is good."""
     directory, file = RunDirectory(path), out or path / "replay.parquet"
     config, _ = directory.open()
     metadata = _metadata(config, directory)

@@ -13,7 +13,7 @@ from rlx2_ray.networks.policy_file import PolicyFile
 
 
 class Episodes(NamedTuple):
-    """Those of `rlx2 evaluate --episodes --seed`."""
+    """The episodes that are played: those of `rlx2 evaluate --episodes --seed`."""
 
     number: int
     seed: int = 0
@@ -39,7 +39,7 @@ class Loss(NamedTuple):
 
 
 def measure_loss(policy: PolicyFile, network: Sequence[DenseLayer], source: Path, episodes: Episodes) -> Loss:
-    """`network`: the policy's with rounded weights. Raises BadInput where the environment is not installed here."""
+    """Plays `network`, the policy's with rounded weights. Raises BadInput where the environment is not installed."""
     trained = playable(policy)
     acting = trained._replace(policy=MeanPolicy(DenseNetwork(network)))  # tanh of all outputs
     before, after = (play(each, source, *episodes)["return_mean"] for each in (trained, acting))

@@ -16,7 +16,7 @@ from rlx2_ray.networks.policy_file import PolicyFile, load_policy, save_policy
 
 
 def write(policy: PolicyFile, out: Path) -> dict[str, Any]:
-    """Write the file, and return how closely it acts as the policy."""
+    """Writes the file, and returns how closely it acts as the policy."""
     with placing([out]) as aside:
         file = aside / out.name
         save_policy(file, policy._replace(about=policy.about | describe_numbers(policy)))
@@ -27,5 +27,5 @@ def write(policy: PolicyFile, out: Path) -> dict[str, Any]:
 
 @contextmanager
 def load(path: Path, warn: Callable[[str], None], best: bool = False) -> Iterator[Playable]:
-    """The policy of a file, or of a run's directory. Raises BadInput where there is none."""
+    """Returns the policy of a file, or of a run's directory. Raises BadInput where there is none."""
     yield playable(find_policy(path, warn, best))

@@ -41,7 +41,7 @@ class Tables(NamedTuple):
 
 
 def encode(layer: DenseLayer, kind: IntegerType | None) -> Tables:
-    """The smallest tables, of integers or of float32; of equally small ones the simplest."""
+    """Returns the smallest tables, of integers or of float32; of equally small ones the simplest."""
     matrix, scales = quantize(layer.weights, kind) if kind else (layer.weights, None)
     forms = [_dense(matrix, layer.bias), _columns(matrix, layer.bias)]
     forms += [_gaps(matrix, layer.bias, gap) for gap in UNSIGNED[:2]]
@@ -49,7 +49,7 @@ def encode(layer: DenseLayer, kind: IntegerType | None) -> Tables:
 
 
 def decode(tables: Tables) -> DenseLayer:
-    """The inverse of `encode`."""
+    """Returns what `encode` was given."""
     matrix = np.zeros((tables.outputs, tables.inputs), tables.weights.dtype)
     if tables.counts is None or tables.places is None:
         matrix.ravel()[:] = tables.weights
@@ -95,7 +95,7 @@ def _count(rows: Numbers, outputs: int) -> Numbers:
 
 
 def smallest(value: int) -> type[np.unsignedinteger[Any]]:
-    """The smallest unsigned type that holds `value`."""
+    """Returns the smallest unsigned type that holds `value`."""
     return next(kind for kind in UNSIGNED if value <= np.iinfo(kind).max)
 
 
