@@ -160,8 +160,6 @@ def read_tree(
     options: dict[str, Any], assignments: list[str] | None, own_keys: dict[str, str] | None = None
 ) -> configuration.Tree:
     """What options and --set give, nested; `own_keys`: of the options that only one command has."""
-    tree: configuration.Tree = {}
-    for option, key in {**OPTION_KEYS, **(own_keys or {})}.items():
-        if options.get(option) is not None:
-            tree = configuration.merge(tree, configuration.nest(key, options[option]))
-    return configuration.merge(tree, configuration.parse_assignments(assignments or ()))
+    keys = {**OPTION_KEYS, **(own_keys or {})}
+    given = {key: options[option] for option, key in keys.items() if options.get(option) is not None}
+    return configuration.merge(configuration.unflatten(given), configuration.parse_assignments(assignments or ()))

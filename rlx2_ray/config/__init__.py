@@ -27,11 +27,11 @@ from rlx2_ray.config.schema import (
     TopologyConfig,
     updates_due,
 )
-from rlx2_ray.config.trees import Tree, at, flatten, merge, nest
+from rlx2_ray.config.trees import Tree, at, flatten, merge, nest, unflatten
 
 __all__ = [
     "AgentConfig", "Count", "EnvConfig", "ExperimentConfig", "Fraction", "NonNegative", "Positive", "ReplayConfig",
     "RuntimeConfig", "Section", "Sparsity", "TopologyConfig", "Tree", "all_keys", "at", "dense_counterpart",
-    "flatten", "load", "merge", "nest", "parse_assignments", "resolve", "to_yaml", "unknown_key", "updates_due",
-    "validate",
+    "flatten", "load", "merge", "nest", "parse_assignments", "resolve", "to_yaml", "unflatten", "unknown_key",
+    "updates_due", "validate",
 ]  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import reduce
 from typing import Any
 
 Tree = dict[str, Any]
@@ -31,6 +32,11 @@ def flatten(tree: Mapping[str, Any], prefix: str = "") -> Tree:
         is_section = isinstance(value, Mapping) and value
         flat |= flatten(value, f"{prefix}{key}.") if is_section else {f"{prefix}{key}": value}
     return flat
+
+
+def unflatten(flat: Mapping[str, Any]) -> Tree:
+    """The nested mapping of values by their dotted keys, as `flatten` has them; of two for one place the later wins."""
+    return reduce(merge, (nest(key, value) for key, value in flat.items()), {})
 
 
 def at(tree: Mapping[str, Any], dotted_key: str, default: Any) -> Any:

@@ -56,10 +56,7 @@ def to_tree(state: Mapping[str, Any], defaults: Mapping[str, Any]) -> Tree:
     _check_environment(state["env"])
     _check_evaluation(state)
     _check_callbacks(state["callbacks_class"])
-    tree: Tree = {}
-    for name, key in KEYS.items():
-        if state[name] is not None:
-            tree = configuration.merge(tree, configuration.nest(key, state[name]))
+    tree = configuration.unflatten({key: state[name] for name, key in KEYS.items() if state[name] is not None})
     if state["num_env_runners"]:
         runtime = {"kind": "actors", "rollout_actors": state["num_env_runners"]}
         tree = configuration.merge(tree, {"runtime": runtime})
@@ -128,9 +125,7 @@ def _check_callbacks(classes: object) -> None:
 def _read_settings(settings: object) -> Tree:
     if not isinstance(settings, Mapping) or not all(isinstance(key, str) for key in settings):
         raise BadInput(f"settings is {_shorten(settings)}: give keys and values, such as {{'target.n_step': 3}}.")
-    tree: Tree = {}
-    for key, value in settings.items():
-        tree = configuration.merge(tree, configuration.nest(key, value))
+    tree = configuration.unflatten(settings)
     if SAVED in configuration.flatten(tree):
         raise BadInput(
             f"settings has {SAVED}, but every iteration ends with a checkpoint, of which save_to_path makes a copy: "

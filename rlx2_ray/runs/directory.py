@@ -137,18 +137,15 @@ class RunDirectory:
             shutil.rmtree(other.checkpoints, ignore_errors=True)
             for newest in list_checkpoints(self.checkpoints)[-1:]:
                 copy_checkpoint(newest, other.checkpoints)
-            for name in (
-                "progress_file",
-                "policy_file",
-                "best_policy_file",
-                "result_file",
-                "_origin_file",
-                "config_file",
-            ):
-                source, copy = getattr(self, name), getattr(other, name)
+            for source, copy in zip(self._files(), other._files(), strict=True):
                 copy.unlink(missing_ok=True)
                 if source.exists():
                     shutil.copyfile(source, copy)
+
+    def _files(self) -> list[Path]:
+        """All but checkpoints, the mark of a run last."""
+        policies = [self.policy_file, self.best_policy_file]
+        return [self.progress_file, *policies, self.result_file, self._origin_file, self.config_file]
 
     def _read_origin(self) -> Origin:
         try:

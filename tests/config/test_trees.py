@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rlx2_ray.config.trees import Tree, at, flatten, merge, nest
+from rlx2_ray.config.trees import Tree, at, flatten, unflatten
 
 KEYS = st.text("abc", min_size=1, max_size=2)
 TREES = st.recursive(
@@ -33,10 +33,11 @@ def test_dotted_keys_of_a_tree(tree: Tree, flat: Tree) -> None:
 
 @given(TREES)
 def test_flat_tree_is_the_tree_again(tree: Tree) -> None:
-    again: Tree = {}
-    for key, value in flatten(tree).items():
-        again = merge(again, nest(key, value))
-    assert again == tree
+    assert unflatten(flatten(tree)) == tree
+
+
+def test_of_two_values_for_one_place_the_later_wins() -> None:
+    assert unflatten({"a.b": 1, "a.c": 2, "a": {"b": 3}}) == {"a": {"b": 3, "c": 2}}
 
 
 @given(TREES)

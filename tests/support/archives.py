@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from rlx2_ray.config import Tree, merge, nest
+from rlx2_ray.config import Tree, merge, nest, unflatten
 from rlx2_ray.runs import archive
 from rlx2_ray.runs.directory import RunDirectory, Tracking
 from rlx2_ray.runs.result import describe_costs, describe_evaluations, describe_identity
@@ -31,9 +31,7 @@ ARMS: dict[str, tuple[Tree, int, float]] = {
 
 def made_runs(arms: Iterable[str] = ARMS, **changes: Any) -> list[Made]:
     """`changes`: of all runs, names with __ for the dot."""
-    own: Tree = {}
-    for key, value in changes.items():
-        own = merge(own, nest(key.replace("__", "."), value))
+    own = unflatten({key.replace("__", "."): value for key, value in changes.items()})
     runs = []
     for arm in arms:
         keys, seeds, plateau = ARMS[arm]

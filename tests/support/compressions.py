@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from rlx2_ray.config import Tree, merge, nest
+from rlx2_ray.config import Tree, merge, unflatten
 from rlx2_ray.kernels.cache import cache_directory
 from tests.support.campaigns import Sweep as Ended
 from tests.support.runs import compile_kernels, database_uri, dotted, start_rlx2
@@ -35,10 +35,7 @@ BASE: Tree = {
 
 def compress_tree(**changes: Any) -> Tree:
     """`BASE` with changes, whose names have __ for the dot."""
-    tree = BASE
-    for key, value in dotted(changes).items():
-        tree = merge(tree, nest(key, value))
-    return tree
+    return merge(BASE, unflatten(dotted(changes)))
 
 
 def cache_variables(folder: Path) -> dict[str, str]:

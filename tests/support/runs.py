@@ -19,7 +19,7 @@ from typing import Any
 import psutil
 
 from rlx2_ray.agents.engines import make_learner
-from rlx2_ray.config import ExperimentConfig, merge, nest, resolve
+from rlx2_ray.config import ExperimentConfig, resolve, unflatten
 from rlx2_ray.distributed.launch import train as train_on_runtime
 from rlx2_ray.experiment import session
 from rlx2_ray.replay import windows as replay
@@ -54,10 +54,7 @@ SMALL: Changes = {
 
 def small_config(**changes: Any) -> ExperimentConfig:
     """`SMALL` with changes, whose names have __ for the dot."""
-    tree: Changes = {}
-    for key, value in {**SMALL, **dotted(changes)}.items():
-        tree = merge(tree, nest(key, value))
-    return resolve(tree)
+    return resolve(unflatten({**SMALL, **dotted(changes)}))
 
 
 def dotted(changes: Changes) -> Changes:

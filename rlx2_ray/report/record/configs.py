@@ -7,19 +7,15 @@ from typing import Any
 
 import yaml
 
-from rlx2_ray.config import ExperimentConfig, Tree, merge, nest, resolve
-from rlx2_ray.config.trees import flatten
+from rlx2_ray.config import ExperimentConfig, Tree, flatten, resolve, unflatten
 
 BASIS = ("env.id", "algo", "method", "steps")  # what the other defaults follow from
 
 
 def config_of(params: Mapping[str, str]) -> ExperimentConfig:
     """Reads MLflow's parameters: dotted keys, values as text. Raises BadInput where they are no configuration."""
-    tree: Tree = {}
-    for key, text in params.items():
-        if text != "None":  # how MLflow writes a key without a value
-            tree = merge(tree, nest(key, _value(text)))
-    return resolve(tree)
+    there = {key: _value(text) for key, text in params.items() if text != "None"}  # MLflow's word for no value
+    return resolve(unflatten(there))
 
 
 def _value(text: str) -> Any:

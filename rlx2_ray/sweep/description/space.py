@@ -23,7 +23,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, NoReturn
 
-from rlx2_ray.config import Tree, merge, nest
+from rlx2_ray.config import Tree, merge, unflatten
 from rlx2_ray.types import BadInput
 
 LISTS = ("grid", "choice")  # forms whose arguments are the values themselves
@@ -99,10 +99,7 @@ def unpack(space: Space, sampled: Mapping[str, Any]) -> dict[str, Any]:
 
 def config_of(base: Mapping[str, Any], changes: Mapping[str, Any]) -> Tree:
     """Returns the base with one sample's values."""
-    tree = dict(base)
-    for key, value in changes.items():
-        tree = merge(tree, nest(key, value))
-    return tree
+    return merge(base, unflatten(changes))
 
 
 def trial_name(changes: Mapping[str, Any], label: str) -> str:

@@ -14,7 +14,7 @@ from ray import tune
 from ray.tune.search.sample import Categorical, Float, Integer, LogUniform, Quantized
 from ray.tune.search.variant_generator import generate_variants
 
-from rlx2_ray.config import merge, nest, resolve
+from rlx2_ray.config import resolve, unflatten
 from rlx2_ray.report.record.record import Record
 from rlx2_ray.sweep.description.space import (
     Parameter,
@@ -187,10 +187,7 @@ def test_what_is_written_reads_back(tree: dict[str, Any]) -> None:
     space = parse_space(tree)
     assert to_tree(space) == tree
     assert parse_space(to_tree(space)) == space
-    nested: dict[str, Any] = {}
-    for key, value in tree.items():
-        nested = merge(nested, nest(key, value))
-    assert sorted(parse_space(nested), key=str) == sorted(space, key=str)
+    assert sorted(parse_space(unflatten(tree)), key=str) == sorted(space, key=str)
 
 
 def test_trials_are_counted_as_tune_makes_them() -> None:
