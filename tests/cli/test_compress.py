@@ -22,7 +22,6 @@ from rlx2_ray.config import Tree
 from rlx2_ray.report.record.directory import read_directory
 from tests.cli.test_bad_input import check_refusal, files
 from tests.support.campaigns import (
-    Sweep,
     check_every_point_once,
     parent_and_children,
     read_record,
@@ -42,7 +41,7 @@ from tests.support.compressions import (
     compress_arguments,
     compress_tree,
 )
-from tests.support.runs import RLX2, environment
+from tests.support.runs import RLX2, Ended, environment
 
 RESULT_KEYS = {
     "dense", "decisions", "ultimate", "runs", "env_steps", "messages", "threshold", "kind", "directory", "report",
@@ -53,7 +52,7 @@ DECISION_KEYS = {"policy_sparsity", "critic_sparsity", "seeds", "ratio", "interv
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Sweep:
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Ended:
     return compress(tmp_path_factory.mktemp("compress") / "first", compress_tree())
 
 
@@ -63,7 +62,7 @@ def client(directory: Path) -> Any:
     return MlflowClient(f"sqlite:///{directory.parent / 'mlflow.db'}")
 
 
-def test_exit_code_and_json_object(finished: Sweep) -> None:
+def test_exit_code_and_json_object(finished: Ended) -> None:
     assert finished.code == 0, finished.error
     assert len(finished.output.splitlines()) == 1
     result = finished.result
@@ -76,14 +75,14 @@ def test_exit_code_and_json_object(finished: Sweep) -> None:
     assert read_result(finished.directory) == result
 
 
-def test_runs_and_env_steps_are_those_on_disk(finished: Sweep) -> None:
+def test_runs_and_env_steps_are_those_on_disk(finished: Ended) -> None:
     names = trial_names(finished.directory)
     steps = [read_result(finished.directory / "trials" / name)["env_steps"] for name in names]
     assert (finished.result["runs"], finished.result["env_steps"]) == (len(names), sum(steps))
     assert len(names) >= DENSE_SEEDS + 4
 
 
-def test_scores_are_those_of_the_runs(finished: Sweep) -> None:
+def test_scores_are_those_of_the_runs(finished: Ended) -> None:
     trials = finished.directory / "trials"
     for seed in finished.result["dense"]["seeds"]:
         assert seed["score"] == read_result(trials / f"dense-s{seed['seed']}")["score"]
@@ -96,7 +95,7 @@ def test_scores_are_those_of_the_runs(finished: Sweep) -> None:
         assert decision["seeds"] == len(fresh)
 
 
-def test_ultimate_is_the_smallest_accepted_network(finished: Sweep) -> None:
+def test_ultimate_is_the_smallest_accepted_network(finished: Ended) -> None:
     ultimate = finished.result["ultimate"]
     accepted = [each for each in finished.result["decisions"] if each["verdict"] == "accept"]
     assert ultimate["size_ratio"] == min(each["size_ratio"] for each in accepted)
@@ -112,7 +111,7 @@ def test_ultimate_is_the_smallest_accepted_network(finished: Sweep) -> None:
     assert policy.read_bytes() == best.read_bytes()
 
 
-def test_cost_is_said_before_the_first_run(finished: Sweep) -> None:
+def test_cost_is_said_before_the_first_run(finished: Ended) -> None:
     first, *others = finished.error.splitlines()
     cost = r"Expected: about \d+ runs \(at most 67\) of 1,000 env steps, \d+ at a time, in about \d+ (s|min) "
     assert re.match(cost + r"\(dense run \d+ s, sparse run \d+ s\)\. In ", first)
@@ -121,7 +120,7 @@ def test_cost_is_said_before_the_first_run(finished: Sweep) -> None:
     assert sorted(ended) == trial_names(finished.directory)
 
 
-def test_dense_arm_and_verdicts_are_said_as_they_come(finished: Sweep) -> None:
+def test_dense_arm_and_verdicts_are_said_as_they_come(finished: Ended) -> None:
     lines = finished.error.splitlines()
     (dense,) = [line for line in lines if line.startswith("dense score") and f"{DENSE_SEEDS} seeds" in line]
     assert dense.endswith(f"(0 known from before); random actions {finished.result['dense']['random']:.1f}")
@@ -134,7 +133,7 @@ def test_dense_arm_and_verdicts_are_said_as_they_come(finished: Sweep) -> None:
     )
 
 
-def test_record_and_report(finished: Sweep) -> None:
+def test_record_and_report(finished: Ended) -> None:
     record, content = read_directory(finished.directory), read_record(finished.directory)
     assert (record.state, record.kind) == ("finished", "compress")
     assert content["ultimate"] == finished.result["ultimate"]
@@ -147,7 +146,7 @@ def test_record_and_report(finished: Sweep) -> None:
     assert "InvertedPendulum-v5" in report
 
 
-def test_one_parent_and_a_child_for_each_run(finished: Sweep) -> None:
+def test_one_parent_and_a_child_for_each_run(finished: Ended) -> None:
     parent, children = parent_and_children(finished.directory)
     assert parent.info.run_id == finished.result["mlflow_run_id"]
     assert (parent.info.status, parent.data.tags["rlx2.kind"]) == ("FINISHED", "compress")
@@ -162,7 +161,7 @@ def test_one_parent_and_a_child_for_each_run(finished: Sweep) -> None:
         assert child.data.metrics["score"] == read_result(finished.directory / "trials" / name)["score"]
 
 
-def test_decisions_are_a_table_of_the_parent(finished: Sweep, tmp_path: Path) -> None:
+def test_decisions_are_a_table_of_the_parent(finished: Ended, tmp_path: Path) -> None:
     run_id = finished.result["mlflow_run_id"]
     table = json.loads(
         Path(client(finished.directory).download_artifacts(run_id, "decisions.json", str(tmp_path))).read_text()
@@ -179,7 +178,7 @@ def command_columns() -> tuple[str, ...]:
     return TABLE
 
 
-def test_accepted_policy_is_a_registered_model(finished: Sweep) -> None:
+def test_accepted_policy_is_a_registered_model(finished: Ended) -> None:
     name, alias = "rlx2-InvertedPendulum-v5-td3", "ultimate"
     assert finished.result["ultimate"]["model"] == f"models:/{name}@{alias}"
     version = client(finished.directory).get_model_version_by_alias(name, alias)
@@ -190,7 +189,7 @@ def test_accepted_policy_is_a_registered_model(finished: Sweep) -> None:
 
 
 def test_finished_compression_is_shown_again(
-    finished: Sweep, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    finished: Ended, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "80")
     before = files(finished.directory)
@@ -213,14 +212,14 @@ def test_finished_compression_is_shown_again(
 
 
 @pytest.fixture(scope="module")
-def second(finished: Sweep) -> Sweep:
+def second(finished: Ended) -> Ended:
     """The same again in a terminal, with a budget that ends it before a verdict."""
     directory = finished.directory.parent / "second"
     arguments = compress_arguments(directory, compress_tree(), "--max-runs", "4", "--json", "--concurrent", "1")
     return in_terminal(directory, arguments)
 
 
-def in_terminal(directory: Path, arguments: list[str]) -> Sweep:
+def in_terminal(directory: Path, arguments: list[str]) -> Ended:
     """With standard error a terminal."""
     inner, outer = pty.openpty()
     variables = environment() | cache_variables(directory.parent) | {"TERM": "xterm", "COLUMNS": "200"}
@@ -234,7 +233,7 @@ def in_terminal(directory: Path, arguments: list[str]) -> Sweep:
     output, _ = process.communicate(timeout=500)
     thread.join()
     os.close(inner)
-    return Sweep(directory, process.returncode, output, b"".join(shown).decode(errors="replace"))
+    return Ended(directory, process.returncode, output, b"".join(shown).decode(errors="replace"))
 
 
 def read_all(descriptor: int, take: Callable[[bytes], object]) -> None:
@@ -243,7 +242,7 @@ def read_all(descriptor: int, take: Callable[[bytes], object]) -> None:
             take(chunk)
 
 
-def test_dense_arm_is_not_run_again(finished: Sweep, second: Sweep) -> None:
+def test_dense_arm_is_not_run_again(finished: Ended, second: Ended) -> None:
     assert second.code == 0, second.error
     assert cached_seeds(second.directory.parent)[:DENSE_SEEDS] == list(range(DENSE_SEEDS))
     assert [name for name in trial_names(second.directory) if name.startswith("dense")] == []
@@ -256,7 +255,7 @@ def test_dense_arm_is_not_run_again(finished: Sweep, second: Sweep) -> None:
     assert f"{DENSE_SEEDS} dense runs known from an earlier compression" in second.error
 
 
-def test_budget_of_runs_ends_it_with_the_best_statement(second: Sweep) -> None:
+def test_budget_of_runs_ends_it_with_the_best_statement(second: Ended) -> None:
     assert len(trial_names(second.directory)) == 4, "runs of the cache cost nothing"
     assert second.result["messages"] == ["Ended by the budget of 4 runs: this is the best statement so far."]
     assert {each["verdict"] for each in second.result["decisions"]} <= {"accept", "reject", "inconclusive"}
@@ -265,7 +264,7 @@ def test_budget_of_runs_ends_it_with_the_best_statement(second: Sweep) -> None:
     assert second.result["env_steps"] == 4 * STEPS
 
 
-def test_belief_is_shown_while_it_runs(second: Sweep) -> None:
+def test_belief_is_shown_while_it_runs(second: Ended) -> None:
     assert re.search(
         r"trials \d+ of \d+  running \d  best none yet  believes policy can be [\d.]+% sparse \[", second.error
     )
@@ -334,7 +333,7 @@ def test_file_of_a_sweep_is_refused(tmp_path: Path, capsys: pytest.CaptureFixtur
     check_refusal(["compress", str(file)], ["param_space", "'rlx2 sweep'"], tmp_path, capsys)
 
 
-def test_directory_that_is_in_use_is_refused(finished: Sweep, capsys: pytest.CaptureFixture[str]) -> None:
+def test_directory_that_is_in_use_is_refused(finished: Ended, capsys: pytest.CaptureFixture[str]) -> None:
     file = finished.directory.parent / "first.yaml"
     arguments = ["compress", str(file), "--out", str(finished.directory)]
     check_refusal(arguments, ["already holds", "rlx2 resume"], finished.directory, capsys)

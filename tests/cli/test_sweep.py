@@ -20,7 +20,6 @@ from tests.cli.test_bad_input import check_refusal, files
 from tests.support.campaigns import (
     NAMES,
     STEPS,
-    Sweep,
     check_every_point_once,
     finished_trials,
     parent_and_children,
@@ -31,7 +30,7 @@ from tests.support.campaigns import (
     sweep_tree,
     trial_names,
 )
-from tests.support.runs import database_uri
+from tests.support.runs import Ended, database_uri
 from tests.support.strange_envs import MODULE
 from tests.tracking.test_tracker import free_port
 
@@ -43,12 +42,12 @@ POINTS = [100, 200, 300]
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Sweep:
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Ended:
     """Two sparsities with two seeds each."""
     return sweep(tmp_path_factory.mktemp("sweep") / "sweep", sweep_tree())
 
 
-def test_exit_code_and_streams(finished: Sweep) -> None:
+def test_exit_code_and_streams(finished: Ended) -> None:
     assert finished.code == 0
     assert len(finished.output.splitlines()) == 1, "nothing but the JSON object"
     first, *others = finished.error.splitlines()
@@ -56,7 +55,7 @@ def test_exit_code_and_streams(finished: Sweep) -> None:
     assert sorted(line.split("  ")[0] for line in others) == NAMES, "a line for each trial, and no word of Ray's"
 
 
-def test_json_object(finished: Sweep) -> None:
+def test_json_object(finished: Ended) -> None:
     result = finished.result
     assert result.keys() == RESULT_KEYS
     assert (result["kind"], result["metric"], result["mode"], result["env_steps"]) == ("sweep", "score", "max", 1200)
@@ -69,7 +68,7 @@ def test_json_object(finished: Sweep) -> None:
     assert read_result(finished.directory) == result
 
 
-def test_every_trial_is_a_complete_run(finished: Sweep) -> None:
+def test_every_trial_is_a_complete_run(finished: Ended) -> None:
     assert trial_names(finished.directory) == NAMES
     for folder, (policy, seed) in zip(
         finished_trials(finished.directory), [(0.3, 0), (0.3, 1), (0.5, 0), (0.5, 1)], strict=True
@@ -80,7 +79,7 @@ def test_every_trial_is_a_complete_run(finished: Sweep) -> None:
         assert not (folder / "undelivered").exists()
 
 
-def test_one_mlflow_run_for_the_sweep_and_one_for_each_trial(finished: Sweep) -> None:
+def test_one_mlflow_run_for_the_sweep_and_one_for_each_trial(finished: Ended) -> None:
     parent, children = parent_and_children(finished.directory)
     key = parent.data.tags["rlx2.trial_key"]
     assert parent.info.run_id == finished.result["mlflow_run_id"]
@@ -96,7 +95,7 @@ def test_one_mlflow_run_for_the_sweep_and_one_for_each_trial(finished: Sweep) ->
     check_every_point_once(finished.directory, {name: POINTS for name in NAMES})
 
 
-def test_record_is_readable_and_complete(finished: Sweep) -> None:
+def test_record_is_readable_and_complete(finished: Ended) -> None:
     record = read_directory(finished.directory)
     assert (record.kind, record.state, record.metric, record.mode) == ("sweep", "finished", "score", "max")
     assert [(trial.name, trial.state, trial.env_steps) for trial in record.trials] == [
@@ -108,7 +107,7 @@ def test_record_is_readable_and_complete(finished: Sweep) -> None:
     assert content["messages"] == []
 
 
-def test_report_is_written_and_tracked(finished: Sweep) -> None:
+def test_report_is_written_and_tracked(finished: Ended) -> None:
     report = finished.directory / "report.html"
     assert finished.result["report"] == str(report)
     assert all(name in report.read_text() for name in NAMES)
@@ -118,7 +117,7 @@ def test_report_is_written_and_tracked(finished: Sweep) -> None:
 
 
 def test_resume_of_a_finished_sweep_gives_its_result_and_changes_nothing(
-    finished: Sweep, capsys: pytest.CaptureFixture[str]
+    finished: Ended, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = files(finished.directory.parent)
     assert run(["resume", str(finished.directory), "--json"]) == 0
@@ -127,14 +126,14 @@ def test_resume_of_a_finished_sweep_gives_its_result_and_changes_nothing(
     assert files(finished.directory.parent) == before
 
 
-def test_table_for_people(finished: Sweep, capsys: pytest.CaptureFixture[str]) -> None:
+def test_table_for_people(finished: Ended, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["resume", str(finished.directory)]) == 0
     output, _ = capsys.readouterr()
     assert "4 trials" in output
     assert f"best │ {finished.result['best']['name']}, score" in re.sub(" +", " ", output)
 
 
-def test_finished_sweep_cannot_be_overwritten(finished: Sweep, capsys: pytest.CaptureFixture[str]) -> None:
+def test_finished_sweep_cannot_be_overwritten(finished: Ended, capsys: pytest.CaptureFixture[str]) -> None:
     file = finished.directory.with_suffix(".yaml")
     assert run(["sweep", str(file), "--out", str(finished.directory)]) == 2
     assert "already holds a sweep" in capsys.readouterr().err
@@ -148,23 +147,23 @@ KWARGS = [{"step": 0}, {"step": 150}]  # the second breaks off at its 150th step
 
 
 @pytest.fixture(scope="module")
-def failed(tmp_path_factory: pytest.TempPathFactory) -> Sweep:
+def failed(tmp_path_factory: pytest.TempPathFactory) -> Ended:
     tree = sweep_tree({"env.kwargs": {"grid": KWARGS}}, {"max_failures": 0}, env__id=f"{MODULE}:Broken-v0", steps=200)
     return sweep(tmp_path_factory.mktemp("failed") / "sweep", tree)
 
 
 @pytest.fixture(scope="module")
-def recovered(failed: Sweep) -> tuple[Sweep, dict[str, int], dict[str, int]]:
+def recovered(failed: Ended) -> tuple[Ended, dict[str, int], dict[str, int]]:
     """The failed sweep resumed, with the moments at which results had been written before and after."""
     before = _moments(failed)
     return resume_sweep(failed.directory), before, _moments(failed)
 
 
-def _moments(sweep: Sweep) -> dict[str, int]:
+def _moments(sweep: Ended) -> dict[str, int]:
     return {path.name: (path / "result.json").stat().st_mtime_ns for path in finished_trials(sweep.directory)}
 
 
-def test_trial_that_fails_for_good_fails_the_sweep_in_a_sentence_and_no_other_trial(failed: Sweep) -> None:
+def test_trial_that_fails_for_good_fails_the_sweep_in_a_sentence_and_no_other_trial(failed: Ended) -> None:
     assert (failed.code, failed.output) == (1, "")
     *_, last = failed.error.splitlines()
     assert last.startswith(f"rlx2: 1 of 2 trials failed ({FAILING}): ")
@@ -176,14 +175,14 @@ def test_trial_that_fails_for_good_fails_the_sweep_in_a_sentence_and_no_other_tr
     assert [path.name for path in finished_trials(failed.directory)] == ["00000-env.kwargs=_step_0"]
 
 
-def test_failed_sweep_has_a_record_and_a_report(failed: Sweep) -> None:
+def test_failed_sweep_has_a_record_and_a_report(failed: Ended) -> None:
     assert FAILING in (failed.directory / "report.html").read_text()
     (message, *_) = read_record(failed.directory)["messages"]
     assert message.startswith(f"{FAILING} failed: ")
 
 
 def test_resume_tries_only_the_failed_trial_again(
-    recovered: tuple[Sweep, dict[str, int], dict[str, int]],
+    recovered: tuple[Ended, dict[str, int], dict[str, int]],
 ) -> None:
     resumed, before, after = recovered
     assert resumed.code == 0, resumed.error

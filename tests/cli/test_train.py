@@ -7,7 +7,6 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import pytest
 
@@ -15,6 +14,7 @@ from rlx2_ray.cli.main import run
 from rlx2_ray.cli.train import default_directory
 from rlx2_ray.config import load, resolve
 from tests.support.runs import (
+    Ended,
     compile_kernels,
     database_uri,
     environment,
@@ -33,20 +33,8 @@ RESULT_KEYS = {
 }  # fmt: skip
 
 
-class Finished(NamedTuple):
-    directory: Path
-    code: int
-    output: str
-    error: str
-
-    @property
-    def result(self) -> dict[str, Any]:
-        content: dict[str, Any] = json.loads(self.output.splitlines()[-1])
-        return content
-
-
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Ended:
     """A small run by the console script, with the defaults of `--out` and `--tracking-uri`."""
     folder = tmp_path_factory.mktemp("train")
     database_uri(folder)  # is where the default looks
@@ -54,20 +42,20 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
     arguments = ["small.yaml", *small_arguments(steps=300), "--algo", "td3", "--seed", "5"]
     process = rlx2("train", *arguments, "--policy-sparsity", "0.6", "--json", folder=folder)
     (directory,) = (folder / "runs").iterdir()
-    return Finished(directory, process.returncode, process.stdout, process.stderr)
+    return Ended(directory, process.returncode, process.stdout, process.stderr)
 
 
-def test_last_line_of_output_is_a_json_object_with_the_keys_of_the_contract(finished: Finished) -> None:
+def test_last_line_of_output_is_a_json_object_with_the_keys_of_the_contract(finished: Ended) -> None:
     assert finished.code == 0
     assert finished.result.keys() == RESULT_KEYS
     assert len(finished.output.splitlines()) == 1
 
 
-def test_result_file_equals_the_output(finished: Finished) -> None:
+def test_result_file_equals_the_output(finished: Ended) -> None:
     assert json.loads((finished.directory / "result.json").read_text()) == finished.result
 
 
-def test_result_says_what_was_asked_for_and_done(finished: Finished) -> None:
+def test_result_says_what_was_asked_for_and_done(finished: Ended) -> None:
     result = finished.result
     asked = {key: result[key] for key in ("env_id", "algo", "method", "seed", "engine", "runtime", "policy_sparsity")}
     assert asked == {
@@ -89,47 +77,47 @@ def test_result_says_what_was_asked_for_and_done(finished: Finished) -> None:
     assert result["wall_s"] >= 300 / result["env_steps_per_s"]
 
 
-def test_run_directory_holds_the_files_of_the_contract(finished: Finished) -> None:
+def test_run_directory_holds_the_files_of_the_contract(finished: Ended) -> None:
     names = {path.name for path in finished.directory.iterdir()}
     assert {"config.yaml", "progress.jsonl", "checkpoints", "policy.safetensors", "result.json"} <= names
 
 
-def test_default_directory_names_the_run(finished: Finished) -> None:
+def test_default_directory_names_the_run(finished: Ended) -> None:
     assert re.fullmatch(r"InvertedPendulum-v5-td3-rlx2-s5-\d{8}-\d{6}", finished.directory.name)
     assert default_directory(small_config(env__id="a/b:c-v0")).name.startswith("a_b_c-v0-td3-rlx2-s0-")
 
 
-def test_nothing_else_is_left_in_the_working_directory(finished: Finished) -> None:
+def test_nothing_else_is_left_in_the_working_directory(finished: Ended) -> None:
     names = {path.name for path in finished.directory.parents[1].iterdir()}
     assert names == {"small.yaml", "runs", "mlflow.db", "mlflow.db.lock", "mlartifacts"}
 
 
-def test_saved_configuration_reads_back_to_the_same_hash(finished: Finished) -> None:
+def test_saved_configuration_reads_back_to_the_same_hash(finished: Ended) -> None:
     read = resolve(load(finished.directory / "config.yaml"))
     assert read.hash == small_config(steps=300, seed=5).hash
     assert read.model_dump(mode="json") == load(finished.directory / "config.yaml")
 
 
-def test_progress_has_a_line_for_every_evaluation(finished: Finished) -> None:
+def test_progress_has_a_line_for_every_evaluation(finished: Ended) -> None:
     assert evaluated_steps(finished.directory) == [100, 200, 300]
     for point, evaluation in zip(read_points(finished.directory), finished.result["evaluations"], strict=True):
         assert evaluation == {key: point[key] for key in ("env_steps", "return_mean", "return_std")}
 
 
-def test_progress_is_told_on_standard_error(finished: Finished) -> None:
+def test_progress_is_told_on_standard_error(finished: Ended) -> None:
     lines = finished.error.splitlines()
     assert [line.split("  ")[0] for line in lines] == ["env step 100", "env step 200", "env step 300"]
     assert all(re.search(r"return -?[\d.]+ ± [\d.]+  buffer \d+  \d+ steps/s", line) for line in lines)
 
 
-def test_resume_of_a_finished_run_prints_its_result(finished: Finished, capsys: pytest.CaptureFixture[str]) -> None:
+def test_resume_of_a_finished_run_prints_its_result(finished: Ended, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["resume", str(finished.directory), "--json"]) == 0
     output, error = capsys.readouterr()
     assert json.loads(output) == finished.result
     assert error == ""
 
 
-def test_people_get_a_table(finished: Finished, capsys: pytest.CaptureFixture[str]) -> None:
+def test_people_get_a_table(finished: Ended, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["resume", str(finished.directory)]) == 0
     output, _ = capsys.readouterr()
     assert "InvertedPendulum-v5, TD3, rlx2, seed 5" in output

@@ -8,7 +8,7 @@ import signal
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import yaml
 
@@ -16,6 +16,7 @@ from rlx2_ray.config import Tree, merge, nest
 from tests.support.runs import (
     SMALL,
     Changes,
+    Ended,
     compile_kernels,
     database_uri,
     dotted,
@@ -32,20 +33,6 @@ STEPS = 300
 NAMES = [f"{index:05}-sparsity.policy={policy}-seed={seed}" for index, (policy, seed) in enumerate(
     [(0.3, 0), (0.3, 1), (0.5, 0), (0.5, 1)]
 )]  # fmt: skip
-
-
-class Sweep(NamedTuple):
-    """One that has ended."""
-
-    directory: Path
-    code: int
-    output: str
-    error: str
-
-    @property
-    def result(self) -> dict[str, Any]:
-        content: dict[str, Any] = json.loads(self.output.splitlines()[-1])
-        return content
 
 
 def sweep_tree(space: Tree = SPACE, tune: Tree | None = None, **changes: Any) -> Tree:
@@ -72,17 +59,17 @@ def sweep_arguments(directory: Path, tree: Tree, uri: str | None = None) -> list
     return ["sweep", str(file), "--out", str(directory), "--tracking-uri", uri or database_uri(directory.parent)]
 
 
-def sweep(directory: Path, tree: Tree, *options: str, uri: str | None = None) -> Sweep:
+def sweep(directory: Path, tree: Tree, *options: str, uri: str | None = None) -> Ended:
     """A sweep to its end."""
     return _ended(directory, rlx2(*sweep_arguments(directory, tree, uri), "--json", *options, folder=directory.parent))
 
 
-def resume_sweep(directory: Path, *options: str) -> Sweep:
+def resume_sweep(directory: Path, *options: str) -> Ended:
     return _ended(directory, rlx2("resume", str(directory), "--json", *options, folder=directory.parent))
 
 
-def _ended(directory: Path, process: subprocess.CompletedProcess[str]) -> Sweep:
-    return Sweep(directory, process.returncode, process.stdout, process.stderr)
+def _ended(directory: Path, process: subprocess.CompletedProcess[str]) -> Ended:
+    return Ended(directory, process.returncode, process.stdout, process.stderr)
 
 
 def start_sweep(directory: Path, tree: Tree, *options: str, **variables: str) -> subprocess.Popen[str]:

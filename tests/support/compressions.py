@@ -11,8 +11,7 @@ import yaml
 
 from rlx2_ray.config import Tree, merge, unflatten
 from rlx2_ray.kernels.cache import cache_directory
-from tests.support.campaigns import Sweep as Ended
-from tests.support.runs import compile_kernels, database_uri, dotted, start_rlx2
+from tests.support.runs import Ended, compile_kernels, database_uri, dotted, start_rlx2
 
 # A pole that a network of two layers of 16 learns to hold a little longer than chance, in a second. Sparse ones do so
 # no worse, so with a low threshold they are accepted on any machine.

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import psutil
 
@@ -31,6 +31,21 @@ from tests.support.strange_envs import MAY_DIE
 ROOT = Path(__file__).parents[2]
 RLX2 = Path(sys.executable).parent / "rlx2"  # the installed console script
 Changes = dict[str, Any]  # dotted key -> value
+
+
+class Ended(NamedTuple):
+    """A run or a campaign by the console script, to its end."""
+
+    directory: Path
+    code: int
+    output: str
+    error: str
+
+    @property
+    def result(self) -> dict[str, Any]:
+        content: dict[str, Any] = json.loads(self.output.splitlines()[-1])
+        return content
+
 
 # Seconds long; topology events, the switch of the target and shrinking of the replay all happen inside.
 SMALL: Changes = {

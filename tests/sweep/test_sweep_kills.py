@@ -13,7 +13,6 @@ from rlx2_ray.report.record.directory import read_directory
 from tests.distributed.mortal_envs import MODULE
 from tests.support.campaigns import (
     NAMES,
-    Sweep,
     check_every_point_once,
     digests,
     finished_trials,
@@ -32,7 +31,7 @@ from tests.support.campaigns import (
     trial_directories,
     trial_names,
 )
-from tests.support.runs import actors_of, ended, read_points, start_rlx2, tracked_runs, wait_for
+from tests.support.runs import Ended, actors_of, ended, read_points, start_rlx2, tracked_runs, wait_for
 from tests.tracking.test_outage import Server, server
 
 __all__ = ["server"]  # a fixture
@@ -47,11 +46,11 @@ TWO = ("--concurrent", "2")
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Sweep:
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Ended:
     return sweep(tmp_path_factory.mktemp("undisturbed") / "sweep", PACED, *TWO)
 
 
-def check_as_undisturbed(ended_sweep: Sweep, undisturbed: Sweep) -> None:
+def check_as_undisturbed(ended_sweep: Ended, undisturbed: Ended) -> None:
     """The same trials with the same policies, every point once, one MLflow run each, and nothing but sentences."""
     assert ended_sweep.code == 0, ended_sweep.error
     assert "Traceback" not in ended_sweep.error
@@ -74,7 +73,7 @@ def is_in_the_middle(directory: Path) -> bool:
 
 
 @pytest.mark.parametrize("with_ray", [False, True], ids=["driver", "all processes"])
-def test_driver_killed_in_the_middle(with_ray: bool, undisturbed: Sweep, tmp_path: Path) -> None:
+def test_driver_killed_in_the_middle(with_ray: bool, undisturbed: Ended, tmp_path: Path) -> None:
     directory = tmp_path / "sweep"
     with ended(start_sweep(directory, PACED, *TWO)) as process:
         wait_for(lambda: is_in_the_middle(directory), process, 300)
@@ -87,7 +86,7 @@ def test_driver_killed_in_the_middle(with_ray: bool, undisturbed: Sweep, tmp_pat
     assert before == {name: after[name] for name in before}, "finished trials are not run again"
 
 
-def test_driver_killed_again_and_again(undisturbed: Sweep, tmp_path: Path) -> None:
+def test_driver_killed_again_and_again(undisturbed: Ended, tmp_path: Path) -> None:
     directory = tmp_path / "sweep"
     with ended(start_sweep(directory, PACED, *TWO)) as process:
         wait_for((directory / "sweep.yaml").exists, process, 300)  # before any trial
@@ -141,20 +140,20 @@ def test_queue_killed_in_its_second_member(tmp_path: Path) -> None:
     }
 
 
-def test_trial_killed_goes_on_from_its_checkpoint(undisturbed: Sweep, tmp_path: Path) -> None:
+def test_trial_killed_goes_on_from_its_checkpoint(undisturbed: Ended, tmp_path: Path) -> None:
     directory = tmp_path / "sweep"
     with ended(start_sweep(directory, PACED, *TWO, "--json")) as process:
         wait_for(lambda: any(len(read_points(path)) >= 3 for path in trial_directories(directory)), process, 300)
         trials = actors_of(process, "ResourceTrainable") + actors_of(process, "SweepTrial")  # as Tune wraps it, or not
         trials[0].kill()
         output, error = process.communicate(timeout=400)
-    check_as_undisturbed(Sweep(directory, process.returncode, output, error), undisturbed)
+    check_as_undisturbed(Ended(directory, process.returncode, output, error), undisturbed)
     assert "goes on from its last checkpoint" in error
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_interruption_ends_with_130_and_a_sweep_that_resumes(
-    number: signal.Signals, undisturbed: Sweep, tmp_path: Path
+    number: signal.Signals, undisturbed: Ended, tmp_path: Path
 ) -> None:
     directory = tmp_path / "sweep"
     with ended(start_sweep(directory, PACED, *TWO)) as process:
@@ -173,7 +172,7 @@ def learning_rates() -> Tree:
     return {"agent.learning_rate": {"loguniform": [1.0e-4, 2.0e-3]}}
 
 
-def check_complete(ended_sweep: Sweep, trials: int) -> None:
+def check_complete(ended_sweep: Ended, trials: int) -> None:
     assert ended_sweep.code == 0, ended_sweep.error
     assert "Traceback" not in ended_sweep.error
     assert len(ended_sweep.result["trials"]) == trials

@@ -13,7 +13,6 @@ from rlx2_ray.config import Tree
 from rlx2_ray.report.record.directory import read_directory
 from tests.distributed.mortal_envs import MODULE
 from tests.support.campaigns import (
-    Sweep,
     check_every_point_once,
     digests,
     finished_trials,
@@ -36,7 +35,7 @@ from tests.support.compressions import (
     resume_compression,
     start_compression,
 )
-from tests.support.runs import ended, read_points, start_rlx2, wait_for
+from tests.support.runs import Ended, ended, read_points, start_rlx2, wait_for
 
 pytestmark = pytest.mark.slow
 
@@ -48,13 +47,13 @@ SAME = ("dense", "decisions", "runs", "env_steps", "messages")  # keys of a resu
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Sweep:
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Ended:
     done = compress(tmp_path_factory.mktemp("undisturbed") / "out", PACED, *ONE)
     assert done.code == 0, done.error
     return done
 
 
-def check_as_undisturbed(done: Sweep, undisturbed: Sweep) -> None:
+def check_as_undisturbed(done: Ended, undisturbed: Ended) -> None:
     assert done.code == 0, done.error
     assert "Traceback" not in done.error
     assert trial_names(done.directory) == trial_names(undisturbed.directory)
@@ -67,7 +66,7 @@ def check_as_undisturbed(done: Sweep, undisturbed: Sweep) -> None:
     check_tracked(done)
 
 
-def check_tracked(done: Sweep) -> None:
+def check_tracked(done: Ended) -> None:
     """Every point once, and one MLflow run a trial; all have ended."""
     came_to = {path.name: read_result(path)["env_steps"] for path in finished_trials(done.directory)}  # some end early
     check_every_point_once(done.directory, {name: POINTS[: steps // INTERVAL] for name, steps in came_to.items()})
@@ -98,7 +97,7 @@ PHASES = {"dense": is_in_dense_phase, "search": is_in_search_phase, "confirmatio
 
 
 @pytest.mark.parametrize("phase", PHASES)
-def test_driver_killed(phase: str, undisturbed: Sweep, tmp_path: Path) -> None:
+def test_driver_killed(phase: str, undisturbed: Ended, tmp_path: Path) -> None:
     directory = tmp_path / "out"
     with ended(start_compression(directory, PACED, *ONE)) as process:
         wait_for(lambda: (directory / "record.json").exists() and PHASES[phase](directory), process, 400)
@@ -116,7 +115,7 @@ def test_driver_killed(phase: str, undisturbed: Sweep, tmp_path: Path) -> None:
     assert "Expected" not in resumed.error
 
 
-def test_driver_killed_in_every_phase_one_after_the_other(undisturbed: Sweep, tmp_path: Path) -> None:
+def test_driver_killed_in_every_phase_one_after_the_other(undisturbed: Ended, tmp_path: Path) -> None:
     directory = tmp_path / "out"
     process = start_compression(directory, PACED, *ONE)
     for is_there in ((directory / "sweep.yaml").exists, *(lambda at=at: at(directory) for at in PHASES.values())):  # type: ignore[misc]
@@ -126,10 +125,10 @@ def test_driver_killed_in_every_phase_one_after_the_other(undisturbed: Sweep, tm
         process = _start_resume(directory)
     with ended(process):
         output, error = process.communicate(timeout=500)
-    check_as_undisturbed(Sweep(directory, process.returncode, output, error), undisturbed)
+    check_as_undisturbed(Ended(directory, process.returncode, output, error), undisturbed)
 
 
-def test_state_of_tune_that_a_kill_left_half_written(undisturbed: Sweep, tmp_path: Path) -> None:
+def test_state_of_tune_that_a_kill_left_half_written(undisturbed: Ended, tmp_path: Path) -> None:
     """The runs know what they came to, and the search asks for the same again."""
     directory = tmp_path / "out"
     with ended(start_compression(directory, PACED, *ONE)) as process:
@@ -151,7 +150,7 @@ def _start_resume(directory: Path) -> subprocess.Popen[str]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_interruption_ends_with_130_and_goes_on(number: signal.Signals, undisturbed: Sweep, tmp_path: Path) -> None:
+def test_interruption_ends_with_130_and_goes_on(number: signal.Signals, undisturbed: Ended, tmp_path: Path) -> None:
     directory = tmp_path / "out"
     with ended(start_compression(directory, PACED, *ONE)) as process:
         wait_for(lambda: (directory / "record.json").exists() and is_in_search_phase(directory), process, 400)
@@ -163,7 +162,7 @@ def test_interruption_ends_with_130_and_goes_on(number: signal.Signals, undistur
 # Ends without an accepted network
 
 
-def check_ended_by(done: Sweep, words: str) -> dict[str, Any]:
+def check_ended_by(done: Ended, words: str) -> dict[str, Any]:
     assert done.code == 0, done.error
     assert done.result["messages"] == [f"Ended by the budget of {words}: this is the best statement so far."]
     assert (done.directory / "report.html").exists()
