@@ -35,14 +35,24 @@ type: $(INSTALLED)
 check: $(INSTALLED) lint type test  ## what CI runs, with test-cluster after it
 	$(BIN)/ruff format --check .
 
-bench: $(INSTALLED)  ## the README's learning table and picture, hours on two cores; resumes
-	$(BIN)/python -m benchmarks.inverted_pendulum
+# A study: the sweep of its file, or what is left of it, in runs/studies/; then the report of its trials.
+STUDIES := runs/studies
+define study
+	@mkdir -p $(STUDIES)
+	if [ -e $(STUDIES)/$(1)/sweep.yaml ]; then $(BIN)/rlx2 resume $(STUDIES)/$(1); \
+	else $(BIN)/rlx2 sweep tune_configs/studies/$(1).yaml --out $(STUDIES)/$(1) \
+		--tracking-uri sqlite:///$(STUDIES)/$(1).db --experiment $(1); fi
+	$(BIN)/python -m benchmarks.$(1) $(STUDIES)/$(1)
+endef
 
-bench-engines: $(INSTALLED)  ## do both engines learn the same? hours on two cores; resumes
-	$(BIN)/python -m benchmarks.engines
+bench: $(INSTALLED)  ## the README's learning table and picture: a sweep, hours on two cores; resumes
+	$(call study,inverted_pendulum)
 
-bench-runtimes: $(INSTALLED)  ## do both runtimes learn the same? an hour on two cores; resumes
-	$(BIN)/python -m benchmarks.runtimes
+bench-engines: $(INSTALLED)  ## do both engines learn the same? a sweep, hours on two cores; resumes
+	$(call study,engines)
+
+bench-runtimes: $(INSTALLED)  ## do both runtimes learn the same? a sweep, an hour on two cores; resumes
+	$(call study,runtimes)
 
 bench-scaling: $(INSTALLED)  ## docs/scaling.md: service rates, two runs, the simulation; some minutes on a quiet machine
 	$(BIN)/python -m benchmarks.scaling
@@ -50,7 +60,7 @@ bench-scaling: $(INSTALLED)  ## docs/scaling.md: service rates, two runs, the si
 bench-exports: $(INSTALLED)  ## docs/exports.md: bytes and microseconds of exported policies; minutes on one core, needs cc
 	$(BIN)/python -m benchmarks.exports --write --policies results/inverted_pendulum_policy.safetensors results/policies/*
 
-results: $(INSTALLED)  ## results/README.md and its pictures, from the finished runs in results/runs; trains nothing
+results: $(INSTALLED)  ## results/README.md and its pictures, from the finished runs in results/runs; needs chromium
 	$(BIN)/python -m benchmarks.results
 
 bench-searcher: $(INSTALLED)  ## docs/searcher.md: the compression search against simulated truths; minutes on one core

@@ -24,6 +24,7 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
+from benchmarks.places import ROOT
 from rlx2_ray.agents.base_learner import initial_models
 from rlx2_ray.bench.policy import torch_act
 from rlx2_ray.bench.timing import Timings, time_in_turns
@@ -43,7 +44,6 @@ from rlx2_ray.networks.policy_file import PolicyFile
 from rlx2_ray.networks.sparse_model import SparseModel
 from rlx2_ray.types import Floats, Spaces
 
-ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "results" / "exports.json"
 EPISODES = Episodes(20)
 CALLS = 100  # of the C function in one call from here, which costs a microsecond by itself

@@ -1,39 +1,29 @@
 """Does it learn? InvertedPendulum-v5, TD3 and SAC, inline and on actors, three seeds each; a table and a picture.
 
-    make bench        # or: python -m benchmarks.inverted_pendulum [--jobs 2] [--only-report]
+    make bench        # or, of the sweep that is there: python -m benchmarks.inverted_pendulum [DIR]
 
-Runs that are finished are not run again, and interrupted ones are resumed. The report is made from
+The runs are those of `tune_configs/studies/inverted_pendulum.yaml`. The report is made from
 `results/inverted_pendulum*`; the picture is `docs/inverted_pendulum.png`.
 """
 
 from __future__ import annotations
 
-import argparse
 import itertools
-import json
 import shutil
 
-import matplotlib
 import numpy as np
 
-from benchmarks.runs import ROOT, Result, directory, keep, train_all, write_section
+from benchmarks.places import ROOT
+from benchmarks.sections import write_section
+from benchmarks.studies import Result, Trial, draw_curves, make_panels, plt, read_results, save, select, versions_of
 from rlx2_ray.networks.policy_file import load_policy
 
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt
-
 STUDY = "inverted_pendulum"
-CONFIG = ROOT / "tune_configs" / "inverted_pendulum.yaml"
-RESULTS = ROOT / "results" / "inverted_pendulum.json"
 POLICY = ROOT / "results" / "inverted_pendulum_policy.safetensors"  # of the first run
 TABLE = ROOT / "results" / "README.md"
 PICTURE = ROOT / "docs" / "inverted_pendulum.png"
 
-RUNTIMES = {
-    "inline": ["--runtime", "inline"],
-    "actors": ["--runtime", "actors", "--rollout-actors", "2", "--replay-shards", "2"],
-}
-ALGORITHMS, SEEDS = ("td3", "sac"), (0, 1, 2)
+ARMS = list(itertools.product(("inline", "actors"), ("td3", "sac")))
 # What the table does not show. A number that is not in it comes from the command beside it.
 HISTORY = """\
 How the configuration came about: with `agent.tau` at its default of 0.005 (learning rate 1e-3 as now) the first
@@ -51,30 +41,19 @@ KEPT = (
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="The InvertedPendulum-v5 learning check.")
-    parser.add_argument("--jobs", type=int, default=2, help="runs at once")
-    parser.add_argument("--only-report", action="store_true", help="redraw from results/ without running")
-    arguments = parser.parse_args()
-    if not arguments.only_report:
-        collect(arguments.jobs)
-    results = json.loads(RESULTS.read_text())
+    results = read_results(STUDY, KEPT, collect)
     write_section(TABLE, STUDY, "make bench", table(results))
     draw(results)
 
 
-def collect(jobs: int) -> None:
-    """Keep what the report needs of every run, and one policy."""
-    arms = {
-        f"{runtime}-{algo}-{seed}": [str(CONFIG), *RUNTIMES[runtime], "--algo", algo, "--seed", str(seed)]
-        for runtime, algo, seed in itertools.product(RUNTIMES, ALGORITHMS, SEEDS)
-    }
-    keep(RESULTS, train_all(STUDY, arms, jobs).values(), KEPT)
-    shutil.copy(directory(STUDY, next(iter(arms))) / "policy.safetensors", POLICY)
+def collect(trials: list[Trial]) -> list[Result]:
+    """The results, with the first run's policy copied."""
+    shutil.copy(trials[0].directory.policy_file, POLICY)
+    return [trial.result for trial in trials]
 
 
 def table(results: list[Result]) -> str:
     first = results[0]
-    versions = ", ".join(f"{name} {version}" for name, version in first["versions"].items())
     lines = [
         f"## {first['env_id']}: does it learn?",
         "",
@@ -87,34 +66,22 @@ def table(results: list[Result]) -> str:
         "| runtime | algorithm | score of seed 0 | seed 1 | seed 2 | over 900 |",
         "|---|---|---|---|---|---|",
     ]
-    for runtime, algo in itertools.product(RUNTIMES, ALGORITHMS):
-        scores = [one["score"] for one in select(results, runtime, algo)]
+    for runtime, algo in ARMS:
+        scores = [one["score"] for one in select(results, runtime=runtime, algo=algo)]
         cells = " | ".join(f"{score:.1f}" for score in scores)
         lines.append(f"| {runtime} | {algo.upper()} | {cells} | {sum(s > 900 for s in scores)} of {len(scores)} |")
-    return "\n".join([*lines, "", HISTORY, f"Versions: {versions}.", ""])
-
-
-def select(results: list[Result], runtime: str, algo: str) -> list[Result]:
-    return [one for one in results if (one["runtime"], one["algo"]) == (runtime, algo)]
+    return "\n".join([*lines, "", HISTORY, f"Versions: {versions_of(results)}.", ""])
 
 
 def draw(results: list[Result]) -> None:
-    figure, (curves, structure) = plt.subplots(1, 2, figsize=(11, 3.6), width_ratios=(3, 2), layout="constrained")
-    draw_curves(curves, results)
+    figure, (curves, structure) = make_panels(width_ratios=(3, 2))
+    for (runtime, algo), color in zip(ARMS, plt.cm.tab10.colors, strict=False):
+        runs = select(results, runtime=runtime, algo=algo)
+        draw_curves(curves, runs, color, f"{algo.upper()}, {runtime}", np.median, alpha=0.15)
+    curves.set(xlabel="env steps", ylabel="return", title="InvertedPendulum-v5, 90 % / 80 % sparse, from scratch")
+    curves.legend(title=f"median and range of {len(runs)} seeds", fontsize=8, title_fontsize=8)
     draw_structure(structure)
-    PICTURE.parent.mkdir(exist_ok=True)
-    figure.savefig(PICTURE, dpi=110, metadata={"Software": None})
-
-
-def draw_curves(axes: plt.Axes, results: list[Result]) -> None:
-    for (runtime, algo), color in zip(itertools.product(RUNTIMES, ALGORITHMS), plt.cm.tab10.colors, strict=False):
-        runs = select(results, runtime, algo)
-        steps = [point["env_steps"] for point in runs[0]["evaluations"]]
-        returns = np.array([[point["return_mean"] for point in one["evaluations"]] for one in runs])
-        axes.plot(steps, np.median(returns, axis=0), color=color, label=f"{algo.upper()}, {runtime}")
-        axes.fill_between(steps, returns.min(axis=0), returns.max(axis=0), color=color, alpha=0.15, linewidth=0)
-    axes.set(xlabel="env steps", ylabel="return", title="InvertedPendulum-v5, 90 % / 80 % sparse, from scratch")
-    axes.legend(title=f"median and range of {len(SEEDS)} seeds", fontsize=8, title_fontsize=8)
+    save(figure, PICTURE)
 
 
 def draw_structure(axes: plt.Axes) -> None:

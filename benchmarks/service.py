@@ -23,7 +23,8 @@ from typing import Any
 
 import yaml
 
-ROOT = Path(__file__).resolve().parent.parent
+from benchmarks.places import ROOT
+
 RESULTS = ROOT / "results" / "service.json"
 CORES, TRIALS, ROUNDS = 2, 12, 2
 RUN: dict[str, Any] = {

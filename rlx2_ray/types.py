@@ -59,13 +59,14 @@ class Fragment(NamedTuple):
 class Batch(NamedTuple):
     """B windows of up to n steps, each inside one episode. `lengths[b] = m` is the number of steps window b really has.
 
-    Rewards past m are 0. `next_observations` repeats its last real entry past m, so `next_observations[:, -1]` is
-    always the observation the target bootstraps from; its middle axis K is n, or 1 when only that one was asked for.
+    Every array has the windows as its last axis and is C-contiguous, which is how the compiled learner reads it.
+    Rewards past m are 0. `next_observations` repeats its last real entry past m, so `next_observations[-1]` is always
+    the observation the target bootstraps from; its first axis K is n, or 1 when only that one was asked for.
     """
 
-    observations: Floats  # (B, observation_size)
-    actions: Floats  # (B, action_size), in [-1, 1]
-    rewards: Floats  # (B, n)
-    next_observations: Floats  # (B, K, observation_size)
+    observations: Floats  # (observation_size, B)
+    actions: Floats  # (action_size, B), in [-1, 1]
+    rewards: Floats  # (n, B)
+    next_observations: Floats  # (K, observation_size, B)
     lengths: Indices  # (B,), in [1, n]
     terminated: Bools  # (B,), True: the window ends in a terminal state, so nothing is bootstrapped

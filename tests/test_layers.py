@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -14,21 +14,23 @@ import rlx2_ray
 
 ROOT = Path(rlx2_ray.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
+FOLDERS = sorted({path.parent for path in FILES} - {ROOT})
 
-BASE = {"types", "files", "seeding", "methods", "config"}
+TABLES = {"algorithms", "methods", "topology_rules"}
+BASE = TABLES | {"types", "files", "seeding", "config"}
 PARTS = BASE | {"kernels", "sparse", "networks", "replay", "envs"}
 RUN = PARTS | {"agents", "tracking", "runs", "experiment", "distributed"}
-# What each part may import besides itself; "" is the package's own __init__, and not all parts exist yet.
+# What each part may import besides itself; "" is the package's own __init__.
 ALLOWED: dict[str, set[str]] = {
     "": set(),
     "types": set(),
     "files": set(),
     "seeding": set(),
-    "methods": set(),
-    "config": {"types", "methods"},
+    **{table: set() for table in TABLES},
+    "config": TABLES | {"types"},
     "kernels": {"types", "files"},
-    "sparse": {"types", "config", "kernels"},
-    "networks": {"types", "files", "config", "kernels", "sparse"},
+    "sparse": BASE | {"kernels"},
+    "networks": BASE | {"kernels", "sparse"},
     "replay": {"types", "files", "seeding", "kernels"},
     "envs": {"types", "seeding", "config"},
     "agents": BASE | {"kernels", "sparse", "networks"},
@@ -103,12 +105,43 @@ def test_imports_go_one_way(path: Path) -> None:
 
 
 def test_the_order_has_no_cycle() -> None:
-    left = dict(ALLOWED)
-    while left:
-        free = [part for part, below in left.items() if not below & left.keys()]
-        assert free, f"these import each other: {sorted(left)}"
-        for part in free:
-            del left[part]
+    assert in_cycles(ALLOWED) == []
+
+
+def in_cycles(uses: Mapping[str, set[str]]) -> list[str]:
+    """Those that are in a cycle or between two, of a graph that has for each name those that it uses."""
+    left = {name: below - {name} for name, below in uses.items()}
+    while free := {
+        name for name, below in left.items() if not below or not any(name in each for each in left.values())
+    }:
+        left = {name: below - free for name, below in left.items() if name not in free}
+    return sorted(left)
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: str(folder.relative_to(ROOT)))
+def test_files_and_folders_in_a_folder_import_each_other_one_way(folder: Path) -> None:
+    uses: dict[str, set[str]] = {child.stem: set() for child in folder.iterdir()}
+    for path in folder.rglob("*.py"):
+        uses[child_of(path, folder)] |= {
+            child_of(file, folder) for file in imported_files(path) if folder in file.parents
+        }
+    assert in_cycles(uses) == []
+
+
+def child_of(path: Path, folder: Path) -> str:
+    """The file or folder in `folder` that `path` is, or is in."""
+    return path.relative_to(folder).parts[0].removesuffix(".py")
+
+
+def imported_files(path: Path) -> set[Path]:
+    """Files of the package that a file imports; of a name in a module the module's, of a file in a folder that file."""
+    files = {file for file in map(file_of, imported_modules(path)) if file}
+    return files - {file.with_name("__init__.py") for file in files if file.name != "__init__.py"}
+
+
+def file_of(module: str) -> Path | None:
+    place = ROOT.parent.joinpath(*module.split("."))
+    return next((file for file in (place.with_suffix(".py"), place / "__init__.py") if file.exists()), None)
 
 
 @pytest.mark.parametrize("library", HOMES)
@@ -142,11 +175,11 @@ config = resolve({"algo": sys.argv[1], "engine": sys.argv[2], "network": {"hidde
 check_engine(config)
 learner = make_learner(config, Spaces(3, 1, (-1.0,), (1.0,)))
 lengths, terminated = np.ones(2, np.int64), np.zeros(2, np.bool_)
-observations, nexts = np.ones((2, 3), np.float32), np.ones((2, 1, 3), np.float32)
+observations, nexts = np.ones((3, 2), np.float32), np.ones((1, 3, 2), np.float32)
 for _ in range(2):
-    learner.update(Batch(observations, observations[:, :1], observations[:, :1], nexts, lengths, terminated))
+    learner.update(Batch(observations, observations[:1], observations[:1], nexts, lengths, terminated))
 learner.restore(learner.state())
-learner.acting_policy().action(observations[0])
+learner.acting_policy().action(observations[:, 0])
 print(learner.metrics()["train/critic_loss"] > 0, "torch" in sys.modules)
 """
 

@@ -12,9 +12,9 @@ import json
 from typing import Any
 
 import rlx2_ray.cli.threads  # noqa: F401 - before anything imports numpy
+from benchmarks.places import ROOT
 from benchmarks.scaling import report, runs, service
 from benchmarks.scaling.forecast import forecast
-from benchmarks.speed.common import ROOT
 from rlx2_ray.runs.result import installed_versions
 
 RESULTS = ROOT / "results" / "scaling.json"

@@ -11,8 +11,8 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
+from benchmarks.places import ROOT
 from benchmarks.scaling.forecast import CURVE, RATIOS, ROBOT_SIZES
-from benchmarks.speed.common import ROOT
 from benchmarks.speed.report import table
 from rlx2_ray.distributed.supervisor import CALL_STEPS
 

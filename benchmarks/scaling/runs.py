@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from benchmarks.places import ROOT
 from benchmarks.scaling.tasks import TASKS
-from benchmarks.speed.common import ROOT
 from rlx2_ray.bench.processes import Process, process_tree
 from rlx2_ray.config import load, resolve, updates_due
 

@@ -11,9 +11,9 @@ import argparse
 import json
 
 import rlx2_ray.cli.threads  # noqa: F401 - before anything imports numpy
+from benchmarks.places import ROOT
 from benchmarks.searcher import report
 from benchmarks.searcher.summary import simulate
-from benchmarks.speed.common import ROOT
 
 RESULTS = ROOT / "results" / "searcher.json"
 

@@ -93,6 +93,6 @@ def stated_beliefs(search: Search, world: World) -> list[Stated]:
     """That the threshold is at a level or sparser; of all but the densest, which also stands for none."""
     if not search.beliefs:
         return []
-    mass = search.beliefs[-1]["mass"]
+    mass = search.beliefs[-1].mass
     ratios: Sequence[float] = list(world.ratios.values())
     return [Stated(sum(mass[level:]), ratios[level] >= THRESHOLD) for level in range(1, len(mass))]

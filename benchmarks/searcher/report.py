@@ -9,9 +9,9 @@ from typing import Any
 import matplotlib
 import numpy as np
 
+from benchmarks.places import ROOT
 from benchmarks.searcher.summary import EDGES, PATIENT
 from benchmarks.searcher.truth import BAD, FAILED, PLATEAUS, WIDTHS
-from benchmarks.speed.common import ROOT
 from rlx2_ray.search.decision import Rule
 from rlx2_ray.search.plane import MAX_RUNS
 from rlx2_ray.search.search import Options

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from rlx2_ray.search.decision import Pair
 from rlx2_ray.search.ledger import Request
-from rlx2_ray.search.levels import PLANE_LEVELS, line, sparsities
+from rlx2_ray.search.levels import LINE_LEVELS, PLANE_LEVELS, line, sparsities
 
 THRESHOLD = 0.97
 BAD = 0.94  # a pick that keeps less is a bad one
@@ -23,8 +23,9 @@ FAILED = 0.05  # share of seeds that collapse, to anything from random to half o
 WIDTHS = (0.2, 0.5, 1.0)  # of the collapse, in levels of the line
 PLATEAUS = (0.985, 1.0, 1.0, 1.0, 1.03)
 
-LINE = line("tied", sparsities())
-PLANE = sparsities(PLANE_LEVELS)
+ENDS = (0.5, 0.995)  # sparsities
+LINE = line("tied", sparsities(LINE_LEVELS, *ENDS), tied_ratio=2.5)
+PLANE = sparsities(PLANE_LEVELS, *ENDS)
 LEVELS_APART = 15 / (PLANE_LEVELS - 1)  # levels of the line between two of the plane
 
 # Weights of Hopper's networks with 256 hidden units: the policy, and both critics.

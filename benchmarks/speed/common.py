@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any, NamedTuple
 
-ROOT = Path(__file__).resolve().parent.parent.parent
+from benchmarks.places import ROOT
+
 FIGURES = ROOT / "results" / "speed"
 
 

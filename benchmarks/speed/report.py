@@ -11,7 +11,8 @@ import matplotlib.ticker
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
-from benchmarks.speed.common import FIGURES, ROOT, kept
+from benchmarks.places import ROOT
+from benchmarks.speed.common import FIGURES, kept
 from rlx2_ray.bench.replay_tables import inline_table, shards_table
 from rlx2_ray.kernels.structure import BREAK_EVEN_DENSITY
 

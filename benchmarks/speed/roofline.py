@@ -11,11 +11,10 @@ import numpy as np
 from numba import njit
 from threadpoolctl import threadpool_info
 
-from rlx2_ray.agents.batches import feature_major
 from rlx2_ray.agents.sparse.learner import SparseLearner
 from rlx2_ray.agents.sparse.td3 import update as sparse_update
 from rlx2_ray.agents.sparse.td3.learner import SparseTD3Learner
-from rlx2_ray.bench.learner import random_batch
+from rlx2_ray.bench.random_batch import random_batch
 from rlx2_ray.bench.timing import time_in_turns
 from rlx2_ray.config import resolve
 from rlx2_ray.kernels.network import Model, backward, forward, make_model, turn_weights
@@ -109,7 +108,7 @@ def measure_update() -> dict[str, float]:
     learner = SparseTD3Learner(config, spaces)
     batch = random_batch(config, spaces, np.random.default_rng(0))
     learner.update(batch)
-    calls = {"whole update": partial(learner.update, batch), **part_calls(learner, feature_major(batch))}
+    calls = {"whole update": partial(learner.update, batch), **part_calls(learner, batch)}
     times = {name: timing.microseconds for name, timing in time_in_turns(calls, 2).calls.items()}
     tiles = -(-config.agent.batch_size // LANES)
     parts = {

@@ -6,7 +6,8 @@ import statistics
 from pathlib import Path
 from typing import Any
 
-from benchmarks.speed.common import ROOT, TASKS, Task, last_json
+from benchmarks.places import ROOT
+from benchmarks.speed.common import TASKS, Task, last_json
 from rlx2_ray.bench.train import training_speed
 from rlx2_ray.config import resolve
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from rlx2_ray.agents.engines import make_learner
-from rlx2_ray.bench.learner import random_batch
+from rlx2_ray.bench.random_batch import random_batch
 from rlx2_ray.bench.timing import time_in_turns
 from rlx2_ray.config import ExperimentConfig, resolve
 from rlx2_ray.sparse.plan import plan_agent

@@ -10,14 +10,21 @@ from rlx2_ray.agents.evolution.make import make_evolution
 from rlx2_ray.agents.learner import LearnerState
 from rlx2_ray.config import ExperimentConfig
 from rlx2_ray.networks.initial import fresh_layers, initial_layers
+from rlx2_ray.networks.policy import (
+    ActingPolicy,
+    Network,
+    NoiseFreePolicy,
+    make_acting_policy,
+    make_evaluation_policy,
+)
 from rlx2_ray.networks.sparse_layer import Arrays, Layers, from_arrays, to_arrays
 from rlx2_ray.seeding import generator_state, make_generator, restore_generator
 from rlx2_ray.sparse.plan import plan_agent
-from rlx2_ray.types import Spaces
+from rlx2_ray.types import Floats, Spaces
 
 
 class Optimizer(Protocol):
-    """Of one model, the policy or both critics."""
+    """The optimizer of one model, the policy or both critics."""
 
     @property
     def evolution(self) -> TopologyEvolution: ...
@@ -28,10 +35,13 @@ class Optimizer(Protocol):
 
 
 class BaseLearner:
-    """Models go by name: "policy", "critic" (both of them), "target_critic", and TD3's "target_policy"."""
+    """The part of a learner that no engine has for itself.
+
+    Models go by name: "policy", "critic" (both of them), "target_critic", and TD3's "target_policy".
+    """
 
     def __init__(self, config: ExperimentConfig, spaces: Spaces, models: Mapping[str, Layers] | None = None) -> None:
-        """`models`: what it begins with instead of fresh ones, by name."""
+        """`models` are those that it begins with instead of fresh ones, by name."""
         self.learner_steps = 0
         self._config = config
         self._spaces = spaces
@@ -48,9 +58,10 @@ class BaseLearner:
 
     def _make_evolution(self, model: str) -> TopologyEvolution:
         config, plan = self._config, self._plan[model]
-        generator = make_generator(config.seed, model)
-        is_grouped = config.topology.rule == "groups"
-        fresh = [layer.weights for layer in fresh_layers(plan, config, generator)] if is_grouped else []
+
+        def fresh() -> list[Floats]:
+            return [layer.weights for layer in fresh_layers(plan, config, make_generator(config.seed, model))]
+
         interval = config.agent.policy_delay if model == "policy" else 1
         return make_evolution(config.topology, plan, interval, self._topology, fresh)
 
@@ -65,12 +76,22 @@ class BaseLearner:
         return self._config.topology.target_mask == "own"
 
     def _optimizers(self) -> dict[str, Optimizer]:
-        """By the name of their model."""
+        """Returns the optimizers by the name of their model."""
         raise NotImplementedError
 
     def _layers(self) -> dict[str, Layers]:
-        """Copies of all models."""
+        """Returns copies of all models by name."""
         raise NotImplementedError
+
+    def _policy_network(self) -> Network:
+        """The policy's network for acting, which on the CPU stays current by itself."""
+        raise NotImplementedError
+
+    def acting_policy(self) -> ActingPolicy:
+        return make_acting_policy(self._config, self._policy_network())
+
+    def evaluated_policy(self) -> NoiseFreePolicy:
+        return make_evaluation_policy(self._config.algo, self._policy_network())
 
     def metrics(self) -> dict[str, float]:
         means = {name: float(total) / self._counts[name] for name, total in self._sums.items()}
@@ -78,7 +99,7 @@ class BaseLearner:
         return means | self._overlaps()
 
     def _overlaps(self) -> dict[str, float]:
-        """Of each model, and of each of its layers once there was an event."""
+        """Returns the overlap of each model, and of each of its layers once there was an event."""
         overlaps = {}
         for name, optimizer in self._optimizers().items():
             evolution = optimizer.evolution

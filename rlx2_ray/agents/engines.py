@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from rlx2_ray.agents.learner import Learner
@@ -12,14 +12,17 @@ from rlx2_ray.types import BadInput, Spaces
 
 if TYPE_CHECKING:
     from rlx2_ray.agents.sparse.learner import SparseLearner
-
+    from rlx2_ray.agents.torch.learner import TorchLearner
 
 Models = Mapping[str, Layers]
+Make = Callable[[ExperimentConfig, Spaces, Models | None], Learner]
 
 
 def make_learner(config: ExperimentConfig, spaces: Spaces, models: Models | None = None) -> Learner:
     """A new learner of the configured algorithm and engine; `models`: what it has instead of fresh ones, by name."""
-    return (_make_sparse if config.engine == "sparse" else _make_torch)(config, spaces, models)
+    prepare_engine(config)
+    learners: Mapping[str, Make] = sparse_learners() if config.engine == "sparse" else torch_learners()
+    return learners[config.algo](config, spaces, models)
 
 
 def prepare_engine(config: ExperimentConfig) -> None:
@@ -27,27 +30,23 @@ def prepare_engine(config: ExperimentConfig) -> None:
     if config.engine == "sparse":
         from rlx2_ray.agents.warm_up import warm_up
 
-        warm_up(config.algo, _sparse_class(config))
+        warm_up(config.algo, sparse_learners()[config.algo])
 
 
-def _sparse_class(config: ExperimentConfig) -> type[SparseLearner]:
+def sparse_learners() -> dict[str, type[SparseLearner]]:
+    """The sparse engine's class of learner of each algorithm."""
     from rlx2_ray.agents.sparse.sac.learner import SparseSACLearner
     from rlx2_ray.agents.sparse.td3.learner import SparseTD3Learner
 
-    return SparseTD3Learner if config.algo == "td3" else SparseSACLearner
+    return {"td3": SparseTD3Learner, "sac": SparseSACLearner}
 
 
-def _make_sparse(config: ExperimentConfig, spaces: Spaces, models: Models | None) -> Learner:
-    prepare_engine(config)
-    learner: Learner = _sparse_class(config)(config, spaces, models)
-    return learner
-
-
-def _make_torch(config: ExperimentConfig, spaces: Spaces, models: Models | None) -> Learner:
+def torch_learners() -> dict[str, type[TorchLearner]]:
+    """The torch engine's class of learner of each algorithm."""
     from rlx2_ray.agents.torch.sac.learner import SACLearner
     from rlx2_ray.agents.torch.td3.learner import TD3Learner
 
-    return (TD3Learner if config.algo == "td3" else SACLearner)(config, spaces, models)
+    return {"td3": TD3Learner, "sac": SACLearner}
 
 
 def check_engine(config: ExperimentConfig) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple, Protocol
 
+from rlx2_ray.algorithms import ALGORITHMS
 from rlx2_ray.config import ExperimentConfig
-from rlx2_ray.networks.policy import Policy
+from rlx2_ray.networks.policy import ActingPolicy, NoiseFreePolicy
 from rlx2_ray.networks.sparse_layer import Arrays, Layers
 from rlx2_ray.types import Batch
 
@@ -21,10 +22,9 @@ class Learner(Protocol):
     learner_steps: int  # updates done
 
     def update(self, batch: Batch) -> None:
-        """One update of the critics and, when due, of policy, temperature and targets.
+        """Does one update of the critics and, when due, of policy, temperature and targets.
 
-        The batch holds windows of `window_length(config, learner_steps)` steps, with every next observation if the
-        algorithm is SAC.
+        The batch holds windows as `window_spec(config, learner_steps)` says.
         """
         ...
 
@@ -33,25 +33,35 @@ class Learner(Protocol):
         ...
 
     def policy_layers(self) -> Layers:
-        """A copy of the policy."""
+        """Returns a copy of the policy."""
         ...
 
-    def acting_policy(self) -> Policy:
-        """The current policy; on the CPU it shares the learner's memory and stays current by itself."""
+    def acting_policy(self) -> ActingPolicy:
+        """The policy that collects experience; on the CPU it shares the learner's memory, and so stays current."""
+        ...
+
+    def evaluated_policy(self) -> NoiseFreePolicy:
+        """The policy that is evaluated, as it is now; whether it stays current is not said."""
         ...
 
     def state(self) -> LearnerState:
-        """A copy of everything."""
+        """Returns a copy of everything."""
         ...
 
     def restore(self, state: LearnerState) -> None: ...
 
 
-def window_length(config: ExperimentConfig, learner_steps: int) -> int:
-    """Steps of the windows of the next update, when `learner_steps` are done: RLx2's delayed n-step target."""
-    return config.target.n_step if learner_steps >= config.target.n_step_start else 1
+class WindowSpec(NamedTuple):
+    """What the windows of an update are, and of how many updates from it on; the fields of the same name in replay."""
+
+    n_step: int
+    every_step: bool
+    updates: int | None  # None: of all that follow
 
 
-def needs_every_step(config: ExperimentConfig) -> bool:
-    """Whether the target evaluates the policy at every next observation of a window, not at the last alone."""
-    return config.algo == "sac"
+def window_spec(config: ExperimentConfig, learner_steps: int) -> WindowSpec:
+    """The windows of the next update, when `learner_steps` are done: RLx2's delayed n-step target."""
+    every_step, until_n_step = ALGORITHMS[config.algo].needs_every_step, config.target.n_step_start - learner_steps
+    if until_n_step > 0:
+        return WindowSpec(1, every_step, until_n_step)
+    return WindowSpec(config.target.n_step, every_step, None)

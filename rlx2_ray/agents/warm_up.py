@@ -15,20 +15,20 @@ SPACES = Spaces(observation_size=2, action_size=1, action_low=(-1.0,), action_hi
 
 
 def warm_up(algo: str, learner: Callable[[ExperimentConfig, Spaces], Learner]) -> None:
-    """`learner`: the class of the algorithm's learner."""
+    """Compile what an algorithm needs, unless this machine has it; `learner` is the class of its learner."""
     config = resolve({"algo": algo, "method": "dense", "network": {"hidden": [2]}})
     compile_once(algo.upper(), lambda: _call_all(learner(config, SPACES)))
 
 
 def _call_all(learner: Learner) -> None:
     batch = Batch(
-        observations=np.zeros((1, 2), np.float32),
+        observations=np.zeros((2, 1), np.float32),
         actions=np.zeros((1, 1), np.float32),
         rewards=np.zeros((1, 1), np.float32),
-        next_observations=np.zeros((1, 1, 2), np.float32),
+        next_observations=np.zeros((1, 2, 1), np.float32),
         lengths=np.ones(1, np.int64),
         terminated=np.zeros(1, np.bool_),
     )
     for _ in range(2):  # TD3 updates its policy at every second one
         learner.update(batch)
-    learner.acting_policy().action(batch.observations[0])
+    learner.evaluated_policy().action(batch.observations[:, 0])

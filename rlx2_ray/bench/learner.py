@@ -7,13 +7,14 @@ from typing import Any
 import numpy as np
 
 from rlx2_ray.agents.engines import make_learner
-from rlx2_ray.agents.learner import Learner, needs_every_step
+from rlx2_ray.agents.learner import Learner
+from rlx2_ray.bench.random_batch import random_batch
 from rlx2_ray.bench.timing import time_in_turns
 from rlx2_ray.bench.torch_dense import torch_dense
 from rlx2_ray.config import ExperimentConfig, dense_counterpart
 from rlx2_ray.sparse.costs import dense_multiply_adds
 from rlx2_ray.sparse.plan import plan_agent
-from rlx2_ray.types import Batch, Spaces
+from rlx2_ray.types import Spaces
 
 
 def bench_learner(config: ExperimentConfig, spaces: Spaces, compile_torch: bool) -> dict[str, Any]:
@@ -42,7 +43,7 @@ def bench_learner(config: ExperimentConfig, spaces: Spaces, compile_torch: bool)
 
 
 class _Updates:
-    """A learner, and batches as its replay buffer gathers them."""
+    """A learner, and batches for it."""
 
     def __init__(self, config: ExperimentConfig, spaces: Spaces) -> None:
         self._learner: Learner = make_learner(config, spaces)
@@ -51,21 +52,3 @@ class _Updates:
 
     def once(self) -> None:
         self._learner.update(self._batches[self._learner.learner_steps % len(self._batches)])
-
-
-def random_batch(config: ExperimentConfig, spaces: Spaces, generator: np.random.Generator) -> Batch:
-    """Full windows of the configured length, in the memory layout of the replay buffer."""
-
-    def normal(*shape: int) -> Any:
-        return generator.standard_normal(shape, dtype=np.float32)
-
-    size, n_step = config.agent.batch_size, config.target.n_step
-    kept = n_step if needs_every_step(config) else 1
-    return Batch(
-        observations=normal(spaces.observation_size, size).T,
-        actions=np.tanh(normal(spaces.action_size, size)).T,
-        rewards=normal(n_step, size).T,
-        next_observations=normal(kept, spaces.observation_size, size).transpose(2, 0, 1),
-        lengths=np.full(size, n_step),
-        terminated=np.zeros(size, np.bool_),
-    )

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from rlx2_ray.agents.learner import needs_every_step
+from rlx2_ray.algorithms import ALGORITHMS
 from rlx2_ray.bench.experience import FRAGMENT_STEPS, Experience
 from rlx2_ray.bench.flat_buffer import FlatBuffer
 from rlx2_ray.bench.replay_shards import Setting, measure_shards
@@ -80,7 +80,7 @@ def measure_inline(setting: Setting) -> dict[str, Any]:
 
 
 def time_samples(ours: ReplayBuffer, flat: FlatBuffer, config: ExperimentConfig) -> Timings:
-    size, every_step = config.agent.batch_size, needs_every_step(config)
+    size, every_step = config.agent.batch_size, ALGORITHMS[config.algo].needs_every_step
     return time_in_turns(
         {
             "windows": partial(ours.sample, size, config.target.n_step, every_step),

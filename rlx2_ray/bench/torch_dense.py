@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import mse_loss, softplus
 
+from rlx2_ray.algorithms import ALGORITHMS
 from rlx2_ray.config import ExperimentConfig
 from rlx2_ray.networks.policy import LOG_STD_MAX, LOG_STD_MIN
 from rlx2_ray.types import Spaces
@@ -33,7 +34,7 @@ class TorchDense:
         self.steps = 0
         sizes = (spaces.observation_size + spaces.action_size, *config.network.hidden, 1)
         self.critics, self.target_critics = ([_mlp(sizes) for _ in range(2)] for _ in range(2))
-        outputs = spaces.action_size if config.algo == "td3" else 2 * spaces.action_size
+        outputs = ALGORITHMS[config.algo].outputs_per_action * spaces.action_size
         sizes = (spaces.observation_size, *config.network.hidden, outputs)
         self.policy, self.target_policy = _mlp(sizes), _mlp(sizes)
         self.batch = _random_batch(spaces, config.agent.batch_size)
@@ -136,7 +137,7 @@ class TorchSAC(TorchDense):
 
 
 def torch_dense(config: ExperimentConfig, spaces: Spaces, variant: Variant) -> TorchDense:
-    return (TorchTD3 if config.algo == "td3" else TorchSAC)(config, spaces, variant)
+    return {"td3": TorchTD3, "sac": TorchSAC}[config.algo](config, spaces, variant)
 
 
 def _as_it_is(function: Any) -> Any:

@@ -53,11 +53,12 @@ def _runs_in(directory: Path) -> Paths:
 
 def _changed_while_it_ran(run: Path) -> bool:
     """A trial of population-based training has had other values than the ones it ended with."""
+    from rlx2_ray.sweep.description.tune_section import scheduler_name
+
     description = run.parent.parent / "sweep.yaml"
     if run.parent.name != "trials" or not description.exists():
         return False
-    tune = configuration.load(description).get("tune")
-    return isinstance(tune, dict) and tune.get("scheduler") == "pbt"
+    return scheduler_name(configuration.load(description)) == "pbt"
 
 
 def _show(into: Path, added: Paths, there: Paths, unfinished: Paths, changing: Paths) -> None:

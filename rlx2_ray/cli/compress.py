@@ -93,7 +93,9 @@ def show(result: dict[str, Any], as_json: bool) -> None:
     for message in result["messages"]:
         typer.echo(message)
     if result["dense"] is not None:
-        typer.echo(f"{dense_sentence(result['dense'])}.")
+        from rlx2_ray.report.record.file import parse_dense
+
+        typer.echo(f"{dense_sentence(parse_dense(result['dense']))}.")
     typer.echo(sentence(result))
     typer.echo(f"Report: {result['report']}")
 

@@ -31,7 +31,7 @@ def dashboard(
     mlflow_ui: MlflowUi = None,
 ) -> None:
     """Serve a page with trials, verdicts, what a search believes, and figures, live while they run. Ctrl-C ends it."""
-    from rlx2_ray.report.dashboard import check_free, make_app, make_dashboard, make_web_server
+    from rlx2_ray.report.dashboard.app import check_free, make_app, make_dashboard, make_web_server
     from rlx2_ray.tracking.uri import default_tracking_uri
 
     check_free(host, port)  # before the seconds that the rest takes

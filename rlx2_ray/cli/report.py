@@ -12,7 +12,7 @@ from rlx2_ray.cli.output import print_json
 from rlx2_ray.types import BadInput
 
 if TYPE_CHECKING:  # a command pays for its own imports alone
-    from rlx2_ray.report.record import Record
+    from rlx2_ray.report.record.record import Record
 
 Subject = Annotated[
     str,
@@ -55,8 +55,8 @@ def report(
 
 def _report_record(subject: str, tracking_uri: str | None, path: Path, file_format: str) -> Content:
     record = read_record(subject, tracking_uri)
-    from rlx2_ray.report.report import write_markdown, write_report
-    from rlx2_ray.report.summary import headline
+    from rlx2_ray.report.page.page import write_markdown, write_report
+    from rlx2_ray.report.page.summary import headline
 
     (write_report if file_format == "html" else write_markdown)(record, path)
     content = {"kind": record.kind, "name": record.name, "state": record.state, "runs": len(record.trials)}
@@ -64,8 +64,8 @@ def _report_record(subject: str, tracking_uri: str | None, path: Path, file_form
 
 
 def _report_archive(subject: str, tracking_uri: str | None, path: Path, file_format: str) -> Content:
-    from rlx2_ray.report.archive_report.records import read_archive
-    from rlx2_ray.report.archive_report.report import summary_of, write_markdown, write_report
+    from rlx2_ray.report.archive.report import summary_of, write_markdown, write_report
+    from rlx2_ray.report.archive.tasks import read_archive
 
     archive = read_archive(Path(subject))
     (write_report if file_format == "html" else write_markdown)(archive, path)
@@ -81,10 +81,10 @@ def _is_archive(subject: str) -> bool:
 def read_record(subject: str, tracking_uri: str | None) -> Record:
     """Read the record of a directory of that name, or else of an experiment. Raises BadInput where there is neither."""
     if Path(subject).is_dir():
-        from rlx2_ray.report.record_directory import read_directory
+        from rlx2_ray.report.record.directory import read_directory
 
         return read_directory(Path(subject))
-    from rlx2_ray.report.record_store import read_experiment
+    from rlx2_ray.report.record.store import read_experiment
     from rlx2_ray.tracking.reader import TrackingReader
     from rlx2_ray.tracking.uri import default_tracking_uri
 

@@ -58,9 +58,9 @@ def resume(
 
 
 def _resume_campaign(path: Path, changes: Tree, max_hours: str | None, concurrent: str | None, as_json: bool) -> None:
+    from rlx2_ray.sweep.desk.sweep_directory import SweepDirectory
     from rlx2_ray.sweep.sitting import Sitting
     from rlx2_ray.sweep.sitting import resume as resume_campaign
-    from rlx2_ray.sweep.sweep_directory import SweepDirectory
 
     if changes:
         raise BadInput(f"{next(iter(flatten(changes)))} is fixed for a sweep that has begun: leave it out.")

@@ -7,6 +7,7 @@ import math
 from rlx2_ray.config.schema import ExperimentConfig
 from rlx2_ray.config.trees import at
 from rlx2_ray.methods import NEEDS
+from rlx2_ray.topology_rules import TOPOLOGY_RULES
 from rlx2_ray.types import BadInput
 
 
@@ -40,17 +41,17 @@ def _check_needs(config: ExperimentConfig) -> None:
 
 
 def _check_sparsity(config: ExperimentConfig) -> None:
-    sparsity, topology = config.sparsity, config.topology
+    sparsity, topology, rule = config.sparsity, config.topology, TOPOLOGY_RULES[config.topology.rule]
     key = "sparsity.policy" if sparsity.policy else "sparsity.critic"
     value = sparsity.policy or sparsity.critic
     if sparsity.distribution == "narrow":
-        if topology.rule != "dense":
+        if not rule.is_dense:
             raise BadInput(
                 f"topology.rule is {topology.rule} but sparsity.distribution narrow makes dense layers of fewer units: "
                 "leave one of them out."
             )
         return
-    if topology.rule == "dense" and value:
+    if rule.is_dense and value:
         raise BadInput(
             f"{key} is {value} but method {config.method} has topology.rule dense: "
             "choose another or leave the sparsity out."
@@ -70,7 +71,7 @@ def _check_topology(config: ExperimentConfig) -> None:
     lives, inputs = topology.group
     if lives > inputs:
         raise BadInput(f"topology.group is {[lives, inputs]}, more weights than inputs: give [N, M] with N <= M.")
-    if (topology.rule == "groups") != (sparsity.distribution == "groups"):
+    if TOPOLOGY_RULES[topology.rule].in_groups != (sparsity.distribution == "groups"):
         raise BadInput(
             f"topology.rule is {topology.rule} but sparsity.distribution is {sparsity.distribution}: groups is for "
             "both or for none; method nm sets both."

@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from rlx2_ray.algorithms import ALGORITHMS
 from rlx2_ray.config.checks import check_together
 from rlx2_ray.config.messages import validate
 from rlx2_ray.config.schema import LARGEST, LARGEST_RATIO, ExperimentConfig, parse_count, updates_due
 from rlx2_ray.config.trees import Tree, at, merge
 from rlx2_ray.methods import EVENTS, METHODS
+from rlx2_ray.topology_rules import TOPOLOGY_RULES, TopologyRule
 from rlx2_ray.types import BadInput
 
-ALGORITHMS: dict[str, Tree] = {
-    "td3": {"agent": {"policy_delay": 2}},
-    "sac": {"agent": {"policy_delay": 1}},
-}
+FIXED_CAPACITY = (100_000, 1_000_000)  # least and greatest of the replay, unless configured
 # What the dense arm does not share with a sparse one; every other key, and every section to come, it does.
 OF_THE_METHOD = {"method", "sparsity", "topology", "target", "replay"}
 
@@ -24,7 +23,8 @@ def resolve(given: Mapping[str, Any]) -> ExperimentConfig:
     """The full configuration from the keys that the user gave (nested mappings). Raises BadInput."""
     algo = _choice(given, "algo", "td3", ALGORITHMS)
     method = _choice(given, "method", "rlx2", METHODS)
-    tree = merge(merge(ALGORITHMS[algo], METHODS[method]), given)
+    of_algorithm: Tree = {"agent": {"policy_delay": ALGORITHMS[algo].policy_delay}}
+    tree = merge(merge(of_algorithm, METHODS[method]), given)
     config = validate(ExperimentConfig, merge(_consequences(tree), tree))
     check_together(config)
     return config
@@ -35,7 +35,7 @@ def dense_counterpart(config: ExperimentConfig) -> ExperimentConfig:
     return resolve({"method": "dense", **config.model_dump(exclude=OF_THE_METHOD)})
 
 
-def _choice(given: Mapping[str, Any], key: str, default: str, table: Mapping[str, Tree]) -> str:
+def _choice(given: Mapping[str, Any], key: str, default: str, table: Mapping[str, object]) -> str:
     value = given.get(key, default)
     if not isinstance(value, str) or value not in table:
         raise BadInput(f"{key} is {value!r}: choose one of {', '.join(table)}.")
@@ -47,12 +47,12 @@ def _consequences(tree: Tree) -> Tree:
     steps = _count_at(tree, "steps", 3_000_000)
     warmup = _count_at(tree, "agent.warmup_steps", max(1, min(25_000, steps // 10)))
     ratio = _ratio_at(tree, "agent.updates_per_env_step", 1.0)
-    rule = at(tree, "topology.rule", "")
+    rule = _rule(tree)
     planned = updates_due(steps, warmup, ratio)
     first_event, last_event = EVENTS.get(tree.get("method", ""), (0.0, 1.0))
     policy_sparsity, critic_sparsity = _default_sparsities(tree)
-    large = tree.get("algo") == "sac" and at(tree, "replay.capacity_rule", "") in ("dynamic", "dynamic_paper")
-    maximum = _count_at(tree, "replay.max_capacity", 3_000_000 if large else 1_000_000)
+    least, greatest = _default_capacity(tree)
+    maximum = _count_at(tree, "replay.max_capacity", greatest)
     return {
         "engine": "sparse" if at(tree, "device", "cpu") == "cpu" else "torch",
         "sparsity": {"policy": policy_sparsity, "critic": critic_sparsity},
@@ -60,17 +60,23 @@ def _consequences(tree: Tree) -> Tree:
         "topology": {
             "start_update": int(first_event * planned),
             "end_update": int(last_event * planned),
-            "initial_mask": "random" if rule == "static" else "magnitude",
+            "initial_mask": rule.initial_mask,
         },
         "target": {"n_step_start": int(steps * ratio) // 10},
-        "replay": {"max_capacity": maximum, "min_capacity": min(200_000 if large else 100_000, maximum)},
+        "replay": {"max_capacity": maximum, "min_capacity": min(least, maximum)},
     }
+
+
+def _default_capacity(tree: Tree) -> tuple[int, int]:
+    """The least and the greatest."""
+    is_dynamic = at(tree, "replay.capacity_rule", "") in ("dynamic", "dynamic_paper")
+    return ALGORITHMS[tree.get("algo", "td3")].dynamic_capacity if is_dynamic else FIXED_CAPACITY
 
 
 def _default_sparsities(tree: Tree) -> tuple[float, float]:
     """Of policy and critics."""
     distribution = at(tree, "sparsity.distribution", "erdos_renyi")
-    if distribution == "epsilon" or (at(tree, "topology.rule", "") == "dense" and distribution != "narrow"):
+    if distribution == "epsilon" or (_rule(tree).is_dense and distribution != "narrow"):
         return 0.0, 0.0
     group = at(tree, "topology.group", (2, 4))
     if distribution == "groups" and isinstance(group, list | tuple) and len(group) == 2:
@@ -78,6 +84,12 @@ def _default_sparsities(tree: Tree) -> tuple[float, float]:
         sparsity = max(0.0, 1 - lives / inputs)
         return sparsity, sparsity
     return 0.9, 0.8
+
+
+def _rule(tree: Tree) -> TopologyRule:
+    """The facts of the topology rule; those of none for a name that is none."""
+    name = at(tree, "topology.rule", None)
+    return TOPOLOGY_RULES.get(name, TopologyRule()) if isinstance(name, str) else TopologyRule()
 
 
 def _count_at(tree: Mapping[str, Any], dotted_key: str, default: int) -> int:

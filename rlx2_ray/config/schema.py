@@ -9,6 +9,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
+from rlx2_ray.topology_rules import TOPOLOGY_RULES
+
 
 def parse_count(value: object) -> object:
     """Let counts be written as 1e6 or "1e6" (YAML reads the latter as text); anything else is pydantic's to judge."""
@@ -153,7 +155,7 @@ class ExperimentConfig(Section):
     @property
     def is_dense(self) -> bool:
         """Whether it trains the whole networks that sparse ones are compared with; a tiny one is not whole."""
-        return self.topology.rule == "dense" and self.sparsity.distribution != "narrow"
+        return TOPOLOGY_RULES[self.topology.rule].is_dense and self.sparsity.distribution != "narrow"
 
     @property
     def planned_updates(self) -> int:

@@ -9,7 +9,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from rlx2_ray.agents.learner import needs_every_step, window_length
+from rlx2_ray.agents.learner import WindowSpec, window_spec
 from rlx2_ray.config import ExperimentConfig
 from rlx2_ray.distributed.union import draw_shares
 from rlx2_ray.replay.chunk import ChunkLayout, join_chunks
@@ -67,23 +67,22 @@ class BatchStream:
     def _request(self, sizes: Sequence[int]) -> None:
         """Keep `IN_FLIGHT` chunks asked for."""
         config = self._config
-        every_step = needs_every_step(config)
         while len(self._chunks) < IN_FLIGHT:
-            layout = ChunkLayout(*self._spaces[:2], window_length(config, self._requested), every_step)
-            batches = self._batches_of_chunk(layout)
+            windows = window_spec(config, self._requested)
+            layout = ChunkLayout(*self._spaces[:2], windows.n_step, windows.every_step)
+            batches = self._batches_of_chunk(layout, windows)
             counts = draw_shares(sizes, config.agent.batch_size, batches, self._generator)
             parts = [
-                shard.sample(counts_of_shard.tolist(), layout.n_step, every_step) if counts_of_shard.any() else None
-                for shard, counts_of_shard in zip(self._shards, counts.T, strict=True)
+                shard.sample(share.tolist(), windows.n_step, windows.every_step) if share.any() else None
+                for shard, share in zip(self._shards, counts.T, strict=True)
             ]
             self._chunks.append(_Chunk(layout, counts, parts))
             self._requested += batches
 
-    def _batches_of_chunk(self, layout: ChunkLayout) -> int:
-        """No chunk goes across a change of window length."""
+    def _batches_of_chunk(self, layout: ChunkLayout, windows: WindowSpec) -> int:
+        """No chunk goes across a change of its windows."""
         batches = min(CHUNK_BATCHES, max(1, CHUNK_BYTES // layout.batch_bytes(self._config.agent.batch_size)))
-        until_change = self._config.target.n_step_start - self._requested
-        return min(batches, until_change) if until_change > 0 else batches
+        return batches if windows.updates is None else min(batches, windows.updates)
 
     def _receive(self) -> list[Batch]:
         """The batches of the oldest request; none where a shard has nothing."""

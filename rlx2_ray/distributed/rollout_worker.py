@@ -9,7 +9,7 @@ from rlx2_ray.config import ExperimentConfig
 from rlx2_ray.distributed.replay_shard import ShardStatus
 from rlx2_ray.envs.lane import EnvLane
 from rlx2_ray.experiment.rollout import collect
-from rlx2_ray.networks.policy import Policy, densify, make_policy
+from rlx2_ray.networks.policy import ActingPolicy, densify, make_acting_policy
 from rlx2_ray.networks.sparse_layer import Layers
 from rlx2_ray.seeding import make_generator
 from rlx2_ray.types import Fragment
@@ -40,7 +40,7 @@ class RolloutWorker:
             lane.begin_episode(generation * EPISODES_OF_A_GENERATION)
         self._generator = make_generator(config.seed, "exploration", lanes[0], generation)
         self._version = -1
-        self._policy: Policy | None = None
+        self._policy: ActingPolicy | None = None
 
     def collect(self, steps: int, time: int, version: int, weights: Layers | None) -> Collected:
         """Take `steps` env steps, shared out among the lanes; `weights` None: random actions.
@@ -63,7 +63,5 @@ class RolloutWorker:
 
     def _update_policy(self, version: int, weights: Layers | None) -> None:
         if weights is not None and version != self._version:
-            agent = self._config.agent
-            layers = densify(weights)
-            self._policy = make_policy(self._config.algo, layers, agent.exploration_noise, agent.exploration)
+            self._policy = make_acting_policy(self._config, densify(weights))
             self._version = version

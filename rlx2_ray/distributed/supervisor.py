@@ -35,7 +35,7 @@ from rlx2_ray.experiment.capacity_check import check_capacity
 from rlx2_ray.experiment.evaluation import Evaluation
 from rlx2_ray.experiment.milestones import Milestones
 from rlx2_ray.experiment.run import Run, Training
-from rlx2_ray.networks.policy import densify, make_policy
+from rlx2_ray.networks.policy import densify, make_evaluation_policy
 from rlx2_ray.networks.sparse_layer import Layers
 from rlx2_ray.runs.directory import Point
 from rlx2_ray.types import RunFailed
@@ -237,7 +237,7 @@ class Supervisor:
     def _check_capacity(self) -> None:
         capacity = self._config.replay.max_capacity
         self._replay.evict_before(self._counters.time - capacity)  # where no rollout writes, too
-        policy = make_policy(self._config.algo, densify(self._learner.policy_layers()), 0.0, "mean")
+        policy = make_evaluation_policy(self._config.algo, densify(self._learner.policy_layers()))
         self._milestones.policy_distance = check_capacity(self._replay, policy, self._config.replay)
 
     # What died is replaced.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from rlx2_ray.config import ReplayConfig
-from rlx2_ray.networks.policy import Policy
+from rlx2_ray.networks.policy import NoiseFreePolicy
 from rlx2_ray.replay.capacity import (
     CHECKED_TRANSITIONS,
     Distances,
@@ -35,7 +35,7 @@ class ForgettingReplay(Protocol):
 
 
 def check_capacity(
-    replay: ForgettingReplay, policy: Policy, config: ReplayConfig, checked: int = CHECKED_TRANSITIONS
+    replay: ForgettingReplay, policy: NoiseFreePolicy, config: ReplayConfig, checked: int = CHECKED_TRANSITIONS
 ) -> float:
     """Measure the policy distance of the oldest `checked` transitions, and forget what the configured rule drops.
 
@@ -46,14 +46,14 @@ def check_capacity(
     return apply_rule(replay, policy, config, checked)
 
 
-def _shrink_if_far(replay: ForgettingReplay, policy: Policy, config: ReplayConfig, checked: int) -> float:
+def _shrink_if_far(replay: ForgettingReplay, policy: NoiseFreePolicy, config: ReplayConfig, checked: int) -> float:
     distance = mean_distance(half_squared_distances(*_oldest_actions(replay, policy, checked)))
     if config.capacity_rule == "dynamic":
         replay.evict_oldest(shrink_count(distance, replay.size, config.policy_distance_threshold, config.min_capacity))
     return distance
 
 
-def _pop_while_far(replay: ForgettingReplay, policy: Policy, config: ReplayConfig, checked: int) -> float:
+def _pop_while_far(replay: ForgettingReplay, policy: NoiseFreePolicy, config: ReplayConfig, checked: int) -> float:
     """As many as popping one by one would, in pieces: one look at the policy's actions serves up to `checked` pops."""
 
     def look() -> tuple[Distances, int]:
@@ -69,7 +69,7 @@ def _pop_while_far(replay: ForgettingReplay, policy: Policy, config: ReplayConfi
     return distance
 
 
-def _oldest_actions(replay: ForgettingReplay, policy: Policy, count: int) -> tuple[Floats, Floats]:
+def _oldest_actions(replay: ForgettingReplay, policy: NoiseFreePolicy, count: int) -> tuple[Floats, Floats]:
     """The current policy's actions and the stored ones (N, action_size) of the N = min(count, size) oldest."""
     observations, policy_actions, _ = replay.oldest(count)
     # A policy cannot act on nothing; there may be nothing though `size` says more, for a shard may just have been lost.

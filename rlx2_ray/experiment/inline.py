@@ -68,7 +68,7 @@ class InlineTrainer:
     def _evaluate(self) -> None:
         member, learner = self._member, self._learner
         try:
-            evaluation = member.evaluate(self._policy)
+            evaluation = member.evaluate(learner.evaluated_policy())
         except RunFailed:
             self._save()
             raise

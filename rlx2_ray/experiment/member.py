@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rlx2_ray.agents.learner import LearnerState, needs_every_step, window_length
+from rlx2_ray.agents.learner import LearnerState, window_spec
 from rlx2_ray.config import updates_due
 from rlx2_ray.envs.lane import EnvLane, LaneState
 from rlx2_ray.experiment.capacity_check import check_capacity
@@ -16,7 +16,7 @@ from rlx2_ray.experiment.evaluation import STREAM, Evaluation, evaluate
 from rlx2_ray.experiment.milestones import Milestones
 from rlx2_ray.experiment.rollout import collect
 from rlx2_ray.experiment.run import Run
-from rlx2_ray.networks.policy import NoiseFreePolicy, Policy
+from rlx2_ray.networks.policy import ActingPolicy, NoiseFreePolicy
 from rlx2_ray.networks.sparse_layer import Arrays
 from rlx2_ray.replay import snapshot
 from rlx2_ray.replay.buffer import ReplayBuffer
@@ -58,7 +58,7 @@ class Member:
         agent = self._config.agent
         return updates_due(self.env_steps, agent.warmup_steps, agent.updates_per_env_step)
 
-    def collect(self, acting: Policy) -> None:
+    def collect(self, acting: ActingPolicy) -> None:
         """Take one env step; the lanes take turns. Raises RunFailed with all as it was, if the lane refuses it."""
         number = self.env_steps % len(self._lanes)
         policy = acting if self.env_steps >= self._config.agent.warmup_steps else None
@@ -68,10 +68,10 @@ class Member:
 
     def sample(self, learner_steps: int) -> Batch:
         """Draw the batch of the update that follows `learner_steps`."""
-        n_step = window_length(self._config, learner_steps)
-        return self._replay.sample(self._config.agent.batch_size, n_step, needs_every_step(self._config))
+        windows = window_spec(self._config, learner_steps)
+        return self._replay.sample(self._config.agent.batch_size, windows.n_step, windows.every_step)
 
-    def check_capacity_if_due(self, acting: Policy) -> None:
+    def check_capacity_if_due(self, acting: ActingPolicy) -> None:
         if self.milestones.reaches_check(self.env_steps):
             self.milestones.policy_distance = check_capacity(self._replay, acting, self._config.replay)
 

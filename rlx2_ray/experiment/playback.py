@@ -12,7 +12,7 @@ from rlx2_ray.envs.lane import EnvLane
 from rlx2_ray.envs.make import probe_spaces
 from rlx2_ray.experiment.evaluation import evaluate
 from rlx2_ray.experiment.film import Film
-from rlx2_ray.networks.policy import NoiseFreePolicy, densify, make_policy
+from rlx2_ray.networks.policy import NoiseFreePolicy, densify, make_evaluation_policy
 from rlx2_ray.networks.policy_file import PolicyFile, load_policy, policy_digest
 from rlx2_ray.networks.sparse_layer import from_arrays
 from rlx2_ray.runs.checkpoint import load_newest
@@ -34,8 +34,8 @@ class Playable(NamedTuple):
 
 
 def playable(policy: PolicyFile) -> Playable:
-    acting = make_policy(policy.algo, densify(policy.layers), 0.0, "mean")
-    return Playable(acting, policy.env, policy.spaces, policy_digest(policy.layers))
+    evaluated = make_evaluation_policy(policy.algo, densify(policy.layers))
+    return Playable(evaluated, policy.env, policy.spaces, policy_digest(policy.layers))
 
 
 def play(played: Playable, source: Path, episodes: int, seed: int, video: Path | None = None) -> dict[str, Any]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from rlx2_ray.envs.lane import EnvLane, NonFinite
-from rlx2_ray.networks.policy import Policy
+from rlx2_ray.networks.policy import ActingPolicy
 from rlx2_ray.types import Floats, Fragment, RunFailed
 
 
 def collect(
-    lane: EnvLane, number: int, policy: Policy | None, generator: np.random.Generator, steps: int, time: int
+    lane: EnvLane, number: int, policy: ActingPolicy | None, generator: np.random.Generator, steps: int, time: int
 ) -> list[Fragment]:
     """Take `steps` exploring actions in `lane`, uniformly random ones where `policy` is None.
 

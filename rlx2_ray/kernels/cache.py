@@ -25,7 +25,7 @@ import numba
 from rlx2_ray import files
 
 PACKAGE = Path(__file__).resolve().parent.parent
-SOURCES = ("kernels", "agents", "networks")  # folders with compiled functions, and with constants in them
+SOURCES = ("kernels", "agents", "networks", "types.py")  # with compiled functions, and what they know of others
 
 
 def use_cache() -> None:
@@ -35,10 +35,10 @@ def use_cache() -> None:
 
 @functools.cache
 def cache_directory() -> Path:
-    """Of this version of the sources, below $NUMBA_CACHE_DIR if that is set."""
+    """Returns the folder of this version of the sources, below $NUMBA_CACHE_DIR if that is set."""
     digest = hashlib.sha256(f"{sys.version} {version('numba')} {version('llvmlite')} {version('numpy')}".encode())
-    for folder in SOURCES:
-        for path in sorted((PACKAGE / folder).rglob("*.py")):
+    for source in (PACKAGE / name for name in SOURCES):
+        for path in sorted(source.rglob("*.py")) if source.is_dir() else [source]:
             digest.update(path.read_bytes())
     return _root() / digest.hexdigest()[:16]
 

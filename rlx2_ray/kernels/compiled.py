@@ -11,15 +11,18 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def compiled(function: Function) -> Function:
-    """Called from compiled functions alone."""
+    """Compile a function that is called from compiled functions alone."""
     return cast(Function, njit(error_model="numpy")(function))
 
 
 def compiled_sums(function: Function) -> Function:
-    """The same; its sums may be taken in any order, which is fixed when it is compiled."""
+    """Compile such a function, too; its sums may be taken in any order, which is fixed when it is compiled."""
     return cast(Function, njit(error_model="numpy", fastmath={"reassoc", "nsz", "contract"})(function))
 
 
 def entry_point(function: Function) -> Function:
-    """Called from Python; kept on disk with all that it calls. Another set of types is compiled anew."""
+    """Compile a function that is called from Python, and keep it on disk with all that it calls.
+
+    Another set of types is compiled anew.
+    """
     return cast(Function, njit(error_model="numpy", cache=True)(function))

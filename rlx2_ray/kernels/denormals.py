@@ -37,5 +37,5 @@ def _set_bits(typing_context: Any) -> Any:
 
 @entry_point
 def flush_denormals() -> None:
-    """For this thread, until it ends. Does nothing on other processors than x86."""
+    """Flush them from now on, for this thread until it ends. Does nothing on other processors than x86."""
     _set_bits()

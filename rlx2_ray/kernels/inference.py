@@ -23,7 +23,7 @@ def network_outputs(
     units: Floats,
     squashed: int,
 ) -> Floats:
-    """(outputs,) of a model of one network for an observation (inputs,); tanh of the first `squashed` of them.
+    """Returns (outputs,) of a model of one network for an observation (inputs,); tanh of the first `squashed` of them.
 
     `layer_numbers`, a flat view of the structure's layers, because numba is slow to take records from Python;
     `row_start` to `connections`: of its structure. `units`: room for the value of every unit.

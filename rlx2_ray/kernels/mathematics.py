@@ -33,7 +33,7 @@ def _float_of_bits(typing_context: Any, bits: Any) -> Any:
 
 @compiled
 def exp(x: np.float32) -> np.float32:
-    """Of the argument clipped to +-87.3. exp(x) = 2^n exp(r), |r| <= log(2) / 2, exp(r) by its Taylor polynomial."""
+    """Returns exp of x clipped to +-87.3. exp(x) = 2^n exp(r), |r| <= log(2) / 2, exp(r) by its Taylor polynomial."""
     x = min(max(x, -LARGEST), LARGEST)
     n = np.floor(x * LOG2_E + f(0.5))
     r = x - n * LOG_2_HIGH - n * LOG_2_LOW

@@ -39,7 +39,7 @@ class Model(NamedTuple):
 
 
 def make_model(structure: Structure, parameters: Floats, workspace: Floats | None = None) -> Model:
-    """`workspace`: of a model with the same sizes, to share it; what the other left there may then be gone."""
+    """Make a model; `workspace` is that of one of the same sizes, to share it. What that left there may be gone."""
     layers = structure.layers
     units = int(layers["inputs"][0] + layers["outputs"].sum())
     widest = int((layers["inputs"] * layers["is_dense"]).max())
@@ -56,7 +56,7 @@ def make_model(structure: Structure, parameters: Floats, workspace: Floats | Non
 
 
 def aligned_zeros(units: int) -> Floats:
-    """(units, LANES), with every row at the start of a cache line."""
+    """Returns zeros (units, LANES), with every row at the start of a cache line."""
     room = np.zeros(units * LANES + ALIGNMENT // 4, np.float32)
     start = -room.ctypes.data % ALIGNMENT // 4
     return room[start : start + units * LANES].reshape(units, LANES)

@@ -24,7 +24,7 @@ class DenseLayer(NamedTuple):
 
 
 class Gradients(NamedTuple):
-    """Of a loss by everything it depends on, layer after layer."""
+    """The gradients of a loss by everything it depends on, layer after layer."""
 
     weights: list[Doubles]  # (outputs, inputs), 0 where inactive
     biases: list[Doubles]  # (outputs,)

@@ -94,7 +94,7 @@ def build_structure(masks: Sequence[Bools], networks: int = 1, first_input: int 
 
 
 def find_live(masks: Sequence[Bools], networks: int) -> list[Bools]:
-    """For each layer, which of its (outputs,) reach an output of the model. Of a dense layer all count as live."""
+    """Returns for each layer which of its (outputs,) reach an output of the model. Of a dense layer all do."""
     depth = len(masks) // networks
     live: list[Bools] = []
     for number in reversed(range(len(masks))):

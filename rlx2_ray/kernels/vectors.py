@@ -82,7 +82,7 @@ class Emitter:
         return self.builder.call(function, [factor, other, summand])
 
     def positive(self, condition: Lanes, lanes: Lanes) -> Lanes:
-        """`lanes` where `condition` > 0, and 0 elsewhere."""
+        """Returns `lanes` where `condition` > 0, and 0 elsewhere."""
         build = self.builder
         return [
             build.select(build.fcmp_ordered(">", gate, ZERO), vector, ZERO)
@@ -93,7 +93,7 @@ class Emitter:
         return [self.builder.fadd(one, other) for one, other in zip(first, second, strict=True)]
 
     def dot(self, first: Lanes, second: Lanes) -> Any:
-        """One vector, whose elements sum up to the dot product."""
+        """Returns one vector, whose elements sum up to the dot product."""
         total = self.builder.fmul(first[0], second[0])
         for one, other in zip(first[1:], second[1:], strict=True):
             total = self.multiply_add(one, other, total)
@@ -135,7 +135,7 @@ class Emitter:
         self.builder.store(total, self.builder.bitcast(pointer, QUAD.as_pointer())).align = 4
 
     def loop(self, first: Any, end: Any, step: int, carried: Lanes, body: Callable[[Any, Lanes], Lanes]) -> Lanes:
-        """`for k in range(first, end, step): carried = body(k, carried)`; returns the last `carried`."""
+        """Do `for k in range(first, end, step): carried = body(k, carried)`; returns the last `carried`."""
         build = self.builder
         entry, inside, after = build.block, build.append_basic_block(), build.append_basic_block()
         build.cbranch(build.icmp_signed("<", first, end), inside, after)
@@ -212,7 +212,7 @@ row_added = _make_row_product(lambda emit, total, place: emit.add(emit.load(plac
 def row_gradient(
     typing_context: Any, delta: Any, row: Any, source: Any, units: Any, first: Any, end: Any, gradient: Any, bias: Any
 ) -> Any:
-    """gradient[k] += delta[row] . source[units[k]] for k in [first, end), and gradient[bias] += sum of delta[row].
+    """Do gradient[k] += delta[row] . source[units[k]] for k in [first, end), and gradient[bias] += sum of delta[row].
 
     delta, source: float32 (units, LANES), aligned; units: int32 (entries,); gradient: float32 (entries,).
     """

@@ -4,8 +4,7 @@ A window runs on until the next row is a BOUNDARY. That one test stops it at ter
 newest stored transition (whose pending observation lies in a row that is flagged BOUNDARY), so it can cross none.
 
 Shapes: R rows of a ring, B windows of up to n steps, O observation, A action, K next observations of a window: all n of
-them, or the last alone. What is gathered lies feature-major, windows along the last axis, as the compiled learner
-reads it.
+them, or the last alone.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rlx2_ray.kernels.compiled import compiled, entry_point
-from rlx2_ray.types import Bools, Floats, Indices
+from rlx2_ray.types import Batch, Bools, Floats, Indices
 
 Flags = NDArray[np.uint8]
 
@@ -37,14 +36,6 @@ class LiveRows(NamedTuple):
     tail: int  # place of the oldest live row
     first: int  # its number
     size: int  # how many they are
-
-
-class Windows(NamedTuple):
-    inputs: Floats  # (O + A, B): observations and, below them, actions
-    rewards: Floats  # (n, B)
-    next_observations: Floats  # (K, O, B)
-    lengths: Indices  # (B,)
-    terminated: Bools  # (B,)
 
 
 # Both functions take the fields of the tuples one by one: numba is slow to unpack a tuple that comes from Python.
@@ -71,30 +62,33 @@ def gather_windows(
     first: int,
     size: int,
     numbers: Indices,
-    inputs: Floats,
+    observations: Floats,
+    actions: Floats,
     rewards: Floats,
     next_observations: Floats,
     lengths: Indices,
     terminated: Bools,
 ) -> None:
-    """Fill in those windows b that begin in the given rows, at the transition number `numbers[b]`."""
+    """Fill in those windows b of a batch that begin in the given rows, at the transition number `numbers[b]`."""
     rows = LiveRows(packed, flag, tail, first, size)
-    windows = Windows(inputs, rewards, next_observations, lengths, terminated)
+    batch = Batch(observations, actions, rewards, next_observations, lengths, terminated)
     places, found = _find(rows, numbers)
     for index in range(len(found)):
-        _follow(rows, places[index], windows, found[index])
-    _gather(packed, places, found, inputs)
+        _follow(rows, places[index], batch, found[index])
+    _gather(packed, 0, places, found, observations)
+    _gather(packed, len(observations), places, found, actions)
     next_places = np.empty_like(places)
     for step in range(len(next_observations)):
         steps = len(rewards) - len(next_observations) + step + 1
         for index in range(len(found)):
             next_places[index] = _wrap(rows, places[index] + min(steps, lengths[found[index]]))
-        _gather(packed, next_places, found, next_observations[step])
+        _gather(packed, 0, next_places, found, next_observations[step])
 
 
-def gather_windows_reference(rows: LiveRows, numbers: Indices, windows: Windows) -> None:
-    """What `gather_windows(*rows, numbers, *windows)` must agree with."""
-    n_step, kept, ring = len(windows.rewards), len(windows.next_observations), len(rows.flag)
+def gather_windows_reference(rows: LiveRows, numbers: Indices, batch: Batch) -> None:
+    """What `gather_windows(*rows, numbers, *batch)` must agree with."""
+    n_step, kept, ring = len(batch.rewards), len(batch.next_observations), len(rows.flag)
+    observation_size = len(batch.observations)
     found = np.flatnonzero((rows.first <= numbers) & (numbers < rows.first + rows.size))
     starts = rows.tail + numbers[found] - rows.first
     places = (starts + np.arange(n_step)[:, None]) % ring
@@ -104,12 +98,13 @@ def gather_windows_reference(rows: LiveRows, numbers: Indices, windows: Windows)
     rewards = rows.packed[places, -1]
     rewards[1:][~goes_on] = 0.0
     offsets = np.minimum(np.arange(n_step - kept, n_step)[:, None] + 1, lengths)
-    following = rows.packed[(starts + offsets) % ring, : windows.next_observations.shape[1]]
-    windows.inputs[:, found] = rows.packed[places[0], :-1].T
-    windows.rewards[:, found] = rewards
-    windows.next_observations[:, :, found] = following.transpose(0, 2, 1)
-    windows.lengths[found] = lengths
-    windows.terminated[found] = rows.flag[(starts + lengths - 1) % ring] == TERMINATED
+    following = rows.packed[(starts + offsets) % ring, :observation_size]
+    batch.observations[:, found] = rows.packed[places[0], :observation_size].T
+    batch.actions[:, found] = rows.packed[places[0], observation_size:-1].T
+    batch.rewards[:, found] = rewards
+    batch.next_observations[:, :, found] = following.transpose(0, 2, 1)
+    batch.lengths[found] = lengths
+    batch.terminated[found] = rows.flag[(starts + lengths - 1) % ring] == TERMINATED
 
 
 @compiled
@@ -126,16 +121,16 @@ def _find(rows: LiveRows, numbers: Indices) -> tuple[Indices, Indices]:
 
 
 @compiled
-def _follow(rows: LiveRows, place: int, windows: Windows, window: int) -> None:
+def _follow(rows: LiveRows, place: int, batch: Batch, window: int) -> None:
     """Write length, rewards and ending of the window that begins at `place`."""
-    n_step = len(windows.rewards)
+    n_step = len(batch.rewards)
     length = 1
     while length < n_step and rows.flag[_wrap(rows, place + length)] != BOUNDARY:
         length += 1
-    windows.lengths[window] = length
-    windows.terminated[window] = rows.flag[_wrap(rows, place + length - 1)] == TERMINATED
+    batch.lengths[window] = length
+    batch.terminated[window] = rows.flag[_wrap(rows, place + length - 1)] == TERMINATED
     for step in range(n_step):
-        windows.rewards[step, window] = rows.packed[_wrap(rows, place + step), -1] if step < length else np.float32(0)
+        batch.rewards[step, window] = rows.packed[_wrap(rows, place + step), -1] if step < length else np.float32(0)
 
 
 @compiled
@@ -145,8 +140,8 @@ def _wrap(rows: LiveRows, place: int) -> int:
 
 
 @compiled
-def _gather(source: Floats, places: Indices, found: Indices, target: Floats) -> None:
-    """target[f, found[i]] = source[places[i], f] for as many features as `target` has.
+def _gather(source: Floats, column: int, places: Indices, found: Indices, target: Floats) -> None:
+    """target[f, found[i]] = source[places[i], column + f] for as many features as `target` has.
 
     A cache line of `target` at a time: feature by feature, or window by window, one of the two would leave the cache
     before it is done with. Where all windows are found, whole lines are compiled into vectors.
@@ -155,8 +150,8 @@ def _gather(source: Floats, places: Indices, found: Indices, target: Floats) -> 
     for start in range(0, whole, CACHE_LINE):
         for feature in range(len(target)):
             for window in range(start, start + CACHE_LINE):
-                target[feature, window] = source[places[window], feature]
+                target[feature, window] = source[places[window], column + feature]
     for start in range(whole, len(found), CACHE_LINE):
         for feature in range(len(target)):
             for index in range(start, min(start + CACHE_LINE, len(found))):
-                target[feature, found[index]] = source[places[index], feature]
+                target[feature, found[index]] = source[places[index], column + feature]

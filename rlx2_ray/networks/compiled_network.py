@@ -13,7 +13,7 @@ from rlx2_ray.types import Floats
 
 
 class CompiledNetwork:
-    """`policy.Network` over a model, which it follows through every change."""
+    """A `policy.Network` over a model, which it follows through every change."""
 
     def __init__(self, model: SparseModel) -> None:
         self._model = model

@@ -6,11 +6,13 @@ from typing import NamedTuple
 
 import numpy as np
 
+from rlx2_ray.algorithms import ALGORITHMS
 from rlx2_ray.config import ExperimentConfig
 from rlx2_ray.networks.sparse_layer import Layers, SparseLayer
 from rlx2_ray.sparse import masks
 from rlx2_ray.sparse.densities import Shape
 from rlx2_ray.sparse.plan import LayerPlan, NetworkPlan
+from rlx2_ray.topology_rules import TOPOLOGY_RULES
 from rlx2_ray.types import Bools, Floats
 
 
@@ -34,16 +36,16 @@ def fresh_layers(plan: NetworkPlan, config: ExperimentConfig, generator: np.rand
 
 
 def _fresh_layer(plan: LayerPlan, config: ExperimentConfig, generator: np.random.Generator) -> FreshLayer:
-    draw = uniform_layer if config.algo == "td3" else orthogonal_layer
+    draw = DRAWS[ALGORITHMS[config.algo].initial_weights]
     weights, bias = draw(plan.shape, generator)
     return FreshLayer(weights, bias, _initial_mask(weights, plan, config, generator))
 
 
 def _initial_mask(weights: Floats, plan: LayerPlan, config: ExperimentConfig, generator: np.random.Generator) -> Bools:
-    topology = config.topology
-    if topology.rule == "prune":
+    topology, rule = config.topology, TOPOLOGY_RULES[config.topology.rule]
+    if rule.prunes:
         return np.ones(plan.shape, dtype=np.bool_)
-    if topology.rule == "groups":
+    if rule.in_groups:
         return masks.largest_in_groups(weights, topology.group)
     if topology.initial_mask == "magnitude":
         return masks.largest(weights, plan.active)
@@ -66,3 +68,6 @@ def orthogonal_layer(shape: Shape, generator: np.random.Generator) -> tuple[Floa
     q *= np.sign(np.diag(r))  # makes the distribution uniform over orthogonal matrices
     weights = q if shape[0] >= shape[1] else q.T
     return np.ascontiguousarray(weights, dtype=np.float32), np.zeros(shape[0], dtype=np.float32)
+
+
+DRAWS = {"uniform": uniform_layer, "orthogonal": orthogonal_layer}

@@ -45,7 +45,7 @@ def make_mlp(layers: Layers, device: str, *, trainable: bool) -> list[MaskedLine
 
 
 def forward(mlp: MLP, inputs: Tensor) -> Tensor:
-    """(..., inputs) to (..., outputs), ReLU between layers."""
+    """Returns the outputs (..., outputs) for inputs (..., inputs), with ReLU between layers."""
     hidden = inputs
     for layer in mlp[:-1]:
         hidden = relu(linear(hidden, layer.weight, layer.bias))

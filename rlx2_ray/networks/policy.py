@@ -7,6 +7,8 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
+from rlx2_ray.algorithms import ALGORITHMS
+from rlx2_ray.config import ExperimentConfig
 from rlx2_ray.networks.sparse_layer import Layers
 from rlx2_ray.types import Floats
 
@@ -18,7 +20,7 @@ class Network(Protocol):
     def output_size(self) -> int: ...
 
     def outputs(self, observation: Floats, squashed: int = 0) -> Floats:
-        """(outputs,) for one observation, or (N, outputs) for N of them; the first `squashed` go through tanh."""
+        """Returns (outputs,) for one observation, (N, outputs) for N of them; the first `squashed` go through tanh."""
         ...
 
 
@@ -26,28 +28,35 @@ class NoiseFreePolicy(Protocol):
     """Actions are in units of the action bound, in [-1, 1]."""
 
     def action(self, observation: Floats) -> Floats:
-        """(action_size,) noise-free action for one observation, or (N, action_size) for N of them."""
+        """Returns the noise-free action (action_size,) for one observation, or (N, action_size) for N of them."""
         ...
 
 
-class Policy(NoiseFreePolicy, Protocol):
-    """One that also explores."""
+class ActingPolicy(NoiseFreePolicy, Protocol):
+    """A policy that collects experience: it also explores."""
 
     def explore(self, observation: Floats, generator: np.random.Generator) -> tuple[Floats, Floats]:
-        """(action to execute, noise-free action) for one observation."""
+        """Returns the action to execute and the noise-free action, for one observation."""
         ...
 
 
-class DeterministicPolicy:
+class MeanPolicy:
+    """The action without noise: tanh of the network's first outputs, of which there are several per action."""
+
+    def __init__(self, network: Network, outputs_per_action: int = 1) -> None:
+        self._network = network
+        self._size = network.output_size // outputs_per_action
+
+    def action(self, observation: Floats) -> Floats:
+        return self._network.outputs(observation, squashed=self._size)[..., : self._size]
+
+
+class DeterministicPolicy(MeanPolicy):
     """TD3 (Fujimoto et al. 2018, arXiv 1802.09477): tanh of the last layer; explores with Gaussian noise."""
 
     def __init__(self, network: Network, exploration_noise: float) -> None:
-        self._network = network
-        self._size = network.output_size
+        super().__init__(network)
         self._noise = exploration_noise
-
-    def action(self, observation: Floats) -> Floats:
-        return self._network.outputs(observation, squashed=self._size)
 
     def explore(self, observation: Floats, generator: np.random.Generator) -> tuple[Floats, Floats]:
         action = self.action(observation)
@@ -55,16 +64,12 @@ class DeterministicPolicy:
         return np.clip(action + noise, -1, 1), action
 
 
-class SquashedGaussianPolicy:
+class SquashedGaussianPolicy(MeanPolicy):
     """SAC (Haarnoja et al. 2018, arXiv 1812.05905): the last layer gives mean and log_std of a Gaussian before tanh."""
 
     def __init__(self, network: Network, sample: bool) -> None:
-        self._network = network
-        self._size = network.output_size // 2
+        super().__init__(network, outputs_per_action=2)
         self._sample = sample
-
-    def action(self, observation: Floats) -> Floats:
-        return self._network.outputs(observation, squashed=self._size)[..., : self._size]
 
     def explore(self, observation: Floats, generator: np.random.Generator) -> tuple[Floats, Floats]:
         outputs = self._network.outputs(observation)
@@ -82,7 +87,7 @@ class DenseLayer(NamedTuple):
 
 
 class DenseNetwork:
-    """In numpy: an MLP with ReLU between layers, over the given arrays, which are kept by reference."""
+    """A network in numpy: an MLP with ReLU between layers, over the given arrays, which are kept by reference."""
 
     def __init__(self, layers: Sequence[DenseLayer]) -> None:
         self.layers = layers
@@ -103,11 +108,16 @@ class DenseNetwork:
         return outputs
 
 
-def make_policy(algo: str, network: Network, exploration_noise: float, exploration: str) -> Policy:
-    """The acting policy of an algorithm with the given network, which is kept by reference."""
-    if algo == "td3":
-        return DeterministicPolicy(network, exploration_noise)
-    return SquashedGaussianPolicy(network, sample=exploration == "sample")
+def make_acting_policy(config: ExperimentConfig, network: Network) -> ActingPolicy:
+    """The policy with which a run collects experience; the network is kept by reference."""
+    if ALGORITHMS[config.algo].is_stochastic:
+        return SquashedGaussianPolicy(network, sample=config.agent.exploration == "sample")
+    return DeterministicPolicy(network, config.agent.exploration_noise)
+
+
+def make_evaluation_policy(algo: str, network: Network) -> NoiseFreePolicy:
+    """The policy of an algorithm that is evaluated; the network is kept by reference."""
+    return MeanPolicy(network, ALGORITHMS[algo].outputs_per_action)
 
 
 def densify(layers: Layers) -> DenseNetwork:

@@ -73,7 +73,7 @@ def load_policy(path: Path) -> PolicyFile:
 
 
 def to_spaces(fields: Mapping[str, Any]) -> Spaces:
-    """From JSON, which has no tuples."""
+    """Returns the spaces from their fields in JSON, which has no tuples."""
     return Spaces(**{**fields, **{key: tuple(fields[key]) for key in ("action_low", "action_high")}})
 
 

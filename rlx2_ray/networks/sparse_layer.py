@@ -28,7 +28,7 @@ class SparseLayer(NamedTuple):
         return cls(weights.shape, indices, weights.ravel()[indices], bias.copy())
 
     def mask(self) -> Bools:
-        """(outputs, inputs), True where active."""
+        """Returns (outputs, inputs), True where active."""
         mask = np.zeros(self.shape, dtype=np.bool_)
         mask.ravel()[self.indices] = True
         return mask
@@ -45,7 +45,7 @@ Arrays = dict[str, NDArray[np.generic]]
 
 
 def to_arrays(layers: Iterable[SparseLayer], prefix: str) -> Arrays:
-    """Named arrays `<prefix>.<i>.{shape,indices,weights,bias}`."""
+    """Returns named arrays `<prefix>.<i>.{shape,indices,weights,bias}`."""
     arrays: Arrays = {}
     for index, layer in enumerate(layers):
         key = f"{prefix}.{index}."
@@ -57,7 +57,7 @@ def to_arrays(layers: Iterable[SparseLayer], prefix: str) -> Arrays:
 
 
 def from_arrays(arrays: Mapping[str, NDArray[np.generic]], prefix: str) -> Layers:
-    """The inverse of `to_arrays`."""
+    """Returns the layers: the inverse of `to_arrays`."""
     layers: list[SparseLayer] = []
     while (key := f"{prefix}.{len(layers)}.") + "shape" in arrays:
         outputs, inputs = (int(size) for size in arrays[key + "shape"])

@@ -15,7 +15,7 @@ from rlx2_ray.types import Bools, Floats
 
 
 class SparseModel:
-    """`networks` networks of equal depth over the same inputs. Compiled functions work on `kernel`, in place."""
+    """A model of `networks` equally deep networks over the same inputs. Compiled functions change `kernel` in place."""
 
     kernel: Model  # replaced by `rewire`
     masks: list[Bools]  # likewise
@@ -23,7 +23,7 @@ class SparseModel:
     def __init__(
         self, layers: Layers, networks: int = 1, first_input: int = 0, workspace: Floats | None = None
     ) -> None:
-        """`first_input` and `workspace` as in `build_structure` and `make_model`."""
+        """`first_input` and `workspace` are as in `build_structure` and `make_model`."""
         self._networks = networks
         self._first_input = first_input
         self._build(layers, [layer.mask() for layer in layers], workspace)
@@ -65,7 +65,7 @@ class SparseModel:
         return self._join(len(self.kernel.parameters), self.kernel.structure.layers, layers)
 
     def split(self, values: Floats) -> Layers:
-        """The inverse of `join`: copies."""
+        """Returns copies of the layers: the inverse of `join`."""
         return tuple(
             SparseLayer(
                 mask.shape,
@@ -77,7 +77,7 @@ class SparseModel:
         )
 
     def layers(self) -> Layers:
-        """A copy of the model."""
+        """Returns a copy of the model."""
         return self.split(self.kernel.parameters)
 
     def densified(self) -> SparseModel:

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rlx2_ray.kernels.windows import LiveRows, Windows, mark_boundaries
+from rlx2_ray.kernels.windows import LiveRows, mark_boundaries
 from rlx2_ray.replay.lane import Lane
-from rlx2_ray.replay.windows import as_batch, compile_kernels, gather, live_rows, make_windows
+from rlx2_ray.replay.windows import compile_kernels, empty_batch, gather, live_rows
 from rlx2_ray.types import Batch, Floats, Fragment, Indices
 
 
@@ -42,7 +42,7 @@ class ReplayBuffer:
 
     @property
     def size(self) -> int:
-        """Live transitions of all lanes."""
+        """The number of live transitions of all lanes."""
         return sum(lane.size for lane in self.lanes.values())
 
     def add_lane(self, number: int) -> None:
@@ -64,20 +64,19 @@ class ReplayBuffer:
     def sample(self, batch_size: int, n_step: int, every_step: bool) -> Batch:
         """Windows that start at `batch_size` transitions, drawn uniformly and with replacement.
 
-        `n_step` and `every_step` as in `windows.make_windows`; `windows` says how a batch lies in memory.
+        `n_step` and `every_step` as in `windows.empty_batch`.
         """
-        input_size = self.observation_size + self.action_size
-        windows = make_windows(batch_size, n_step, every_step, self.observation_size, input_size)
-        self.sample_into([windows])
-        return as_batch(windows, self.observation_size)
+        batch = empty_batch(batch_size, n_step, every_step, self.observation_size, self.action_size)
+        self.sample_into([batch])
+        return batch
 
-    def sample_into(self, batches: Sequence[Windows]) -> None:
+    def sample_into(self, batches: Sequence[Batch]) -> None:
         """The same into memory that is there, several batches at once."""
         lanes = self._live_rows()
-        ends = np.cumsum([len(windows.lengths) for windows in batches])
+        ends = np.cumsum([len(batch.lengths) for batch in batches])
         numbers = self._draw(lanes, int(ends[-1]))
-        for windows, chosen in zip(batches, np.split(numbers, ends[:-1]), strict=True):
-            gather(lanes, chosen, windows)
+        for batch, chosen in zip(batches, np.split(numbers, ends[:-1]), strict=True):
+            gather(lanes, chosen, batch)
 
     def oldest(self, count: int) -> tuple[Floats, Floats, Indices]:
         """Observations, policy actions and times (N, ...) of the N = min(count, size) oldest transitions by time."""

@@ -24,13 +24,13 @@ Distances = NDArray[np.float64]
 
 
 def half_squared_distances(current_actions: Floats, stored_policy_actions: Floats) -> Distances:
-    """(N,) means over action dimensions of (a - b)^2 / 2, in [0, 2]; both (N, action_size), in [-1, 1]."""
+    """Returns (N,) means over action dimensions of (a - b)^2 / 2, in [0, 2]; both (N, action_size), in [-1, 1]."""
     halved: Distances = _squares(current_actions, stored_policy_actions).mean(axis=1) / 2
     return halved
 
 
 def norm_distances(current_actions: Floats, stored_policy_actions: Floats) -> Distances:
-    """(N,) norms ||a - b||_2, in [0, 2 sqrt(action_size)]; both (N, action_size), in [-1, 1]."""
+    """Returns (N,) norms ||a - b||_2, in [0, 2 sqrt(action_size)]; both (N, action_size), in [-1, 1]."""
     norms: Distances = np.sqrt(_squares(current_actions, stored_policy_actions).sum(axis=1))
     return norms
 
@@ -44,7 +44,7 @@ def _squares(current_actions: Floats, stored_policy_actions: Floats) -> Distance
 
 
 def mean_distance(distances: Distances) -> float:
-    """NaN for none."""
+    """Returns the mean, NaN for none."""
     return float(distances.mean()) if len(distances) else float("nan")
 
 

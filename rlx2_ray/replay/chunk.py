@@ -12,10 +12,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from rlx2_ray.kernels.windows import Windows
 from rlx2_ray.replay.buffer import ReplayBuffer
-from rlx2_ray.replay.windows import as_batch
-from rlx2_ray.types import Batch, Floats
+from rlx2_ray.types import Batch, Bools, Floats, Indices
 
 FLOAT_BYTES = 4
 
@@ -24,11 +22,11 @@ class ChunkLayout(NamedTuple):
     observation_size: int
     action_size: int
     n_step: int
-    every_step: bool  # see `windows.make_windows`
+    every_step: bool  # see `windows.empty_batch`
 
     @property
     def kept(self) -> int:
-        """Next observations of a window."""
+        """The number of next observations of a window."""
         return self.n_step if self.every_step else 1
 
     @property
@@ -38,11 +36,15 @@ class ChunkLayout(NamedTuple):
     def batch_bytes(self, batch_size: int) -> int:
         return FLOAT_BYTES * self.rows * batch_size
 
-    def float_windows(self, block: Floats) -> tuple[Floats, Floats, Floats]:
-        """Inputs, rewards and next observations as views of a block (rows, B)."""
-        inputs = self.observation_size + self.action_size
-        following = block[inputs + self.n_step : -2].reshape(self.kept, self.observation_size, block.shape[1])
-        return block[:inputs], block[inputs : inputs + self.n_step], following
+    def batch(self, block: Floats, lengths: Indices, terminated: Bools) -> Batch:
+        """A batch of which all but the last two arrays are views of a block (rows, B)."""
+        actions = self.observation_size
+        rewards = actions + self.action_size
+        following = rewards + self.n_step
+        next_observations = block[following:-2].reshape(self.kept, self.observation_size, block.shape[1])
+        return Batch(
+            block[:actions], block[actions:rewards], block[rewards:following], next_observations, lengths, terminated
+        )
 
 
 def sample_chunk(buffer: ReplayBuffer, counts: Sequence[int], n_step: int, every_step: bool) -> Floats:
@@ -57,20 +59,19 @@ def sample_chunk(buffer: ReplayBuffer, counts: Sequence[int], n_step: int, every
         chunk[layout.rows * piece.start : layout.rows * piece.stop].reshape(layout.rows, piece.stop - piece.start)
         for piece in pieces
     ]
-    windows = [
-        Windows(*layout.float_windows(block), lengths[piece], terminated[piece])
-        for block, piece in zip(blocks, pieces, strict=True)
+    batches = [
+        layout.batch(block, lengths[piece], terminated[piece]) for block, piece in zip(blocks, pieces, strict=True)
     ]
-    buffer.sample_into(windows)
-    for block, (*_, lengths_of_batch, terminated_of_batch) in zip(blocks, windows, strict=True):
-        block[-2], block[-1] = lengths_of_batch, terminated_of_batch
+    buffer.sample_into(batches)
+    for block, batch in zip(blocks, batches, strict=True):
+        block[-2], block[-1] = batch.lengths, batch.terminated
     return chunk
 
 
 def join_chunks(parts: Sequence[Floats | None], counts: NDArray[np.int64], layout: ChunkLayout) -> list[Batch]:
     """The batches, of which shard s sent `parts[s]`, with `counts[b, s]` windows of batch b (None: with none).
 
-    They are writable, and lie in memory as `ReplayBuffer.sample` leaves them.
+    They are writable.
     """
     batches = np.empty((len(counts), layout.rows, int(counts[0].sum())), np.float32)
     columns = np.cumsum(counts, axis=1)
@@ -81,9 +82,4 @@ def join_chunks(parts: Sequence[Floats | None], counts: NDArray[np.int64], layou
         for batch, (end, column, count) in enumerate(zip(ends, columns[:, shard], counts[:, shard], strict=True)):
             block = part[end - layout.rows * count : end].reshape(layout.rows, count)
             batches[batch, :, column - count : column] = block
-    return [_read(block, layout) for block in batches]
-
-
-def _read(block: Floats, layout: ChunkLayout) -> Batch:
-    windows = Windows(*layout.float_windows(block), block[-2].astype(np.int64), block[-1] != 0)
-    return as_batch(windows, layout.observation_size)
+    return [layout.batch(block, block[-2].astype(np.int64), block[-1] != 0) for block in batches]

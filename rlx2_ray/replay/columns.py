@@ -54,7 +54,7 @@ def make_ring(rows: int, observation_size: int, action_size: int) -> Ring:
 
 
 def map_columns(function: Callable[[NDArray[Any]], NDArray[Any]], columns: Columns) -> Columns:
-    """`function` of every column; it must keep their dtypes."""
+    """Returns `function` of every column; it must keep their dtypes."""
     results: list[Any] = [function(column) for column in columns]
     return Columns(*results)
 
@@ -66,7 +66,7 @@ def read_rows(columns: Columns, ids: Indices) -> Columns:
 
 
 def write_rows(columns: Columns, ids: Indices, rows: Columns) -> None:
-    """The inverse of `read_rows`."""
+    """Write the rows `ids` (N,): the inverse of `read_rows`."""
     places = ids % len(columns.flag)
     targets: tuple[NDArray[Any], ...] = columns
     for column, values in zip(targets, rows, strict=True):

@@ -74,7 +74,7 @@ class Lane:
 
     @property
     def oldest_time(self) -> int:
-        """Of the oldest transition, which there must be."""
+        """The time of the oldest transition, which there must be."""
         return int(self.columns.time[self.tail % self.rows])
 
     def oldest(self, count: int) -> Indices:

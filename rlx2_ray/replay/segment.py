@@ -27,7 +27,7 @@ def write_segment(path: Path, rows: Columns) -> str:
 
 
 def read_segment(path: Path, sha256: str) -> Columns:
-    """The rows in `path`. ValueError if they are not those that were written."""
+    """Returns the rows in `path`. Raises ValueError if they are not those that were written."""
     try:
         content = path.read_bytes()
     except FileNotFoundError:

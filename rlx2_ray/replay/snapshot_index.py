@@ -17,7 +17,7 @@ def write_index(directory: Path, content: dict[str, Any]) -> None:
 
 
 def read_index(directory: Path) -> dict[str, Any]:
-    """The content that was written. ValueError if it is missing or differs."""
+    """Returns the content that was written. Raises ValueError if it is missing or differs."""
     path = directory / INDEX_FILE
     try:
         index = json.loads(path.read_text(encoding="utf-8"))

@@ -11,4 +11,5 @@ from rlx2_ray.rllib.policy_module import RLx2PolicyModule
 
 __all__ = ["RLx2", "RLx2Config", "RLx2PolicyModule"]
 
+RLx2Config.builds = RLx2
 register_trainable("RLx2", RLx2)

@@ -49,7 +49,7 @@ class RLx2(Algorithm):  # type: ignore[misc]
 
     @classmethod
     def default_resource_request(cls, config: Mapping[str, Any]) -> tune.PlacementGroupFactory:
-        """For a trial of Tune: a CPU, and on actors one more for each of them."""
+        """Returns what a trial of Tune needs: a CPU, and on actors one more for each of them."""
         asked = cls.get_default_config().update_from_dict(config)
         runtime = asked.to_experiment().runtime
         main = {"CPU": asked.num_cpus_for_main_process, **asked.custom_resources_for_main_process}
@@ -73,7 +73,7 @@ class RLx2(Algorithm):  # type: ignore[misc]
         return self._directory.path
 
     def step(self) -> results.Result:
-        """One iteration: to the next evaluation; with the last one, to the end of the run.
+        """Does one iteration: to the next evaluation; with the last one, to the end of the run.
 
         Raises BadInput after the end. After any other error the next iteration goes on from the newest checkpoint.
         """
@@ -178,7 +178,7 @@ class RLx2(Algorithm):  # type: ignore[misc]
         config: RLx2Config | None = None,
         **kwargs: Any,
     ) -> Self:
-        """Of a saved algorithm, or of a run of `rlx2 train`; nothing is unpickled.
+        """Makes the algorithm of a saved one, or of a run of `rlx2 train`; nothing is unpickled.
 
         `config`: by default that of the run, without callbacks and resources, which it does not hold.
         """

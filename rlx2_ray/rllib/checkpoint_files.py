@@ -17,7 +17,7 @@ EMPTY = b"\x80"  # a map, in msgpack
 
 
 def local_folder(path: str | os.PathLike[str] | None, filesystem: object = None) -> Path:
-    """A new one for None. Raises BadInput for a path that is not on a file system of this machine."""
+    """Returns the path, or a new folder for None. Raises BadInput for one that is not of this machine's file system."""
     if path is None:
         return Path(tempfile.mkdtemp(prefix="rlx2-"))
     text = os.fspath(path).removeprefix("file://")
@@ -27,7 +27,7 @@ def local_folder(path: str | os.PathLike[str] | None, filesystem: object = None)
 
 
 def write_class_files(made: Checkpointable, folder: Path) -> None:
-    """As RLlib's own `save_to_path` writes them, and its own `from_checkpoint` needs them.
+    """Write the files as RLlib's own `save_to_path` writes them, and its own `from_checkpoint` needs them.
 
     The second is a pickle, as in all of RLlib's checkpoints; nothing in this package ever loads it. The state that
     RLlib looks for is empty, since it is in files of our own.

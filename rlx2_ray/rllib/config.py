@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from ray.rllib.algorithms.algorithm_config import AlgorithmConfig, NotProvided
 from ray.rllib.core.rl_module.rl_module import RLModuleSpec
@@ -16,10 +16,10 @@ from rlx2_ray.tracking.uri import default_tracking_uri, resolve_tracking_uri
 
 
 class RLx2Config(AlgorithmConfig):  # type: ignore[misc]
-    def __init__(self, algo_class: type | None = None) -> None:
-        from rlx2_ray.rllib.algorithm import RLx2  # it imports this file
+    builds: ClassVar[type | None] = None  # RLx2, which imports this file; the package's `__init__` gives it
 
-        super().__init__(algo_class=algo_class or RLx2)
+    def __init__(self, algo_class: type | None = None) -> None:
+        super().__init__(algo_class=algo_class or self.builds)
         self.algo = "td3"
         self.method = "rlx2"
         self.policy_sparsity: float | None = None
@@ -37,7 +37,7 @@ class RLx2Config(AlgorithmConfig):  # type: ignore[misc]
 
     @classmethod
     def from_run(cls, path: str | Path) -> Self:
-        """That of a run that RLlib or `rlx2 train` made. Raises BadInput where there is none."""
+        """Makes the configuration of a run that RLlib or `rlx2 train` made. Raises BadInput where there is none."""
         experiment, origin = RunDirectory(Path(path)).open()
         made = cls()
         for name, value in rllib_settings.from_experiment(experiment).items():
@@ -63,7 +63,7 @@ class RLx2Config(AlgorithmConfig):  # type: ignore[misc]
 
         Args:
             algo: "td3" or "sac".
-            method: "rlx2", "rigl", "set", "static" or "dense".
+            method: Any of docs/methods.md, such as "rlx2", "rigl", "static", "prune" or "dense".
             policy_sparsity: In [0, 1), fraction of the policy's weights that are zero.
             critic_sparsity: The same of the critics' weights.
             steps: Env steps of the whole run, with which training ends.
@@ -95,7 +95,7 @@ class RLx2Config(AlgorithmConfig):  # type: ignore[misc]
         return configuration.resolve(rllib_settings.to_tree(self.get_state(), type(self)().get_state()))
 
     def get_default_rl_module_spec(self) -> RLModuleSpec:
-        """For RLlib's env runners, which act with the policy of `rl_module(model_config={"policy": PATH})`."""
+        """Returns the module of env runners, which act as `rl_module(model_config={"policy": PATH})` says."""
         from rlx2_ray.rllib.policy_module import RLx2PolicyModule  # torch, which a configuration can do without
 
         return RLModuleSpec(module_class=RLx2PolicyModule)

@@ -15,6 +15,7 @@ from ray.rllib.core.rl_module.torch import TorchRLModule
 from torch import Tensor, nn
 
 from rlx2_ray.agents.torch.sac.policy import sample_action
+from rlx2_ray.algorithms import ALGORITHMS
 from rlx2_ray.experiment.playback import find_policy
 from rlx2_ray.networks.masked_mlp import MLP, forward
 from rlx2_ray.networks.policy_file import PolicyFile, save_policy
@@ -71,7 +72,7 @@ class RLx2PolicyModule(TorchRLModule):  # type: ignore[misc]
 
     @property
     def _is_stochastic(self) -> bool:
-        return bool(self.model_config["algo"] == "sac")
+        return ALGORITHMS[self.model_config["algo"]].is_stochastic
 
     def _forward(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
         """Noise-free actions."""
@@ -126,7 +127,7 @@ class RLx2PolicyModule(TorchRLModule):  # type: ignore[misc]
 
     @classmethod
     def from_checkpoint(cls, path: str | Path, filesystem: object = None, **kwargs: Any) -> Self:
-        """Of a saved module, a run directory or a policy file; nothing is unpickled. Raises BadInput."""
+        """Makes the module of a saved one, a run directory or a policy file; nothing is unpickled. Raises BadInput."""
         file = local_folder(path, filesystem)
         spaces = _read(file).spaces
         made: Self = cls(

@@ -28,7 +28,7 @@ Result = dict[str, Any]
 
 
 def of_points(points: Sequence[Point], episodes: int) -> Result:
-    """Of the newest, the last iteration's. All returns are of noise-free episodes: no others are kept account of."""
+    """Returns the result of the newest point, the last iteration's. All returns are of noise-free episodes."""
     newest = points[-1]
     returned = {EPISODE_RETURN_MEAN: newest["return_mean"]}
     env_steps = newest["env_steps"]
@@ -55,7 +55,7 @@ def of_end(outcome: Mapping[str, Any]) -> Result:
 
 
 def of_evaluation(played: Mapping[str, Any]) -> Result:
-    """Of what `rlx2 evaluate --json` says."""
+    """Returns the result of what `rlx2 evaluate --json` says."""
     returns = played["returns"]
     return {
         ENV_RUNNER_RESULTS: {

@@ -112,9 +112,10 @@ class RunDirectory:
         """
         if not self.config_file.exists():
             self.create(config, tracking)
+        origin = self._read_origin()._replace(config_sha256=None, changes={})
+        self._replace(self._origin_file, _to_json(origin))  # until both are there, for readers and kills
         self._replace(self.config_file, configuration.to_yaml(config))
-        origin = self._read_origin()._replace(config_sha256=files.sha256_of(self.config_file), changes={})
-        self._replace(self._origin_file, _to_json(origin))
+        self._replace(self._origin_file, _to_json(origin._replace(config_sha256=files.sha256_of(self.config_file))))
         copy_checkpoint(checkpoint, self.checkpoints)
         shutil.copyfile(points, self.progress_file)
         for file in (self.result_file, self.policy_file, self.best_policy_file):  # of what is given up

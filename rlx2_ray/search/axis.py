@@ -9,17 +9,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rlx2_ray.search.decision import Pair
-from rlx2_ray.search.ledger import DENSE_ARM, Arm, Ledger
+from rlx2_ray.search.ledger import DENSE_ARM, ArmKey, Ledger
 from rlx2_ray.search.search import Options
 from rlx2_ray.search.statistics import Doubles, dense_gain
-from rlx2_ray.search.threshold import Belief, initial_belief, is_settled, keeps, quantile_level
+from rlx2_ray.search.threshold import Posterior, initial_posterior, is_settled, keeps, quantile_level
 
 QUANTILES = (0.5, 0.25, 0.75, 0.1, 0.9)  # of the posterior, in the order in which they get seeds
 PICKED = 0.8  # probability with which a level is to keep the return, to be tried first
 
 
 class AxisSearch:
-    """Over networks `pairs`, from dense to sparse."""
+    """A search over networks `pairs`, from dense to sparse."""
 
     def __init__(self, pairs: Sequence[Pair], ledger: Ledger, options: Options) -> None:
         self.pairs = tuple(pairs)
@@ -28,20 +28,20 @@ class AxisSearch:
         self._levels = {pair: level for level, pair in enumerate(pairs)}
         self._seeds: list[tuple[int, float]] = []  # level, score
         self._dense_count = 0  # dense seeds that the belief knows
-        self._belief = initial_belief(len(self.pairs), [1.0], options.rule.threshold)
+        self._belief = initial_posterior(len(self.pairs), [1.0], options.rule.threshold)
         self._mass = self._belief.mass()
 
-    def next_arm(self) -> Arm | None:
+    def next_arm(self) -> ArmKey | None:
         if self.is_settled or len(self._seeds) + self._pending() >= self._options.max_search:
             return None
         for quantile in QUANTILES:
-            arm = Arm(self.pairs[quantile_level(self._mass, quantile)], "search")
+            arm = ArmKey(self.pairs[quantile_level(self._mass, quantile)], "search")
             if self._ledger.pending_of(arm) < self._options.seeds_at_once:
                 return arm
         return None
 
     def observe(self, pair: Pair, score: float) -> None:
-        """A further seed; the dense arm may have grown since the last."""
+        """Take in a further seed; the dense arm may have grown since the last."""
         self._seeds.append((self._levels[pair], score))
         if self._dense_count < len(self._ledger.scores(DENSE_ARM)):
             self._belief = self._rebuilt()
@@ -55,7 +55,7 @@ class AxisSearch:
 
     @property
     def level_mass(self) -> Doubles:
-        """(L,) posterior over the sparsest level that keeps the return."""
+        """The posterior (L,) over the sparsest level that keeps the return."""
         return self._belief.level_mass()
 
     @property
@@ -63,22 +63,22 @@ class AxisSearch:
         return len(self._seeds)
 
     def pick(self) -> int:
-        """The sparsest level that keeps the return with probability PICKED; the densest where none does."""
+        """Returns the sparsest level that keeps the return with probability PICKED; the densest where none does."""
         return max(int((keeps(self._mass) >= PICKED).sum()) - 1, 0)
 
     def keeps(self, level: int) -> float:
-        """Probability that it keeps the return."""
+        """Returns the probability that it keeps the return."""
         return float(keeps(self._mass)[level])
 
     def _pending(self) -> int:
-        return sum(self._ledger.pending_of(Arm(pair, "search")) for pair in self.pairs)
+        return sum(self._ledger.pending_of(ArmKey(pair, "search")) for pair in self.pairs)
 
-    def _rebuilt(self) -> Belief:
+    def _rebuilt(self) -> Posterior:
         """From all seeds, with the dense arm as it is now."""
         dense = self._ledger.scores(DENSE_ARM)
         self._dense_count = len(dense)
         ratios = [self._ratio(score) for score in dense]
-        belief = initial_belief(len(self.pairs), ratios, self._options.rule.threshold)
+        belief = initial_posterior(len(self.pairs), ratios, self._options.rule.threshold)
         for level, score in self._seeds:
             belief = belief.observe(level, self._ratio(score))
         return belief

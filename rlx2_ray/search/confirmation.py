@@ -8,16 +8,16 @@ the network on trial, as far as its own cap: every later decision has these too,
 from __future__ import annotations
 
 from rlx2_ray.search.decision import Decision, decide, wants_seeds
-from rlx2_ray.search.ledger import DENSE_ARM, Arm, Ledger
+from rlx2_ray.search.ledger import DENSE_ARM, ArmKey, Ledger
 from rlx2_ray.search.search import Options
 
 DENSE_SHARE = 2
 
 
 class Confirmation:
-    """Of one arm. `decision` is None until it is settled, and does not change after that."""
+    """The trial of one arm; `decision` is None until it is settled, and does not change after that."""
 
-    def __init__(self, arm: Arm, ledger: Ledger, options: Options) -> None:
+    def __init__(self, arm: ArmKey, ledger: Ledger, options: Options) -> None:
         self.arm = arm
         self.decision: Decision | None = None
         self._ledger = ledger
@@ -25,7 +25,7 @@ class Confirmation:
         self._seeds = options.rule.min_seeds  # for the next look
         self._dense = max(options.dense_seeds, len(ledger.scores(DENSE_ARM)))
 
-    def next_arm(self) -> Arm | None:
+    def next_arm(self) -> ArmKey | None:
         if self.decision is not None:
             return None
         if self._ledger.promised(self.arm) < self._seeds:

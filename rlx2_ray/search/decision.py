@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from rlx2_ray.search.statistics import Interval, Statistic, estimate_ratio
@@ -22,7 +23,8 @@ class Rule(NamedTuple):
     max_seeds: int = 12  # undecided with so many is inconclusive
 
 
-class Decision(NamedTuple):
+@dataclass(frozen=True)
+class Decision:
     """What the seeds of one network say of it."""
 
     policy_sparsity: float
@@ -39,7 +41,7 @@ class Decision(NamedTuple):
 
 
 def decide(pair: Pair, scores: Sequence[float], dense: Sequence[float], random: float, rule: Rule) -> Decision:
-    """From at least two seeds of each arm; `random` is the score of a random policy."""
+    """Decides from at least two seeds of each arm; `random` is the score of a random policy."""
     estimate = estimate_ratio(scores, dense, random, rule.threshold, rule.statistic)
     verdict = verdict_of(estimate.probability, len(scores), rule)
     return Decision(*pair, tuple(scores), estimate.ratio, estimate.interval, estimate.probability, verdict)
@@ -52,5 +54,5 @@ def verdict_of(probability: float, seeds: int, rule: Rule) -> Verdict:
 
 
 def wants_seeds(decision: Decision, rule: Rule) -> bool:
-    """Undecided, and not yet at the cap."""
+    """Whether it is undecided, and not yet at the cap."""
     return decision.verdict == "inconclusive" and len(decision.scores) < rule.max_seeds

@@ -23,12 +23,12 @@ class Request(NamedTuple):
     purpose: Purpose
 
     @property
-    def arm(self) -> Arm:
-        return Arm((self.policy_sparsity, self.critic_sparsity), self.purpose)
+    def arm(self) -> ArmKey:
+        return ArmKey((self.policy_sparsity, self.critic_sparsity), self.purpose)
 
 
-class Arm(NamedTuple):
-    """The runs that differ in their seed alone."""
+class ArmKey(NamedTuple):
+    """What the runs share that differ in their seed alone."""
 
     pair: Pair
     purpose: Purpose
@@ -41,11 +41,11 @@ class Tell(NamedTuple):
     score: float | None  # in the environment's units; None: the run ended in an error
 
 
-DENSE_ARM = Arm(DENSE_PAIR, "dense")
+DENSE_ARM = ArmKey(DENSE_PAIR, "dense")
 
 
 class Ledger:
-    """Kept in the order of the tells; an arm's scores stand in the order in which they came.
+    """The book of all runs, in the order of the tells; an arm's scores stand in the order in which they came.
 
     A failed run gives no score, and another seed takes its place. From the second failure of a sparse network on, it
     counts as a score no better than random: a network that cannot be trained is to be rejected, not retried forever.
@@ -55,12 +55,12 @@ class Ledger:
         self._random = random
         self.tells: list[Tell] = []
         self.pending: dict[Request, None] = {}  # a set that keeps its order
-        self._scores: dict[Arm, list[float]] = {}
-        self._failures: dict[Arm, int] = {}
-        self._seeds: dict[Arm, set[int]] = {}
+        self._scores: dict[ArmKey, list[float]] = {}
+        self._failures: dict[ArmKey, int] = {}
+        self._seeds: dict[ArmKey, set[int]] = {}
 
-    def open(self, arm: Arm) -> Request:
-        """A run of this arm with its first seed that is not in use."""
+    def open(self, arm: ArmKey) -> Request:
+        """Asks for a run of this arm with its first seed that is not in use."""
         used = self._seeds.setdefault(arm, set())
         seed = FIRST_SEED[arm.purpose]
         while seed in used:
@@ -93,28 +93,28 @@ class Ledger:
             self._scores.setdefault(request.arm, []).append(score)
         return score
 
-    def _score_of_failure(self, arm: Arm) -> float | None:
+    def _score_of_failure(self, arm: ArmKey) -> float | None:
         return self._random if arm != DENSE_ARM and self.failures(arm) > FAILURES_REPLACED else None
 
-    def scores(self, arm: Arm) -> Sequence[float]:
+    def scores(self, arm: ArmKey) -> Sequence[float]:
         return self._scores.get(arm, ())
 
-    def failures(self, arm: Arm) -> int:
+    def failures(self, arm: ArmKey) -> int:
         return self._failures.get(arm, 0)
 
-    def pending_of(self, arm: Arm) -> int:
+    def pending_of(self, arm: ArmKey) -> int:
         return sum(request.arm == arm for request in self.pending)
 
-    def promised(self, arm: Arm) -> int:
-        """Seeds that have a score or may get one."""
+    def promised(self, arm: ArmKey) -> int:
+        """Counts the seeds that have a score or may get one."""
         return len(self.scores(arm)) + self.pending_of(arm)
 
     @property
     def runs(self) -> int:
-        """Begun so far, failed ones and those under way included."""
+        """The number of runs begun so far, failed ones and those under way included."""
         return len(self.tells) + len(self.pending)
 
     @property
     def pairs(self) -> list[Pair]:
-        """With a score, in the order in which they were first told, without the dense arm."""
+        """The networks with a score, in the order in which they were first told, without the dense arm."""
         return list(dict.fromkeys(arm.pair for arm in self._scores if arm != DENSE_ARM))

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rlx2_ray.search.axis import AxisSearch
+from rlx2_ray.search.belief import Belief
 from rlx2_ray.search.confirmation import Confirmation
 from rlx2_ray.search.decision import Decision, Pair
-from rlx2_ray.search.ledger import Arm
-from rlx2_ray.search.search import BeliefRecord, Options, Search, Size, check_pairs
+from rlx2_ray.search.ledger import ArmKey
+from rlx2_ray.search.search import Options, Search, Size
 
 SEARCH_RUNS, QUIET_RUNS = 8, 10  # expected, the latter from the first trial on, of a quiet task: benchmarks/searcher
 NOISY_RUNS, NOISY_SHARE = 15, 0.6  # the same of a noisy one: 15 and 0.6 of the most that one trial may take
@@ -21,19 +22,18 @@ PROMISING = 0.25  # probability of keeping the return, with which a level sparse
 
 
 class LineSearch(Search):
-    """Over networks `pairs`, from dense to sparse, log-spaced in density: those of `levels.line`."""
+    """A search over networks `pairs`, from dense to sparse, log-spaced in density: those of `levels.line`."""
 
     def __init__(self, pairs: Sequence[Pair], options: Options, size: Size) -> None:
         super().__init__(options, size)
-        check_pairs(pairs)
         self._axis = AxisSearch(pairs, self._ledger, options)
         self._trials: dict[int, Confirmation] = {}  # by level
         self._trial: Confirmation | None = None
 
-    def _next_arm(self) -> Arm | None:
+    def _next_arm(self) -> ArmKey | None:
         return self._axis.next_arm() if self._trial is None else self._trial.next_arm()
 
-    def _advance(self, scores: Sequence[tuple[Arm, float]]) -> None:
+    def _advance(self, scores: Sequence[tuple[ArmKey, float]]) -> None:
         for arm, score in scores:
             self._axis.observe(arm.pair, score)
         if scores:  # several, where sparse runs have ended before the last dense one
@@ -67,16 +67,15 @@ class LineSearch(Search):
         if level < 0:
             self._finished = True
             return
-        self._trial = Confirmation(Arm(self._axis.pairs[level], "confirm"), self._ledger, self.options)
+        self._trial = Confirmation(ArmKey(self._axis.pairs[level], "confirm"), self._ledger, self.options)
         self._trials[level] = self._trial
         self._trial.advance()
 
     def _note_belief(self) -> None:
         pairs = self._axis.pairs
         varied = 0 if pairs[0][0] != pairs[-1][0] else 1
-        levels = [pair[varied] for pair in pairs]
-        mass = [float(share) for share in self._axis.level_mass]
-        self._beliefs.append(BeliefRecord(runs=len(self._ledger.tells), levels=levels, mass=mass))
+        levels = tuple(pair[varied] for pair in pairs)
+        self._beliefs.append(Belief(len(self._ledger.tells), levels, tuple(map(float, self._axis.level_mass))))
 
     def _settled_decision(self, pair: Pair) -> Decision | None:
         trials = [trial.decision for trial in self._trials.values() if trial.arm.pair == pair]

@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from rlx2_ray.search.axis import AxisSearch
 from rlx2_ray.search.confirmation import Confirmation
 from rlx2_ray.search.decision import Decision, Pair, Rule
-from rlx2_ray.search.ledger import Arm, Purpose
-from rlx2_ray.search.search import Options, Search, Size, check_pairs
+from rlx2_ray.search.ledger import ArmKey, Purpose
+from rlx2_ray.search.search import Options, Search, Size
 
 Place = tuple[int, int]  # levels of policy and critic, -1 for dense
 
@@ -27,18 +27,17 @@ MAX_RUNS = 96  # of the whole search, dense arm included; a 9 x 9 grid with 8 se
 
 
 def plane_options(random: float, rule: Rule = Rule(), concurrency: int = 1) -> Options:  # noqa: B008  a value
-    """The defaults of a 2-D search."""
+    """Returns the defaults of a 2-D search."""
     return Options(random, rule, max_runs=MAX_RUNS, concurrency=concurrency)
 
 
 class PlaneSearch(Search):
-    """Over sparsities of the policy and of the critic, each ascending and log-spaced in density."""
+    """A search over sparsities of the policy and of the critic, each ascending and log-spaced in density."""
 
     def __init__(self, policy: Sequence[float], critic: Sequence[float], options: Options, size: Size) -> None:
         super().__init__(options, size)
         self._policy, self._critic = tuple(policy), tuple(critic)
         pairs = [(level, 0.0) for level in policy], [(0.0, level) for level in critic]
-        check_pairs([*pairs[0], *pairs[1]])
         self._axes = [AxisSearch(axis, self._ledger, options) for axis in pairs]
         self._axis_of = {pair: axis for axis in self._axes for pair in axis.pairs}
         screen = Rule(options.rule.threshold, SCREEN_PROBABILITY, SCREEN_PROBABILITY, options.rule.statistic)
@@ -49,13 +48,13 @@ class PlaneSearch(Search):
         self._trial: Confirmation | None = None
         self._settled: dict[Pair, Decision] = {}
 
-    def _next_arm(self) -> Arm | None:
+    def _next_arm(self) -> ArmKey | None:
         if self._trial is not None:
             return self._trial.next_arm()
         arms = (axis.next_arm() for axis in self._axes)
         return next((arm for arm in arms if arm is not None), None)
 
-    def _advance(self, scores: Sequence[tuple[Arm, float]]) -> None:
+    def _advance(self, scores: Sequence[tuple[ArmKey, float]]) -> None:
         for arm, score in scores:
             if not self._tried:
                 self._axis_of[arm.pair].observe(arm.pair, score)
@@ -104,7 +103,7 @@ class PlaneSearch(Search):
 
     def _begin(self, pair: Pair, purpose: Purpose) -> None:
         options = self._screen if purpose == "search" else self.options
-        self._trial = Confirmation(Arm(pair, purpose), self._ledger, options)
+        self._trial = Confirmation(ArmKey(pair, purpose), self._ledger, options)
 
     def _pair(self, place: Place) -> Pair:
         policy, critic = place

@@ -4,21 +4,23 @@ A search has no clock and does no I/O. Its state is a fold over what it was told
 list of tells and restored by telling them again; requests under way are saved beside them, to be handed out once more.
 
 First the dense arm is measured; while its last runs are under way, sparse ones may be asked for already. What follows
-is the strategy's: `search_line` for one sparsity, `search_plane` for policy x critic.
+is the strategy's: `line` for one sparsity, `plane` for policy x critic.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
-from typing import NamedTuple, TypedDict
+from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 
+from rlx2_ray.search.belief import Belief
 from rlx2_ray.search.decision import Decision, Pair, Rule, decide
-from rlx2_ray.search.ledger import DENSE_ARM, DENSE_PAIR, Arm, Ledger, Request, Tell
+from rlx2_ray.search.ledger import DENSE_ARM, ArmKey, Ledger, Request, Tell
 from rlx2_ray.search.statistics import FEWEST_SEEDS, dense_gain
-from rlx2_ray.types import BadInput, RunFailed
+from rlx2_ray.types import RunFailed
 
 Size = Callable[[Pair], float]  # size ratio of the network with these sparsities
 
@@ -27,7 +29,7 @@ EXPECTED_NOISE = 0.05  # of seeds, over the dense arm's gain; quieter tasks need
 
 
 class Options(NamedTuple):
-    """Of every search; counts are of runs."""
+    """What every search is given; counts are of runs."""
 
     random: float  # score of a random policy, in the environment's units
     rule: Rule = Rule()
@@ -40,29 +42,20 @@ class Options(NamedTuple):
     concurrency: int = 1  # runs that the caller has under way at a time
 
 
-class BeliefRecord(TypedDict):
-    """The posterior over the threshold after so many runs."""
-
-    runs: int
-    levels: list[float]  # sparsities
-    mass: list[float]  # sums to 1
-
-
 class Search(ABC):
     """A compression search: `ask` for the next run, `tell` its score or `fail` it, until `is_finished`."""
 
     def __init__(self, options: Options, size: Size) -> None:
-        check_options(options)
         self.options = options
         self.size = size
         self._ledger = Ledger(options.random)
         self._again: list[Request] = []
-        self._beliefs: list[BeliefRecord] = []
-        self._unseen: list[tuple[Arm, float]] = []  # until the dense arm is known
+        self._beliefs: list[Belief] = []
+        self._unseen: list[tuple[ArmKey, float]] = []  # until the dense arm is known
         self._finished = False
 
     def ask(self) -> Request | None:
-        """The next run to do; None where none is useful before the next tell, or the search has ended."""
+        """Returns the next run to do; None where none is useful before the next tell, or the search has ended."""
         if self._finished:
             return None
         if self._again:
@@ -73,7 +66,7 @@ class Search(ABC):
         return None if arm is None else self._ledger.open(arm)
 
     def tell(self, request: Request, score: float) -> None:
-        """What a run scored, in the environment's units; also one that was not asked for, as of a cached dense arm.
+        """Take in a run's score, in the environment's units; also of one that was not asked for, as a cached dense one.
 
         Raises:
             RunFailed: the dense arm is complete and no better than random.
@@ -83,7 +76,7 @@ class Search(ABC):
         self._close(request, score)
 
     def fail(self, request: Request) -> None:
-        """A run that ended in an error: another seed takes its place, once; after that it counts as no return.
+        """Take in a run that ended in an error: another seed takes its place, once; after that it counts as no return.
 
         Raises:
             RunFailed: more than half as many dense runs failed as there are to be.
@@ -92,7 +85,7 @@ class Search(ABC):
         self._close(request, None)
 
     def restore(self, tells: Iterable[Tell], pending: Iterable[Request] = ()) -> None:
-        """As of `tells` and `pending` of the search that this new one continues; `ask` hands out the pending again."""
+        """Take over `tells` and `pending` of the search that this one continues; `ask` hands out the pending again."""
         for request, score in tells:
             self._close(request, score)
         again = list(pending)
@@ -105,7 +98,7 @@ class Search(ABC):
 
     @property
     def pending(self) -> list[Request]:
-        """Asked for and neither told nor failed."""
+        """The requests that are neither told nor failed."""
         return list(self._ledger.pending)
 
     @property
@@ -114,27 +107,27 @@ class Search(ABC):
         return self._finished or spent
 
     @property
-    def beliefs(self) -> list[BeliefRecord]:
-        """Of a 1-D search, after each run with which sparse seeds came in."""
+    def beliefs(self) -> list[Belief]:
+        """The beliefs of a 1-D search, after each run with which sparse seeds came in."""
         return self._beliefs
 
     @property
     def runs(self) -> int:
-        """Begun so far, failed ones, those under way and the cached dense ones included."""
+        """The number of runs begun so far, failed ones, those under way and the cached dense ones included."""
         return self._ledger.runs
 
     def dense_scores(self) -> list[float]:
         return list(self._ledger.scores(DENSE_ARM))
 
     def decisions(self) -> list[Decision]:
-        """One a network, in the order in which they were first run: of its fresh seeds if it has any."""
+        """Returns one a network, in the order in which they were first run: of its fresh seeds if it has any."""
         if not self._dense_known:
             return []
         decisions = (self._decision(pair) for pair in self._ledger.pairs)
         return [decision for decision in decisions if decision is not None]
 
     def ultimate(self) -> Decision | None:
-        """The best statement so far: the smallest accepted network, or else the best candidate, inconclusive.
+        """Returns the best statement so far: the smallest accepted network, or else the best candidate, inconclusive.
 
         A network is accepted by fresh seeds alone. The best candidate is the smallest more likely than not to keep
         the return, as far as its seeds tell; None where there is none.
@@ -144,10 +137,10 @@ class Search(ABC):
         if accepted:
             return min(accepted, key=self._size_of)
         likely = [decision for decision in decisions if self._is_candidate(decision)]
-        return min(likely, key=self._size_of)._replace(verdict="inconclusive") if likely else None
+        return replace(min(likely, key=self._size_of), verdict="inconclusive") if likely else None
 
     def remaining(self) -> int:
-        """Further runs to be expected, from what searches took in simulation; a guess, for time and cost."""
+        """Guesses the further runs to be expected, from what searches took in simulation, for time and cost."""
         if self.is_finished:
             return 0
         dense = max(self.options.dense_seeds - len(self.dense_scores()), 0)
@@ -155,11 +148,11 @@ class Search(ABC):
         return max(min(dense + self._remaining(), left), len(self._ledger.pending), 1)
 
     @abstractmethod
-    def _next_arm(self) -> Arm | None:
+    def _next_arm(self) -> ArmKey | None:
         """Of the next sparse run, or of a further dense one."""
 
     @abstractmethod
-    def _advance(self, scores: Sequence[tuple[Arm, float]]) -> None:
+    def _advance(self, scores: Sequence[tuple[ArmKey, float]]) -> None:
         """Take in new sparse scores, or none where a dense one has come; the dense arm is known."""
 
     @abstractmethod
@@ -190,7 +183,7 @@ class Search(ABC):
     def _dense_known(self) -> bool:
         return len(self._ledger.scores(DENSE_ARM)) >= self.options.dense_seeds
 
-    def _dense_arm(self) -> Arm | None:
+    def _dense_arm(self) -> ArmKey | None:
         return DENSE_ARM if self._ledger.promised(DENSE_ARM) < self.options.dense_seeds else None
 
     @property
@@ -217,8 +210,8 @@ class Search(ABC):
         settled = self._settled_decision(pair)
         if settled is not None:
             return settled
-        fresh = self._ledger.scores(Arm(pair, "confirm"))
-        scores = fresh if len(fresh) >= FEWEST_SEEDS else self._ledger.scores(Arm(pair, "search"))
+        fresh = self._ledger.scores(ArmKey(pair, "confirm"))
+        scores = fresh if len(fresh) >= FEWEST_SEEDS else self._ledger.scores(ArmKey(pair, "search"))
         if len(scores) < FEWEST_SEEDS:
             return None
         return decide(pair, scores, self.dense_scores(), self.options.random, self.options.rule)
@@ -236,25 +229,3 @@ class Search(ABC):
 
     def _size_of(self, decision: Decision) -> float:
         return self.size(decision.pair)
-
-
-def check_options(options: Options) -> None:
-    """Once, at construction."""
-    rule = options.rule
-    if options.dense_seeds < FEWEST_SEEDS:
-        raise BadInput(f"compress dense_seeds {options.dense_seeds} have no spread; give at least {FEWEST_SEEDS}")
-    if rule.min_seeds < FEWEST_SEEDS or rule.max_seeds < rule.min_seeds:
-        raise BadInput(
-            f"compress min_seeds {rule.min_seeds} and max_seeds {rule.max_seeds} leave no decision; "
-            f"give min_seeds of at least {FEWEST_SEEDS} and max_seeds no smaller"
-        )
-    least = options.dense_seeds + rule.min_seeds
-    if options.max_runs < least:
-        raise BadInput(
-            f"compress max_runs {options.max_runs} is too few for the dense arm and one decision; give at least {least}"
-        )
-
-
-def check_pairs(pairs: Sequence[Pair]) -> None:
-    if len(set(pairs)) < len(pairs) or DENSE_PAIR in pairs:
-        raise ValueError(f"levels must be different networks, none of them dense: {pairs}")

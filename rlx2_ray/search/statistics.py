@@ -41,12 +41,12 @@ class RatioEstimate(NamedTuple):
 
 
 def statistic_of(scores: Sequence[float] | Doubles, statistic: Statistic = "iqm") -> float:
-    """Of one arm's scores (n,), n >= 1."""
+    """Returns the statistic of one arm's scores (n,), n >= 1."""
     return float(_statistics(np.asarray(scores, np.float64)[None], statistic)[0])
 
 
 def arm_interval(scores: Sequence[float] | Doubles, statistic: Statistic = "iqm") -> Interval:
-    """Percentile bootstrap interval of an arm's statistic; scores (n,), n >= 2."""
+    """Returns the percentile bootstrap interval of an arm's statistic; scores (n,), n >= 2."""
     return _interval(_resampled(scores, statistic, DENSE))
 
 
@@ -57,7 +57,7 @@ def estimate_ratio(
     threshold: float = 0.97,
     statistic: Statistic = "iqm",
 ) -> RatioEstimate:
-    """Two-arm stratified bootstrap; scores and `random`, the score of a random policy, in the environment's units.
+    """Bootstraps two arms, stratified; scores and `random`, that of a random policy, in the environment's units.
 
     Raises:
         RunFailed: the dense arm is no better than random, so that there is no return to keep.
@@ -76,13 +76,13 @@ def estimate_ratio(
 def probability_above(
     ones: Sequence[float] | Doubles, others: Sequence[float] | Doubles, statistic: Statistic = "iqm"
 ) -> float:
-    """Pr(statistic of `ones` > that of `others`), a tie counting half; two-arm bootstrap, at least 2 scores each."""
+    """Returns Pr(statistic of `ones` > that of `others`), a tie counting half; bootstrap of 2 scores each or more."""
     left, right = _resampled(ones, statistic, SPARSE), _resampled(others, statistic, DENSE)
     return float(np.mean((left > right) + 0.5 * (left == right)))
 
 
 def dense_gain(dense: Sequence[float] | Doubles, random: float, statistic: Statistic = "iqm") -> float:
-    """What the dense arm learned: its statistic less the random policy's score, > 0."""
+    """Returns what the dense arm learned: its statistic less the random policy's score, > 0."""
     learned = statistic_of(dense, statistic)
     if not learned > random:
         raise RunFailed(

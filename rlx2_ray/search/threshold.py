@@ -41,7 +41,7 @@ class Hypotheses(NamedTuple):
     log_prior: Doubles  # (H,)
 
 
-class Belief(NamedTuple):
+class Posterior(NamedTuple):
     """Log of unnormalised posterior mass, over curves x shifts of the dense arm x scales of the noise."""
 
     hypotheses: Hypotheses
@@ -49,14 +49,14 @@ class Belief(NamedTuple):
     scales: Doubles  # (scales,)
     log_mass: Doubles  # (H, shifts, scales)
 
-    def observe(self, level: int, ratio: float) -> Belief:
-        """After one more seed; its ratio is its gain over the measured dense arm's."""
+    def observe(self, level: int, ratio: float) -> Posterior:
+        """Returns that after one more seed; its ratio is its gain over the measured dense arm's."""
         means = self.hypotheses.curves[:, level, None] * self.dense
         scales = np.hypot(self.scales, FALLEN_SCALE * self.hypotheses.lost[:, level, None, None])
         return self._replace(log_mass=self.log_mass + log_student(ratio - means[:, :, None], scales))
 
     def mass(self) -> Doubles:
-        """(L + 1,) over thresholds -1, 0 ... L - 1; sums to 1."""
+        """Returns (L + 1,) over thresholds -1, 0 ... L - 1; sums to 1."""
         mass = np.exp(self.log_mass - self.log_mass.max()).sum(axis=(1, 2))
         levels = self.hypotheses.curves.shape[1]
         sums = np.bincount(self.hypotheses.thresholds + 1, weights=mass, minlength=levels + 1)
@@ -64,14 +64,14 @@ class Belief(NamedTuple):
         return shares
 
     def level_mass(self) -> Doubles:
-        """(L,); sums to 1. That no level keeps the return counts with the densest."""
+        """Returns (L,), which sums to 1; that no level keeps the return counts with the densest."""
         mass = self.mass()
         mass[1] += mass[0]
         return mass[1:]
 
 
-def initial_belief(levels: int, dense_ratios: Sequence[float] | Doubles, threshold: float) -> Belief:
-    """Before any sparse seed; `dense_ratios` (n,) are the dense seeds' gains over their statistic's, n >= 1."""
+def initial_posterior(levels: int, dense_ratios: Sequence[float] | Doubles, threshold: float) -> Posterior:
+    """Returns that before any sparse seed; `dense_ratios` (n,): dense seeds' gains over their statistic's, n >= 1."""
     ratios = np.asarray(dense_ratios, np.float64)
     spread = MAD_TO_SCALE * float(np.median(np.abs(ratios - np.median(ratios))))
     scale = max(spread, SMALLEST_SCALE)
@@ -80,12 +80,12 @@ def initial_belief(levels: int, dense_ratios: Sequence[float] | Doubles, thresho
     # (n, shifts, scales), summed over the seeds
     evidence = log_student(ratios[:, None, None] - dense[:, None], scales).sum(axis=0)
     hypotheses = make_hypotheses(levels, threshold)
-    return Belief(hypotheses, dense, scales, hypotheses.log_prior[:, None, None] + evidence)
+    return Posterior(hypotheses, dense, scales, hypotheses.log_prior[:, None, None] + evidence)
 
 
 @lru_cache(maxsize=16)
 def make_hypotheses(levels: int, threshold: float) -> Hypotheses:
-    """Uniform over thresholds -1 ... levels - 1 where the plateau is high enough for there to be one."""
+    """Makes them uniform over thresholds -1 ... levels - 1 where the plateau is high enough for there to be one."""
     high = [
         (at, plateau, _middle(at, width, plateau, threshold), width)
         for width in WIDTHS
@@ -105,21 +105,21 @@ def _middle(at: int, width: float, plateau: float, threshold: float) -> float:
 
 
 def log_student(deviations: Doubles, scales: Doubles) -> Doubles:
-    """Log density, less a constant, of Student's t with FREEDOM degrees."""
+    """Returns the log density, less a constant, of Student's t with FREEDOM degrees."""
     density: Doubles = -(FREEDOM + 1) / 2 * np.log1p((deviations / scales) ** 2 / FREEDOM) - np.log(scales)
     return density
 
 
 def keeps(mass: Doubles) -> Doubles:
-    """(L,) Pr(level l keeps the return) = Pr(threshold >= l), of mass (L + 1,); descending."""
+    """Returns (L,) Pr(level l keeps the return) = Pr(threshold >= l), of mass (L + 1,); descending."""
     return np.cumsum(mass[::-1])[::-1][1:]
 
 
 def quantile_level(mass: Doubles, quantile: float) -> int:
-    """The level, in [0, L), below which lies `quantile` of the mass (L + 1,); 0.5 is the median."""
+    """Returns the level, in [0, L), below which lies `quantile` of the mass (L + 1,); 0.5 is the median."""
     return max(int(np.searchsorted(np.cumsum(mass), quantile)) - 1, 0)
 
 
 def is_settled(mass: Doubles, share: float) -> bool:
-    """Three neighbouring thresholds hold that share of the mass (L + 1,)."""
+    """Whether three neighbouring thresholds hold that share of the mass (L + 1,)."""
     return bool(np.convolve(mass, np.ones(3), "valid").max() >= share)

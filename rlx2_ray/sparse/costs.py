@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from rlx2_ray.algorithms import ALGORITHMS
 from rlx2_ray.config import ExperimentConfig
 from rlx2_ray.sparse.plan import CRITICS, AgentPlan
-
-SAC_PAPER_FACTOR = 1.128  # a fit to the paper's table, not a derivation
+from rlx2_ray.topology_rules import TOPOLOGY_RULES
 
 
 class Costs(NamedTuple):
@@ -29,20 +29,19 @@ class Costs(NamedTuple):
 
 
 def relative_costs(config: ExperimentConfig, plan: AgentPlan) -> Costs:
-    sac = config.algo == "sac"
+    algorithm = ALGORITHMS[config.algo]
     policy, critic = plan.policy.weights, plan.critic.weights / CRITICS
     a, c = plan.policy.density, plan.critic.density
-    # The paper counts SAC's two target critics as part of the model, and TD3's targets not.
-    size = _ratio(a * policy, c * critic, policy, critic, 1, 4 if sac else 2)
+    size = _ratio(a * policy, c * critic, policy, critic, 1, algorithm.paper_critics)
     trained_a, trained_c = (_mean_density(config, density) for density in (a, c))
-    paper = _ratio(trained_a * policy, trained_c * critic, policy, critic, 4, 12) * (SAC_PAPER_FACTOR if sac else 1)
+    paper = _ratio(trained_a * policy, trained_c * critic, policy, critic, 4, 12) * algorithm.paper_flops_factor
     return Costs(size, paper, _counted(config, policy, critic, trained_a, trained_c), inference_flops_ratio=a)
 
 
 def _mean_density(config: ExperimentConfig, final: float) -> float:
-    """Over a run's updates. Only rule prune begins with more weights than it ends with."""
+    """The mean over a run's updates."""
     topology, planned = config.topology, max(config.planned_updates, 1)
-    if topology.rule != "prune":
+    if not TOPOLOGY_RULES[topology.rule].prunes:
         return final
     start, end = (min(moment / planned, 1.0) for moment in (topology.start_update, topology.end_update))
     return 1 - (1 - final) * (0.75 * (end - start) + 1 - end)  # 3/4: the mean of 1 - (1 - x)^3 over [0, 1]
@@ -52,24 +51,24 @@ def _counted(config: ExperimentConfig, policy: float, critic: float, a: float, c
     """Multiply-adds of the whole run over those of the dense arm."""
     policy_passes, critic_passes = _passes(config)
     ratio = _ratio(a * policy, c * critic, policy, critic, policy_passes, critic_passes)
-    if config.algo == "td3":
+    if not ALGORITHMS[config.algo].needs_every_step:
         return ratio
-    # SAC evaluates the policy at every step of the window, which the 1-step dense arm does not.
+    # The policy is evaluated at every step of the window, which there is one of in the dense arm.
     started = min(config.target.n_step_start / max(config.planned_updates, 1), 1)
     extra = (config.target.n_step - 1) * (1 - started) * a * policy
     return ratio + extra / (policy_passes * policy + critic_passes * critic)
 
 
 def dense_multiply_adds(config: ExperimentConfig, plan: AgentPlan) -> float:
-    """Of the dense arm in an update, for one sample of the batch."""
+    """Returns the multiply-adds of the dense arm in an update, for one sample of the batch."""
     policy_passes, critic_passes = _passes(config)
     return policy_passes * plan.policy.weights + critic_passes * plan.critic.weights / CRITICS
 
 
 def _passes(config: ExperimentConfig) -> tuple[float, float]:
     """How often an update goes through the weights of the policy, and through those of ONE critic."""
-    delay = config.agent.policy_delay
-    return (1 + 3 / delay, 8 + 2 / delay) if config.algo == "td3" else (4, 12)
+    algorithm, delay = ALGORITHMS[config.algo], config.agent.policy_delay
+    return algorithm.policy_passes.mean(delay), algorithm.critic_passes.mean(delay)
 
 
 def _ratio(sparse_a: float, sparse_q: float, dense_a: float, dense_q: float, times_a: float, times_q: float) -> float:

@@ -6,6 +6,7 @@ import math
 from itertools import pairwise
 from typing import NamedTuple
 
+from rlx2_ray.algorithms import ALGORITHMS
 from rlx2_ray.config import ExperimentConfig
 from rlx2_ray.sparse.densities import Shape, active_counts, epsilon_counts, group_counts
 from rlx2_ray.sparse.widths import narrow_widths
@@ -49,7 +50,7 @@ def plan_agent(config: ExperimentConfig, observation_size: int, action_size: int
 
     Raises BadInput where a sparsity leaves a layer without weights.
     """
-    outputs = action_size if config.algo == "td3" else 2 * action_size  # SAC: mean and log_std
+    outputs = ALGORITHMS[config.algo].outputs_per_action * action_size
     return AgentPlan(
         _plan_model(config, "policy", observation_size, outputs, ["policy"]),
         _plan_model(
@@ -84,12 +85,12 @@ def _share_out(
 
 
 def _narrow(shapes: list[Shape], sparsity: float) -> list[Shape]:
-    """Of one network."""
+    """Returns the narrower shapes of one network."""
     (_, inputs), *_, (outputs, _) = shapes
     hidden = tuple(outputs for outputs, _ in shapes[:-1])
     return mlp_shapes((inputs, *narrow_widths(inputs, hidden, outputs, sparsity), outputs))
 
 
 def mlp_shapes(sizes: tuple[int, ...]) -> list[Shape]:
-    """(outputs, inputs) of the layers between successive sizes."""
+    """Returns (outputs, inputs) of the layers between successive sizes."""
     return [(outputs, inputs) for inputs, outputs in pairwise(sizes)]

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 
 class TopologySchedule(NamedTuple):
-    """RigL's: events at every `interval`-th call before `end_call`, of a fraction that is annealed by a cosine.
+    """RigL's schedule: events at every `interval`-th call before `end_call`, of a fraction annealed by a cosine.
 
     Source: Evci et al. 2020, "Rigging the Lottery" (arXiv 1911.11134), section 3.
     """
@@ -48,7 +48,7 @@ class PruningSchedule(NamedTuple):
         return call == self.end_call or (call % self.interval == 0 and self.start_call < call < self.end_call)
 
     def fraction(self, call: int) -> float:
-        """Of the final sparsity, in [0, 1]."""
+        """Returns the part of the final sparsity that there is at this call, in [0, 1]."""
         if call >= self.end_call:
             return 1.0
         if call <= self.start_call:

@@ -13,7 +13,7 @@ from rlx2_ray.types import Bools, Floats
 
 
 def polyak_pruned(target: Floats, online: Floats, tau: float, count: int) -> Floats:
-    """(1 - tau) * target + tau * online, of which the `count` largest stay; arrays of one shape, 0 where inactive."""
+    """Returns (1 - tau) * target + tau * online, its `count` largest alone; arrays of one shape, 0 where inactive."""
     mixed = target + np.float32(tau) * (online - target)
     return mixed if np.count_nonzero(mixed) <= count else np.where(_largest(mixed, count), mixed, np.float32(0))
 

@@ -7,20 +7,12 @@ or chance (Mocanu et al. 2018, arXiv 1707.04780).
 from __future__ import annotations
 
 import math
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import numpy as np
 
 from rlx2_ray.sparse.masks import top_mask
 from rlx2_ray.types import Bools, Floats
-
-
-class TopologyUpdate(NamedTuple):
-    """Masks of one layer, each of the layer's shape (outputs, inputs)."""
-
-    mask: Bools  # active after the update
-    grown: Bools  # newly active: the weight starts at 0, with zero optimizer moments
-    dropped: Bools  # no longer active
 
 
 def update_topology(
@@ -29,11 +21,11 @@ def update_topology(
     grow_scores: Floats,
     drop_fraction: float,
     drop: Literal["magnitude", "signed"] = "magnitude",
-) -> TopologyUpdate:
-    """Replace a fraction of the active weights; their number never changes.
+) -> Bools:
+    """The mask after a fraction of the active weights was replaced; their number never changes.
 
     The greatest `grow_scores` among everything not kept are grown, so a weight may be dropped and grown in the same
-    update: it then stays as it was and appears in neither list.
+    update: it then stays as it was. One that is newly active is to start at 0, with zero optimizer moments.
 
     Args:
         weights: (outputs, inputs), zero where inactive.
@@ -45,19 +37,18 @@ def update_topology(
     keep = mask & ~DROPS[drop](weights, mask, drop_fraction)
     count = int(mask.sum()) - int(keep.sum())
     grow = top_mask(np.where(keep, np.float32(-np.inf), grow_scores), count)
-    new_mask = keep | grow
-    return TopologyUpdate(new_mask, grown=new_mask & ~mask, dropped=mask & ~new_mask)
+    return keep | grow
 
 
 def drop_smallest(weights: Floats, mask: Bools, fraction: float) -> Bools:
-    """The floor(fraction * active) active weights of least |weight|."""
+    """Mask of the floor(fraction * active) active weights of least |weight|."""
     active = int(mask.sum())
     keep = top_mask(np.where(mask, np.abs(weights), np.float32(-np.inf)), active - math.floor(fraction * active))
     return mask & ~keep
 
 
 def drop_by_sign(weights: Floats, mask: Bools, fraction: float) -> Bools:
-    """That fraction of the positive weights, the smallest, and of the negative ones, the largest; zeros are positive.
+    """Mask of that fraction of the positive weights, the smallest, and of the negative, the largest; 0 is positive.
 
     Source: Mocanu et al. 2018 (arXiv 1707.04780), as Sokar et al. 2022 (arXiv 2106.04217) use it.
     """

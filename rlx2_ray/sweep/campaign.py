@@ -7,7 +7,7 @@ import signal
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from functools import partial
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, NamedTuple
@@ -20,14 +20,16 @@ from rlx2_ray.distributed.cluster import prepare_environment as prepare_ray_envi
 from rlx2_ray.experiment.display import Display, make_display
 from rlx2_ray.experiment.display import Status as Shown
 from rlx2_ray.experiment.session import check, prepare
+from rlx2_ray.report.record.record import Record, TrackedRun
 from rlx2_ray.runs.directory import Tracking
 from rlx2_ray.runs.result import installed_versions
 from rlx2_ray.sweep.description.budget import Budget
-from rlx2_ray.sweep.job import Job, Planner
-from rlx2_ray.sweep.record_keeper import RecordKeeper
-from rlx2_ray.sweep.spending import Spending
-from rlx2_ray.sweep.sweep_directory import Content, SweepDirectory
+from rlx2_ray.sweep.desk.record_keeper import RecordKeeper
+from rlx2_ray.sweep.desk.spending import Spending
+from rlx2_ray.sweep.desk.sweep_directory import Result, SweepDirectory, tracked_at
+from rlx2_ray.sweep.trials.job import Job, Planner
 from rlx2_ray.sweep.tuning import Tuning, prepare_environment, run_trials, trial_cpus
+from rlx2_ray.tracking import tags
 from rlx2_ray.tracking.check import check_store
 from rlx2_ray.tracking.tracker import Status, Tracker
 from rlx2_ray.tracking.uri import resolve_tracking_uri, sqlite_file
@@ -44,8 +46,37 @@ class Desk(NamedTuple):
     keeper: RecordKeeper
     display: Display
     tracker: Tracker
+    run_id: str  # of the campaign, in MLflow
     spending: Spending
+    tracking: Tracking  # below which its trials are
     concurrency: int  # trials at a time
+
+
+class Work(ABC):
+    """What one process does of a campaign that is prepared: all that it needs is there."""
+
+    @abstractmethod
+    def tuning(self, job: Job) -> Tuning: ...
+
+    def status(self) -> Shown:
+        """Returns what else is shown while the trials run."""
+        return {}
+
+    def is_spent(self, reporter: Reporter) -> bool:
+        """Whether trials in progress are to stop where they are."""
+        return False
+
+    @abstractmethod
+    def is_complete(self, reporter: Reporter) -> bool:
+        """Whether all is done, so that it was not an interruption that ended it."""
+
+    @abstractmethod
+    def conclude(self, reporter: Reporter) -> Result:
+        """Returns the result, all trials being done."""
+
+    def failure(self, reporter: Reporter) -> str | None:
+        """Returns why the command fails, with all trials done and reported; None where it does not."""
+        return None
 
 
 class Campaign(ABC):
@@ -86,34 +117,11 @@ class Campaign(ABC):
         return
 
     @abstractmethod
-    def prepare(self, desk: Desk, spaces: Spaces) -> None:
-        """What is done before the first trial, and what is said of the cost."""
-
-    @abstractmethod
-    def tuning(self, job: Job, desk: Desk) -> Tuning: ...
-
-    def status(self) -> Shown:
-        """What else is shown while the trials run."""
-        return {}
-
-    def is_spent(self, desk: Desk, reporter: Reporter) -> bool:
-        """Whether trials in progress are to stop where they are."""
-        return False
-
-    @abstractmethod
-    def is_complete(self, desk: Desk, reporter: Reporter) -> bool:
-        """Whether all is done, so that it was not an interruption that ended it."""
-
-    @abstractmethod
-    def conclude(self, desk: Desk, reporter: Reporter) -> Content:
-        """The result, all trials being done."""
-
-    def failure(self, desk: Desk, reporter: Reporter) -> str | None:
-        """Why the command fails, with all trials done and reported; None where it does not."""
-        return None
+    def prepare(self, desk: Desk, spaces: Spaces) -> Work:
+        """Do what comes before the first trial, and say what it will cost."""
 
 
-def start(campaign: Campaign, out: Path, tracking: Tracking) -> Content:
+def start(campaign: Campaign, out: Path, tracking: Tracking) -> Result:
     """A new campaign in `out`, to its end. Raises BadInput with nothing written."""
     with closing(SweepDirectory(out)) as directory:
         directory.check_unused()
@@ -125,12 +133,13 @@ def start(campaign: Campaign, out: Path, tracking: Tracking) -> Content:
             return _work(campaign, spaces, directory, record)
 
 
-def go_on(campaign: Campaign, directory: SweepDirectory, record: Content, is_renewed: bool = False) -> Content:
+def go_on(campaign: Campaign, directory: SweepDirectory, record: Record, is_renewed: bool = False) -> Result:
     """Go on with a campaign that was interrupted or killed, to its end; `is_renewed`: not as it was described."""
     directory.lock()
     spaces = _check(campaign)
-    check_store(record["tracking"]["uri"])
-    with _ray(campaign, directory, record["tracking"]["uri"]):
+    uri = tracked_at(record).uri
+    check_store(uri)
+    with _ray(campaign, directory, uri):
         if is_renewed:
             directory.renew(campaign.tree)
         return _work(campaign, spaces, directory, record)
@@ -145,10 +154,10 @@ def _check(campaign: Campaign) -> Spaces:
     return spaces
 
 
-def _work(campaign: Campaign, spaces: Spaces, directory: SweepDirectory, record: Content) -> Content:
+def _work(campaign: Campaign, spaces: Spaces, directory: SweepDirectory, record: Record) -> Result:
     with closing(make_display(campaign.examples[0].steps)) as display:
+        record = replace(record, state="running", config=campaign.tree, spaces=spaces)
         desk = _open_desk(campaign, directory, record, display)
-        desk.keeper.note(state="running", config=campaign.tree, spaces=spaces._asdict())
         try:
             with _terminating_as_interrupting():
                 return _run(campaign, spaces, desk)
@@ -160,37 +169,41 @@ def _work(campaign: Campaign, spaces: Spaces, directory: SweepDirectory, record:
             raise
 
 
-def _open_desk(campaign: Campaign, directory: SweepDirectory, record: Content, display: Display) -> Desk:
+def _open_desk(campaign: Campaign, directory: SweepDirectory, record: Record, display: Display) -> Desk:
+    uri, experiment, key = tracked_at(record)
     tracker = _parent_tracker(campaign, directory, record, display)
-    record["tracking"]["run_id"] = tracker.start_or_fail()
-    spending = Spending(campaign.budget, record.get("worked_s", 0.0))
+    run_id = tracker.start_or_fail()
+    record = replace(record, tracking=TrackedRun(uri, experiment, run_id))
+    spending = Spending(campaign.budget, record.worked_s or 0.0)
     keeper = RecordKeeper(directory, record, tracker, spending)
-    return Desk(directory, keeper, display, tracker, spending, _concurrency(campaign))
+    tracking = Tracking(uri, experiment, key, run_id)
+    return Desk(directory, keeper, display, tracker, run_id, spending, tracking, _concurrency(campaign))
 
 
-def _run(campaign: Campaign, spaces: Spaces, desk: Desk) -> Content:
-    campaign.prepare(desk, spaces)
+def _run(campaign: Campaign, spaces: Spaces, desk: Desk) -> Result:
+    work = campaign.prepare(desk, spaces)
     desk.keeper.write()
     from rlx2_ray.sweep.reporter import Reporter
 
-    reporter = Reporter(campaign.planner, desk.keeper, desk.display, campaign.status, partial(campaign.is_spent, desk))
-    run_trials(campaign.tuning(_job(campaign, desk), desk), desk.directory.path, reporter)
-    if not campaign.is_complete(desk, reporter):
-        raise Interrupted(f"Stopped; 'rlx2 resume {desk.directory.path}' goes on.")
-    return _finish(campaign, desk, reporter)
+    reporter = Reporter(campaign.planner, desk.keeper, desk.display, work.status, work.is_spent)
+    directory = desk.directory
+    job = Job(directory.trials, desk.tracking, campaign.planner, directory.floor_file, campaign.archive)
+    run_trials(work.tuning(job), directory.path, reporter)
+    if not work.is_complete(reporter):
+        raise Interrupted(f"Stopped; 'rlx2 resume {directory.path}' goes on.")
+    return _finish(campaign.kind, work, desk, reporter)
 
 
-def _finish(campaign: Campaign, desk: Desk, reporter: Reporter) -> Content:
-    """The result, written, tracked and reported."""
-    directory, keeper, tracker = desk.directory, desk.keeper, desk.tracker
-    result = campaign.conclude(desk, reporter)
-    keeper.note(state="finished")
-    keeper.write()
+def _finish(kind: str, work: Work, desk: Desk, reporter: Reporter) -> Result:
+    """Returns the result, written, tracked and reported."""
+    directory, tracker = desk.directory, desk.tracker
+    result = work.conclude(reporter)
+    _note_state(desk, "finished")
     _report(directory)
     tracker.log_artifacts([directory.description_file, directory.report_file, directory.figures])
-    result |= {"kind": campaign.kind, "directory": str(directory.path), "report": str(directory.report_file)}
+    result |= {"kind": kind, "directory": str(directory.path), "report": str(directory.report_file)}
     result |= {"mlflow_run_id": tracker.run_id, "versions": installed_versions()}
-    failure = campaign.failure(desk, reporter)
+    failure = work.failure(reporter)
     tracker.finish("FAILED" if failure else "FINISHED")
     if failure:
         raise RunFailed(failure)
@@ -199,8 +212,8 @@ def _finish(campaign: Campaign, desk: Desk, reporter: Reporter) -> Content:
 
 
 def _report(directory: SweepDirectory) -> None:
-    from rlx2_ray.report.record_directory import read_directory
-    from rlx2_ray.report.report import write_figures, write_report
+    from rlx2_ray.report.page.page import write_figures, write_report
+    from rlx2_ray.report.record.directory import read_directory
 
     record = read_directory(directory.path)
     write_report(record, directory.report_file)
@@ -208,27 +221,21 @@ def _report(directory: SweepDirectory) -> None:
 
 
 def _end(desk: Desk, state: str, status: Status) -> None:
-    desk.keeper.note(state=state)
-    desk.keeper.write()
+    _note_state(desk, state)
     desk.tracker.finish(status)
 
 
-def _job(campaign: Campaign, desk: Desk) -> Job:
-    record = desk.keeper.content
-    tracking = Tracking(
-        record["tracking"]["uri"], record["tracking"]["experiment"], record["key"], record["tracking"]["run_id"]
-    )
-    return Job(desk.directory.trials, tracking, campaign.planner, desk.directory.floor_file, campaign.archive)
+def _note_state(desk: Desk, state: str) -> None:
+    desk.keeper.keep(replace(desk.keeper.record, state=state))
+    desk.keeper.write()
 
 
-def _parent_tracker(campaign: Campaign, directory: SweepDirectory, record: Content, display: Display) -> Tracker:
-    versions = {f"version.{package}": version for package, version in installed_versions().items()}
+def _parent_tracker(campaign: Campaign, directory: SweepDirectory, record: Record, display: Display) -> Tracker:
+    versions = {f"{tags.VERSION}{package}": version for package, version in installed_versions().items()}
     return Tracker(
-        record["tracking"]["uri"],
-        record["tracking"]["experiment"],
-        record["key"],
+        *tracked_at(record),
         run_name=directory.path.name,
-        tags={"rlx2.kind": campaign.kind, **versions},
+        tags={tags.KIND: campaign.kind, **versions},
         params=_params(campaign.tree),
         warn=display.say,
     )

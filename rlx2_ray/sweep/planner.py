@@ -12,7 +12,7 @@ from rlx2_ray.sweep.description.queue import Member, QueueDescription
 from rlx2_ray.sweep.description.space import Space, config_of, trial_name, unpack
 from rlx2_ray.sweep.description.space_tune import clip, to_tune
 from rlx2_ray.sweep.description.tune_section import PbtScheduler
-from rlx2_ray.sweep.job import Plan
+from rlx2_ray.sweep.trials.job import Plan
 
 INDEX = "trial"  # in Tune's configuration of a trial: which of the drawn samples it has
 
@@ -68,7 +68,7 @@ def make_planner(queue: QueueDescription) -> SweepPlanner:
 
 
 def tune_space(planner: SweepPlanner) -> dict[str, Any]:
-    """Tune's `param_space` of drawn samples; what PBT changes is there from the beginning."""
+    """Returns Tune's `param_space` of drawn samples; what PBT changes is there from the beginning."""
     from ray import tune
 
     space = planner.members[0].sweep.space

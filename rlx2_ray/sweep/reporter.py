@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,15 +12,15 @@ from ray.exceptions import RayTaskError
 from ray.tune.experiment import Trial
 
 from rlx2_ray.experiment.display import Display, Status
-from rlx2_ray.sweep.job import Planner
-from rlx2_ray.sweep.record_keeper import RecordKeeper
+from rlx2_ray.sweep.desk.record_keeper import RecordKeeper
+from rlx2_ray.sweep.trials.job import Planner
 from rlx2_ray.types import BadInput, RunFailed
 
 _reporters: list[Reporter] = []
 
 
 class Counts(NamedTuple):
-    """Of trials."""
+    """How many trials are in which state."""
 
     finished: int
     failed: int
@@ -59,7 +60,7 @@ class Reporter(tune.Callback):  # type: ignore[misc]
 
     @property
     def env_steps(self) -> int:
-        """Of all trials, from their beginning."""
+        """The env steps of all trials, from their beginning."""
         return sum(trial.last_result.get("env_steps", 0) for trial in self.trials if trial.last_result)
 
     @property
@@ -80,10 +81,9 @@ class Reporter(tune.Callback):  # type: ignore[misc]
         return _has_ended(trial) or self.name(trial) in self._stopped
 
     @property
-    def _stopped(self) -> list[str]:
-        """By the scheduler, in all lives of the sweep."""
-        names: list[str] = self._keeper.content.get("stopped", [])
-        return names
+    def _stopped(self) -> tuple[str, ...]:
+        """The trials that the scheduler ended, in all lives of the sweep."""
+        return self._keeper.record.stopped
 
     def name(self, trial: Trial) -> str:
         if trial.trial_id not in self._names:
@@ -101,7 +101,7 @@ class Reporter(tune.Callback):  # type: ignore[misc]
         how = "" if _has_ended(trial) and not result["ended_early"] else ", stopped early"
         self._display.say(f"{self.name(trial)}  score {result.get('score', float('nan')):.1f}{how}")
         if not _has_ended(trial):
-            self._keeper.note(stopped=[*self._stopped, self.name(trial)])
+            self._keeper.keep(replace(self._keeper.record, stopped=(*self._stopped, self.name(trial))))
             self._keeper.write()  # before Tune writes that there is nothing more to do
 
     def on_trial_recover(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
@@ -142,7 +142,7 @@ class BudgetStopper(tune.Stopper):  # type: ignore[misc]
 
 
 def reason_of(trial: Trial) -> str:
-    """Why it failed, in a sentence."""
+    """Says why it failed, in a sentence."""
     error = _error_of(trial)
     if error is None:
         return "unknown"

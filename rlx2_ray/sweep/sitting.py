@@ -6,15 +6,17 @@ finished trial then only says again what it came to, and one that was stopped go
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import NamedTuple
 
 from rlx2_ray.config import Tree, merge, validate
+from rlx2_ray.report.record.record import Record
 from rlx2_ray.sweep import campaign
 from rlx2_ray.sweep.description.budget import Budget
 from rlx2_ray.sweep.description.files import plain
 from rlx2_ray.sweep.description.queue import QueueDescription, parse_queue
+from rlx2_ray.sweep.desk.sweep_directory import Result, SweepDirectory
 from rlx2_ray.sweep.kinds import KINDS
-from rlx2_ray.sweep.sweep_directory import Content, SweepDirectory
 from rlx2_ray.sweep.sweeping import ENDED_BY
 from rlx2_ray.types import BadInput
 
@@ -26,33 +28,33 @@ class Sitting(NamedTuple):
     concurrent: str | None = None  # trials at a time
 
 
-def resume(directory: SweepDirectory, sitting: Sitting) -> tuple[str, Content]:
-    """Kind and result of a campaign that goes on, to its end; of one that has ended, as it is.
+def resume(directory: SweepDirectory, sitting: Sitting) -> tuple[str, Result]:
+    """Returns kind and result of a campaign that goes on, to its end; of one that has ended, as it is.
 
     One that a budget ended goes on where there are new hours for it. Raises BadInput with nothing changed.
     """
     tree, record = directory.open()
-    kind: str = record["kind"]
     is_renewed = any(sitting)
     if is_renewed:
         tree = _renew(tree, record, sitting)
+    if sitting.max_hours is not None:
+        record = replace(record, messages=tuple(each for each in record.messages if not each.startswith(ENDED_BY)))
     result = directory.read_result()
-    if result is not None and not (result.get("ended_by") and sitting.max_hours):
-        return kind, result
-    return kind, campaign.go_on(KINDS[kind](tree), directory, record, is_renewed)
+    if result is None or (result.get("ended_by") and sitting.max_hours):
+        result = campaign.go_on(KINDS[record.kind](tree), directory, record, is_renewed)
+    return record.kind, result
 
 
-def _renew(tree: Tree, record: Content, sitting: Sitting) -> Tree:
+def _renew(tree: Tree, record: Record, sitting: Sitting) -> Tree:
     option = "--max-hours" if sitting.max_hours is not None else "--concurrent"
-    if record["kind"] != "sweep":
+    if record.kind != "sweep":
         raise BadInput(f"{option} is for a sweep, and this is a compression: leave it out.")
     queue = parse_queue(tree)
     _check_planned(queue, option)
     if sitting.max_hours is not None:
         more = validate(Budget, {"hours": sitting.max_hours}, "tune.budget").hours or 0.0
-        budget = Budget(hours=record.get("worked_s", 0.0) / 3600 + more, runs=queue.tune.budget.runs)
+        budget = Budget(hours=(record.worked_s or 0.0) / 3600 + more, runs=queue.tune.budget.runs)
         tree = {**tree, "tune": {**tree.get("tune", {}), "budget": plain(budget)}}
-        record["messages"] = [each for each in record["messages"] if not each.startswith(ENDED_BY)]
     if sitting.concurrent is not None:
         tree = merge(tree, {"tune": {"max_concurrent": sitting.concurrent}})
     return tree

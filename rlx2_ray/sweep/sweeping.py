@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rlx2_ray.config import ExperimentConfig, Tree
 from rlx2_ray.envs.make import probe_spaces
-from rlx2_ray.report.record_directory import read_directory
+from rlx2_ray.report.record.directory import read_directory
+from rlx2_ray.report.record.trial import Trial
 from rlx2_ray.sparse.plan import plan_agent
-from rlx2_ray.sweep.campaign import Campaign, Desk
+from rlx2_ray.sweep.campaign import Campaign, Desk, Work
 from rlx2_ray.sweep.description.budget import Budget
 from rlx2_ray.sweep.description.files import SweepDescription
 from rlx2_ray.sweep.description.queue import QueueDescription, distinguishing_keys, queue_tree
@@ -19,9 +21,9 @@ from rlx2_ray.sweep.description.space import to_tree
 from rlx2_ray.sweep.description.space_check import first_config
 from rlx2_ray.sweep.description.space_tune import clip, to_mutations, to_tune
 from rlx2_ray.sweep.description.tune_section import AshaScheduler, PbtScheduler
-from rlx2_ray.sweep.job import Job
+from rlx2_ray.sweep.desk.sweep_directory import Result
 from rlx2_ray.sweep.planner import INDEX, SweepPlanner, make_planner, tune_space
-from rlx2_ray.sweep.sweep_directory import Content
+from rlx2_ray.sweep.trials.job import Job
 from rlx2_ray.sweep.tuning import Tuning
 from rlx2_ray.types import BadInput, Spaces
 
@@ -38,10 +40,10 @@ class Sweep(Campaign):
     kind = "sweep"
 
     def __init__(self, queue: QueueDescription) -> None:
-        self._queue = queue
-        self._tune = queue.tune
+        self.queue = queue
+        self.tune = queue.tune
         self._planner = make_planner(queue)
-        self._spaces: dict[str, Content] = {}  # by environment
+        self.spaces_of: dict[str, Spaces] = {}  # by environment
 
     @property
     def planner(self) -> SweepPlanner:
@@ -49,22 +51,22 @@ class Sweep(Campaign):
 
     @property
     def tree(self) -> Tree:
-        return queue_tree(self._queue)
+        return queue_tree(self.queue)
 
     @property
-    def _only(self) -> SweepDescription:
+    def only(self) -> SweepDescription:
         """The sweep that it is, where it is no queue; schedulers and searchers are of this one."""
-        return self._queue.members[0].sweep
+        return self.queue.members[0].sweep
 
     @cached_property
     def examples(self) -> list[ExperimentConfig]:
-        """One for every environment, algorithm, engine, runtime and run to start from: what may be missing."""
+        """One for every environment, algorithm, engine, runtime and run to start from, all of which may be missing."""
         if not self.planner.samples:
-            return [first_config(self._only.config, self._only.varied)]
+            return [first_config(self.only.config, self.only.varied)]
         found: dict[tuple[str, ...], ExperimentConfig] = {}
         for config in self._configs:
             run_before = config.target.expert or config.topology.ticket
-            key = (config.env.id, config.algo, config.engine, config.device, config.runtime.kind, run_before or "")
+            key = (config.env.id, config.algo, config.engine, config.device, repr(config.runtime), run_before or "")
             found.setdefault(key, config)
         return list(found.values())
 
@@ -83,67 +85,71 @@ class Sweep(Campaign):
             if env not in of_env:
                 of_env[env] = probe_spaces(config.env)
             plan_agent(config, of_env[env].observation_size, of_env[env].action_size)
-            self._spaces[config.env.id] = of_env[env]._asdict()
+            self.spaces_of[config.env.id] = of_env[env]
 
     @property
     def max_concurrent(self) -> int | None:
-        return self._tune.max_concurrent
+        return self.tune.max_concurrent
 
     @property
     def budget(self) -> Budget:
-        return self._tune.budget
+        return self.tune.budget
 
     @property
     def archive(self) -> Path | None:
-        return self._queue.archive
+        return self.queue.archive
 
     @property
-    def _trials(self) -> int:
-        return min(self._queue.trials, self.budget.runs or self._queue.trials)
+    def trials(self) -> int:
+        return min(self.queue.trials, self.budget.runs or self.queue.trials)
 
-    def prepare(self, desk: Desk, spaces: Spaces) -> None:
-        runs = self._trials
+    def prepare(self, desk: Desk, spaces: Spaces) -> Work:
+        runs = self.trials
         env_steps = sum(config.steps for config in self._configs) or runs * self.examples[0].steps
-        desk.keeper.note(
-            **self._what_varies(),
-            spaces_of=self._spaces,
-            metric=self._tune.metric,
-            mode=self._tune.mode,
+        is_queue = bool(self.queue.members[0].name)
+        record = replace(
+            desk.keeper.record,
+            param_space={} if is_queue else to_tree(self.only.varied),
+            members=distinguishing_keys(self.queue) if is_queue else {},
+            spaces_of=self.spaces_of,
+            metric=self.tune.metric,
+            mode=self.tune.mode,
             planned={"runs": runs, "env_steps": env_steps},
         )
+        desk.keeper.keep(record)
         desk.display.retotal(env_steps)
         folder = desk.directory.path
         desk.display.say(f"{runs} trials, {env_steps} env steps, {desk.concurrency} at a time, in {folder}")
+        return SweepWork(self, desk)
 
-    def _what_varies(self) -> Content:
-        if not self._queue.members[0].name:
-            return {"param_space": to_tree(self._only.varied)}
-        return {"members": distinguishing_keys(self._queue)}
 
-    def tuning(self, job: Job, desk: Desk) -> Tuning:
+class SweepWork(Work):
+    def __init__(self, sweep: Sweep, desk: Desk) -> None:
+        self._sweep = sweep
+        self._only = sweep.only
+        self._tune = sweep.tune
+        self._desk = desk
+
+    def tuning(self, job: Job) -> Tuning:
         from ray import tune
 
-        is_optuna = self._only.tune.searcher.name == "optuna"
+        planner, is_optuna = self._sweep.planner, self._only.tune.searcher.name == "optuna"
         config = tune.TuneConfig(
             metric=self._tune.metric,
             mode=self._tune.mode,
-            num_samples=self._trials if is_optuna else 1,
+            num_samples=self._sweep.trials if is_optuna else 1,
             search_alg=self._optuna() if is_optuna else None,
             scheduler=self._scheduler(),
-            max_concurrent_trials=self._limit(desk),
+            max_concurrent_trials=self._limit(),
             reuse_actors=True,
         )
-        return Tuning(
-            job,
-            to_tune(self._only.space) if is_optuna else tune_space(self.planner),
-            config,
-            self._tune.max_failures,
-        )
+        space = to_tune(self._only.space) if is_optuna else tune_space(planner)
+        return Tuning(job, space, config, self._tune.max_failures)
 
-    def _limit(self, desk: Desk) -> int | None:
+    def _limit(self) -> int | None:
         """On a cluster nodes come and go, so that Tune is to start what fits, and to ask for more nodes."""
-        is_elastic = self.examples[0].runtime.address is not None and bool(self.planner.samples)
-        return self._tune.max_concurrent if is_elastic else desk.concurrency
+        is_elastic = self._sweep.examples[0].runtime.address is not None and bool(self._sweep.planner.samples)
+        return self._tune.max_concurrent if is_elastic else self._desk.concurrency
 
     def _optuna(self) -> Searcher:
         import optuna
@@ -159,7 +165,7 @@ class Sweep(Campaign):
         if isinstance(scheduler, AshaScheduler):
             return ASHAScheduler(
                 time_attr="env_steps",
-                max_t=max(config.steps for config in self.examples),
+                max_t=max(config.steps for config in self._sweep.examples),
                 grace_period=scheduler.grace_period,
                 reduction_factor=scheduler.reduction_factor,
                 brackets=scheduler.brackets,
@@ -174,29 +180,29 @@ class Sweep(Campaign):
             )
         return None
 
-    def is_spent(self, desk: Desk, reporter: Reporter) -> bool:
-        return desk.spending.what_is_spent(reporter.env_steps) is not None
+    def is_spent(self, reporter: Reporter) -> bool:
+        return self._desk.spending.what_is_spent(reporter.env_steps) is not None
 
-    def is_complete(self, desk: Desk, reporter: Reporter) -> bool:
-        all_there = reporter.counts.all >= self._trials and not reporter.unfinished
+    def is_complete(self, reporter: Reporter) -> bool:
+        all_there = reporter.counts.all >= self._sweep.trials and not reporter.unfinished
         return all_there or reporter.end_if_spent()
 
-    def failure(self, desk: Desk, reporter: Reporter) -> str | None:
+    def failure(self, reporter: Reporter) -> str | None:
         failed = [reporter.name(trial) for trial in reporter.trials if trial.status == trial.ERROR]
         if not failed:
             return None
-        path = desk.directory.path
+        directory = self._desk.directory
         return (
-            f"{len(failed)} of {reporter.counts.all} trials failed ({', '.join(failed)}): {desk.directory.trials} has "
-            f"their logs, and 'rlx2 resume {path}' tries them again."
+            f"{len(failed)} of {reporter.counts.all} trials failed ({', '.join(failed)}): {directory.trials} has "
+            f"their logs, and 'rlx2 resume {directory.path}' tries them again."
         )
 
-    def conclude(self, desk: Desk, reporter: Reporter) -> Content:
-        desk.keeper.write()  # the trials that were stopped, which are read back here
-        trials = [_row(trial) for trial in read_directory(desk.directory.path).trials]
-        spent = desk.spending.what_is_spent(reporter.env_steps) if reporter.is_cut_short else None
+    def conclude(self, reporter: Reporter) -> Result:
+        self._desk.keeper.write()  # the trials that were stopped, which are read back here
+        trials = [_row(trial) for trial in read_directory(self._desk.directory.path).trials]
+        spent = self._desk.spending.what_is_spent(reporter.env_steps) if reporter.is_cut_short else None
         if spent:
-            self._say_end(desk, spent, sum(row["state"] == "finished" for row in trials))
+            self._say_end(spent, sum(row["state"] == "finished" for row in trials))
         return {
             "metric": self._tune.metric,
             "mode": self._tune.mode,
@@ -206,13 +212,13 @@ class Sweep(Campaign):
             "ended_by": spent,
         }
 
-    def _say_end(self, desk: Desk, spent: str, finished: int) -> None:
-        message = f"{ENDED_BY} {spent}, after {finished} of {self._trials} trials."
-        desk.keeper.say(message)
-        more = f" 'rlx2 resume {desk.directory.path} --max-hours H' goes on for H hours more."
-        desk.display.say(message + (more if self._queue.is_planned else ""))
+    def _say_end(self, spent: str, finished: int) -> None:
+        message = f"{ENDED_BY} {spent}, after {finished} of {self._sweep.trials} trials."
+        self._desk.keeper.say(message)
+        more = f" 'rlx2 resume {self._desk.directory.path} --max-hours H' goes on for H hours more."
+        self._desk.display.say(message + (more if self._sweep.queue.is_planned else ""))
 
-    def _best(self, reporter: Reporter) -> Content | None:
+    def _best(self, reporter: Reporter) -> Result | None:
         """The trial whose last report has the best metric; None where they are of several environments."""
         metric, sign = self._tune.metric, 1 if self._tune.mode == "max" else -1
         values = {
@@ -221,13 +227,13 @@ class Sweep(Campaign):
             if trial.last_result
         }
         known = {name: value for name, value in values.items() if not math.isnan(value)}
-        if not known or len(self._spaces) > 1:
+        if not known or len(self._sweep.spaces_of) > 1:
             return None
         name = max(known, key=lambda name: sign * known[name])
         return {"name": name, metric: known[name]}
 
 
-def _row(trial: Any) -> Content:
+def _row(trial: Trial) -> Result:
     return {
         "name": trial.name,
         "state": _final_state(trial),
@@ -238,7 +244,7 @@ def _row(trial: Any) -> Content:
     }
 
 
-def _final_state(trial: Any) -> str:
+def _final_state(trial: Trial) -> str:
     """None runs any more, though the record has not been closed."""
     if trial.state == "finished":
         return "finished"

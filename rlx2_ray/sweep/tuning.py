@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rlx2_ray.config import ExperimentConfig
 from rlx2_ray.distributed.cluster import actor_cpus
-from rlx2_ray.sweep.job import Job
+from rlx2_ray.sweep.trials.job import Job
 from rlx2_ray.sweep.tune_state import OF_TRIALS, forget_unusable
 
 if TYPE_CHECKING:
@@ -39,15 +39,15 @@ class Tuning(NamedTuple):
 
 
 def prepare_environment() -> None:
-    """To be called before anything imports Tune."""
+    """Set what Tune reads when it is imported, so before that."""
     os.environ.update(ENVIRONMENT)
 
 
 def run_trials(tuning: Tuning, folder: Path, reporter: Reporter) -> None:
-    """All trials to their ends, on the Ray that there is, or until the user interrupts."""
+    """Run all trials to their ends, on the Ray that there is, or until the user interrupts."""
     from ray import tune
 
-    from rlx2_ray.sweep.trial import SweepTrial
+    from rlx2_ray.sweep.trials.trial import SweepTrial
 
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # the reporter says it in sentences
     planner = tuning.job.planner
@@ -91,7 +91,7 @@ def _run_config(tuning: Tuning, folder: Path, reporter: Reporter) -> tune.RunCon
 
 
 def placement(config: ExperimentConfig) -> tune.PlacementGroupFactory:
-    """A CPU for the trial itself; on actors one more for each of them."""
+    """Asks for a CPU for the trial itself; on actors for one more for each of them."""
     from ray import tune
 
     return tune.PlacementGroupFactory([{"CPU": 1.0}] * trial_cpus(config))

@@ -100,7 +100,7 @@ def evolution_of(layers: Layers, config: ExperimentConfig, update_interval: int)
         sum(math.prod(layer.shape) for layer in layers),
     )
     fresh = [np.full(layer.shape, 0.5, np.float32) for layer in layers]
-    return make_evolution(config.topology, plan, update_interval, np.random.default_rng(1), fresh)
+    return make_evolution(config.topology, plan, update_interval, np.random.default_rng(1), lambda: fresh)
 
 
 def make_optimizer(engine: str, layers: Layers, config: ExperimentConfig, update_interval: int = 1) -> Optimizer:

@@ -9,6 +9,7 @@ import pytest
 
 from rlx2_ray.config import ExperimentConfig, merge, resolve
 from rlx2_ray.types import Batch, Spaces
+from tests.support.batches import side_by_side
 
 SPACES = Spaces(observation_size=3, action_size=2, action_low=(-1, -1), action_high=(1, 1))
 UNENDING = 10**9
@@ -43,7 +44,7 @@ def random_batch(
     for row, length in enumerate(lengths):
         rewards[row, length:] = 0
         next_observations[row, length:] = next_observations[row, length - 1]
-    return Batch(
+    first_axis = Batch(
         generator.standard_normal((size, spaces.observation_size), np.float32),
         generator.uniform(-1, 1, (size, spaces.action_size)).astype(np.float32),
         rewards,
@@ -51,3 +52,4 @@ def random_batch(
         lengths,
         generator.random(size) < 0.3,
     )
+    return side_by_side(first_axis)

@@ -20,7 +20,7 @@ import pytest
 from numpy.typing import NDArray
 
 from rlx2_ray.agents.engines import make_learner
-from rlx2_ray.agents.learner import Learner, LearnerState, needs_every_step
+from rlx2_ray.agents.learner import Learner, LearnerState, window_spec
 from rlx2_ray.config import ExperimentConfig
 from rlx2_ray.kernels.structure import is_dense
 from rlx2_ray.networks.sparse_layer import Layers, from_arrays
@@ -83,7 +83,8 @@ class Pair:
         self._spaces, self._n_step, self._generator = sizes.spaces, n_step, np.random.default_rng(seed)
 
     def batch(self, size: int = 32) -> Batch:
-        return random_batch(self._generator, size, self._n_step, needs_every_step(self.config), self._spaces)
+        every_step = window_spec(self.config, 0).every_step
+        return random_batch(self._generator, size, self._n_step, every_step, self._spaces)
 
     def warm_up(self, engine: str, updates: int) -> LearnerState:
         """Let one engine train; both go on from its state."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,13 +11,13 @@ import torch
 from numpy.typing import NDArray
 
 from rlx2_ray.agents.engines import make_learner
-from rlx2_ray.agents.learner import Learner, LearnerState, needs_every_step, window_length
+from rlx2_ray.agents.learner import Learner, LearnerState, window_spec
 from rlx2_ray.agents.torch.learner import TorchLearner
 from rlx2_ray.agents.torch.sac.policy import sample_action
 from rlx2_ray.agents.torch.values import q_values
 from rlx2_ray.config import ExperimentConfig, resolve
 from rlx2_ray.networks.masked_mlp import forward, make_mlp
-from rlx2_ray.networks.policy import densify, make_policy
+from rlx2_ray.networks.policy import densify, make_acting_policy, make_evaluation_policy
 from rlx2_ray.networks.sparse_layer import Layers, from_arrays
 from rlx2_ray.sparse.plan import plan_agent
 from rlx2_ray.types import Batch, Floats
@@ -261,7 +260,7 @@ def test_a_policy_step_raises_the_value_of_its_actions(engine: str, algo: str) -
 def policy_value(algo: str, policy: Layers, critics: Layers, batch: Batch) -> float:
     """What the policy maximises, the entropy aside: the mean of Q_1 for TD3, of the lesser Q for SAC, in torch."""
     networks = make_mlp(critics, "cpu", trainable=False)
-    observations, acting = torch.from_numpy(batch.observations), make_mlp(policy, "cpu", trainable=False)
+    observations, acting = torch.from_numpy(batch.observations.T), make_mlp(policy, "cpu", trainable=False)
     if algo == "td3":
         actions = forward(acting, observations).tanh()
     else:
@@ -279,8 +278,8 @@ def test_the_policy_finds_the_better_action(engine: str, algo: str) -> None:
     generator = np.random.default_rng(0)
     for _ in range(400):
         batch = random_batch(generator, 64)
-        learner.update(batch._replace(rewards=batch.actions[:, :1] - batch.actions[:, 1:]))
-    actions = learner.acting_policy().action(random_batch(generator, 50).observations)
+        learner.update(batch._replace(rewards=batch.actions[:1] - batch.actions[1:]))
+    actions = learner.acting_policy().action(random_batch(generator, 50).observations.T)
     assert np.mean(actions, 0) == pytest.approx([1, -1], abs=0.2)
 
 
@@ -356,8 +355,9 @@ def test_the_acting_policy_stays_current(engine: str, algo: str, sizes: dict[str
         train(learner, 1, seed)
         copied = learner.policy_layers()
         structures.add(str([layer.indices.tolist() for layer in copied]))
-        expected = make_policy(algo, densify(copied), 0.1, "sample").action(observation)
-        assert np.allclose(acting.action(observation), expected, atol=1e-6)
+        expected = make_evaluation_policy(algo, densify(copied)).action(observation)
+        for policy in (acting, learner.evaluated_policy()):
+            assert np.allclose(policy.action(observation), expected, atol=1e-6)
     assert len(structures) > 2
     assert not np.allclose(before, expected, atol=1e-6)
 
@@ -365,10 +365,11 @@ def test_the_acting_policy_stays_current(engine: str, algo: str, sizes: dict[str
 @ENGINES
 @ALGORITHMS
 def test_exploration_is_what_the_policy_of_the_same_weights_would_do(engine: str, algo: str) -> None:
-    learner = make(small_config(algo, engine=engine))
+    config = small_config(algo, engine=engine)
+    learner = make(config)
     train(learner, 9)
     observation = np.ones(3, np.float32)
-    other = make_policy(algo, densify(learner.policy_layers()), 0.1, "sample")
+    other = make_acting_policy(config, densify(learner.policy_layers()))
     ours, theirs = (
         policy.explore(observation, np.random.default_rng(5)) for policy in (learner.acting_policy(), other)
     )
@@ -381,37 +382,26 @@ def test_exploration_is_what_the_policy_of_the_same_weights_would_do(engine: str
 def test_windows_of_several_steps_are_taken(engine: str, algo: str) -> None:
     config = small_config(algo, engine=engine)
     learner = make(config)
-    learner.update(random_batch(np.random.default_rng(0), n_step=3, every_step=needs_every_step(config)))
+    learner.update(random_batch(np.random.default_rng(0), n_step=3, every_step=window_spec(config, 0).every_step))
     assert np.isfinite(learner.metrics()["train/critic_loss"])
-
-
-def batch_last(arrays: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
-    """Equal arrays that lie in memory with the batch as last axis, as the replay buffer leaves them."""
-    return [np.ascontiguousarray(np.moveaxis(array, 0, -1)).transpose(-1, *range(array.ndim - 1)) for array in arrays]
 
 
 @ENGINES
 @ALGORITHMS
-def test_how_a_batch_lies_in_memory_makes_no_difference_and_it_is_only_read(engine: str, algo: str) -> None:
+def test_a_batch_is_only_read(engine: str, algo: str) -> None:
     config = small_config(algo, engine=engine)
-    given = [random_batch(np.random.default_rng(seed), 70, 3, needs_every_step(config)) for seed in range(6)]
-    turned = [Batch(*batch_last(batch)) for batch in given]
-    states = []
-    for batches in (given, turned):
-        learner = make(config)
-        for batch in batches:
-            copies: list[Floats] = [array.copy() for array in batch]
-            learner.update(batch)
-            assert all(map(np.array_equal, batch, copies))
-        states.append(as_bytes(learner.state()))
-    assert states[0] == states[1]
+    learner = make(config)
+    for seed in range(6):
+        batch = random_batch(np.random.default_rng(seed), 70, 3, window_spec(config, 0).every_step)
+        copies: list[Floats] = [array.copy() for array in batch]
+        learner.update(batch)
+        assert all(map(np.array_equal, batch, copies))
 
 
-def test_window_length_at_the_boundary() -> None:
-    config = resolve({"steps": 3_000_000})
-    lengths = [window_length(config, learner_steps) for learner_steps in (0, 299_999, 300_000, 2_999_999)]
-    assert lengths == [1, 1, 3, 3]
-
-
-def test_only_sac_needs_every_next_observation() -> None:
-    assert [needs_every_step(resolve({"algo": algo})) for algo in ("td3", "sac")] == [False, True]
+@ALGORITHMS
+def test_windows_at_the_boundary(algo: str) -> None:
+    config = resolve({"algo": algo, "steps": 3_000_000, "target": {"n_step": 3}})
+    specs = [window_spec(config, learner_steps) for learner_steps in (0, 299_999, 300_000, 2_999_999)]
+    assert [spec.n_step for spec in specs] == [1, 1, 3, 3]
+    assert [spec.updates for spec in specs] == [300_000, 1, None, None]
+    assert {spec.every_step for spec in specs} == {algo == "sac"}, "whose target has entropies on the way"

@@ -9,7 +9,7 @@ import numpy as np
 from numba.core.dispatcher import Dispatcher
 
 from rlx2_ray.agents.engines import make_learner
-from rlx2_ray.agents.learner import needs_every_step
+from rlx2_ray.agents.learner import window_spec
 from rlx2_ray.agents.warm_up import _call_all
 from rlx2_ray.replay.buffer import ReplayBuffer
 from rlx2_ray.replay.chunk import ChunkLayout, join_chunks, sample_chunk
@@ -49,12 +49,13 @@ def check(algo: str) -> None:
     assert sum(map(len, before.values())) > 5
 
     config = small_config(algo, target={"n_step": 3}, agent={"target_policy_noise": 1.0}, **NEARLY_DENSE)
+    every_step = window_spec(config, 0).every_step
     learner, buffer = make_learner(config, SPACES), filled_buffer()
     for n_step in (1, 3):
         for _ in range(6):  # with events of all models
-            learner.update(buffer.sample(70, n_step, needs_every_step(config)))
+            learner.update(buffer.sample(70, n_step, every_step))
         learner.restore(learner.state())
-    layout = ChunkLayout(*SPACES[:2], 3, needs_every_step(config))
+    layout = ChunkLayout(*SPACES[:2], 3, every_step)
     counts = np.array([[30, 25], [40, 15], [0, 55]])
     parts = [sample_chunk(buffer, counts_of_shard.tolist(), *layout[2:]) for counts_of_shard in counts.T]
     for part in parts:

@@ -53,7 +53,7 @@ def test_stream_gives_batches_of_full_windows(
 ) -> None:
     shards = [LocalShard(shard) for shard in load(setting, count, save(filled, tmp_path, 1).replay).shards]
     batch: Any = make_stream(setting, shards, [shard.shard.status().size for shard in shards])()
-    assert batch.observations.shape == (32, 3)
-    assert batch.rewards.shape == (32, 3), "the configured n steps, from the first update on"
+    assert batch.observations.shape == (3, 32)
+    assert batch.rewards.shape == (3, 32), "the configured n steps, from the first update on"
     assert (batch.lengths == 3).any()
     assert shards[0].batches_per_chunk == 64

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,15 @@ import pytest
 import yaml
 
 from rlx2_ray.cli.main import run
+from rlx2_ray.config import Tree
+from rlx2_ray.runs.directory import Tracking
+from rlx2_ray.sweep.description.queue import gather, parse_queue, queue_tree
+from rlx2_ray.sweep.desk.sweep_directory import SweepDirectory
 from tests.support.archives import made_runs, write_run
 from tests.support.commands import succeeded
-from tests.support.sweeps import cut
+from tests.support.sweeps import BASE, cut
+
+TAUS: Tree = {"uniform": [0.001, 0.02]}
 
 
 @pytest.fixture
@@ -55,14 +62,27 @@ def test_what_was_done_is_said(capsys: pytest.CaptureFixture[str], runs: Path, t
     assert last == f"{tmp_path / 'archive'}: 3 added, 0 there already, 1 left out"
 
 
-@pytest.mark.parametrize(("scheduler", "expected"), [("pbt", (0, 0, 0, 3)), ("asha", (3, 0, 0, 0))])
+PBT: Tree = {
+    "scheduler": {"name": "pbt", "perturbation_interval": 5_000, "hyperparam_mutations": {"agent.tau": TAUS}},
+    "num_samples": 3,
+}
+
+
+@pytest.mark.parametrize(
+    ("tune", "expected"), [(PBT, (0, 0, 0, 3)), ({"scheduler": "asha", "seeds": 3}, (3, 0, 0, 0)), ({}, (3, 0, 0, 0))]
+)
 def test_trials_whose_values_changed_are_left_out(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path, scheduler: str, expected: tuple[int, ...]
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, tune: Tree, expected: tuple[int, ...]
 ) -> None:
+    """The description beside them is as `rlx2 sweep` writes it."""
+    file = tmp_path / "taus.yaml"
+    file.write_text(yaml.safe_dump(BASE | {"param_space": {"agent.tau": TAUS}, "tune": tune}))
+    with closing(SweepDirectory(tmp_path / "sweep")) as directory:
+        tree = queue_tree(parse_queue(gather(file, {})))
+        directory.create("sweep", tree, Tracking("sqlite:///mlflow.db", "made-up"))
     for made in made_runs(["set"]):
-        write_run(tmp_path / "sweep" / "trials", made)
-    (tmp_path / "sweep" / "sweep.yaml").write_text(yaml.safe_dump({"tune": {"scheduler": scheduler}}))
-    assert counts(succeeded(capsys, "archive", tmp_path / "sweep", "--into", tmp_path / "archive")) == expected
+        write_run(directory.trials, made)
+    assert counts(succeeded(capsys, "archive", directory.path, "--into", tmp_path / "archive")) == expected
 
 
 def test_bad_input_is_one_sentence(capsys: pytest.CaptureFixture[str], runs: Path, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ import yaml
 from rlx2_ray.cli import compress as command
 from rlx2_ray.cli.main import run
 from rlx2_ray.config import Tree
-from rlx2_ray.report.record_directory import read_directory
+from rlx2_ray.report.record.directory import read_directory
 from tests.cli.test_bad_input import check_refusal, files
 from tests.support.campaigns import (
     Sweep,
@@ -174,7 +174,7 @@ def test_decisions_are_a_table_of_the_parent(finished: Sweep, tmp_path: Path) ->
 
 
 def command_columns() -> tuple[str, ...]:
-    from rlx2_ray.sweep.compression.record import TABLE
+    from rlx2_ray.sweep.compression.describe import TABLE
 
     return TABLE
 

@@ -112,10 +112,10 @@ def test_dashboard_serves_on_loopback_until_ctrl_c(uri: str, tmp_path: Path) -> 
 @pytest.mark.parametrize(
     "module",
     [
-        "rlx2_ray.report.record_store",
-        "rlx2_ray.report.report",
-        "rlx2_ray.report.tables",
-        "rlx2_ray.report.archive_report.report",
+        "rlx2_ray.report.record.store",
+        "rlx2_ray.report.page.page",
+        "rlx2_ray.report.page.tables",
+        "rlx2_ray.report.archive.report",
     ],
 )
 def test_reading_needs_neither_ray_nor_torch_nor_plotly(module: str) -> None:

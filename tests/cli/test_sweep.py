@@ -13,9 +13,9 @@ import yaml
 
 from rlx2_ray.cli.main import run
 from rlx2_ray.config import Tree
-from rlx2_ray.report.record_directory import read_directory
+from rlx2_ray.report.record.directory import read_directory
 from rlx2_ray.runs.directory import Tracking
-from rlx2_ray.sweep.sweep_directory import SweepDirectory
+from rlx2_ray.sweep.desk.sweep_directory import SweepDirectory
 from tests.cli.test_bad_input import check_refusal, files
 from tests.support.campaigns import (
     NAMES,

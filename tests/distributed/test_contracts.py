@@ -21,7 +21,7 @@ from rlx2_ray.distributed.replay_shard import ReplayShard
 from rlx2_ray.distributed.rollout_worker import RolloutWorker
 from rlx2_ray.envs.lane import EnvLane
 from rlx2_ray.experiment.evaluation import STREAM, evaluate
-from rlx2_ray.networks.policy import densify, make_policy
+from rlx2_ray.networks.policy import densify, make_evaluation_policy
 from rlx2_ray.networks.policy_file import policy_digest
 from rlx2_ray.replay.buffer import ReplayBuffer
 from rlx2_ray.replay.chunk import sample_chunk
@@ -281,7 +281,7 @@ def test_learner_says_that_a_shard_is_empty(form: Form) -> None:
 
 def test_evaluator_plays_the_policy(form: Form) -> None:
     lane = EnvLane(CONFIG.env, CONFIG.seed, STREAM)
-    policy = make_policy(CONFIG.algo, densify(weights()), 0.0, "mean")
+    policy = make_evaluation_policy(CONFIG.algo, densify(weights()))
     evaluator = form.evaluator()
     for env_steps in (200, 100):
         expected = evaluate(policy, lane, CONFIG.evaluation.episodes, first_episode=env_steps)

@@ -76,7 +76,7 @@ def assert_can_be_sampled(union: LocalUnion, reference: ReferenceBuffer) -> None
     starts = {window.observation.tobytes() for lane in range(LANES) for window in reference.windows(lane, 1)}
     for shard in union.shards:
         if shard.size:
-            assert {row.tobytes() for row in shard.sample(20, 3, every_step=False).observations} <= starts
+            assert {row.tobytes() for row in shard.sample(20, 3, every_step=False).observations.T} <= starts
 
 
 @given(SHARDS, st.lists(st.tuples(operations, SHARDS), min_size=1, max_size=4), st.integers(1, 60))

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from rlx2_ray.config import resolve
 from rlx2_ray.distributed.union import draw_shares, time_after
 from rlx2_ray.experiment.capacity_check import check_capacity
-from rlx2_ray.networks.policy import DenseLayer, DenseNetwork, make_policy
+from rlx2_ray.networks.policy import DenseLayer, DenseNetwork, MeanPolicy
 from rlx2_ray.replay.buffer import ReplayBuffer
 from rlx2_ray.replay.chunk import ChunkLayout, join_chunks, sample_chunk
 from rlx2_ray.types import Floats, Fragment, Indices
@@ -72,11 +72,11 @@ def test_every_window_is_in_exactly_one_batch_and_batches_have_their_shares(
     assert [len(batch.lengths) for batch in batches] == shares.sum(axis=1).tolist()
     for shard, expected in enumerate(drawn):
         pieces = [
-            [array[end - count : end] for array in batch]
+            [array[..., end - count : end] for array in batch]
             for batch, end, count in zip(batches, columns[:, shard], shares[:, shard], strict=True)
         ]
         for parts, whole in zip(zip(*pieces, strict=True), expected, strict=True):
-            np.testing.assert_array_equal(np.concatenate(parts), whole)
+            np.testing.assert_array_equal(np.concatenate(parts, axis=-1), whole)
 
 
 @pytest.mark.parametrize("shards", [1, 2])
@@ -91,7 +91,7 @@ def test_windows_of_a_batch_lie_side_by_side_and_are_writable_after_a_pickle_too
         parts.append(part)
     for batch in join_chunks(parts, shares, ChunkLayout(OBSERVATION_SIZE, ACTION_SIZE, 3, every_step=True)):
         for array in batch:
-            assert np.moveaxis(array, 0, -1).flags.c_contiguous
+            assert array.flags.c_contiguous
             assert array.flags.writeable
 
 
@@ -108,7 +108,7 @@ def test_every_transition_that_stays_is_equally_likely_while_shards_grow_and_shr
         live.append(numbers_of(union.oldest(EVERYTHING)[0]))
         shares = draw_shares(union.sizes, 256, 10, generator).sum(axis=0)
         drawn += [
-            numbers_of(shard.sample(int(windows), 1, every_step=False).observations)
+            numbers_of(shard.sample(int(windows), 1, every_step=False).observations.T)
             for shard, windows in zip(union.shards, shares, strict=True)
         ]
         expected += shares.sum() / union.size
@@ -134,7 +134,7 @@ def numbers_of(observations: Floats) -> Indices:
 
 
 ZEROS = DenseLayer(np.zeros((ACTION_SIZE, OBSERVATION_SIZE), np.float32), np.zeros(ACTION_SIZE, np.float32))
-ZERO_POLICY = make_policy("td3", DenseNetwork([ZEROS]), 0.1, "sample")
+ZERO_POLICY = MeanPolicy(DenseNetwork([ZEROS]))
 
 
 class Piece(NamedTuple):

@@ -20,7 +20,7 @@ from rlx2_ray.distributed.rollout_worker import EPISODES_OF_A_GENERATION, Rollou
 from rlx2_ray.envs.lane import EnvLane
 from rlx2_ray.envs.make import probe_spaces
 from rlx2_ray.experiment.evaluation import STREAM, evaluate
-from rlx2_ray.networks.policy import densify, make_policy
+from rlx2_ray.networks.policy import densify, make_evaluation_policy
 from rlx2_ray.networks.policy_file import policy_digest
 from rlx2_ray.replay.chunk import ChunkLayout, join_chunks
 from rlx2_ray.runs.checkpoint import REPLAY, checkpoint_path
@@ -131,7 +131,7 @@ def test_rollout_without_weights_acts_at_random_and_with_weights_near_its_policy
 
     layers = make_learner(config, spaces_of(config)).policy_layers()
     rollout.collect(100, 100, 1, layers)
-    policy = make_policy("td3", densify(layers), 0.0, "mean")
+    policy = make_evaluation_policy("td3", densify(layers))
     for fragment in shards[0].fragments:
         assert np.allclose(fragment.policy_actions, policy.action(fragment.observations[:-1]), atol=1e-6)
         assert 0 < np.abs(fragment.actions - fragment.policy_actions).max() < 0.5
@@ -147,7 +147,7 @@ def test_rollout_takes_up_weights_of_a_new_version_only() -> None:
         shards[0].fragments.clear()
         rollout.collect(LANES, 0, version, layers)
         fragment = shards[0].fragments[0]
-        expected = make_policy("td3", densify(layers), 0.0, "mean").action(fragment.observations[0])
+        expected = make_evaluation_policy("td3", densify(layers)).action(fragment.observations[0])
         return float(fragment.actions[0, 0]), pytest.approx(float(expected[0]), abs=1e-6)
 
     got, expected = actions(1, first)
@@ -410,7 +410,7 @@ def test_evaluation_of_a_step_is_the_one_inline_makes() -> None:
     worker = EvaluationWorker(config)
     worker.evaluate(100, layers)
     lane = EnvLane(config.env, config.seed, STREAM)
-    policy = make_policy(config.algo, densify(layers), 0.0, "mean")
+    policy = make_evaluation_policy(config.algo, densify(layers))
     assert worker.evaluate(200, layers) == evaluate(policy, lane, 3, first_episode=200)
     lane.close()
 

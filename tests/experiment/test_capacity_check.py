@@ -13,17 +13,17 @@ from hypothesis import strategies as st
 
 from rlx2_ray.config import ReplayConfig, resolve
 from rlx2_ray.experiment.capacity_check import check_capacity
-from rlx2_ray.networks.policy import DenseLayer, DenseNetwork, Policy, make_policy
+from rlx2_ray.networks.policy import DenseLayer, DenseNetwork, MeanPolicy, NoiseFreePolicy
 from rlx2_ray.replay.buffer import ReplayBuffer
 from rlx2_ray.types import Fragment
 
 SIZE = 30
 
 
-def constant_policy(*means: float) -> Policy:
+def constant_policy(*means: float) -> NoiseFreePolicy:
     """Acts with `means` whatever it sees."""
     bias = np.arctanh(np.array(means, np.float32))
-    return make_policy("td3", DenseNetwork([DenseLayer(np.zeros((len(means), 1), np.float32), bias)]), 0.1, "sample")
+    return MeanPolicy(DenseNetwork([DenseLayer(np.zeros((len(means), 1), np.float32), bias)]))
 
 
 def filled_buffer() -> ReplayBuffer:

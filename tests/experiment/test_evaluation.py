@@ -11,7 +11,7 @@ import pytest
 from rlx2_ray.config import EnvConfig
 from rlx2_ray.envs.lane import EnvLane
 from rlx2_ray.experiment.evaluation import STREAM, Evaluation, evaluate
-from rlx2_ray.networks.policy import DenseLayer, DenseNetwork, Policy, make_policy
+from rlx2_ray.networks.policy import DenseLayer, DenseNetwork, NoiseFreePolicy, make_evaluation_policy
 from rlx2_ray.runs.score import score
 from rlx2_ray.types import RunFailed
 from tests.envs.environments import LIMITED, TOY
@@ -21,11 +21,11 @@ def make_lane(env_id: str = TOY, **kwargs: Any) -> EnvLane:
     return EnvLane(EnvConfig(id=env_id, kwargs=kwargs), 0, STREAM)
 
 
-def random_policy(observations: int, actions: int, algo: str = "td3") -> Policy:
+def random_policy(observations: int, actions: int, algo: str = "td3") -> NoiseFreePolicy:
     generator = np.random.default_rng(0)
     outputs = actions if algo == "td3" else 2 * actions
     weights = generator.standard_normal((outputs, observations), np.float32)
-    return make_policy(algo, DenseNetwork([DenseLayer(weights, np.zeros(outputs, np.float32))]), 0.5, "sample")
+    return make_evaluation_policy(algo, DenseNetwork([DenseLayer(weights, np.zeros(outputs, np.float32))]))
 
 
 @pytest.mark.parametrize(("env_id", "total"), [(TOY, 1 + 2 + 3 + 4 + 5), (LIMITED, 1 + 2 + 3)])

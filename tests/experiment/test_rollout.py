@@ -11,12 +11,12 @@ import pytest
 from rlx2_ray.config import EnvConfig
 from rlx2_ray.envs.lane import EnvLane
 from rlx2_ray.experiment.rollout import collect
-from rlx2_ray.networks.policy import DenseLayer, DenseNetwork, make_policy
+from rlx2_ray.networks.policy import DenseLayer, DenseNetwork, DeterministicPolicy
 from rlx2_ray.types import Fragment, RunFailed
 from tests.envs.environments import LIMITED, TOY
 
-STILL = make_policy(
-    "td3", DenseNetwork([DenseLayer(np.zeros((2, 4), np.float32), np.full(2, 0.3, np.float32))]), 0.1, "sample"
+STILL = DeterministicPolicy(
+    DenseNetwork([DenseLayer(np.zeros((2, 4), np.float32), np.full(2, 0.3, np.float32))]), exploration_noise=0.1
 )
 
 

@@ -9,13 +9,13 @@ import pytest
 
 from rlx2_ray.export.check import check, random_observations
 from rlx2_ray.export.identity import InUnits
-from rlx2_ray.networks.policy import DenseLayer, DenseNetwork, make_policy
+from rlx2_ray.networks.policy import DenseLayer, DenseNetwork, make_evaluation_policy
 from rlx2_ray.types import Floats, RunFailed, Spaces
 
 
 class Shifted:
     def __init__(self, network: DenseNetwork, change: Callable[[Floats], Floats]) -> None:
-        self._policy = make_policy("td3", network, 0.0, "mean")
+        self._policy = make_evaluation_policy("td3", network)
         self._change = change
 
     def action(self, observation: Floats) -> Floats:

@@ -103,14 +103,16 @@ def test_what_failed_is_tried_again(directory: Path) -> None:
 def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A package of a few sources in place of this one."""
     root = tmp_path / "package"
-    for name in ("kernels/network.py", "agents/sparse/td3/update.py", "networks/policy.py", "cli/main.py"):
-        (root / name).parent.mkdir(parents=True)
+    for name in ("kernels/network.py", "agents/sparse/td3/update.py", "networks/policy.py", "types.py", "cli/main.py"):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text("1\n")
     monkeypatch.setattr(cache, "PACKAGE", root)
     return root
 
 
-@pytest.mark.parametrize("source", ["kernels/network.py", "agents/sparse/td3/update.py", "networks/policy.py"])
+@pytest.mark.parametrize(
+    "source", ["kernels/network.py", "agents/sparse/td3/update.py", "networks/policy.py", "types.py"]
+)
 def test_a_changed_source_has_another_directory(package: Path, source: str) -> None:
     before = find_directory()
     assert find_directory() == before

@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from rlx2_ray.agents.torch.sac.policy import sample_action
+from rlx2_ray.config import resolve
 from rlx2_ray.networks.masked_mlp import forward, make_mlp
-from rlx2_ray.networks.policy import Policy, densify, make_policy
+from rlx2_ray.networks.policy import ActingPolicy, densify, make_acting_policy, make_evaluation_policy
 from rlx2_ray.networks.sparse_layer import SparseLayer
 from rlx2_ray.types import Floats
 from tests.networks.networks import full_layer, random_layers
@@ -16,18 +17,19 @@ from tests.networks.networks import full_layer, random_layers
 OBSERVATIONS: Floats = np.random.default_rng(1).standard_normal((20, 5)).astype(np.float32)
 
 
-def policy_of(algo: str, *layers: SparseLayer, noise: float = 0.1, exploration: str = "sample") -> Policy:
-    return make_policy(algo, densify(layers), noise, exploration)
+def policy_of(algo: str, *layers: SparseLayer, noise: float = 0.1, exploration: str = "sample") -> ActingPolicy:
+    agent = {"exploration_noise": noise, "exploration": exploration}
+    return make_acting_policy(resolve({"algo": algo, "agent": agent}), densify(layers))
 
 
 @pytest.mark.parametrize(("algo", "outputs"), [("td3", 3), ("sac", 6)])
 def test_actions_equal_those_of_torch(algo: str, outputs: int) -> None:
     layers = random_layers(5, 32, 16, outputs)
     expected = forward(make_mlp(layers, "cpu", trainable=False), torch.from_numpy(OBSERVATIONS))[:, :3].tanh().numpy()
-    policy = policy_of(algo, *layers)
-    assert np.allclose(policy.action(OBSERVATIONS), expected, atol=1e-5)
-    assert np.allclose([policy.action(row) for row in OBSERVATIONS], expected, atol=1e-5)
-    assert policy.action(OBSERVATIONS).dtype == np.float32
+    for policy in (policy_of(algo, *layers), make_evaluation_policy(algo, densify(layers))):
+        assert np.allclose(policy.action(OBSERVATIONS), expected, atol=1e-5)
+        assert np.allclose([policy.action(row) for row in OBSERVATIONS], expected, atol=1e-5)
+        assert policy.action(OBSERVATIONS).dtype == np.float32
 
 
 def test_sac_explores_with_the_distribution_it_is_trained_on() -> None:
@@ -65,6 +67,6 @@ def test_td3_noise_has_the_asked_scale_and_stays_in_bounds() -> None:
 def test_forward_leaves_its_inputs_alone() -> None:
     network = densify(random_layers(5, 8, 3))
     observation, biases = OBSERVATIONS[0].copy(), [layer.bias.copy() for layer in network.layers]
-    make_policy("td3", network, 0.1, "sample").action(observation)
+    make_evaluation_policy("td3", network).action(observation)
     assert np.array_equal(observation, OBSERVATIONS[0])
     assert all(np.array_equal(layer.bias, bias) for layer, bias in zip(network.layers, biases, strict=True))

@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 
 from rlx2_ray.replay.buffer import ReplayBuffer
 from rlx2_ray.replay.lane import Lane
-from rlx2_ray.replay.windows import gather_batch, live_rows
+from rlx2_ray.replay.windows import empty_batch, gather, live_rows
 from rlx2_ray.types import Batch, Floats, Fragment, Indices
 from tests.replay.reference import ReferenceBuffer
+from tests.support.batches import by_window
 
 OBSERVATION_SIZE = 2
 ACTION_SIZE = 3
@@ -129,5 +130,8 @@ def perform(operation: Operation, source: FragmentSource, *buffers: ReplayBuffer
 
 
 def windows_at(lane: Lane, starts: Indices, n_step: int, every_step: bool) -> Batch:
-    """The windows that begin at the transitions with row ids `starts`."""
-    return gather_batch([live_rows(lane, 0)], starts - lane.tail, n_step, every_step, lane.columns.observation.shape[1])
+    """The windows that begin at the transitions with row ids `starts`, windows as first axis."""
+    sizes = lane.columns.observation.shape[1], lane.columns.action.shape[1]
+    batch = empty_batch(len(starts), n_step, every_step, *sizes)
+    gather([live_rows(lane, 0)], starts - lane.tail, batch)
+    return by_window(batch)

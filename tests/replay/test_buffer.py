@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from rlx2_ray.replay.buffer import ReplayBuffer
 from tests.replay.reference import ReferenceBuffer
 from tests.replay.streams import LANES, FragmentSource, Insert, Operation, make_buffer, operations, perform
+from tests.support.batches import by_window
 
 SOMETHING_TO_SAMPLE = Insert(lane=1, steps=3, ending="open", arrival="next", shares_time=False)
 
@@ -42,7 +43,7 @@ def test_sampled_windows_are_windows_of_the_reference(stream: list[Operation], n
         perform(operation, source, buffer, reference)
     windows = [window for lane in range(LANES) for window in reference.windows(lane, n_step)]
     by_observation = {window.observation.tobytes(): window for window in windows}
-    batch = buffer.sample(20, n_step, every_step=False)
+    batch = by_window(buffer.sample(20, n_step, every_step=False))
     for index, observation in enumerate(batch.observations):
         window = by_observation[observation.tobytes()]
         assert batch.rewards[index, : batch.lengths[index]].tolist() == window.rewards
@@ -57,7 +58,7 @@ def test_sampling_is_uniform_over_unequal_lanes() -> None:
         for length in lengths:
             buffer.insert(source.make(length, "terminated", lane))
     draws = 200 * buffer.size
-    _, counts = np.unique(buffer.sample(draws, 1, every_step=False).observations[:, 0], return_counts=True)
+    _, counts = np.unique(buffer.sample(draws, 1, every_step=False).observations[0], return_counts=True)
     assert len(counts) == buffer.size == 200
     chi_square = np.sum(np.square(counts - 200) / 200)
     assert abs(chi_square - 199) < 4 * np.sqrt(2 * 199)  # mean and deviation of chi-square with 199 degrees
@@ -76,7 +77,7 @@ def test_samples_keep_no_memory_of_the_lane_in_their_order() -> None:
     buffer, source = make_buffer(100, lanes=2), FragmentSource()
     for lane in range(2):
         buffer.insert(source.make(20, lane=lane))
-    is_second_lane = buffer.sample(200, 1, every_step=False).observations[:, 0] > 100
+    is_second_lane = buffer.sample(200, 1, every_step=False).observations[0] > 100
     assert 60 < np.count_nonzero(np.diff(is_second_lane)) < 140
 
 

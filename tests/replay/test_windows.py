@@ -9,13 +9,12 @@ from hypothesis import strategies as st
 
 from rlx2_ray.kernels.windows import (
     BOUNDARY,
-    Windows,
     gather_windows,
     gather_windows_reference,
     mark_boundaries,
 )
 from rlx2_ray.replay.lane import Lane
-from rlx2_ray.replay.windows import live_rows, make_windows
+from rlx2_ray.replay.windows import empty_batch, gather, live_rows
 from rlx2_ray.types import Batch, Fragment
 from tests.replay.reference import ReferenceBuffer, Window
 from tests.replay.streams import (
@@ -105,16 +104,16 @@ def test_bootstrap_observation_alone_is_the_last_of_every_step(stream: list[Oper
         np.testing.assert_array_equal(short.next_observations, whole.next_observations[:, -1:])
 
 
-def blank_windows(count: int, n_step: int, every_step: bool) -> Windows:
+def blank_batch(count: int, n_step: int, every_step: bool) -> Batch:
     """Room in which every number shows that it was not written."""
-    windows = make_windows(count, n_step, every_step, OBSERVATION_SIZE, OBSERVATION_SIZE + ACTION_SIZE)
-    for array in windows:
+    batch = empty_batch(count, n_step, every_step, OBSERVATION_SIZE, ACTION_SIZE)
+    for array in batch:
         array.fill(-1)
-    return windows
+    return batch
 
 
-def assert_same_windows(left: Windows, right: Windows) -> None:
-    for name, one, other in zip(Windows._fields, left, right, strict=True):
+def assert_same_windows(left: Batch, right: Batch) -> None:
+    for name, one, other in zip(Batch._fields, left, right, strict=True):
         np.testing.assert_array_equal(one, other, name)
 
 
@@ -134,9 +133,9 @@ def test_compiled_gather_equals_its_plain_reference(
         numbers.append(lane.oldest(lane.size) - lane.tail + first)
         first += lanes[-1].size
     mixed = generator.permutation(np.concatenate(numbers))
-    ours, plain = (blank_windows(len(mixed), n_step, every_step) for _ in range(2))
+    ours, plain = (blank_batch(len(mixed), n_step, every_step) for _ in range(2))
     for rows in lanes:
-        gather_windows(*rows, mixed, *ours)
+        gather([rows], mixed, ours)
         gather_windows_reference(rows, mixed, plain)
     assert_same_windows(ours, plain)
     assert np.count_nonzero(ours.lengths > 0) == buffer.size
@@ -169,8 +168,8 @@ def test_wide_batches_of_a_long_ring_that_wraps_round(count: int) -> None:
     assert lane.head // lane.rows > lane.tail // lane.rows
     rows = live_rows(lane, first=0)
     numbers = np.random.default_rng(0).integers(rows.size, size=count)
-    ours, plain = (blank_windows(count, 3, True) for _ in range(2))
-    gather_windows(*rows, numbers, *ours)
+    ours, plain = (blank_batch(count, 3, True) for _ in range(2))
+    gather([rows], numbers, ours)
     gather_windows_reference(rows, numbers, plain)
     assert_same_windows(ours, plain)
 
@@ -179,10 +178,10 @@ def test_windows_of_a_batch_lie_side_by_side() -> None:
     buffer = make_buffer(100)
     buffer.insert(FragmentSource().make(20))
     batch = buffer.sample(8, 3, every_step=True)
-    assert batch.observations.shape == (8, OBSERVATION_SIZE)
-    assert batch.next_observations.shape == (8, 3, OBSERVATION_SIZE)
+    assert batch.observations.shape == (OBSERVATION_SIZE, 8)
+    assert batch.next_observations.shape == (3, OBSERVATION_SIZE, 8)
     for array in batch:
-        assert np.moveaxis(array, 0, -1).flags.c_contiguous
+        assert array.flags.c_contiguous
 
 
 def test_every_number_of_windows_has_one_compiled_form() -> None:

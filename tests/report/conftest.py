@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from rlx2_ray.report.record import Record
-from rlx2_ray.report.record_directory import read_directory
+from rlx2_ray.report.record.directory import read_directory
+from rlx2_ray.report.record.record import Record
 from tests.support.sweeps import compression, sweep, write_directory
 
 

@@ -17,7 +17,7 @@ from ray.rllib.env.single_agent_env_runner import SingleAgentEnvRunner
 from ray.rllib.env.single_agent_episode import SingleAgentEpisode
 
 from rlx2_ray.experiment.playback import STREAM, find_policy, play, playable
-from rlx2_ray.networks.policy import densify, make_policy
+from rlx2_ray.networks.policy import densify, make_evaluation_policy
 from rlx2_ray.networks.policy_file import PolicyFile, policy_digest, save_policy
 from rlx2_ray.networks.sparse_layer import SparseLayer
 from rlx2_ray.rllib import RLx2Config, RLx2PolicyModule
@@ -59,7 +59,7 @@ def actions_of(module: RLModule, method: str = "forward_inference") -> np.ndarra
 def test_actions_are_those_of_our_own_policy(file: Path) -> None:
     module = RLx2PolicyModule.from_checkpoint(file)
     policy_file = module.to_policy_file()
-    policy = make_policy(policy_file.algo, densify(policy_file.layers), 0.0, "mean")
+    policy = make_evaluation_policy(policy_file.algo, densify(policy_file.layers))
     np.testing.assert_allclose(actions_of(module), policy.action(OBSERVATIONS), atol=1e-6)
 
 

@@ -18,7 +18,7 @@ from pyarrow import parquet
 
 from rlx2_ray.config import ExperimentConfig, Tree, load, resolve
 from rlx2_ray.experiment import session
-from rlx2_ray.report.record_directory import read_directory
+from rlx2_ray.report.record.directory import read_directory
 from rlx2_ray.runs import archive, archived_run
 from rlx2_ray.runs.archived_run import EXACT, parse, read, to_bytes
 from rlx2_ray.runs.directory import Point, RunDirectory

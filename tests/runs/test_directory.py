@@ -5,10 +5,12 @@ from __future__ import annotations
 import errno
 import json
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from rlx2_ray import files
 from rlx2_ray.cli.main import run
 from rlx2_ray.runs.directory import RunDirectory, Tracking, reason
 from rlx2_ray.types import BadInput, RunFailed
@@ -189,3 +191,26 @@ def test_reason_of_an_error_of_an_actor_is_that_of_its_cause() -> None:
     assert isinstance(of_an_actor, OSError)
     assert reason(of_an_actor) == reason(full) == "No space left on device"
     assert reason(OSError("the disk failed")) == "the disk failed"
+
+
+@pytest.mark.parametrize("written", range(4))
+def test_run_that_takes_another_s_state_can_be_opened_at_any_moment(
+    directory: RunDirectory, written: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a report, or after a kill: `written` files had been replaced by then."""
+    before, after = small_config(), small_config(agent__tau=0.25)
+    tracking = Tracking("sqlite:////mlflow.db", "hopper")
+    directory.create(before, tracking)
+    write, left = files.write, iter(range(written))
+
+    def write_some(path: Path, content: str) -> None:
+        if next(left, None) is None:
+            raise KeyboardInterrupt
+        write(path, content)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(files, "write", write_some)
+        with suppress(KeyboardInterrupt, FileNotFoundError):
+            directory.adopt(after, tracking, directory.path / "no checkpoint", directory.path / "no points")
+    assert directory.open()[0] == (after if written > 1 else before)
+    directory.close()

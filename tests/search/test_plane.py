@@ -12,7 +12,7 @@ from rlx2_ray.search.decision import Pair
 from rlx2_ray.search.ledger import Request
 from rlx2_ray.search.plane import PlaneSearch
 from rlx2_ray.types import RunFailed
-from tests.search.searches import DENSE, LEVELS, PATIENT, noisy, plane_search, play, size
+from tests.search.searches import DENSE, PATIENT, noisy, plane_search, play, size
 
 
 def pairs_of(requests: list[Request], purpose: str) -> list[Pair]:
@@ -117,11 +117,6 @@ def test_what_remains_is_about_what_follows(options: dict[str, object]) -> None:
         play(search, noisy(lambda pair: pair[0] > 0.9 or pair[1] > 0.8, 0.09, seed=seed))
         runs.append(search.runs)
     assert 0.75 < expected / (sum(runs) / len(runs)) < 1.35
-
-
-def test_a_level_twice_is_no_grid() -> None:
-    with pytest.raises(ValueError, match="different networks"):
-        PlaneSearch([0.5, 0.5], LEVELS, plane_search().options, size)
 
 
 def test_beliefs_are_of_a_line_only() -> None:

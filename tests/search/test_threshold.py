@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rlx2_ray.search.threshold import (
-    initial_belief,
+    initial_posterior,
     is_settled,
     keeps,
     log_student,
@@ -38,14 +38,14 @@ def test_any_threshold_has_its_curves(threshold: float) -> None:
 
 
 def test_prior_is_uniform_but_for_none() -> None:
-    mass = initial_belief(16, DENSE, THRESHOLD).mass()
+    mass = initial_posterior(16, DENSE, THRESHOLD).mass()
     assert mass.sum() == pytest.approx(1)
     assert mass[1:] == pytest.approx([mass[1]] * 16)
     assert mass[0] == pytest.approx(mass[1] + 0.05)
 
 
 def test_seeds_that_keep_the_return_rule_out_denser_thresholds() -> None:
-    belief = initial_belief(16, DENSE, THRESHOLD)
+    belief = initial_posterior(16, DENSE, THRESHOLD)
     for _ in range(4):
         belief = belief.observe(7, 1.0)
     mass = belief.mass()
@@ -57,7 +57,7 @@ def test_seeds_that_keep_the_return_rule_out_denser_thresholds() -> None:
 
 
 def test_one_collapsed_seed_of_four_does_not_decide() -> None:
-    belief = initial_belief(16, DENSE, THRESHOLD)
+    belief = initial_posterior(16, DENSE, THRESHOLD)
     for ratio in (1.0, 0.2, 1.02, 0.98):
         belief = belief.observe(7, ratio)
     assert keeps(belief.mass())[7] > 0.5
@@ -66,7 +66,7 @@ def test_one_collapsed_seed_of_four_does_not_decide() -> None:
 @given(st.lists(st.tuples(st.integers(0, 7), st.floats(-0.5, 1.5)), min_size=2, max_size=6))
 @settings(deadline=None, max_examples=30)
 def test_order_does_not_matter(seeds: list[tuple[int, float]]) -> None:
-    there = back = initial_belief(8, DENSE, THRESHOLD)
+    there = back = initial_posterior(8, DENSE, THRESHOLD)
     for seed, reverse in zip(seeds, reversed(seeds), strict=True):
         there, back = there.observe(*seed), back.observe(*reverse)
     assert there.mass() == pytest.approx(back.mass())
@@ -74,8 +74,8 @@ def test_order_does_not_matter(seeds: list[tuple[int, float]]) -> None:
 
 
 def test_a_noisy_dense_arm_makes_seeds_tell_less() -> None:
-    quiet = initial_belief(16, [0.99, 1.0, 1.01, 1.0], THRESHOLD).observe(7, 0.9)
-    noisy = initial_belief(16, [0.7, 0.9, 1.1, 1.3], THRESHOLD).observe(7, 0.9)
+    quiet = initial_posterior(16, [0.99, 1.0, 1.01, 1.0], THRESHOLD).observe(7, 0.9)
+    noisy = initial_posterior(16, [0.7, 0.9, 1.1, 1.3], THRESHOLD).observe(7, 0.9)
     assert keeps(quiet.mass())[7] < 0.1 < keeps(noisy.mass())[7]
 
 

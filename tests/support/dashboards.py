@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from rlx2_ray.report.dashboard import Dashboard, make_app, make_web_server
+from rlx2_ray.report.dashboard.app import Dashboard, make_app, make_web_server
 
 
 @contextmanager

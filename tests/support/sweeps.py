@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import yaml
 
 from rlx2_ray.config import ExperimentConfig, Tree, merge, nest, resolve
+from rlx2_ray.runs.directory import RunDirectory, Tracking
 from rlx2_ray.sparse.costs import relative_costs
 from rlx2_ray.sparse.plan import plan_agent
+from rlx2_ray.types import Spaces
 from tests.support.runs import database_uri
 
 STEPS, INTERVAL = 200_000, 5_000
@@ -108,8 +110,8 @@ def queue() -> tuple[Tree, list[Made]]:
         "members": {"hopper": ["method", "seed"], "ant": ["method", "agent.tau", "seed"]},
         **_common(len(trials)),
         "spaces_of": {
-            "Hopper-v5": {"observation_size": OBSERVATION, "action_size": ACTION},
-            "Ant-v5": {"observation_size": 105, "action_size": 8},
+            "Hopper-v5": _spaces(OBSERVATION, ACTION),
+            "Ant-v5": _spaces(105, 8),
         },
     }
     return record, trials
@@ -229,6 +231,10 @@ def _belief(runs: int) -> Tree:
     return {"runs": runs, "levels": list(LEVELS), "mass": [each / sum(mass) for each in mass]}
 
 
+def _spaces(observation: int, action: int) -> Tree:
+    return Spaces(observation, action, (-1.0,) * action, (1.0,) * action)._asdict()
+
+
 def _common(runs: int) -> Tree:
     return {
         "metric": "score",
@@ -238,22 +244,18 @@ def _common(runs: int) -> Tree:
         "versions": VERSIONS,
         "tracking": {"uri": "sqlite:///mlflow.db", "experiment": EXPERIMENT, "run_id": None},
         "planned": {"runs": runs, "env_steps": runs * STEPS, "hours": 3.2},
-        "spaces": {"observation_size": OBSERVATION, "action_size": ACTION},
+        "spaces": _spaces(OBSERVATION, ACTION),
     }
 
 
 def write_directory(path: Path, record: Tree, trials: list[Made]) -> Path:
     """As `rlx2 sweep` and `rlx2 compress` leave them."""
     for trial in trials:
-        folder = path / "trials" / trial.name
-        folder.mkdir(parents=True)
-        (folder / "config.yaml").write_text(yaml.safe_dump(trial.config.model_dump(mode="json")))
-        origin = {"tracking_uri": "sqlite:///mlflow.db", "experiment": EXPERIMENT, "tags": trial.tags}
-        (folder / "run.json").write_text(json.dumps(origin))
-        (folder / "progress.jsonl").write_text("".join(json.dumps(point) + "\n" for point in trial.points))
+        with closing(RunDirectory(path / "trials" / trial.name)) as directory:
+            directory.create(trial.config, Tracking("sqlite:///mlflow.db", EXPERIMENT, tags=trial.tags))
+        directory.progress_file.write_text("".join(json.dumps(point) + "\n" for point in trial.points))
         if trial.score is not None:
-            result = {"score": trial.score, "mlflow_run_id": None, "versions": VERSIONS}
-            (folder / "result.json").write_text(json.dumps(result))
+            directory.write_result({"score": trial.score, "mlflow_run_id": None, "versions": VERSIONS})
     (path / "record.json").write_text(json.dumps(record))
     return path
 
@@ -293,7 +295,7 @@ def write_store(folder: Path, record: Tree, trials: list[Made]) -> str:
 def _log_trial(client: Any, run_id: str, trial: Made) -> None:
     from mlflow.entities import Metric, Param
 
-    from rlx2_ray.tracking.tracker import flatten
+    from rlx2_ray.tracking.tracker import to_params
 
     metrics = [
         Metric({"return_mean": "evaluation/return_mean"}.get(name, name), value, 1_790_000_000_000 + step, step)
@@ -306,5 +308,5 @@ def _log_trial(client: Any, run_id: str, trial: Made) -> None:
         metrics.append(Metric("score", trial.score, 1_790_000_000_000, STEPS))
     for start in range(0, len(metrics), 1000):
         client.log_batch(run_id, metrics=metrics[start : start + 1000])
-    flat = flatten(trial.config.model_dump(mode="json"))
+    flat = to_params(trial.config.model_dump(mode="json"))
     client.log_batch(run_id, params=[Param(name, value) for name, value in flat.items()])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,10 +10,11 @@ import yaml
 
 from rlx2_ray.cli.main import run
 from rlx2_ray.config import Tree
+from rlx2_ray.report.record.record import Record
 from rlx2_ray.runs.directory import Tracking
 from rlx2_ray.sweep import campaign, sitting
+from rlx2_ray.sweep.desk.sweep_directory import Result, SweepDirectory
 from rlx2_ray.sweep.sitting import Sitting
-from rlx2_ray.sweep.sweep_directory import Content, SweepDirectory
 from tests.cli.test_bad_input import check_refusal, files
 from tests.distributed.mortal_envs import MODULE
 from tests.support.campaigns import (
@@ -39,7 +41,7 @@ def went_on(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Tree, bool]]:
     """What campaigns went on with, in place of going on: their description, and whether it is a new one."""
     calls: list[tuple[Tree, bool]] = []
 
-    def go_on(made: campaign.Campaign, directory: SweepDirectory, record: Content, is_renewed: bool) -> Content:
+    def go_on(made: campaign.Campaign, directory: SweepDirectory, record: Record, is_renewed: bool) -> Result:
         calls.append((made.tree, is_renewed))
         return {}
 
@@ -52,11 +54,11 @@ def directory(tmp_path: Path) -> SweepDirectory:
     return made(tmp_path, TREE, worked_s=1800.0)
 
 
-def made(folder: Path, tree: Tree, kind: str = "sweep", **record: object) -> SweepDirectory:
-    """A sweep that has begun, with those values in its record."""
+def made(folder: Path, tree: Tree, kind: str = "sweep", worked_s: float | None = None) -> SweepDirectory:
+    """A sweep that has begun, and been worked on for so long."""
     directory = SweepDirectory(folder / "sweep")
-    content = directory.create(kind, tree, Tracking(database_uri(folder), "tests"))
-    directory.write_record({**content, **record})
+    record = directory.create(kind, tree, Tracking(database_uri(folder), "tests"))
+    directory.write_record(replace(record, worked_s=worked_s))
     directory.close()
     return directory
 

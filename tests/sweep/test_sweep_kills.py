@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from rlx2_ray.config import Tree
-from rlx2_ray.report.record_directory import read_directory
+from rlx2_ray.report.record.directory import read_directory
 from tests.distributed.mortal_envs import MODULE
 from tests.support.campaigns import (
     NAMES,

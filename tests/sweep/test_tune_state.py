@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 
 import pytest
@@ -52,3 +53,19 @@ def test_other_state_is_forgotten(files: dict[str, str], tmp_path: Path) -> None
 def test_no_state_at_all(tmp_path: Path) -> None:
     forget_unusable(tmp_path / "tune", OF_SEARCH)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "reporter._newest",
+        "reporter.BudgetStopper",
+        "compression.searcher._newest",
+        "description.space.Parameter",
+        "description.space_tune.clip",
+    ],
+)
+def test_what_tune_s_state_names_stays_where_it_is(name: str) -> None:
+    """Or sweeps that were begun before could not go on: Tune pickles these by their names."""
+    module, _, attribute = f"rlx2_ray.sweep.{name}".rpartition(".")
+    assert hasattr(importlib.import_module(module), attribute)

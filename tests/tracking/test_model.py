@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 
 from rlx2_ray.agents.engines import make_learner
-from rlx2_ray.networks.policy import densify, make_policy
+from rlx2_ray.networks.policy import densify, make_evaluation_policy
 from rlx2_ray.networks.policy_file import PolicyFile, save_policy
 from rlx2_ray.tracking import model as model_module
 from rlx2_ray.tracking.model import register_policy, registered_name
@@ -50,7 +50,7 @@ def observations() -> Floats:
 
 def expected_actions(policy: PolicyFile) -> Floats:
     """What the policy does, in the environment's units."""
-    action = make_policy(policy.algo, densify(policy.layers), 0.0, "mean").action(observations())
+    action = make_evaluation_policy(policy.algo, densify(policy.layers)).action(observations())
     low, high = np.asarray(SPACES.action_low), np.asarray(SPACES.action_high)
     return np.float32(low + (action + 1) / 2 * (high - low))
 

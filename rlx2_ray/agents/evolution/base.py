@@ -27,7 +27,7 @@ class TopologyEvolution:
     """
 
     def __init__(self, schedule: Schedule | None = None) -> None:
-        """`schedule`: of the events; None: there are none."""
+        """`schedule` is that of the events; None: there are none."""
         self._events = schedule
         self.calls = 0
         self.overlap = 1.0  # fraction of active weights that the latest event left active

@@ -21,7 +21,7 @@ from rlx2_ray.types import Bools, Floats
 
 class Projection(TopologyEvolution):
     def __init__(self, schedule: TopologySchedule, group: tuple[int, int], reserve: Sequence[Floats]) -> None:
-        """`reserve`: (outputs, inputs) of each layer, fresh weights of which the inactive ones are read."""
+        """`reserve` is (outputs, inputs) of each layer: fresh weights, of which the inactive ones are read."""
         super().__init__(schedule)
         self._group = group
         self._reserve = list(reserve)

@@ -18,7 +18,7 @@ from rlx2_ray.types import Bools, Floats
 
 class Pruning(TopologyEvolution):
     def __init__(self, schedule: PruningSchedule, final_counts: Sequence[int]) -> None:
-        """`final_counts`: active weights of each layer at the end."""
+        """`final_counts` are the active weights of each layer at the end."""
         super().__init__(schedule)
         self._schedule = schedule
         self._final_counts = final_counts

@@ -6,10 +6,12 @@ Sources: RigL's training loop (Evci et al. 2020, arXiv 1911.11134, algorithm 1);
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Literal
+
 import numpy as np
 
 from rlx2_ray.agents.evolution.base import TopologyEvolution
-from rlx2_ray.config import TopologyConfig
 from rlx2_ray.sparse.schedule import TopologySchedule
 from rlx2_ray.sparse.topology import update_topology
 from rlx2_ray.types import Bools, Floats
@@ -18,20 +20,18 @@ from rlx2_ray.types import Bools, Floats
 class Regrowth(TopologyEvolution):
     """The number of active weights of every layer never changes."""
 
-    def __init__(self, config: TopologyConfig, schedule: TopologySchedule, generator: np.random.Generator) -> None:
+    def __init__(
+        self, schedule: TopologySchedule, drop: Literal["magnitude", "signed"], grow_scores: Callable[[Floats], Floats]
+    ) -> None:
+        """`drop` is a name in `topology.DROPS`; `grow_scores` gives those of a layer's weights from its gradient."""
         super().__init__(schedule)
-        self._config = config
         self._schedule = schedule
-        self._generator = generator
+        self._drop = drop
+        self._grow_scores = grow_scores
 
     def _rewire_layer(self, number: int, weights: Floats, mask: Bools, gradient: Floats) -> tuple[Bools, Floats]:
         if mask.all():
             return mask, weights
         scores = self._grow_scores(gradient)
-        update = update_topology(weights, mask, scores, self._schedule.drop_fraction(self.calls), self._config.drop)
-        return update.mask, np.where(update.mask, weights, np.float32(0))
-
-    def _grow_scores(self, gradient: Floats) -> Floats:
-        if self._config.rule == "rigl":
-            return np.abs(gradient)
-        return self._generator.random(gradient.shape, dtype=np.float32)
+        new_mask = update_topology(weights, mask, scores, self._schedule.drop_fraction(self.calls), self._drop)
+        return new_mask, np.where(new_mask, weights, np.float32(0))

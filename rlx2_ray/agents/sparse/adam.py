@@ -29,7 +29,7 @@ class SparseAdam:
         self._config = config
 
     def call(self, add_gradient: Callable[[Model], Result]) -> Result:
-        """One optimizer call with the gradient that `add_gradient` adds to a model's; returns what that returned.
+        """Makes one optimizer call with the gradient that `add_gradient` adds to a model's; returns what that returned.
 
         An event needs the gradient of all weights, active or not; the same compiled functions give it for the same
         model with every weight active.

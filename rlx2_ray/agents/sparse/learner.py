@@ -7,13 +7,11 @@ from collections.abc import Mapping
 import numpy as np
 
 from rlx2_ray.agents.base_learner import BaseLearner, Optimizer
-from rlx2_ray.agents.batches import FeatureMajor, feature_major
 from rlx2_ray.agents.sparse.adam import SparseAdam
 from rlx2_ray.config import ExperimentConfig
 from rlx2_ray.kernels.denormals import flush_denormals
 from rlx2_ray.kernels.optimizer import polyak_update
 from rlx2_ray.networks.compiled_network import CompiledNetwork
-from rlx2_ray.networks.policy import Policy, make_policy
 from rlx2_ray.networks.sparse_layer import Layers
 from rlx2_ray.networks.sparse_model import SparseModel, move
 from rlx2_ray.sparse.targets import polyak_pruned
@@ -66,15 +64,13 @@ class SparseLearner(BaseLearner):
 
     def update(self, batch: Batch) -> None:
         self.learner_steps += 1
-        self._update(feature_major(batch))
+        self._update(batch)
 
-    def _update(self, batch: FeatureMajor) -> None:
+    def _update(self, batch: Batch) -> None:
         raise NotImplementedError
 
-    def acting_policy(self) -> Policy:
-        agent = self._config.agent
-        network = CompiledNetwork(self.policy)
-        return make_policy(self._config.algo, network, agent.exploration_noise, agent.exploration)
+    def _policy_network(self) -> CompiledNetwork:
+        return CompiledNetwork(self.policy)
 
     def policy_layers(self) -> Layers:
         return self.policy.layers()
@@ -86,14 +82,14 @@ class SparseLearner(BaseLearner):
 
 
 def follow(target: SparseModel, online: SparseModel, tau: float) -> None:
-    """One Polyak step, with which the target takes on the structure of the online model."""
+    """Make one Polyak step, with which the target takes on the structure of the online model."""
     if target.masks is not online.masks:
         target.rewire(online.masks)
     polyak_update(target.kernel.parameters, online.kernel.parameters, tau)
 
 
 def follow_pruned(target: SparseModel, online: SparseModel, tau: float) -> None:
-    """One Polyak step of a target that holds every weight, of which as many as in the online model are not 0.
+    """Make one Polyak step of a target that holds every weight, of which as many as in the online model are not 0.
 
     In each layer these are its own largest: `sparse/targets.py`.
     """

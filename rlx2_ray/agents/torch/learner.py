@@ -21,7 +21,7 @@ from rlx2_ray.networks.masked_mlp import (
     polyak_update_pruned,
     to_sparse,
 )
-from rlx2_ray.networks.policy import DenseLayer, DenseNetwork, Policy, make_policy
+from rlx2_ray.networks.policy import DenseLayer, DenseNetwork
 from rlx2_ray.networks.sparse_layer import Layers
 from rlx2_ray.types import Batch, Floats, Spaces
 
@@ -83,12 +83,13 @@ class TorchLearner(BaseLearner):
     def policy_layers(self) -> Layers:
         return to_sparse(self.policy)
 
-    def acting_policy(self) -> Policy:
-        agent = self._config.agent
-        layers = [
-            DenseLayer(layer.weight.detach().cpu().numpy(), layer.bias.detach().cpu().numpy()) for layer in self.policy
-        ]
-        return make_policy(self._config.algo, DenseNetwork(layers), agent.exploration_noise, agent.exploration)
+    def _policy_network(self) -> DenseNetwork:
+        return DenseNetwork(
+            [
+                DenseLayer(layer.weight.detach().cpu().numpy(), layer.bias.detach().cpu().numpy())
+                for layer in self.policy
+            ]
+        )
 
     def _draw_noise(self, *shape: int, scale: float = 1.0) -> Tensor:
         """Normal noise from a generator that is part of the state; `torch.Generator`s differ between devices.
@@ -103,7 +104,7 @@ class TorchLearner(BaseLearner):
 
 
 def minimise(loss: Tensor, optimizer: TopologyAdam) -> None:
-    """One optimizer call. Only the gradients of the optimizer's own parameters are computed."""
+    """Make one optimizer call. Only the gradients of the optimizer's own parameters are computed."""
     optimizer.step(torch.autograd.grad(loss, optimizer.parameters))
 
 

@@ -12,11 +12,11 @@ from torch import Tensor
 
 
 def discounted_rewards(rewards: Tensor, discount: float) -> Tensor:
-    """(B, n) to (B,): sum over k of discount^k * rewards[:, k]."""
+    """Returns (B,): the sum over k of discount^k * rewards[:, k]; `rewards` is (B, n)."""
     powers = discount ** torch.arange(rewards.shape[1], dtype=rewards.dtype, device=rewards.device)
     return rewards @ powers
 
 
 def bootstrap_discount(lengths: Tensor, terminated: Tensor, discount: float, dtype: torch.dtype) -> Tensor:
-    """(B,): discount^m, or 0 where the window ends in a terminal state."""
+    """Returns (B,): discount^m, or 0 where the window ends in a terminal state."""
     return torch.where(terminated, 0.0, discount ** lengths.to(dtype))

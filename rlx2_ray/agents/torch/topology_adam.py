@@ -1,6 +1,6 @@
 """Adam over one model that, at the calls its schedule names, rewires the model instead of stepping it.
 
-Adam is torch's; when and how the model is rewired is `evolution.py`'s.
+Adam is torch's; when and how the model is rewired is for `agents/evolution/` to say.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class TopologyAdam:
 
     @torch.no_grad()
     def step(self, gradients: Sequence[Tensor]) -> None:
-        """One optimizer call with the dense gradients of `parameters`, in their order."""
+        """Makes one optimizer call with the dense gradients of `parameters`, in their order."""
         self.evolution.calls += 1
         if self.evolution.is_due:
             self._rewire(gradients[::2])  # parameters alternate between weight and bias

@@ -12,17 +12,17 @@ Critics = tuple[MLP, MLP]
 
 
 def q_value(critic: MLP, observations: Tensor, actions: Tensor) -> Tensor:
-    """(B, O), (B, A) to (B,)."""
+    """Returns Q(s, a), (B,), of observations (B, O) and actions (B, A)."""
     return forward(critic, torch.cat([observations, actions], dim=-1)).squeeze(-1)
 
 
 def q_values(critics: Critics, observations: Tensor, actions: Tensor) -> tuple[Tensor, Tensor]:
-    """(B,) of each critic."""
+    """Returns Q(s, a), (B,), of each critic."""
     first, second = critics
     return q_value(first, observations, actions), q_value(second, observations, actions)
 
 
 def critic_loss(critics: Critics, observations: Tensor, actions: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-    """(scalar loss, scalar mean Q_1): the sum over critics of the mean squared error against (B,) `targets`."""
+    """Returns the loss, the sum over critics of the mean squared error against (B,) `targets`, and the mean of Q_1."""
     first, second = q_values(critics, observations, actions)
     return mse_loss(first, targets) + mse_loss(second, targets), first.mean()

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import plotly.graph_objects as go
 
+from rlx2_ray.report.analysis.outcomes import Outcome
 from rlx2_ray.report.figures.theme import BLUE, DENSE, GRID, INK, MUTED, make_figure
-from rlx2_ray.report.outcomes import Outcome
 
 
 class Bar(NamedTuple):
@@ -18,7 +18,7 @@ class Bar(NamedTuple):
 
 
 def return_bars(bars: Sequence[Bar], title: str) -> go.Figure:
-    """With 95 % intervals where there are two seeds or more; `title`: of the axis that tells the bars apart."""
+    """Draws 95 % intervals where there are two seeds or more; `title`: of the axis that tells the bars apart."""
     figure = make_figure()
     labels = [bar.label for bar in bars]
     figure.add_trace(_here(bars))

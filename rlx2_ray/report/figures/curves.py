@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
-from rlx2_ray.report.arms import Arm, arms_of, dense_arm
+from rlx2_ray.report.analysis.arms import Arm, arms_of, dense_arm
 from rlx2_ray.report.figures.seed_means import seed_means
 from rlx2_ray.report.figures.theme import (
     BAND,
@@ -18,7 +18,8 @@ from rlx2_ray.report.figures.theme import (
     tall_legend,
     transparent,
 )
-from rlx2_ray.report.record import EMPTY, RETURN, DenseArm, Record, Series
+from rlx2_ray.report.record.record import DenseArm, Record
+from rlx2_ray.report.record.trial import EMPTY, RETURN, Series
 
 STEPS_TITLE = "env steps"
 RETURN_TITLE = "evaluation return"
@@ -26,7 +27,7 @@ Place = dict[str, int]  # row and column of a subplot; empty: the figure has one
 
 
 def learning_curves(record: Record) -> go.Figure:
-    """Return over env steps of every arm, mean and 95 % interval over seeds, with the band that dense ends in."""
+    """Draws the return of every arm, mean and 95 % interval over seeds, with the band that dense ends in."""
     groups = curves_of(record, RETURN)
     if not any(series.steps for group in groups.values() for series in group):
         return empty_figure("no evaluation yet")
@@ -42,7 +43,7 @@ def learning_curves(record: Record) -> go.Figure:
 
 
 def curves_of(record: Record, metric: str) -> dict[str, list[Series]]:
-    """Arm -> its seeds' histories of a metric, the densest first; cached dense seeds have only their returns."""
+    """Returns arm -> its seeds' histories of a metric, the densest first; cached dense seeds have returns only."""
     arms = order_arms(arms_of(record))
     groups = {arm.label: [trial.series.get(metric, EMPTY) for trial in arm.trials] for arm in arms if not arm.is_dense}
     own = {trial.seed: trial.series.get(metric, EMPTY) for arm in arms if arm.is_dense for trial in arm.trials}
@@ -52,14 +53,14 @@ def curves_of(record: Record, metric: str) -> dict[str, list[Series]]:
 
 
 def order_arms(arms: Sequence[Arm]) -> list[Arm]:
-    """By sparsity, and as they began where that is the same."""
+    """Sorts them by sparsity, and as they began where that is the same."""
     return sorted(arms, key=lambda arm: (arm.is_dense, arm.policy_sparsity, arm.critic_sparsity))
 
 
 def add_mean(
     figure: go.Figure, label: str, series: Sequence[Series], color: str, place: Place | None = None, legend: bool = True
 ) -> None:
-    """The mean line of an arm, and its interval as a band of the same colour."""
+    """Draws the mean line of an arm, and its interval as a band of the same colour."""
     means = seed_means(series)
     if means is None:
         return
@@ -90,7 +91,7 @@ def add_mean(
 
 
 def add_dense_band(figure: go.Figure, dense: DenseArm) -> None:
-    """Dense's score, and 3 % of its gain over random on both sides."""
+    """Draws dense's score, and 3 % of its gain over random on both sides."""
     width = TOLERANCE * abs(dense.statistic - (dense.random or 0.0))
     figure.add_hrect(dense.statistic - width, dense.statistic + width, fillcolor=BAND, line_width=0, layer="below")
     figure.add_hline(dense.statistic, line={"color": DENSE, "width": 1, "dash": "dot"}, layer="below")

@@ -7,6 +7,7 @@ import math
 import plotly.graph_objects as go
 from plotly.colors import sample_colorscale
 
+from rlx2_ray.report.analysis.outcomes import VERDICT_WORDS, VERDICTS, Outcome, outcomes, probability_words
 from rlx2_ray.report.figures.theme import (
     DENSE,
     MUTED,
@@ -16,8 +17,7 @@ from rlx2_ray.report.figures.theme import (
     empty_figure,
     make_figure,
 )
-from rlx2_ray.report.outcomes import VERDICT_WORDS, VERDICTS, Outcome, outcomes, probability_words
-from rlx2_ray.report.record import Record
+from rlx2_ray.report.record.record import Record
 
 SPARSITY_TICKS = (0.0, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995)
 SIZE_TICKS = (100, 50, 20, 10, 5, 2, 1, 0.5, 0.2, 0.1)  # % of the dense weights
@@ -26,7 +26,7 @@ WORST_SHOWN, BEST_SHOWN = 0.5, 1.05  # R; beyond them all are of one colour
 
 
 def frontier(record: Record) -> go.Figure:
-    """Policy sparsity x critic sparsity on axes logarithmic in density; colour is R, the marker's shape the verdict."""
+    """Draws policy x critic sparsity on axes logarithmic in density; colour is R, the marker's shape the verdict."""
     found = outcomes(record)
     if not found:
         return empty_figure(NOTHING)
@@ -96,7 +96,7 @@ def _ring(figure: go.Figure, policy_sparsity: float, critic_sparsity: float) -> 
 
 
 def ratio_against_size(record: Record) -> go.Figure:
-    """R with its 95 % interval against the weights that are left: the paper's figure 5 with a decision in it."""
+    """Draws R with its 95 % interval against the weights that are left: the paper's figure 5 with a decision in it."""
     found = outcomes(record)
     if not found:
         return empty_figure(NOTHING)
@@ -150,7 +150,7 @@ def _left(outcome: Outcome, knows_size: bool) -> float:
 
 
 def words_of(outcome: Outcome) -> str:
-    """What a marker says when pointed at."""
+    """Returns what a marker says when pointed at."""
     lines = [f"<b>{outcome.label}</b>", f"R = {outcome.ratio:.3f}, {outcome.seeds} seeds"]
     if outcome.interval is not None:
         lines.append("95 % interval {:.3f} to {:.3f}".format(*outcome.interval))

@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 from plotly.colors import sample_colorscale
 from plotly.subplots import make_subplots
 
-from rlx2_ray.report.arms import dense_arm, short, show
+from rlx2_ray.report.analysis.arms import dense_arm, short, show
 from rlx2_ray.report.figures.theme import (
     BAND,
     BLUE,
@@ -22,7 +22,8 @@ from rlx2_ray.report.figures.theme import (
     make_figure,
     style,
 )
-from rlx2_ray.report.record import Record, TrialRecord
+from rlx2_ray.report.record.record import Record
+from rlx2_ray.report.record.trial import Trial
 from rlx2_ray.search.statistics import statistic_of
 
 MOST_KEYS = 4  # side by side
@@ -33,7 +34,7 @@ NOTHING = "no score yet"
 
 
 def score_by_key(record: Record) -> go.Figure:
-    """A panel a swept key: every trial's score, and the interquartile mean of each value that comes twice."""
+    """Draws a panel a swept key: every trial's score, and the interquartile mean of each value that comes twice."""
     trials, keys = _scored(record), _keys(record)[:MOST_KEYS]
     if not trials or not keys:
         return empty_figure(NOTHING)
@@ -48,7 +49,7 @@ def score_by_key(record: Record) -> go.Figure:
     return figure.update_yaxes(title_text=record.metric, col=1).update_layout(showlegend=False)
 
 
-def _add_key(figure: go.Figure, trials: Sequence[TrialRecord], key: str, column: int) -> None:
+def _add_key(figure: go.Figure, trials: Sequence[Trial], key: str, column: int) -> None:
     values = [trial.changes.get(key) for trial in trials]
     scale = scale_of(values)
     places = [show(key, value) if scale == CATEGORY else value for value in values]
@@ -69,7 +70,7 @@ def _add_key(figure: go.Figure, trials: Sequence[TrialRecord], key: str, column:
         figure.update_xaxes(type=scale, title_text=key, col=column)
 
 
-def _scores_at(trials: Sequence[TrialRecord], key: str, value: Any) -> list[float]:
+def _scores_at(trials: Sequence[Trial], key: str, value: Any) -> list[float]:
     return [trial.score_so_far for trial in trials if trial.changes.get(key) == value]
 
 
@@ -97,13 +98,13 @@ def scale_of(values: Sequence[Any]) -> str:
 
 
 def ordered(values: Sequence[Any]) -> list[Any]:
-    """Each value once: numbers by size, others as text."""
+    """Returns each value once: numbers by size, others as text."""
     once = list({repr(value): value for value in values}.values())
     return sorted(once) if all(map(_is_number, once)) else sorted(once, key=str)
 
 
 def parallel_coordinates(record: Record) -> go.Figure:
-    """A line a trial through all its values, coloured by its score.
+    """Draws a line a trial through all its values, coloured by its score.
 
     It is made of plain lines, since plotly's own needs WebGL, which machines without a GPU may not have.
     """
@@ -131,7 +132,7 @@ class Axis(NamedTuple):
     ticks: list[tuple[float, str]]  # place and label
 
 
-def _axis(trials: Sequence[TrialRecord], key: str) -> Axis:
+def _axis(trials: Sequence[Trial], key: str) -> Axis:
     values: list[Any] = [trial.changes.get(key) for trial in trials]
     scale = scale_of(values)
     if scale != CATEGORY:
@@ -156,7 +157,7 @@ def _color(score: float, scores: Sequence[float]) -> str:
     return str(color)
 
 
-def _trial_line(trial: TrialRecord, score: float, places: Sequence[float], color: str) -> go.Scatter:
+def _trial_line(trial: Trial, score: float, places: Sequence[float], color: str) -> go.Scatter:
     return go.Scatter(
         x=list(range(len(places))),
         y=places,
@@ -166,7 +167,7 @@ def _trial_line(trial: TrialRecord, score: float, places: Sequence[float], color
     )
 
 
-def _scored(record: Record) -> list[TrialRecord]:
+def _scored(record: Record) -> list[Trial]:
     return [trial for trial in record.trials if math.isfinite(trial.score_so_far)]
 
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import plotly.graph_objects as go
 
+from rlx2_ray.report.analysis.outcomes import outcomes
 from rlx2_ray.report.figures.curves import learning_curves
 from rlx2_ray.report.figures.frontier import frontier, ratio_against_size
 from rlx2_ray.report.figures.keys import parallel_coordinates, score_by_key
@@ -14,8 +15,7 @@ from rlx2_ray.report.figures.replay import replay_over_time
 from rlx2_ray.report.figures.scores import trial_scores
 from rlx2_ray.report.figures.threshold import threshold_belief
 from rlx2_ray.report.figures.topology import topology
-from rlx2_ray.report.outcomes import outcomes
-from rlx2_ray.report.record import Record
+from rlx2_ray.report.record.record import Record
 
 
 class Panel(NamedTuple):

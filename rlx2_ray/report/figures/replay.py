@@ -7,13 +7,13 @@ from plotly.subplots import make_subplots
 
 from rlx2_ray.report.figures.curves import STEPS_TITLE, add_mean, curves_of
 from rlx2_ray.report.figures.theme import DENSE, arm_colors, empty_figure, style, tall_legend
-from rlx2_ray.report.record import Record
+from rlx2_ray.report.record.record import Record
 
 SIZE, DISTANCE = "replay/size", "replay/policy_distance"
 
 
 def replay_over_time(record: Record) -> go.Figure:
-    """Buffer size and policy distance of every arm: the paper's figure 4."""
+    """Draws buffer size and policy distance of every arm: the paper's figure 4."""
     sizes, distances = curves_of(record, SIZE), curves_of(record, DISTANCE)
     if not any(series.steps for group in sizes.values() for series in group):
         return empty_figure("no size of a replay yet")

@@ -6,17 +6,18 @@ import math
 
 import plotly.graph_objects as go
 
-from rlx2_ray.report.arms import Arm, arms_of, dense_arm
+from rlx2_ray.report.analysis.arms import Arm, arms_of, dense_arm
 from rlx2_ray.report.figures.curves import add_dense_band, order_arms
 from rlx2_ray.report.figures.theme import DENSE, INK, arm_colors, empty_figure, make_figure
-from rlx2_ray.report.record import Record, TrialRecord
+from rlx2_ray.report.record.record import Record
+from rlx2_ray.report.record.trial import Trial
 from rlx2_ray.search.statistics import statistic_of
 
 SPREAD = 0.5  # of an arm's width, over which its seeds are spread
 
 
 def trial_scores(record: Record) -> go.Figure:
-    """A point a seed: filled when it has finished, open while it runs, a triangle where it was stopped early."""
+    """Draws a point a seed: filled when it has finished, open while it runs, a triangle where it was stopped early."""
     arms = [arm for arm in order_arms(arms_of(record)) if any(_has_score(trial) for trial in arm.trials)]
     dense = dense_arm(record)
     cached = [] if dense is None or any(arm.is_dense for arm in arms) else [seed.score for seed in dense.seeds]
@@ -40,7 +41,7 @@ def _title(record: Record) -> str:
     return "policy / critic sparsity" if record.kind == "compress" else "arm"
 
 
-def _has_score(trial: TrialRecord) -> bool:
+def _has_score(trial: Trial) -> bool:
     return math.isfinite(trial.score_so_far)
 
 
@@ -65,14 +66,14 @@ def _add_points(figure: go.Figure, xs: list[float], ys: list[float], words: list
     figure.add_trace(go.Scatter(x=xs, y=ys, mode="markers", marker=marker, customdata=words, hovertemplate=hover))
 
 
-def symbol_of(trial: TrialRecord) -> str:
+def symbol_of(trial: Trial) -> str:
     if trial.ended_early:
         return "triangle-down"
     return "circle" if trial.state == "finished" else "circle-open"
 
 
 def spread(place: int, count: int) -> list[float]:
-    """Places of `count` seeds around their arm's, so that none hides another."""
+    """Returns places of `count` seeds around their arm's, so that none hides another."""
     if count == 1:
         return [float(place)]
     return [place - SPREAD / 2 + SPREAD * k / (count - 1) for k in range(count)]

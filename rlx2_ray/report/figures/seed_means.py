@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from rlx2_ray.report.record import Series
+from rlx2_ray.report.record.trial import Series
 
 RESAMPLES = 400
 MOST_POINTS = 240  # of a drawn line; more is not seen, and a live page sends them all again
@@ -17,7 +17,7 @@ Doubles = NDArray[np.float64]
 
 
 class SeedMeans(NamedTuple):
-    """By env step, over the seeds that have got so far."""
+    """Means by env step, over the seeds that have got so far."""
 
     steps: NDArray[np.int64]  # (T,)
     mean: Doubles  # (T,)
@@ -27,7 +27,7 @@ class SeedMeans(NamedTuple):
 
 
 def seed_means(series: Sequence[Series]) -> SeedMeans | None:
-    """Of an arm's seeds; None where there is no point yet."""
+    """Returns those of an arm's seeds; None where there is no point yet."""
     there = [each for each in series if each.steps]
     if not there:
         return None

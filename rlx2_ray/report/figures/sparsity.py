@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 
 import plotly.graph_objects as go
 
-from rlx2_ray.report.arms import percent
+from rlx2_ray.report.analysis.arms import percent
+from rlx2_ray.report.analysis.outcomes import Outcome
 from rlx2_ray.report.figures.theme import DENSE, arm_colors, empty_figure, make_figure
-from rlx2_ray.report.outcomes import Outcome
 
 
 def return_against_sparsity(methods: Mapping[str, Sequence[Outcome]]) -> go.Figure:
-    """The axis is logarithmic in the policy's density; the critics' sparsity is told beside each point."""
+    """Draws on an axis logarithmic in the policy's density; the critics' sparsity is told beside each point."""
     if not any(methods.values()):
         return empty_figure("no arm has a score beside dense yet")
     figure = make_figure()

@@ -73,14 +73,14 @@ def tall_legend(figure: go.Figure, entries: int) -> go.Figure:
 
 
 def empty_figure(words: str) -> go.Figure:
-    """In place of a figure that nothing is known for yet."""
+    """Stands in place of a figure that nothing is known for yet."""
     figure = make_figure()
     figure.add_annotation(text=words, x=0.5, y=0.5, xref="paper", yref="paper", showarrow=False)
     return figure.update_xaxes(visible=False).update_yaxes(visible=False)
 
 
 def arm_colors(labels: Sequence[str], ordered: bool) -> dict[str, str]:
-    """Colour of each arm: along a scale where their order means something or they are many; dense is dark grey."""
+    """Colours each arm: along a scale where their order means something or they are many; dense is dark grey."""
     others = [label for label in labels if label != "dense"]
     if ordered or len(others) > len(CATEGORIES):
         places = [0.82 * (1 - rank / max(1, len(others) - 1)) for rank in range(len(others))]
@@ -91,7 +91,7 @@ def arm_colors(labels: Sequence[str], ordered: bool) -> dict[str, str]:
 
 
 def transparent(color: str, alpha: float) -> str:
-    """An "#rrggbb" or "rgb(r, g, b)" colour as rgba."""
+    """Returns an "#rrggbb" or "rgb(r, g, b)" colour as rgba."""
     if color.startswith("#"):
         parts = [str(int(color[start : start + 2], 16)) for start in (1, 3, 5)]
     else:

@@ -5,15 +5,15 @@ from __future__ import annotations
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from rlx2_ray.report.arms import percent
+from rlx2_ray.report.analysis.arms import percent
 from rlx2_ray.report.figures.theme import BLUE, empty_figure, style
-from rlx2_ray.report.record import Record
+from rlx2_ray.report.record.record import Record
 
 AXIS_NAMES = {"critic": "critic sparsity (%)"}
 
 
 def threshold_belief(record: Record) -> go.Figure:
-    """Probability of each level to be the sparsest that still keeps the return."""
+    """Draws the probability of each level to be the sparsest that still keeps the return."""
     if not record.beliefs:
         return empty_figure("nothing is believed yet of where the threshold lies")
     now = record.beliefs[-1]

@@ -8,10 +8,11 @@ import plotly.graph_objects as go
 from plotly.colors import sample_colorscale
 from plotly.subplots import make_subplots
 
+from rlx2_ray.report.analysis.outcomes import plan_of
 from rlx2_ray.report.figures.curves import STEPS_TITLE
 from rlx2_ray.report.figures.theme import CATEGORIES, MUTED, empty_figure, style
-from rlx2_ray.report.outcomes import plan_of
-from rlx2_ray.report.record import Record, Series, TrialRecord
+from rlx2_ray.report.record.record import Record
+from rlx2_ray.report.record.trial import Series, Trial
 from rlx2_ray.sparse.plan import LayerPlan
 
 PREFIX, SUFFIX = "topology/", "_overlap"
@@ -19,7 +20,7 @@ NETWORKS = {"policy": ("Blues", "solid"), "critic0": ("Oranges", "solid"), "crit
 
 
 def topology(record: Record, name: str | None = None) -> go.Figure:
-    """Density of each layer, and its overlap over time; of the trial called `name`, or of the one that says most."""
+    """Draws density and overlap over time of each layer, of the trial called `name` or the one that says most."""
     trial = shown_trial(record, name)
     if trial is None:
         return empty_figure("no trial evolves its topology")
@@ -40,18 +41,18 @@ def topology(record: Record, name: str | None = None) -> go.Figure:
     return figure.update_yaxes(title_text="kept by the latest event", tickformat=".0%", col=2)
 
 
-def shown_trial(record: Record, name: str | None) -> TrialRecord | None:
-    """The named one; else the winner, else the latest with overlaps."""
+def shown_trial(record: Record, name: str | None) -> Trial | None:
+    """Returns the named one; else the winner, else the latest with overlaps."""
     by_name = {trial.name: trial for trial in record.trials}
-    for wished in (name, record.ultimate_trial):
+    for wished in (name, record.ultimate and record.ultimate.trial):
         if wished in by_name:
             return by_name[wished]
     evolving = [trial for trial in record.trials if layer_overlaps(trial)]
     return evolving[-1] if evolving else None
 
 
-def layer_overlaps(trial: TrialRecord) -> Mapping[str, Series]:
-    """Layer -> fraction of live weights that the latest event kept; whole networks where no layers are tracked."""
+def layer_overlaps(trial: Trial) -> Mapping[str, Series]:
+    """Returns layer -> live weights that the latest event kept; whole networks where no layers are tracked."""
     found = {
         name.removeprefix(PREFIX).removesuffix(SUFFIX): series
         for name, series in trial.series.items()

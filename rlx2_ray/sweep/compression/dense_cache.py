@@ -6,23 +6,26 @@ and the sources of this package that do.
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import cache, partial
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
+from rlx2_ray import files
 from rlx2_ray.config import ExperimentConfig
+from rlx2_ray.report.record.record import DenseSeed
 from rlx2_ray.runs.result import installed_versions
 
-Content = TypeVar("Content")
+T = TypeVar("T")
 
 PACKAGE = Path(__file__).resolve().parents[2]
 SOURCES = (
-    "agents", "config", "methods.py", "envs", "kernels", "networks", "replay", "sparse", "seeding.py", "distributed",
+    "agents", "algorithms.py", "config", "methods.py", "topology_rules.py", "envs", "kernels", "networks", "replay",
+    "sparse", "seeding.py", "distributed",
     "experiment/capacity_check.py", "experiment/evaluation.py", "experiment/inline.py",
     "experiment/member.py", "experiment/milestones.py", "experiment/predecessors.py", "experiment/rollout.py",
     "runs/score.py", "sweep/compression/random_policy.py",
@@ -31,25 +34,18 @@ COMPUTING = ("python", "torch", "gymnasium", "mujoco", "numpy", "numba", "scipy"
 ELSEWHERE = {"seed", "checkpoint"}  # keys that do not change what another seed scores
 
 
-class Outcome(NamedTuple):
-    """Of one dense run."""
-
-    score: float
-    curve: list[tuple[int, float]]  # (env steps, mean return) of its evaluations
-
-
 class DenseCache:
     def __init__(self, config: ExperimentConfig) -> None:
         """`config`: of the dense arm, with any seed."""
         self.folder = _root() / protocol_key(config)
         self._protocol = _protocol(config)
 
-    def load(self, seed: int) -> Outcome | None:
-        """None where it was not measured, or the file cannot be read."""
-        return self._load(f"seed_{seed}.json", _outcome)
+    def load(self, seed: int) -> DenseSeed | None:
+        """Returns None where it was not measured, or the file cannot be read."""
+        return self._load(f"seed_{seed}.json", partial(_dense_seed, seed))
 
-    def store(self, seed: int, outcome: Outcome) -> None:
-        self._store(f"seed_{seed}.json", outcome._asdict())
+    def store(self, run: DenseSeed) -> None:
+        self._store(f"seed_{run.seed}.json", {"score": run.score, "curve": run.curve})
 
     def load_random(self) -> float | None:
         """The score of uniformly random actions."""
@@ -58,7 +54,7 @@ class DenseCache:
     def store_random(self, score: float) -> None:
         self._store("random.json", {"score": score})
 
-    def _load(self, name: str, read: Callable[[Any], Content]) -> Content | None:
+    def _load(self, name: str, read: Callable[[Any], T]) -> T | None:
         try:
             return read(json.loads((self.folder / name).read_text()))
         except (OSError, ValueError, KeyError, TypeError):
@@ -67,18 +63,13 @@ class DenseCache:
     def _store(self, name: str, content: dict[str, Any]) -> None:
         with suppress(OSError):  # no room, or a home that is read only: it is measured again next time
             self.folder.mkdir(parents=True, exist_ok=True)
-            self._write("protocol.json", self._protocol)
-            self._write(name, content)
-
-    def _write(self, name: str, content: dict[str, Any]) -> None:
-        """Whole, however many write it at once."""
-        aside = self.folder / f".{name}.{os.getpid()}"
-        aside.write_text(json.dumps(content, indent=1))
-        aside.replace(self.folder / name)
+            for file, values in (("protocol.json", self._protocol), (name, content)):
+                files.write(self.folder / file, json.dumps(values, indent=1))
 
 
-def _outcome(content: Any) -> Outcome:
-    return Outcome(float(content["score"]), [(int(step), float(value)) for step, value in content["curve"]])
+def _dense_seed(seed: int, content: Any) -> DenseSeed:
+    curve = tuple((int(step), float(value)) for step, value in content["curve"])
+    return DenseSeed(seed, float(content["score"]), curve, cached=True)
 
 
 def protocol_key(config: ExperimentConfig) -> str:
@@ -96,7 +87,7 @@ def _protocol(config: ExperimentConfig) -> dict[str, Any]:
     return {"config": tree, "versions": {name: versions[name] for name in COMPUTING}, "sources": source_digest()}
 
 
-@functools.cache
+@cache
 def source_digest() -> str:
     digest = hashlib.sha256()
     for file in _source_files():

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from rlx2_ray.agents.engines import make_learner
-from rlx2_ray.bench.learner import random_batch
+from rlx2_ray.bench.random_batch import random_batch
 from rlx2_ray.config import ExperimentConfig
 from rlx2_ray.envs.lane import EnvLane
 from rlx2_ray.types import Spaces
@@ -27,7 +27,7 @@ def run_seconds(config: ExperimentConfig, spaces: Spaces) -> float:
     learner = make_learner(config, spaces)
     batch = random_batch(config, spaces, np.random.default_rng(0))
     update_s = _seconds(lambda: learner.update(batch))
-    policy = learner.acting_policy()
+    policy = learner.evaluated_policy()
     with closing(EnvLane(config.env, 0, "forecast")) as lane:
         action = np.zeros(spaces.action_size, np.float32)
         step_s = _seconds(lambda: lane.step(action))

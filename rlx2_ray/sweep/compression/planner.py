@@ -8,7 +8,7 @@ from typing import Any
 
 from rlx2_ray.config import ExperimentConfig, Tree, dense_counterpart, merge, resolve
 from rlx2_ray.search.ledger import Request
-from rlx2_ray.sweep.job import Plan
+from rlx2_ray.sweep.trials.job import Plan
 
 
 @dataclass(frozen=True)

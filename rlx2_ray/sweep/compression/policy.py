@@ -6,14 +6,15 @@ It is that of the best evaluation of the run that scored best: the last policy o
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 
 from rlx2_ray.config import ExperimentConfig
+from rlx2_ray.report.record.record import Ultimate
 from rlx2_ray.runs.directory import RunDirectory
 from rlx2_ray.search.decision import Pair
 from rlx2_ray.search.search import Search
 from rlx2_ray.sweep.campaign import Desk
 from rlx2_ray.sweep.compression.planner import name_of
-from rlx2_ray.sweep.compression.record import Content
 from rlx2_ray.tracking.model import register_policy, registered_name
 from rlx2_ray.types import RunFailed
 
@@ -33,18 +34,19 @@ def best_trial(search: Search, pair: Pair) -> str | None:
     return name_of(chosen) if chosen else None
 
 
-def keep_policy(desk: Desk, dense: ExperimentConfig, ultimate: Content) -> Content:
-    """What there is to say of it; where MLflow does not take it, that is said and it stays a file."""
-    source = RunDirectory(desk.directory.trials / ultimate["trial"])
+def keep_policy(desk: Desk, dense: ExperimentConfig, ultimate: Ultimate) -> Ultimate:
+    """Returns it with where its policy is; where MLflow does not take that, it is said and it stays a file."""
+    assert ultimate.trial is not None
+    source = RunDirectory(desk.directory.trials / ultimate.trial)
     file = desk.directory.path / "policy.safetensors"
     best = source.best_policy_file
     shutil.copyfile(best if best.exists() else source.policy_file, file)  # a run of an earlier version has none
-    name, alias = registered_name(dense.env.id, dense.algo), ALIASES[ultimate["verdict"]]
-    tracking = desk.keeper.content["tracking"]
-    tags = {key: ultimate[key] for key in TAGS}
+    name, alias = registered_name(dense.env.id, dense.algo), ALIASES[ultimate.verdict]
+    tags = {key: getattr(ultimate, key) for key in TAGS}
+    kept = replace(ultimate, policy=str(file))
     try:
-        version = register_policy(tracking["uri"], tracking["run_id"], file, name, tags, alias)
+        version = register_policy(desk.tracking.uri, desk.run_id, file, name, tags, alias)
     except RunFailed as failure:
         desk.keeper.say(str(failure))
-        return {"policy": str(file)}
-    return {"policy": str(file), "model": f"models:/{name}@{alias}", "model_version": version}
+        return kept
+    return replace(kept, model=f"models:/{name}@{alias}", model_version=version)

@@ -84,13 +84,13 @@ class Problem:
 def _levels(section: CompressSection) -> tuple[float, ...]:
     usual = levels.PLANE_LEVELS if section.axis == "both" else levels.LINE_LEVELS
     number = section.levels or usual
-    try:
-        return levels.sparsities(number, section.min_sparsity, section.max_sparsity)
-    except BadInput:
+    grid = levels.sparsities(number, section.min_sparsity, section.max_sparsity)
+    if len({0.0, *grid}) <= number:  # 0 is dense
         raise BadInput(
             f"compress.levels is {number}, but from compress.min_sparsity {section.min_sparsity} to "
             f"compress.max_sparsity {section.max_sparsity} there are not so many: lower it, or move these apart."
-        ) from None
+        )
+    return grid
 
 
 def _pairs(section: CompressSection, grid: tuple[float, ...]) -> tuple[Pair, ...]:

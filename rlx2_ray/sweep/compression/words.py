@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # `rlx2 --help` comes by here
+    from rlx2_ray.report.record.record import DenseArm, SizedDecision
+    from rlx2_ray.search.belief import Belief
     from rlx2_ray.search.decision import Decision
 
+CREDIBLE = 0.8  # mass of the sparsities named
 PAST = {"accept": "accepted", "reject": "rejected", "inconclusive": "inconclusive"}
 
 
@@ -42,13 +44,11 @@ def cost_sentence(cost: Cost, cached: int) -> str:
     )
 
 
-def dense_sentence(dense: Mapping[str, Any]) -> str:
-    """`dense`: as in the record."""
-    interval = dense["interval"]
-    width = f" [{interval[0]:.1f}, {interval[1]:.1f}]" if interval else ""
-    measured = f"dense score {dense['statistic']:.1f}{width}, {count(len(dense['seeds']), 'seed')}"
-    cached = sum(seed["cached"] for seed in dense["seeds"])
-    return f"{measured} ({cached} known from before); random actions {dense['random']:.1f}"
+def dense_sentence(dense: DenseArm) -> str:
+    width = f" [{dense.interval[0]:.1f}, {dense.interval[1]:.1f}]" if dense.interval else ""
+    measured = f"dense score {dense.statistic:.1f}{width}, {count(len(dense.seeds), 'seed')}"
+    cached = sum(seed.cached for seed in dense.seeds)
+    return f"{measured} ({cached} known from before); random actions {dense.random:.1f}"
 
 
 def verdict_sentence(decision: Decision) -> str:
@@ -67,29 +67,16 @@ def kept(ratio: float, interval: tuple[float, float]) -> str:
     return f"{ratio:.1%} [{interval[0]:.1%}, {interval[1]:.1%}]"
 
 
-def belief_phrase(belief: Mapping[str, Any], varied: str) -> str:
-    """Of a 1-D search. `varied`: the network whose sparsities are its levels."""
-    median, low, high = believed_range(belief)
-    return f"{varied} can be {median:.1%} sparse [{low:.1%}, {high:.1%}]"
+def belief_phrase(belief: Belief, varied: str) -> str:
+    """The median and where most of the mass is; `varied`: the network whose sparsities the levels are."""
+    low, high = belief.credible_interval(CREDIBLE)
+    return f"{varied} can be {belief.quantile(0.5):.1%} sparse [{low:.1%}, {high:.1%}]"
 
 
-def believed_range(belief: Mapping[str, Any], share: float = 0.8) -> tuple[float, float, float]:
-    """(median, low, high) of the threshold, as sparsities; low to high hold at least `share` of the belief."""
-    levels, mass = belief["levels"], belief["mass"]
-    total, edges = 0.0, [(1 - share) / 2, 0.5, (1 + share) / 2]
-    found: list[float] = []
-    for level, weight in zip(levels, mass, strict=True):
-        total += weight
-        while len(found) < len(edges) and total >= edges[len(found)] - 1e-9:
-            found.append(level)
-    found += [levels[-1]] * (len(edges) - len(found))
-    return found[1], found[0], found[2]
-
-
-def best_phrase(ultimate: Mapping[str, Any] | None) -> str:
+def best_phrase(ultimate: SizedDecision | None) -> str:
     if ultimate is None:
         return "none yet"
-    return f"{ultimate['compression']:.1f}x smaller, {PAST[ultimate['verdict']]}"
+    return f"{ultimate.compression:.1f}x smaller, {PAST[ultimate.verdict]}"
 
 
 def count(number: int, noun: str) -> str:

@@ -16,7 +16,7 @@ class CompressSection(Section):
     critic_density_ratio: float = Field(2.0, gt=0)  # tied: density of the critic over that of the policy, at most 1
     # Sparsities that come into question, log-spaced in density. None: 16, or 9 of each where the axis is both.
     levels: Annotated[Count, Field(ge=3)] | None = None
-    min_sparsity: Sparsity = 0.5
+    min_sparsity: Annotated[Sparsity, Field(gt=0)] = 0.5
     max_sparsity: Sparsity = 0.995
     threshold: float = Field(0.97, gt=0)  # of the ratio sparse / dense return
     accept: Fraction = 0.9  # probability of being above the threshold from which a level is accepted

@@ -110,7 +110,7 @@ def plain(section: BaseModel) -> Tree:
 
 
 def check_sections(tree: Mapping[str, Any], own: Iterable[str], others: Mapping[str, str]) -> None:
-    """`others` have a command of their own."""
+    """Raises BadInput for a section that is not the command's `own`; `others` have a command of their own."""
     for key in tree:
         if key in others:
             raise BadInput(f"The file has {key}, which belongs to '{others[key]}': use that command, or leave it out.")

@@ -175,7 +175,7 @@ def _refuse_unplanned(tune: TuneSection, why: str) -> NoReturn:
     raise BadInput(f"tune.{key} is {getattr(tune, key).name}, but {why}.")
 
 
-def distinguishing_keys(queue: QueueDescription) -> dict[str, list[str]]:
+def distinguishing_keys(queue: QueueDescription) -> dict[str, tuple[str, ...]]:
     """Name of members -> what tells their trials apart: keys that vary, and those that they have other values of."""
     found = {}
     for name in dict.fromkeys(member.name for member in queue.members):
@@ -186,7 +186,7 @@ def distinguishing_keys(queue: QueueDescription) -> dict[str, list[str]]:
             _take(sweep.config, set(flatten(sweep.config)), values)
         everywhere = dict.fromkeys(key for values in given for key in values)
         keys |= dict.fromkeys(key for key in everywhere if len({repr(values.get(key)) for values in given}) > 1)
-        found[name] = list(keys)
+        found[name] = tuple(keys)
     return found
 
 

@@ -44,7 +44,7 @@ class Parameter:
 
     @property
     def name(self) -> str:
-        """As in the file, and in Tune."""
+        """The name in the file, and in Tune."""
         return ", ".join(self.keys)
 
     @property
@@ -98,7 +98,7 @@ def unpack(space: Space, sampled: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def config_of(base: Mapping[str, Any], changes: Mapping[str, Any]) -> Tree:
-    """The base with one sample's values."""
+    """Returns the base with one sample's values."""
     tree = dict(base)
     for key, value in changes.items():
         tree = merge(tree, nest(key, value))
@@ -106,7 +106,7 @@ def config_of(base: Mapping[str, Any], changes: Mapping[str, Any]) -> Tree:
 
 
 def trial_name(changes: Mapping[str, Any], label: str) -> str:
-    """Such as `00007-sparsity.policy=0.9-seed=1`: a safe name of a directory, its own by the label."""
+    """Returns such as `00007-sparsity.policy=0.9-seed=1`: a safe name of a directory, its own by the label."""
     parts = [label, *(f"{key}={_short(value)}" for key, value in changes.items())]
     return UNSAFE.sub("_", "-".join(parts))[:LONGEST_NAME].rstrip("._-")
 

@@ -38,7 +38,7 @@ def check_space(base: Mapping[str, Any], space: Space) -> None:
 
 
 def first_config(base: Mapping[str, Any], space: Space) -> ExperimentConfig:
-    """That of one trial: all parameters at their first value or lowest end."""
+    """Returns that of one trial: all parameters at their first value or lowest end."""
     return resolve(config_of(base, {key: value for parameter in space for key, value in _points(parameter)[0].items()}))
 
 

@@ -14,7 +14,7 @@ from rlx2_ray.sweep.description.space import LISTS, Parameter, Space
 
 
 def to_tune(space: Space) -> dict[str, Any]:
-    """Name -> Tune's search domain; also what Tune's OptunaSearch takes as its space."""
+    """Returns name -> Tune's search domain; also what Tune's OptunaSearch takes as its space."""
     return {parameter.name: _domain(parameter) for parameter in space}
 
 
@@ -26,7 +26,7 @@ def to_mutations(space: Space) -> dict[str, Any]:
 
 
 def clip(space: Space, sampled: Mapping[str, Any]) -> dict[str, Any]:
-    """`sampled` with every number back in its range and on its step, off which PBT multiplies it."""
+    """Returns `sampled` with every number back in its range and on its step, off which PBT multiplies it."""
     ranges = [parameter for parameter in space if parameter.form not in LISTS]
     return {**sampled, **{parameter.name: _nearest(parameter, sampled[parameter.name]) for parameter in ranges}}
 

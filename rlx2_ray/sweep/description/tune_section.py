@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
-from rlx2_ray.config import ExperimentConfig, NonNegative, Positive, Section, Tree, validate
+from rlx2_ray.config import ExperimentConfig, NonNegative, Positive, Section, Tree, at, validate
 from rlx2_ray.sweep.description.budget import Budget
 from rlx2_ray.sweep.description.reported import check_metric
 from rlx2_ray.sweep.description.space import Space, parse_space, varied_keys
@@ -99,6 +99,12 @@ def parse_tune(tree: object, example: ExperimentConfig) -> TuneSection:
     tune = validate(TuneSection, whole, "tune")
     check_metric(tune.metric, example.algo, tune.scheduler.name)
     return tune
+
+
+def scheduler_name(tree: Mapping[str, Any]) -> str:
+    """Returns the name of the scheduler in the file of a sweep, where it stands alone or with values of its own."""
+    scheduler = at(tree, "tune.scheduler", "none")
+    return str(scheduler.get("name", "none") if isinstance(scheduler, Mapping) else scheduler)
 
 
 def _parse_scheduler(tree: object, example: ExperimentConfig) -> Scheduler:

@@ -7,14 +7,13 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from rlx2_ray.agents.batches import FeatureMajor
 from rlx2_ray.agents.learner import LearnerState
 from rlx2_ray.agents.sparse.learner import SparseLearner
 from rlx2_ray.agents.sparse.sac.update import critic_gradient, policy_gradient
 from rlx2_ray.config import ExperimentConfig
 from rlx2_ray.kernels.optimizer import Moments, adam_step
 from rlx2_ray.networks.sparse_layer import Layers
-from rlx2_ray.types import Spaces
+from rlx2_ray.types import Batch, Spaces
 
 
 class SparseSACLearner(SparseLearner):
@@ -25,7 +24,7 @@ class SparseSACLearner(SparseLearner):
         self._temperature_moments = Moments(np.zeros(1, np.float32), np.zeros(1, np.float32))
         self._temperature_steps = 0
 
-    def _update(self, batch: FeatureMajor) -> None:
+    def _update(self, batch: Batch) -> None:
         temperature = np.exp(self.log_temperature[0])
         noise = self._draw_noise(len(batch.actions), len(batch.next_observations), len(batch.lengths))
         target = self.target_critic.kernel
@@ -38,7 +37,7 @@ class SparseSACLearner(SparseLearner):
         if self.learner_steps % self._config.agent.policy_delay == 0:
             self._update_policy(batch, temperature)
 
-    def _update_policy(self, batch: FeatureMajor, temperature: np.float32) -> None:
+    def _update_policy(self, batch: Batch, temperature: np.float32) -> None:
         noise = self._draw_noise(len(batch.actions), 1, len(batch.lengths))
         loss, log_prob = self.policy_optimizer.call(
             lambda policy: policy_gradient(policy, self.critic.kernel, batch, noise, temperature)

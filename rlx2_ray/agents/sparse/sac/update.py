@@ -10,14 +10,14 @@ from typing import Final
 
 import numpy as np
 
-from rlx2_ray.agents.batches import FeatureMajor, bootstrap, discounted_rewards, lanes_from, load
-from rlx2_ray.agents.torch.twin_critics import add_minimum, output_row, regress
+from rlx2_ray.agents.sparse.batches import bootstrap, discounted_rewards, lanes_from, load
+from rlx2_ray.agents.sparse.twin_critics import add_minimum, output_row, regress
 from rlx2_ray.kernels.compiled import compiled, entry_point
 from rlx2_ray.kernels.mathematics import exp, softplus, tanh
 from rlx2_ray.kernels.network import Model, backward, forward, input_deltas, turn_weights
 from rlx2_ray.kernels.vectors import LANES
 from rlx2_ray.networks.policy import LOG_STD_MAX, LOG_STD_MIN
-from rlx2_ray.types import Floats
+from rlx2_ray.types import Batch, Floats
 
 HALF_RANGE: Final = np.float32((LOG_STD_MAX - LOG_STD_MIN) / 2)
 LOWEST: Final = np.float32(LOG_STD_MIN)
@@ -61,7 +61,7 @@ def critic_gradient(
     critic: Model,
     policy: Model,
     target_critic: Model,
-    batch: FeatureMajor,
+    batch: Batch,
     noise: Floats,
     discount: float,
     temperature: np.float32,
@@ -89,7 +89,7 @@ def critic_gradient(
 def _add_entropies(
     policy: Model,
     critic: Model,
-    batch: FeatureMajor,
+    batch: Batch,
     noise: Floats,
     first: int,
     discount: np.float32,
@@ -117,7 +117,7 @@ def _add_entropies(
 
 @entry_point
 def policy_gradient(
-    policy: Model, critic: Model, batch: FeatureMajor, noise: Floats, temperature: np.float32
+    policy: Model, critic: Model, batch: Batch, noise: Floats, temperature: np.float32
 ) -> tuple[float, float]:
     """Add to the policy's gradient that of mean(alpha * log pi(a|s) - min_i Q_i(s, a)).
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from rlx2_ray.agents.batches import FeatureMajor
 from rlx2_ray.agents.sparse.learner import SparseLearner
 from rlx2_ray.agents.sparse.td3.update import critic_gradient, policy_gradient
 from rlx2_ray.networks.sparse_layer import Layers
 from rlx2_ray.networks.sparse_model import SparseModel
+from rlx2_ray.types import Batch
 
 
 class SparseTD3Learner(SparseLearner):
@@ -19,7 +19,7 @@ class SparseTD3Learner(SparseLearner):
     def _models(self) -> dict[str, SparseModel]:
         return {**super()._models(), "target_policy": self.target_policy}
 
-    def _update(self, batch: FeatureMajor) -> None:
+    def _update(self, batch: Batch) -> None:
         agent = self._config.agent
         noise = self._draw_noise(*batch.actions.shape, scale=agent.target_policy_noise)
         targets = self.target_policy.kernel, self.target_critic.kernel
@@ -30,7 +30,7 @@ class SparseTD3Learner(SparseLearner):
         if self.learner_steps % agent.policy_delay == 0:
             self._update_policy(batch)
 
-    def _update_policy(self, batch: FeatureMajor) -> None:
+    def _update_policy(self, batch: Batch) -> None:
         loss = self.policy_optimizer.call(lambda policy: policy_gradient(policy, self.critic.kernel, batch))
         self._note(policy_loss=loss)
         self._follow_critic()

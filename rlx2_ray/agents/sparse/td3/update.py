@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from rlx2_ray.agents.batches import FeatureMajor, bootstrap, discounted_rewards, lanes_from, load
-from rlx2_ray.agents.torch.twin_critics import add_minimum, output_row, regress
+from rlx2_ray.agents.sparse.batches import bootstrap, discounted_rewards, lanes_from, load
+from rlx2_ray.agents.sparse.twin_critics import add_minimum, output_row, regress
 from rlx2_ray.kernels.compiled import compiled, entry_point
 from rlx2_ray.kernels.mathematics import tanh
 from rlx2_ray.kernels.network import Model, backward, forward, input_deltas, turn_weights
 from rlx2_ray.kernels.vectors import LANES
-from rlx2_ray.types import Floats
+from rlx2_ray.types import Batch, Floats
 
 
 @entry_point
@@ -21,7 +21,7 @@ def critic_gradient(
     critic: Model,
     target_policy: Model,
     target_critic: Model,
-    batch: FeatureMajor,
+    batch: Batch,
     noise: Floats,
     discount: float,
     noise_clip: float,
@@ -45,9 +45,7 @@ def critic_gradient(
 
 
 @compiled
-def _smoothed_actions(
-    policy: Model, critic: Model, batch: FeatureMajor, noise: Floats, first: int, clip: np.float32
-) -> None:
+def _smoothed_actions(policy: Model, critic: Model, batch: Batch, noise: Floats, first: int, clip: np.float32) -> None:
     """Give the critics the last next observations and clip(pi'(s) + clip(noise)) there."""
     next_observations = batch.next_observations[-1]
     load(next_observations, first, policy.workspace, 0)
@@ -70,7 +68,7 @@ def _smooth(outputs: Floats, noise: Floats, clip: np.float32, actions: Floats) -
 
 
 @entry_point
-def policy_gradient(policy: Model, critic: Model, batch: FeatureMajor) -> float:
+def policy_gradient(policy: Model, critic: Model, batch: Batch) -> float:
     """Add to the policy's gradient that of -mean Q_1(s, pi(s)); returns this loss."""
     turn_weights(policy)
     turn_weights(critic)

@@ -18,7 +18,9 @@ from rlx2_ray.networks.masked_mlp import MLP
 def target_q(
     batch: TensorBatch, policy: MLP, target_critics: Critics, noise: Tensor, discount: float, temperature: Tensor
 ) -> Tensor:
-    """(B,) y = sum_k gamma^k r_k - sum_k gamma^(k+1) alpha log pi(a'_k|s_{k+1}) + gamma^m min_i Q_i'(s_m, a'_{m-1}).
+    """Returns the targets (B,).
+
+    y = sum_k gamma^k r_k - sum_k gamma^(k+1) alpha log pi(a'_k|s_{k+1}) + gamma^m min_i Q_i'(s_m, a'_{m-1}).
 
     a'_k is drawn from the current policy at s_{k+1}. A terminal state has neither entropy nor value, for no action is
     taken there.

@@ -17,7 +17,7 @@ from rlx2_ray.networks.policy import LOG_STD_MAX, LOG_STD_MIN
 
 
 def sample_action(policy: MLP, observations: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
-    """(B, A) action tanh(mean + std * noise) and (B,) log of its probability density.
+    """Returns the action tanh(mean + std * noise), (B, A), and the log of its probability density, (B,).
 
     log_std = -5 + 3.5 * (tanh(raw) + 1), in [-5, 2]. `noise` is (B, A), standard normal.
     log(1 - tanh(u)^2) is written as 2 * (log 2 - u - softplus(-2u)), which does not lose precision at large |u|.
@@ -33,7 +33,7 @@ def sample_action(policy: MLP, observations: Tensor, noise: Tensor) -> tuple[Ten
 def policy_loss(
     policy: MLP, critics: Critics, observations: Tensor, noise: Tensor, temperature: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """(scalar loss mean(alpha * log pi(a|s) - min_i Q_i(s, a)), (B,) log pi(a|s))."""
+    """Returns the loss, a scalar: mean(alpha * log pi(a|s) - min_i Q_i(s, a)); and log pi(a|s), (B,)."""
     actions, log_probs = sample_action(policy, observations, noise)
     q = torch.minimum(*q_values(critics, observations, actions))
     return (temperature * log_probs - q).mean(), log_probs

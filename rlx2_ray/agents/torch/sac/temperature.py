@@ -6,5 +6,5 @@ from torch import Tensor
 
 
 def temperature_loss(log_temperature: Tensor, log_probs: Tensor, target_entropy: float) -> Tensor:
-    """Scalar: -log(alpha) * mean(log pi(a|s) + target_entropy). `log_probs` (B,) carries no gradient."""
+    """Returns the loss: -log(alpha) * mean(log pi(a|s) + target_entropy). `log_probs` (B,) carries no gradient."""
     return -(log_temperature * (log_probs.detach() + target_entropy).mean())

@@ -23,7 +23,7 @@ def target_q(
     discount: float,
     noise_clip: float,
 ) -> Tensor:
-    """(B,) y = sum_k gamma^k r_k + gamma^m min_i Q_i'(s_m, clip(pi'(s_m) + clip(noise))).
+    """Returns the targets (B,): y = sum_k gamma^k r_k + gamma^m min_i Q_i'(s_m, clip(pi'(s_m) + clip(noise))).
 
     Args:
         noise: (B, A), drawn from N(0, target_policy_noise).

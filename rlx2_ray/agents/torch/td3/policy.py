@@ -9,6 +9,6 @@ from rlx2_ray.networks.masked_mlp import MLP, forward
 
 
 def policy_loss(policy: MLP, critic: MLP, observations: Tensor) -> Tensor:
-    """Scalar: -mean Q_1(s, pi(s)). `observations` is (B, O)."""
+    """Returns the loss, a scalar: -mean Q_1(s, pi(s)). `observations` is (B, O)."""
     actions = forward(policy, observations).tanh()
     return -q_value(critic, observations, actions).mean()

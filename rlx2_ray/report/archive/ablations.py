@@ -1,0 +1,43 @@
+"""The ablations of rlx2 in a task: each with what it keeps of dense, and what the paper has for it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from rlx2_ray.config import Tree
+from rlx2_ray.report.analysis.arms import SPARSITIES, Arm, arms_of, short, show
+from rlx2_ray.report.archive.comparison import outcome_of, pair_of, paper_of, reference_pair
+from rlx2_ray.report.figures.bars import Bar
+from rlx2_ray.report.record.record import Record
+
+WINDOW = "target.n_step"
+
+
+def window_bars(record: Record) -> list[Bar]:
+    """Returns rlx2 by the length of its target's window, 1 to 5 where the paper has them; none where there is one."""
+    arms = {arm.trials[0].config.target.n_step: arm for arm in _arms(record) if not _own(arm).keys() - {WINDOW}}
+    paper = paper_of(record)
+    theirs = paper.n_step if paper is not None else {}
+    lengths = sorted({*arms, *theirs}) if len(arms) > 1 else []
+    return [Bar(str(n), outcome_of(record, arms.get(n)), theirs.get(n)) for n in lengths]
+
+
+def ablation_bars(record: Record) -> list[Bar]:
+    """Returns rlx2, then with other values of keys that are not its window's length; none where there are none such."""
+    arms = [arm for arm in _arms(record) if _own(arm).keys() != {WINDOW}]
+    return [Bar(_label(arm), outcome_of(record, arm), None) for arm in arms] if len(arms) > 1 else []
+
+
+def _arms(record: Record) -> list[Arm]:
+    """rlx2 at the reference pair, as it is and then otherwise."""
+    pair = reference_pair(record)
+    own = [trial for trial in record.trials if trial.config.method == "rlx2" and pair_of(trial) == pair]
+    return arms_of(replace(record, trials=tuple(own)))
+
+
+def _own(arm: Arm) -> Tree:
+    return {key: value for key, value in arm.trials[0].changes.items() if key not in SPARSITIES}
+
+
+def _label(arm: Arm) -> str:
+    return ", ".join(f"{short(key)} {show(key, value)}" for key, value in _own(arm).items()) or "rlx2"

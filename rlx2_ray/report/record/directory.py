@@ -1,0 +1,129 @@
+"""The record of a sweep, a compression or a run in its directory. Reading writes nothing, and waits for nobody."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from rlx2_ray.config import ExperimentConfig, Tree
+from rlx2_ray.report.record.configs import differing_keys, swept_changes
+from rlx2_ray.report.record.file import RECORD_FILE, as_seen, parse_record
+from rlx2_ray.report.record.record import Record, TrackedRun
+from rlx2_ray.report.record.trial import RETURN, Series, Trial
+from rlx2_ray.runs.directory import Origin, RunDirectory
+from rlx2_ray.runs.score import score
+from rlx2_ray.tracking.tags import MEMBER, PURPOSE
+from rlx2_ray.types import BadInput, Spaces
+
+TRIALS = "trials"
+
+
+class Run(NamedTuple):
+    """What the directory of a run says of it."""
+
+    directory: RunDirectory
+    config: ExperimentConfig
+    origin: Origin
+
+
+def read_directory(path: Path) -> Record:
+    """Returns the record of a campaign or a run. Raises BadInput where there is none, or it is damaged."""
+    if (path / RECORD_FILE).exists():
+        return _read_campaign(path)
+    if RunDirectory(path).config_file.exists():
+        return _read_run(path)
+    raise BadInput(
+        f"{path} holds neither {RECORD_FILE} nor a run: give a directory of 'rlx2 sweep', 'compress', 'train' or "
+        "'archive'."
+    )
+
+
+def _read_campaign(path: Path) -> Record:
+    record = as_seen(parse_record(_read(path / RECORD_FILE), str(path / RECORD_FILE)))
+    runs = [_open(file.parent) for file in sorted((path / TRIALS).glob("*/config.yaml"))]
+    keys = record.varied or differing_keys([run.config for run in runs])
+    spaces = record.spaces or next(filter(None, map(_spaces, runs)), None)
+    record = replace(record, spaces=spaces, source=str(path))
+    return record.with_trials([_read_trial(run, record, keys) for run in runs])
+
+
+def _read_run(path: Path) -> Record:
+    run = _open(path)
+    record = Record("runs", path.name, state="interrupted", source=str(path), spaces=_spaces(run))
+    trial = _read_trial(run, record, ())
+    return replace(
+        record,
+        state=trial.state,
+        trials=(trial,),
+        versions=(run.directory.read_result() or {}).get("versions", {}),
+        tracking=TrackedRun(run.origin.tracking_uri, run.origin.experiment),
+    )
+
+
+def _open(path: Path) -> Run:
+    directory = RunDirectory(path)
+    return Run(directory, *directory.open())
+
+
+def _read(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise BadInput(f"{file} cannot be read ({error.strerror}): make it readable.") from None
+
+
+def _read_trial(run: Run, record: Record, keys: Sequence[str]) -> Trial:
+    result = run.directory.read_result() or {}
+    name, tags = run.directory.path.name, run.origin.tags
+    member = tags.get(MEMBER, "")
+    series = series_of(run.directory.read_points())
+    ended_early = bool(result.get("ended_early")) or name in record.stopped
+    return Trial(
+        name=name,
+        state=_state(name, result, record),
+        purpose=tags.get(PURPOSE, "trial"),
+        config=run.config,
+        changes=swept_changes(run.config, record.members.get(member, keys)),
+        series=series,
+        score=result["score"] if "score" in result else score_of_stopped(series, ended_early),
+        ended_early=ended_early,
+        run_id=result.get("mlflow_run_id"),
+        member=member,
+    )
+
+
+def _state(name: str, result: Tree, record: Record) -> str:
+    """A directory does not say whether anybody works on it, so an unfinished trial runs where its sweep does."""
+    if result:
+        return "finished"
+    return "running" if record.state == "running" and name not in record.stopped else "interrupted"
+
+
+def score_of_stopped(series: Mapping[str, Series], ended_early: bool) -> float | None:
+    """A trial that was stopped early counts with what it had reached; one that only has not ended has no score yet."""
+    return score(series[RETURN].values) if ended_early and RETURN in series else None
+
+
+def series_of(points: Sequence[Mapping[str, Any]]) -> dict[str, Series]:
+    """Returns the metrics of a run's points, each with the env steps at which it was there."""
+    lengths = Counter(name for point in points for name in point)
+    names = [name for name in lengths if name not in ("env_steps", "wall_s")]
+    return {name: _series(points, name) for name in names}
+
+
+def _series(points: Sequence[Mapping[str, Any]], name: str) -> Series:
+    there = [point for point in points if name in point]
+    values = (math.nan if point[name] is None else float(point[name]) for point in there)
+    return Series(tuple(int(point["env_steps"]) for point in there), tuple(values))
+
+
+def _spaces(run: Run) -> Spaces | None:
+    """Those of the policy that a finished trial left."""
+    from rlx2_ray.networks.policy_file import load_policy
+
+    file = run.directory.policy_file
+    return load_policy(file).spaces if file.exists() else None

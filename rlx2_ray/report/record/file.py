@@ -1,0 +1,65 @@
+"""`record.json`: how a record is written to it, and read from it."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import replace
+from functools import cache
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from rlx2_ray.report.record.record import DenseArm, Record
+from rlx2_ray.types import BadInput
+
+RECORD_FILE = "record.json"
+SILENCE_S = 120.0  # without a new record, after which its writer is taken for dead
+# Keys that are in the file while they are empty too, by kind; others come when they are known.
+WRITTEN_EMPTY = {"sweep": ("spaces_of",), "compress": ("dense", "decisions", "beliefs", "ultimate")}
+
+
+def to_json(record: Record) -> str:
+    """Returns the text of its file."""
+    return json.dumps(to_content(record), indent=1) + "\n"
+
+
+def to_content(record: Record) -> dict[str, Any]:
+    """Returns what its file holds, as plain values."""
+    kept = ("messages", *WRITTEN_EMPTY.get(record.kind, ()))
+    content: dict[str, Any] = _adapter().dump_python(record)
+    return {key: value for key, value in content.items() if key in kept or value not in (None, (), {})}
+
+
+def parse_record(text: str | bytes, where: str) -> Record:
+    """Returns the record without its trials. Raises BadInput where the text is not as a campaign writes it."""
+    try:
+        content = {key: value for key, value in json.loads(text).items() if key not in ("trials", "source")}
+        return _adapter().validate_python(content)
+    except ValidationError as error:
+        problem = _words(error)
+    except (ValueError, AttributeError) as error:
+        problem = str(error)
+    raise BadInput(f"{where} is damaged or of another version ({problem}): restore it from a copy.")
+
+
+@cache
+def _adapter() -> TypeAdapter[Record]:
+    return TypeAdapter(Record)
+
+
+def parse_dense(content: object) -> DenseArm:
+    """Returns the dense arm that plain values of a record or a result say."""
+    return TypeAdapter(DenseArm).validate_python(content)
+
+
+def _words(error: ValidationError) -> str:
+    first = error.errors(include_url=False)[0]
+    key = ".".join(map(str, first["loc"]))
+    return f"no {key!r}" if first["type"] == "missing" else f"{key}: {first['msg']}"
+
+
+def as_seen(record: Record) -> Record:
+    """Returns the record with the state that it has for others: a writer that was killed could not say so."""
+    is_silent = record.updated is not None and time.time() - record.updated > SILENCE_S
+    return replace(record, state="interrupted") if record.state == "running" and is_silent else record

@@ -1,0 +1,208 @@
+"""A compression under way: what its search asks for and is told, and what becomes of that in the record."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from ray import tune
+
+from rlx2_ray.config import Tree
+from rlx2_ray.experiment.display import Status
+from rlx2_ray.report.record.file import to_content
+from rlx2_ray.runs.directory import RunDirectory
+from rlx2_ray.search.decision import Pair, Verdict
+from rlx2_ray.search.ledger import DENSE_PAIR, Request
+from rlx2_ray.search.search import Search, Size
+from rlx2_ray.sweep.campaign import Desk, Work
+from rlx2_ray.sweep.compression.dense_runs import DenseRuns
+from rlx2_ray.sweep.compression.describe import decisions_table, describe_decision, describe_dense, describe_ultimate
+from rlx2_ray.sweep.compression.forecast import run_seconds
+from rlx2_ray.sweep.compression.planner import name_of
+from rlx2_ray.sweep.compression.policy import keep_policy
+from rlx2_ray.sweep.compression.problem import Problem
+from rlx2_ray.sweep.compression.searcher import CompressSearcher
+from rlx2_ray.sweep.compression.words import (
+    Cost,
+    belief_phrase,
+    best_phrase,
+    cost_sentence,
+    dense_sentence,
+    verdict_sentence,
+)
+from rlx2_ray.sweep.desk.sweep_directory import Result
+from rlx2_ray.sweep.trials.futility import make_floor, save_floor
+from rlx2_ray.sweep.trials.job import Job
+from rlx2_ray.sweep.tune_state import OF_SEARCH, forget_unusable
+from rlx2_ray.sweep.tuning import Tuning
+from rlx2_ray.types import Spaces
+
+if TYPE_CHECKING:
+    from rlx2_ray.sweep.reporter import Reporter
+
+MANY = 10**6  # suggestions; the searcher says when it is enough
+OF_RESULT = ("dense", "decisions", "ultimate", "runs", "env_steps", "messages")  # keys of the record
+
+
+class CompressWork(Work):
+    def __init__(self, problem: Problem, desk: Desk, runs: DenseRuns, random: float, size: Size) -> None:
+        """`random`: score of random actions."""
+        self._problem = problem
+        self._section = problem.section
+        self._desk = desk
+        self._runs = runs
+        self._random = random
+        self._size = size
+        self._said: dict[Pair, Verdict] = {}
+        self._searcher = CompressSearcher(
+            self._make_search,
+            desk.concurrency,
+            self._score_of,
+            lambda search: self._spent(search) is not None,
+            self._note,
+        )
+
+    def _make_search(self) -> Search:
+        return self._problem.make_search(self._random, self._desk.concurrency, self._runs.cached, self._size)
+
+    # Before the first trial
+
+    def announce(self, spaces: Spaces) -> None:
+        """Say what it will cost, or, where it goes on, what is left; and note how it decides."""
+        desk, record = self._desk, self._desk.keeper.record
+        if record.planned:
+            sentence = f"Goes on after {record.runs or 0} of about {record.planned['runs']} runs."
+        else:
+            cost = self._cost(spaces)
+            planned = {"runs": cost.runs, "env_steps": cost.env_steps, "hours": cost.seconds / 3600}
+            record = replace(record, planned=planned)
+            sentence = f"{cost_sentence(cost, self._runs.cached)} In {desk.directory.path}"
+        desk.display.retotal(int(record.planned["env_steps"]))
+        desk.display.say(sentence)
+        desk.keeper.keep(replace(record, protocol=self._protocol(), metric="score", mode="max"))
+
+    def _cost(self, spaces: Spaces) -> Cost:
+        problem, search, cached = self._problem, self._make_search(), self._runs.cached
+        for seed, known in sorted(self._runs.seeds.items()):
+            search.tell(Request(*DENSE_PAIR, seed, "dense"), known.score)
+        return Cost(
+            search.remaining(),
+            search.options.max_runs - cached,
+            problem.steps,
+            run_seconds(problem.dense, spaces),
+            run_seconds(problem.middle, spaces),
+            self._section.dense_seeds - cached,
+            self._desk.concurrency,
+        )
+
+    def _protocol(self) -> Tree:
+        evaluation = self._problem.dense.evaluation
+        return {
+            **self._section.model_dump(mode="json", exclude={"budget", "max_concurrent", "max_failures"}),
+            "levels": len(self._problem.levels),
+            "steps": self._problem.steps,
+            "evaluation": f"every {evaluation.interval} env steps, {evaluation.episodes} noise-free episodes; "
+            "a run's score is the mean of its last 30 evaluations",
+            "dense_key": self._runs.key,
+        }
+
+    # The search
+
+    def tuning(self, job: Job) -> Tuning:
+        forget_unusable(self._desk.directory.tune, OF_SEARCH)
+        config = tune.TuneConfig(
+            metric="score", mode="max", num_samples=MANY, search_alg=self._searcher, reuse_actors=True
+        )
+        return Tuning(job, None, config, self._section.max_failures)
+
+    def _score_of(self, request: Request) -> float | None:
+        """Returns the score of a run that is done."""
+        if request.purpose == "dense" and (known := self._runs.recall(request.seed)):
+            return known.score
+        result = RunDirectory(self._desk.directory.trials / name_of(request)).read_result()
+        return float(result["score"]) if result else None
+
+    def _spent(self, search: Search) -> str | None:
+        begun = search.runs - self._runs.cached
+        return self._desk.spending.what_is_spent((begun + 1) * self._problem.steps - 1, begun)
+
+    def _note(self, search: Search, request: Request | None) -> None:
+        """Take in what the search was told: of one run, or, where it was restored, of many."""
+        for each in [tell.request for tell in search.tells] if request is None else [request]:
+            if each.purpose == "dense":
+                self._runs.keep(each.seed)
+        desk = self._desk
+        record = replace(
+            desk.keeper.record,
+            dense=describe_dense(search, self._runs.seeds),
+            decisions=tuple(describe_decision(each, self._size(each.pair)) for each in search.decisions()),
+            beliefs=tuple(search.beliefs),
+            ultimate=describe_ultimate(search),
+            runs=len(search.tells),
+        )
+        desk.keeper.keep(record)
+        if record.decisions:
+            desk.tracker.log_table("decisions.json", decisions_table(record.decisions))
+        self._write_floor()
+        self._say_news(search, request)
+        desk.display.retotal((len(search.tells) - self._runs.cached + search.remaining()) * self._problem.steps)
+
+    def _say_news(self, search: Search, request: Request | None) -> None:
+        display, dense = self._desk.display, self._desk.keeper.record.dense
+        is_dense = request is not None and request.purpose == "dense"
+        if dense and is_dense and len(search.dense_scores()) >= self._section.dense_seeds:
+            display.say(dense_sentence(dense))
+        before = self._said
+        self._said = {decision.pair: decision.verdict for decision in search.decisions()}
+        for decision in search.decisions():
+            is_new = before.get(decision.pair) != decision.verdict
+            if request is not None and is_new and decision.verdict != "inconclusive":
+                display.say(verdict_sentence(decision))
+
+    def _write_floor(self) -> None:
+        section, file, seeds = self._section, self._desk.directory.floor_file, self._runs.seeds
+        if section.futility and len(seeds) >= section.dense_seeds and not file.exists():
+            curves = [known.curve for known in seeds.values()]
+            first_step = section.futility_from * self._problem.steps
+            save_floor(make_floor(curves, self._random, section.futility, first_step), file)
+
+    def status(self) -> Status:
+        beliefs = self._searcher.search.beliefs
+        shown = {"best": best_phrase(self._desk.keeper.record.ultimate)}
+        if beliefs:
+            varied = "critics" if self._section.axis == "critic" else "policy"
+            shown["believes"] = belief_phrase(beliefs[-1], varied)
+        return shown
+
+    # After the last trial
+
+    def is_complete(self, reporter: Reporter) -> bool:
+        return self._searcher.is_finished and not reporter.unfinished
+
+    def conclude(self, reporter: Reporter) -> Result:
+        if self._searcher.failure is not None:
+            raise self._searcher.failure
+        search, keeper = self._searcher.search, self._desk.keeper
+        spent = self._ended_by(search)
+        if spent:
+            keeper.say(f"Ended by {spent}: this is the best statement so far.")
+        self._note(search, None)
+        ultimate = keeper.record.ultimate
+        if ultimate is not None and ultimate.trial is not None:
+            ultimate = keep_policy(self._desk, self._problem.dense, ultimate)
+        keeper.keep(replace(keeper.record, env_steps=self._env_steps(search), ultimate=ultimate))
+        content = to_content(keeper.record)
+        return {key: content[key] for key in OF_RESULT} | {"threshold": self._section.threshold}
+
+    def _ended_by(self, search: Search) -> str | None:
+        """Returns the limit that ended it; None where there was nothing more to find out."""
+        most = search.options.max_runs
+        if search.runs >= most:
+            return self._spent(search) or f"the limit of {most} runs, where compress.budget.runs gives no other"
+        return None if search.is_finished else self._spent(search)
+
+    def _env_steps(self, search: Search) -> int:
+        """Counts those of all runs that were done here, of failed and early ended ones as far as they came."""
+        directories = [RunDirectory(self._desk.directory.trials / name_of(tell.request)) for tell in search.tells]
+        points = [directory.read_points() for directory in directories if directory.progress_file.exists()]
+        return sum(each[-1]["env_steps"] for each in points if each)

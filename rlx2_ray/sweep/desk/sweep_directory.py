@@ -1,0 +1,146 @@
+"""The directory of a sweep or a compression: what was asked for, the record of it, and its trials."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+import uuid
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+
+from rlx2_ray import config as configuration
+from rlx2_ray import files
+from rlx2_ray.config import Tree
+from rlx2_ray.report.record.file import RECORD_FILE, parse_record, to_json
+from rlx2_ray.report.record.record import Record, TrackedRun
+from rlx2_ray.runs.directory import Tracking, reason
+from rlx2_ray.runs.lock import FolderLock
+from rlx2_ray.runs.result import installed_versions
+from rlx2_ray.types import BadInput, RunFailed
+
+Result = dict[str, Any]  # the keys of result.json
+LEFTOVERS = {"trials", "run.lock", RECORD_FILE}  # of a creation that was killed
+
+
+class Tracked(NamedTuple):
+    """Where a campaign is tracked in MLflow, and as what."""
+
+    uri: str
+    experiment: str
+    key: str
+
+
+class SweepDirectory:
+    def __init__(self, path: Path) -> None:
+        self.path = path.absolute()
+        self.description_file = self.path / "sweep.yaml"
+        self.record_file = self.path / RECORD_FILE
+        self.result_file = self.path / "result.json"
+        self.report_file = self.path / "report.html"
+        self.figures = self.path / "figures"
+        self.floor_file = self.path / "floor.json"
+        self.trials = self.path / "trials"
+        self.tune = self.path / "tune"
+        self._lock = FolderLock(self.path)
+
+    @property
+    def is_there(self) -> bool:
+        return self.description_file.exists()
+
+    def check_unused(self) -> None:
+        """Raises BadInput where the path holds a sweep or anything else."""
+        if self.is_there:
+            raise BadInput(
+                f"--out is {self.path}, which already holds a sweep: name another, or 'rlx2 resume {self.path}'."
+            )
+        if self.path.exists() and not self._is_free():
+            raise BadInput(f"--out is {self.path}, which exists and is not an empty directory: give another one.")
+
+    def _is_free(self) -> bool:
+        """An empty directory, or one that a process was killed in before it had become a sweep."""
+        if not self.path.is_dir():
+            return False
+        names = {each.name for each in self.path.iterdir() if not each.name.endswith(files.UNFINISHED)}
+        return names <= LEFTOVERS and not any(self.trials.glob("*"))
+
+    def create(self, kind: str, tree: Tree, tracking: Tracking) -> Record:
+        """Returns the record of a sweep that has done nothing yet. Raises BadInput where there is no room."""
+        record = Record(
+            kind,
+            self.path.name,
+            state="running",
+            started=time.time(),
+            versions=installed_versions(),
+            tracking=TrackedRun(tracking.uri, tracking.experiment),
+            key=f"{kind}-{uuid.uuid4().hex[:12]}",
+        )
+        try:
+            self.trials.mkdir(parents=True, exist_ok=True)
+            self.lock()
+            self.check_unused()  # again: now nobody else can be about to create one
+            files.write(self.record_file, to_json(record))
+            files.write(self.description_file, yaml.safe_dump(tree, sort_keys=False))  # marks the directory as a sweep
+        except OSError as error:
+            raise BadInput(
+                f"--out is {self.path}, which cannot be written to ({reason(error)}): make room, or give another one."
+            ) from None
+        return record
+
+    def open(self) -> tuple[Tree, Record]:
+        """Returns the description and the record. Raises BadInput where there is none, or it is damaged."""
+        if not self.is_there:
+            raise BadInput(f"{self.path} holds no sweep: give a directory that 'rlx2 sweep' or 'compress' wrote.")
+        try:
+            record = parse_record(self.record_file.read_bytes(), str(self.record_file))
+            tracked_at(record)
+        except (OSError, BadInput):
+            raise BadInput(f"{self.record_file} is missing or damaged: restore it from a copy.") from None
+        return configuration.load(self.description_file), record
+
+    def renew(self, tree: Tree) -> None:
+        """Let it go on as `tree` says, whatever Tune or the result of its end says. Raises RunFailed for no room."""
+        self._write_text(self.description_file, yaml.safe_dump(tree, sort_keys=False))
+        shutil.rmtree(self.tune, ignore_errors=True)
+        self.result_file.unlink(missing_ok=True)  # last: until then it is what it was
+
+    def read_result(self) -> Result | None:
+        """Returns that of a finished sweep. Raises BadInput where it is damaged."""
+        if not self.result_file.exists():
+            return None
+        try:
+            result = json.loads(self.result_file.read_bytes())
+            result["kind"]
+            return dict(result)
+        except (ValueError, TypeError, KeyError):
+            raise BadInput(f"{self.result_file} is damaged: remove it, and 'rlx2 resume' writes it again.") from None
+
+    def lock(self) -> None:
+        self._lock.acquire()
+
+    def close(self) -> None:
+        self._lock.release()
+
+    def write_record(self, record: Record) -> None:
+        self._write_text(self.record_file, to_json(record))
+
+    def write_result(self, result: Result) -> None:
+        self._write_text(self.result_file, json.dumps(result, indent=1) + "\n")
+
+    def _write_text(self, file: Path, text: str) -> None:
+        """Raises RunFailed where there is no room."""
+        try:
+            files.write(file, text)
+        except OSError as error:
+            raise RunFailed(
+                f"{file} cannot be written ({reason(error)}): make room, then 'rlx2 resume {self.path}' goes on."
+            ) from None
+
+
+def tracked_at(record: Record) -> Tracked:
+    """Returns where a record says that it is tracked. Raises BadInput where it does not say."""
+    if record.tracking is None or record.key is None:
+        raise BadInput("The record has no tracking or no key: restore it from a copy.")
+    return Tracked(record.tracking.uri, record.tracking.experiment, record.key)

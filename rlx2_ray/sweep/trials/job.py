@@ -1,0 +1,46 @@
+"""What all trials of a sweep have in common, and what one of them is: plain values that go to the trials' processes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+from rlx2_ray.config import ExperimentConfig
+from rlx2_ray.runs.directory import Tracking
+from rlx2_ray.tracking import tags
+
+
+class Plan(NamedTuple):
+    """What one trial is."""
+
+    name: str  # of its directory; the same name is the same run
+    config: ExperimentConfig
+    purpose: str  # "trial", "dense", "search" or "confirm"
+    member: str = ""  # of a queue
+
+
+class Planner(Protocol):
+    def plan(self, sampled: Mapping[str, Any], trial_id: str) -> Plan:
+        """Returns the trial that Tune means by its configuration and its id; the same at every call."""
+        ...
+
+
+class Job(NamedTuple):
+    trials: Path  # holds the run directories
+    tracking: Tracking  # of the sweep itself
+    planner: Planner
+    floor: Path | None = None  # file of the returns below which a trial is not worth going on with
+    archive: Path | None = None  # of finished runs, which are not run again
+
+    def directory(self, plan: Plan) -> Path:
+        return self.trials / plan.name
+
+    def tracking_of(self, plan: Plan) -> Tracking:
+        own = {
+            tags.TRIAL: plan.name,
+            tags.PURPOSE: plan.purpose,
+            tags.SEED: str(plan.config.seed),
+            **({tags.MEMBER: plan.member} if plan.member else {}),
+        }
+        return self.tracking._replace(trial_key=f"{self.tracking.trial_key}-{plan.name}", tags=own)

@@ -1,0 +1,110 @@
+"""A trial of a sweep: a run as `rlx2 train` makes it, for Tune one evaluation at a time.
+
+Its state is its run directory, so a trial that dies, and one whose sweep was killed, goes on from its own newest
+checkpoint, and a finished one only says again what it came to. Only PBT, which gives one trial's state to another, has
+Tune carry checkpoints.
+"""
+
+from __future__ import annotations
+
+import shutil
+from contextlib import nullcontext
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from ray import tune
+
+from rlx2_ray.distributed.launch import train as train_on_runtime
+from rlx2_ray.experiment import session
+from rlx2_ray.experiment.display import LogDisplay
+from rlx2_ray.experiment.interruption import StopWish
+from rlx2_ray.experiment.run import Training, never
+from rlx2_ray.runs.checkpoint import list_checkpoints
+from rlx2_ray.runs.directory import Point, RunDirectory
+from rlx2_ray.runs.score import score
+from rlx2_ray.sweep.description.reported import AT_THE_END
+from rlx2_ray.sweep.trials import archived
+from rlx2_ray.sweep.trials.futility import load_floor
+from rlx2_ray.sweep.trials.job import Job, Plan
+
+LOG_FILE = "log.txt"
+FINAL = ("score", "env_steps", "learner_steps", "wall_s", "ended_early", *AT_THE_END)  # keys of a run's result
+LOCK_WAIT_S = 120.0  # Ray's processes may outlive a killed driver for a minute
+
+
+class SweepTrial(tune.Trainable):  # type: ignore[misc]
+    def setup(self, config: dict[str, Any], job: Job) -> None:
+        self._job = job
+        self._begin(config)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Take on another trial in this process."""
+        self._training.close()
+        self._begin(new_config)
+        return True
+
+    def _begin(self, sampled: dict[str, Any]) -> None:
+        self._plan: Plan = self._job.planner.plan(sampled, self.trial_id)
+        self._training: Training = self._open()
+
+    @property
+    def _directory(self) -> Path:
+        return self._job.directory(self._plan)
+
+    def _open(self) -> Training:
+        job, directory = self._job, self._directory
+        self._points: list[Point] = []  # until now
+        floor = load_floor(job.floor) if job.floor else None
+        host = session.Host(
+            make_display=partial(LogDisplay, directory / LOG_FILE),
+            stop=lambda: nullcontext(StopWish()),  # Tune tells it to stop
+            is_futile=floor.is_futile if floor and self._plan.purpose != "dense" else never,
+            lock_wait_s=LOCK_WAIT_S,
+        )
+        if not RunDirectory(directory).config_file.exists():
+            shutil.rmtree(directory, ignore_errors=True)  # killed before it became a run
+            if not archived.restore(job, self._plan):
+                return session.begin(self._plan.config, directory, job.tracking_of(self._plan), train_on_runtime, host)
+        return session.go_on(directory, train_on_runtime, host)
+
+    def step(self) -> dict[str, Any]:
+        """Work until the next evaluation; with the last one, to the end, since a scheduler may stop a trial there."""
+        try:
+            while self._take(next(self._training))["env_steps"] >= self._plan.config.steps:
+                pass
+        except StopIteration as end:
+            self._points = self._points or RunDirectory(self._directory).read_points()
+            return {**self._newest(), **{key: end.value[key] for key in FINAL}, "done": True}
+        return self._newest()
+
+    def _take(self, point: Point) -> Point:
+        """Those on file come in with the first: by then no earlier process writes to it any more."""
+        if not self._points:
+            on_file = RunDirectory(self._directory).read_points()
+            self._points = [each for each in on_file if each["env_steps"] < point["env_steps"]]
+        self._points.append(point)
+        return point
+
+    def _newest(self) -> dict[str, Any]:
+        return {**self._points[-1], "score": score([point["return_mean"] for point in self._points])}
+
+    def save_checkpoint(self, checkpoint_dir: str) -> None:
+        """Give PBT a checkpoint, which is there at every moment at which it may ask for one."""
+        run = RunDirectory(self._directory)
+        newest = list_checkpoints(run.checkpoints)[-1]
+        shutil.copytree(newest, Path(checkpoint_dir) / newest.name)
+        for file in filter(Path.exists, (run.progress_file, run.best_policy_file)):
+            shutil.copyfile(file, Path(checkpoint_dir) / file.name)
+
+    def load_checkpoint(self, checkpoint: str | None) -> None:
+        """Go on from where another trial was, or this one."""
+        assert checkpoint is not None
+        self._training.close()
+        run, folder = RunDirectory(self._directory), Path(checkpoint)
+        tracking = self._job.tracking_of(self._plan)
+        run.adopt(self._plan.config, tracking, list_checkpoints(folder)[-1], folder / run.progress_file.name)
+        self._training = self._open()
+
+    def cleanup(self) -> None:
+        self._training.close()

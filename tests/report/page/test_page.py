@@ -1,0 +1,206 @@
+"""The report: what it says, that it needs nothing else, and that names from outside cannot write its HTML."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from rlx2_ray.report.analysis.arms import arms_of
+from rlx2_ray.report.analysis.outcomes import outcomes, probability_words
+from rlx2_ray.report.analysis.progress import duration, progress_of
+from rlx2_ray.report.page.page import report_html, report_markdown, write_report
+from rlx2_ray.report.page.summary import belief_words, command_of, details, headline, protocol_of
+from rlx2_ray.report.page.tables import cost_table, score_table
+from rlx2_ray.report.record.record import Record
+from rlx2_ray.search.belief import Belief
+from rlx2_ray.types import BadInput
+from tests.support.sweeps import STEPS
+
+
+class Page(HTMLParser):
+    """Ids, and what the page would fetch."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.ids: list[str] = []
+        self.fetched: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        values = dict(attrs)
+        self.ids.append(values.get("id") or "")
+        self.fetched += [value for name in ("src", "href") if (value := values.get(name))]
+
+
+def test_headline_of_a_finished_search_is_its_verdict(search: Record) -> None:
+    assert headline(search) == (
+        "Hopper-v5 with TD3 keeps at least 97 % of the dense return with 25 times fewer weights: "
+        "accepted, with probability over .99."
+    )
+    lines = details(search)
+    assert lines[0].startswith("Policy 98 % and critics 95 % zeros: R = 1.0")
+    assert lines[1].endswith("8 seeds; uniformly random actions score 20.")
+
+
+def test_headline_of_a_search_says_how_far_it_is(running: Record) -> None:
+    assert headline(running).startswith("So far: Hopper-v5 with TD3 keeps at least 97 %")
+    none = replace(running, decisions=())
+    assert headline(none) == "Hopper-v5 with TD3: no network is accepted yet."
+    assert "the dense arm is being measured" in headline(replace(none, dense=None))
+    ended = replace(none, state="finished")
+    assert headline(ended).endswith("no network that was tried is sure to keep 97 % of the dense return.")
+
+
+def test_inconclusive_ultimate_is_called_so(search: Record) -> None:
+    assert search.ultimate is not None
+    doubtful = replace(search, ultimate=replace(search.ultimate, verdict="inconclusive", probability=0.66))
+    assert headline(doubtful).endswith("inconclusive, with probability .66.")
+
+
+def test_headline_of_a_sweep_names_the_best_arm_in_its_mode(grid: Record) -> None:
+    assert "the best of 6 arms is policy 50 %, n_step 3, with score" in headline(grid)
+    assert "the best of 6 arms is policy 99 %, n_step 1, with score" in headline(replace(grid, mode="min"))
+    assert headline(replace(grid, trials=())) == "delay: no run has a score yet."
+
+
+@pytest.mark.parametrize(
+    ("probability", "words"), [(0.94, ".94"), (0.999, "over .99"), (0.001, "under .01"), (0.5, ".50")]
+)
+def test_probabilities_are_never_certain(probability: float, words: str) -> None:
+    assert probability_words(probability) == words
+
+
+def test_belief_names_the_likeliest_threshold_and_ninety_percent() -> None:
+    belief = Belief(7, (0.5, 0.9, 0.95, 0.98, 0.99), (0.02, 0.08, 0.6, 0.28, 0.02))
+    assert belief_words(belief, "critic") == (
+        "Believed after 7 runs: the greatest critic sparsity that keeps the return is 95 % (probability 0.60); "
+        "90 % lies in 90 to 98 %."
+    )
+    assert "90 % lies in 95 %." in belief_words(replace(belief, mass=(0.0, 0.0, 1.0, 0.0, 0.0)), "tied")
+
+
+def test_table_is_the_paper_s(search: Record) -> None:
+    """Sizes and FLOPs of Hopper at 98 / 95 % as in RLx2's table 2: .040, .043, .020."""
+    table = cost_table(search)
+    assert table.headings[:8] == (
+        "alg", "env", "policy sparsity %", "critic sparsity %", "size", "train FLOPs (paper)", "train FLOPs (counted)",
+        "inference FLOPs",
+    )  # fmt: skip
+    row = next(row for row in table.rows if row[2] == "98")
+    assert row[:6] == ("TD3", "Hopper-v5", "98", "95", "0.040", "0.043")
+    assert (row[7], row[-1]) == ("0.020", "accepted")
+    assert table.rows[0][-1] == "dense"
+
+
+def test_costs_that_are_not_known_are_left_out(search: Record) -> None:
+    row = cost_table(replace(search, spaces=None)).rows[-1]
+    assert (row[4], row[5:8]) == ("0.017", ("-", "-", "-"))
+
+
+def test_score_table_has_every_seed(search: Record) -> None:
+    text = " ".join(cell for row in score_table(search).rows for cell in row)
+    assert text.count("(seed ") == len(search.trials)
+    assert text.count("stopped early") == 1
+    for trial in search.trials:
+        assert trial.score is not None
+        assert f"{trial.score:.5g} (seed {trial.seed}" in text
+
+
+def test_cached_dense_seeds_have_their_scores_in_the_table(search: Record) -> None:
+    cached = replace(search, trials=tuple(trial for trial in search.trials if trial.purpose != "dense"))
+    assert score_table(cached).rows[-1][:2] == ("dense", "8")
+    assert cost_table(cached).rows == cost_table(search).rows
+
+
+def test_protocol_says_how_it_was_measured(search: Record, grid: Record) -> None:
+    protocol = protocol_of(search)
+    assert protocol["score"] == "mean of the last 30 evaluations; 10 noise-free episodes every 5,000 env steps"
+    assert protocol["env steps a run"] == f"{STEPS:,}"
+    assert "interquartile mean" in protocol["rule"]
+    assert protocol["stopped early"].startswith("1 run")
+    assert protocol_of(grid)["search space"].startswith("sparsity.policy: grid of 0.5, 0.9, 0.99; ")
+
+
+def test_command_repeats_it(search: Record, grid: Record) -> None:
+    assert command_of(search) == f"rlx2 compress {search.source}/sweep.yaml"
+    assert command_of(grid).startswith("rlx2 sweep ")
+    lone = Record("runs", "a", "finished", search.trials[:1], source="runs/a")
+    assert command_of(lone) == "rlx2 train runs/a/config.yaml"
+
+
+@pytest.mark.parametrize("kind", ["search", "running", "grid"])
+def test_page_has_all_and_fetches_nothing(kind: str, request: pytest.FixtureRequest) -> None:
+    record = request.getfixturevalue(kind)
+    text = report_html(record)
+    page = Page(text)
+    assert [address for address in page.fetched if not address.startswith("data:")] == []
+    wanted = {"figure-curves", "figure-replay", "figure-topology", "figure-scores", "scores", "protocol", "versions"}
+    wanted |= {"figure-keys"} if kind == "grid" else {"figure-ratio", "figure-frontier", "figure-threshold", "costs"}
+    assert wanted <= set(page.ids)
+    assert text.count("/*! For license information") + text.count("plotly.js v") >= 1
+    assert text.count('showSendToCloud": false') == len([each for each in page.ids if each.startswith("figure-")])
+    for words in (headline(record), command_of(record), "ray", "2.60.0"):
+        assert words in text.replace("&#39;", "'")
+
+
+def test_names_from_outside_cannot_write_html(search: Record) -> None:
+    evil = "<img src=http://x/>"
+    trials = tuple(trial._replace(name=evil) for trial in search.trials)
+    text = report_html(replace(search, name=evil, messages=(evil,), trials=trials, versions={evil: evil}))
+    assert evil not in re.sub(r"<script.*?</script>", "", text, flags=re.DOTALL)
+    assert Page(text).fetched == ["data:,"]
+
+
+def test_markdown_has_the_same_text_and_tables(search: Record) -> None:
+    text = report_markdown(search)
+    lines = text.splitlines()
+    assert f"**{headline(search)}**" in lines
+    rows = [line for line in lines if line.startswith("| ") and "scores" not in line]
+    assert len(rows) == 1 + len(cost_table(search).rows) + len(arms_of(search))
+    assert len({line.count("|") for line in rows[:6]}) == 1
+    assert "&" not in text
+    assert "\n\n\n" not in text
+
+
+def test_report_that_cannot_be_written_is_one_sentence(search: Record, tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match=r"^--out is .*, which cannot be written \(No such file or directory\)"):
+        write_report(search, tmp_path / "absent" / "report.html")
+
+
+def test_report_replaces_an_older_one_whole(search: Record, tmp_path: Path) -> None:
+    path = tmp_path / "report.html"
+    path.write_text("older")
+    assert write_report(search, path) == path
+    assert path.read_text().startswith("<!DOCTYPE html>")
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_progress_counts_runs_steps_and_the_rest(running: Record, search: Record) -> None:
+    progress = progress_of(running)
+    assert (progress.done, progress.running, progress.planned) == (25, 2, 36)
+    assert progress.env_steps == sum(trial.env_steps for trial in running.trials)
+    assert progress.planned_steps == 36 * STEPS
+    assert 1200 <= progress.env_steps_per_s <= 1240
+    left = 36 * STEPS - progress.env_steps
+    assert progress.remaining_s == pytest.approx(left / progress.env_steps_per_s)
+    assert progress_of(search).remaining_s is None
+    assert (progress_of(search).planned, progress_of(search).fraction) == (27, 1)
+    assert progress_of(Record("sweep", "x", "running", ())).fraction == 0
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(5, "less than a minute"), (60, "1 min"), (3 * 3600 + 1200, "3 h 20 min"), (90000, "1 d 1 h"), (7200, "2 h")],
+)
+def test_durations_are_in_two_units(seconds: float, words: str) -> None:
+    assert duration(seconds) == words
+
+
+def test_outcomes_go_from_the_largest_network_to_the_smallest(search: Record) -> None:
+    sizes = [each.size_ratio or 0 for each in outcomes(search)]
+    assert sizes == sorted(sizes, reverse=True)
+    assert len(sizes) == 4

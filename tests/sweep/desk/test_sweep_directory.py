@@ -1,0 +1,228 @@
+"""What the directory of a sweep refuses, and what it says then."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from rlx2_ray import files
+from rlx2_ray.report.record.record import Record, TrackedRun
+from rlx2_ray.runs.directory import Tracking
+from rlx2_ray.sweep.desk.sweep_directory import SweepDirectory
+from rlx2_ray.types import BadInput, RunFailed
+
+TREE = {"steps": 300, "param_space": {"seed": {"grid": [0, 1]}}, "tune": {"metric": "score"}}
+TRACKING = Tracking("sqlite:///mlflow.db", "tests")
+NO_ROOM = "No space left on device"
+
+
+def created(path: Path) -> SweepDirectory:
+    """One that nobody works on."""
+    with closing(SweepDirectory(path)) as directory:
+        directory.create("sweep", TREE, TRACKING)
+    return directory
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> SweepDirectory:
+    return created(tmp_path / "sweep")
+
+
+@pytest.fixture
+def full_disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Nothing can be written."""
+
+    def refuse(*arguments: object, **options: object) -> None:
+        raise OSError(28, NO_ROOM)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", refuse)
+        yield
+
+
+def refusal(call: Callable[[], object]) -> str:
+    with pytest.raises(BadInput) as refused:
+        call()
+    text = str(refused.value)
+    assert text.endswith(".")
+    assert "\n" not in text
+    return text
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
+
+
+def test_what_was_created_is_read_back(tmp_path: Path) -> None:
+    with closing(SweepDirectory(tmp_path / "new" / "sweep")) as directory:
+        record = directory.create("sweep", TREE, TRACKING)
+    tree, again = SweepDirectory(directory.path).open()
+    assert (tree, again) == (TREE, record)
+    assert record.tracking == TrackedRun(TRACKING.uri, "tests")
+    assert (record.kind, record.name, record.state) == ("sweep", "sweep", "running")
+    assert directory.read_result() is None
+    assert names(directory.path) == ["record.json", "run.lock", "sweep.yaml", "trials"]
+
+
+def test_every_sweep_has_a_key_of_its_own(tmp_path: Path) -> None:
+    keys = {created(tmp_path / name).open()[1].key for name in ("one", "two")}
+    assert len(keys) == 2
+    assert all(key.startswith("sweep-") for key in keys)
+
+
+def test_path_is_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert SweepDirectory(Path("sweep")).path == tmp_path / "sweep"
+
+
+@pytest.mark.parametrize("make", [lambda path: None, lambda path: path.mkdir()], ids=["absent", "empty"])
+def test_unused_directory(make: Callable[[Path], object], tmp_path: Path) -> None:
+    make(tmp_path / "sweep")
+    SweepDirectory(tmp_path / "sweep").check_unused()
+    created(tmp_path / "sweep")
+
+
+def test_directory_of_another_sweep(directory: SweepDirectory) -> None:
+    assert refusal(SweepDirectory(directory.path).check_unused) == (
+        f"--out is {directory.path}, which already holds a sweep: name another, or 'rlx2 resume {directory.path}'."
+    )
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        pytest.param(lambda path: path.write_text("dear diary"), id="file"),
+        pytest.param(lambda path: (path / "letters").mkdir(parents=True), id="directory with something in it"),
+    ],
+)
+def test_path_that_holds_something_else(make: Callable[[Path], object], tmp_path: Path) -> None:
+    make(tmp_path / "taken")
+    assert "exists and is not an empty directory" in refusal(SweepDirectory(tmp_path / "taken").check_unused)
+
+
+def test_sweep_in_use(directory: SweepDirectory) -> None:
+    with closing(SweepDirectory(directory.path)) as first, closing(SweepDirectory(directory.path)) as second:
+        first.lock()
+        assert "in use by another process" in refusal(second.lock)
+
+
+def test_no_room_for_a_new_sweep(tmp_path: Path, full_disk: None) -> None:
+    with closing(SweepDirectory(tmp_path / "sweep")) as directory:
+        text = refusal(lambda: directory.create("sweep", TREE, TRACKING))
+    assert f"--out is {tmp_path}/sweep, which cannot be written to ({NO_ROOM}): make room" in text
+
+
+def test_directory_that_had_no_room_can_be_given_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write = files.write
+    for written in range(2):  # files that still have room
+        left = iter(range(written))
+
+        def write_some(path: Path, content: str, left: Iterator[int] = left) -> None:
+            if next(left, None) is None:
+                raise OSError(28, NO_ROOM)
+            write(path, content)
+
+        with monkeypatch.context() as patched, closing(SweepDirectory(tmp_path / "sweep")) as directory:
+            patched.setattr(files, "write", write_some)
+            assert NO_ROOM in refusal(lambda: directory.create("sweep", TREE, TRACKING))
+        SweepDirectory(tmp_path / "sweep").check_unused()
+    assert created(tmp_path / "sweep").is_there
+
+
+def test_folder_that_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with closing(SweepDirectory(tmp_path / "file" / "sweep")) as directory:
+        text = refusal(lambda: directory.create("sweep", TREE, TRACKING))
+    assert f"--out is {tmp_path}/file/sweep, which cannot be written to (Not a directory)" in text
+
+
+@pytest.mark.parametrize("leftover", [[], ["trials"], ["trials", "run.lock"], ["trials", "run.lock", "record.json"]])
+def test_directory_whose_creation_was_killed_is_no_sweep_yet(leftover: list[str], directory: SweepDirectory) -> None:
+    for name in {"run.lock", "record.json", "sweep.yaml"} - {*leftover}:
+        (directory.path / name).unlink()
+    if "trials" not in leftover:
+        directory.trials.rmdir()
+    assert refusal(directory.open) == (
+        f"{directory.path} holds no sweep: give a directory that 'rlx2 sweep' or 'compress' wrote."
+    )
+    directory.check_unused()
+    assert created(directory.path).is_there
+
+
+def test_directory_that_became_a_sweep_meanwhile_is_not_overwritten(directory: SweepDirectory) -> None:
+    before = directory.record_file.read_bytes()
+    with closing(SweepDirectory(directory.path)) as late:
+        assert "already holds a sweep" in refusal(lambda: late.create("sweep", TREE, TRACKING))
+    assert directory.record_file.read_bytes() == before
+
+
+def test_directory_with_trials_is_not_free(directory: SweepDirectory) -> None:
+    directory.description_file.unlink()
+    (directory.trials / "00000-seed=0").mkdir()
+    assert "is not an empty directory" in refusal(directory.check_unused)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(None, id="absent"),
+        pytest.param(b"", id="empty"),
+        pytest.param(b'{"kind": "sw', id="half"),
+        pytest.param(b"\xff\xfe", id="no text"),
+        pytest.param(b"[1, 2]", id="a list"),
+        pytest.param(b"null", id="nothing"),
+        pytest.param(b'{"kind": "sweep", "name": "x", "state": "running", "key": "k"}', id="without the store"),
+        pytest.param(
+            b'{"kind": "sweep", "name": "x", "state": "running", "key": "k", "tracking": 3}',
+            id="a number for the store",
+        ),
+    ],
+)
+def test_damaged_record(content: bytes | None, directory: SweepDirectory) -> None:
+    if content is None:
+        directory.record_file.unlink()
+    else:
+        directory.record_file.write_bytes(content)
+    assert refusal(directory.open) == f"{directory.record_file} is missing or damaged: restore it from a copy."
+
+
+def test_damaged_description(directory: SweepDirectory) -> None:
+    directory.description_file.write_text("param_space: {seed: [")
+    assert "sweep.yaml" in refusal(directory.open)
+
+
+@pytest.mark.parametrize("content", [b"", b'{"metric": ', b"\xff\xfe", b"[]", b"{}", b"null"])
+def test_damaged_result(content: bytes, directory: SweepDirectory) -> None:
+    directory.result_file.write_bytes(content)
+    assert refusal(directory.read_result) == (
+        f"{directory.result_file} is damaged: remove it, and 'rlx2 resume' writes it again."
+    )
+
+
+def test_record_is_replaced_whole_or_not_at_all(directory: SweepDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = directory.record_file.read_bytes()
+
+    def refuse(file: int) -> None:
+        raise OSError(28, NO_ROOM)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", refuse)
+        with pytest.raises(RunFailed) as failure:
+            directory.write_record(Record("sweep", "x", "running", messages=("x" * 1000,)))
+    assert f"{directory.record_file} cannot be written ({NO_ROOM}): make room, then" in str(failure.value)
+    assert directory.record_file.read_bytes() == before
+
+
+def test_result_is_read_back(directory: SweepDirectory) -> None:
+    result: dict[str, Any] = {"kind": "sweep", "best": {"name": "00001", "score": 2.5}, "trials": []}
+    directory.write_result(result)
+    assert directory.read_result() == result
+    assert json.loads(directory.result_file.read_text()) == result
+    assert yaml.safe_load(directory.description_file.read_text()) == TREE
