@@ -49,6 +49,7 @@ def show(result: dict[str, Any], directory: Path, as_json: bool) -> None:
         return
     rows = [
         ["score (mean of the last 30 evaluations)", f"{result['score']:.1f}"],
+        *_deployed(result),
         ["policy sparsity / critic sparsity", f"{result['policy_sparsity']:.0%} / {result['critic_sparsity']:.0%}"],
         ["size of dense", f"{result['size_ratio']:.1%}, {result['compression']:.1f} times smaller"],
         [
@@ -62,6 +63,14 @@ def show(result: dict[str, Any], directory: Path, as_json: bool) -> None:
     ]
     title = f"{result['env_id']}, {result['algo'].upper()}, {result['method']}, seed {result['seed']}"
     print_table(title, ["", "value"], rows)
+
+
+def _deployed(result: dict[str, Any]) -> list[list[str]]:
+    deployed = result.get("deployed")
+    if not deployed:
+        return []
+    name = f"deployed (best evaluation's policy, {deployed['episodes']} fresh episodes)"
+    return [[name, f"{deployed['return_mean']:.1f}"]]
 
 
 def _percentages(result: dict[str, Any], *keys: str) -> str:

@@ -124,6 +124,7 @@ class RuntimeConfig(Section):
 class EvaluationConfig(Section):
     interval: Positive = 5_000  # env steps
     episodes: Positive = 10
+    deployed_episodes: NonNegative = 30  # that the policy of the best evaluation plays again at the end; 0 for none
 
 
 class CheckpointConfig(Section):

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from rlx2_ray.config import ExperimentConfig
+from rlx2_ray.experiment.deployed import play_deployed
 from rlx2_ray.experiment.display import Display
 from rlx2_ray.experiment.evaluation import Evaluation
 from rlx2_ray.experiment.interruption import StopWish
@@ -223,7 +224,10 @@ class Run:
         if self._is_behind:
             raise RunFailed(f"The last checkpoint is not written: {self._remedy()}")
         self._write_policy(self.directory.policy_file, policy, {})
-        outcome = self._outcome(env_steps, learner_steps, policy_digest(policy)) | {"faults": faults or {}}
+        with self.pause_training_clock():
+            deployed = play_deployed(self.config, self.directory)
+        outcome = self._outcome(env_steps, learner_steps, policy_digest(policy))
+        outcome |= {"deployed": deployed, "faults": faults or {}}
         return deliver(self.directory, self.tracker, outcome)
 
     def _write_policy(self, file: Path, policy: Layers, about: dict[str, Any]) -> None:
@@ -254,9 +258,9 @@ class Run:
 
 def deliver(directory: RunDirectory, tracker: Tracker, outcome: dict[str, Any]) -> dict[str, Any]:
     """Give a finished run's files to the tracker and end its MLflow run; a mark stays while that has not succeeded."""
-    with directory.writing(directory.undelivered_mark):
-        directory.undelivered_mark.touch()
-    tracker.log([{name: outcome[name] for name in ("env_steps", "score", "size_ratio", "compression")}])
+    directory.mark_undelivered()
+    scores = {name: outcome[name] for name in ("env_steps", "score", "size_ratio", "compression")}
+    tracker.log([scores | _tracked_deployed(outcome)])
     if outcome["ended_early"]:
         tracker.log_tags({tags.ENDED_EARLY: "true"})
     files = (directory.config_file, directory.policy_file, directory.best_policy_file)
@@ -266,6 +270,11 @@ def deliver(directory: RunDirectory, tracker: Tracker, outcome: dict[str, Any]) 
     outcome = {**outcome, "mlflow_run_id": tracker.run_id}
     directory.write_result(outcome)
     return outcome
+
+
+def _tracked_deployed(outcome: dict[str, Any]) -> dict[str, float]:
+    deployed = outcome.get("deployed")  # a run of an earlier version has none
+    return {f"deployed/{name}": deployed[name] for name in ("return_mean", "return_std")} if deployed else {}
 
 
 def deliver_again(directory: RunDirectory, tracker: Tracker, outcome: dict[str, Any]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from rlx2_ray.agents.engines import check_engine, prepare_engine
 from rlx2_ray.config import ExperimentConfig, Tree, flatten
 from rlx2_ray.envs.make import probe_spaces
+from rlx2_ray.experiment.deployed import play_deployed
 from rlx2_ray.experiment.display import Display, make_display
 from rlx2_ray.experiment.interruption import StopWish, stop_on_signals
 from rlx2_ray.experiment.predecessors import inherited_models
@@ -70,7 +71,7 @@ def go_on(path: Path, train: Train, host: Host, changes: Tree | None = None) -> 
         directory.lock(host.lock_wait_s)
         finished = directory.read_result()
         if finished is not None:
-            return _deliver_again(config, directory, origin, finished)
+            return _deliver_again(config, directory, origin, _with_deployed(config, directory, finished))
         if changes:
             _check_changes(config, changes)
             config = directory.change(changes)
@@ -95,6 +96,17 @@ def _check_changes(config: ExperimentConfig, changes: Tree) -> None:
     if config.runtime.kind == "inline":
         key = next(iter(flatten(changes)))
         raise BadInput(f"{key} belongs to runs on actors, and this one is inline: leave it out.")
+
+
+def _with_deployed(config: ExperimentConfig, directory: RunDirectory, finished: Result) -> Result:
+    """The result with the deployed score, which runs that ended under an earlier version do not have yet."""
+    if "deployed" in finished:
+        return finished
+    deployed = play_deployed(config, directory)
+    if deployed is None:  # nor did it keep its best policy
+        return finished
+    directory.mark_undelivered()
+    return {**finished, "deployed": deployed}
 
 
 def _deliver_again(config: ExperimentConfig, directory: RunDirectory, origin: Origin, finished: Result) -> Result:

@@ -173,6 +173,11 @@ class RunDirectory:
                 f"{file} cannot be written ({reason(error)}): make room, then 'rlx2 resume {self.path}' goes on."
             ) from None
 
+    def mark_undelivered(self) -> None:
+        """Note that MLflow has not got all of a finished run. Raises RunFailed where there is no room."""
+        with self.writing(self.undelivered_mark):
+            self.undelivered_mark.touch()
+
     def append(self, point: Point) -> None:
         """Add a point. Raises RunFailed where there is no room."""
         with self.writing(self.progress_file), self.progress_file.open("a") as file:

@@ -26,9 +26,11 @@ OVERVIEW_CAPTION = (
 )
 ARMS_CAPTION = (
     "Score: interquartile mean over seeds of the mean of the last 30 evaluations. R is the ratio of an arm's score to "
-    "dense's. Time to train: median from start to end, evaluations included, of runs that may have shared their "
-    f"machine with others. Reaches dense: when the mean of the latest {WINDOW} evaluations is at dense's score, median "
-    "over seeds (seeds that get there). A dash: not known."
+    "dense's. Deployed: the same statistic of what the policy of a run's best evaluation came to, played again "
+    "on fresh episodes, which says how good the file is that the run hands out (seeds that have it; those of earlier "
+    "versions do not). Time to train: median from start to end, evaluations included, of runs that may have shared "
+    f"their machine with others. Reaches dense: when the mean of the latest {WINDOW} evaluations is at dense's score, "
+    "median over seeds (seeds that get there). A dash: not known."
 )
 
 

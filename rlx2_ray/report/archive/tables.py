@@ -105,6 +105,7 @@ def _dense_score(record: Record) -> str:
 
 ARM_HEADINGS = (
     *("arm", *SPARSITY_HEADINGS, *COST_HEADINGS, "score", "% of dense", "95 % interval", "P(R ≥ 0.97)", "seeds"),
+    "deployed",
     *("time to train", "env steps/s", "reaches dense after", "paper: % of dense"),
 )
 
@@ -129,6 +130,7 @@ def _arm_row(record: Record, arm: Arm) -> tuple[str, ...]:
         score,
         *(("100", *_dense_interval(record)) if arm.is_dense else _ratio_cells(outcome)),
         str(len(arm.scores)),
+        _deployed_cell(arm),
         *_time_cells(arm),
         _reach_cell(record, arm),
         _paper_cell(record, arm),
@@ -167,6 +169,12 @@ def _ratio_cells(outcome: Outcome | None) -> tuple[str, str, str]:
         UNKNOWN if interval is None else f"{100 * interval[0]:.1f} to {100 * interval[1]:.1f}",
         UNKNOWN if probability is None else probability_words(probability),
     )
+
+
+def _deployed_cell(arm: Arm) -> str:
+    """The statistic of the deployed scores, and of how many seeds, since runs of earlier versions have none."""
+    scores = [trial.result["deployed"]["return_mean"] for trial in arm.trials if trial.result.get("deployed")]
+    return f"{statistic_of(scores):.5g} ({len(scores)})" if scores else UNKNOWN
 
 
 def _time_cells(arm: Arm) -> tuple[str, str]:

@@ -25,7 +25,7 @@ def restore(job: Job, plan: Plan) -> bool:
     tracking = job.tracking_of(plan)
     tracking = tracking._replace(tags={**tracking.tags, ARCHIVED: file.name})
     archive.restore(archived_run.read(file), aside, tracking)
-    RunDirectory(aside).undelivered_mark.touch()  # MLflow is told of it when it goes on
+    RunDirectory(aside).mark_undelivered()  # MLflow is told of it when it goes on
     job.trials.mkdir(parents=True, exist_ok=True)
     aside.replace(job.directory(plan))
     return True

@@ -207,6 +207,8 @@ def test_arm_table_has_every_arm_and_those_not_run(hopper: Record) -> None:
     rlx2 = found["rlx2 98 / 95 %"]
     assert (rlx2["size"], rlx2["train FLOPs (paper)"], rlx2["inference FLOPs"]) == ("0.040", "0.043", "0.020")
     assert (rlx2["seeds"], rlx2["time to train"], rlx2["env steps/s"]) == ("8", "6 min", "600")
+    assert [found[arm]["deployed"] for arm in ("tiny", "static 98 / 95 %")] == ["-", "-"]
+    assert rlx2["deployed"] == f"{float(rlx2['score']) + 100:.5g} (8)"
     assert (found["dense"]["% of dense"], found["dense"]["time to train"]) == ("100", "33 min")
     assert (found["static 98 / 95 %"]["95 % interval"], found["static 98 / 95 %"]["seeds"]) == ("-", "1")
 

@@ -1,0 +1,43 @@
+"""The deployed score: how good the policy is that a run hands out, that of its best evaluation.
+
+An evaluation that was the best of many flatters its policy. So the policy plays again when the run ends, on fresh
+episodes whose seeds are a stream of their own, which the choice never saw. The rule is the same for every method.
+"""
+
+from __future__ import annotations
+
+from contextlib import closing
+from typing import Any
+
+from rlx2_ray.config import ExperimentConfig
+from rlx2_ray.envs.lane import EnvLane
+from rlx2_ray.experiment.evaluation import evaluate
+from rlx2_ray.experiment.playback import playable
+from rlx2_ray.networks.policy_file import load_policy
+from rlx2_ray.runs.directory import RunDirectory
+from rlx2_ray.types import RunFailed
+
+STREAM = "deployed"
+
+
+def play_deployed(config: ExperimentConfig, directory: RunDirectory) -> dict[str, Any] | None:
+    """Play the policy of the best evaluation, `evaluation.deployed_episodes` times.
+
+    Returns the env step that the policy is of, mean and standard deviation of its returns, and the number of episodes;
+    None where none are asked for, or no policy was trained or kept. Raises RunFailed where the environment fails.
+    """
+    episodes, file = config.evaluation.deployed_episodes, directory.best_policy_file
+    if not episodes or not file.exists():
+        return None
+    policy = load_policy(file)
+    try:
+        with closing(EnvLane(config.env, config.seed, STREAM)) as lane:
+            evaluation = evaluate(playable(policy).policy, lane, episodes, first_episode=0)
+    except RunFailed as failure:
+        raise RunFailed(f"While the policy of the best evaluation was played again: {failure}") from None
+    return {
+        "env_steps": policy.about["env_steps"],
+        "return_mean": evaluation.mean,
+        "return_std": evaluation.std,
+        "episodes": episodes,
+    }
