@@ -12,7 +12,7 @@ from typing import Any
 from rlx2_ray.config import ExperimentConfig
 from rlx2_ray.envs.lane import EnvLane
 from rlx2_ray.experiment.evaluation import evaluate
-from rlx2_ray.experiment.playback import playable
+from rlx2_ray.networks.policy import densify, make_evaluation_policy
 from rlx2_ray.networks.policy_file import load_policy
 from rlx2_ray.runs.directory import RunDirectory
 from rlx2_ray.types import RunFailed
@@ -30,9 +30,10 @@ def play_deployed(config: ExperimentConfig, directory: RunDirectory) -> dict[str
     if not episodes or not file.exists():
         return None
     policy = load_policy(file)
+    player = make_evaluation_policy(policy.algo, densify(policy.layers))
     try:
         with closing(EnvLane(config.env, config.seed, STREAM)) as lane:
-            evaluation = evaluate(playable(policy).policy, lane, episodes, first_episode=0)
+            evaluation = evaluate(player, lane, episodes, first_episode=0)
     except RunFailed as failure:
         raise RunFailed(f"While the policy of the best evaluation was played again: {failure}") from None
     return {

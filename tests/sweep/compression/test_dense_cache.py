@@ -91,9 +91,9 @@ def test_key_changes_with_a_source(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert len(keys) == 2
 
 
-WITHOUT_EFFECT = (  # on what a dense run scores: files, displays, trackers, signals
-    "experiment", "experiment.display", "experiment.interruption", "experiment.run", "files", "runs", "tracking",
-    "types",
+WITHOUT_EFFECT = (  # on what a dense run scores: files, displays, trackers, signals, the other score
+    "experiment", "experiment.deployed", "experiment.display", "experiment.interruption", "experiment.run", "files",
+    "runs", "tracking", "types",
 )  # fmt: skip
 PROGRAM = """
 import sys, rlx2_ray.experiment.inline, rlx2_ray.agents.engines
