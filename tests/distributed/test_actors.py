@@ -220,7 +220,8 @@ def test_asked_to_stop_a_run_checkpoints_and_resumes(
 @pytest.mark.parametrize(("what", "value"), [("observation", "nan as observation[1]"), ("reward", "inf as reward")])
 def test_environment_that_returns_what_is_not_finite_fails_the_run(what: str, value: str, tmp_path: Path) -> None:
     directory = tmp_path / "run"
-    broken = {"env.id": f"{MODULE}:Broken-v0", "env.kwargs": {"what": what, "step": 500}, "steps": 1500}
+    # So few that after the failure no rollout can take 500 env steps again, however they are shared out.
+    broken = {"env.id": f"{MODULE}:Broken-v0", "env.kwargs": {"what": what, "step": 500}, "steps": 1050}
     with ended(start_train(directory, **ACTORS | broken | {"evaluation.interval": 300})) as process:
         _, error = process.communicate(timeout=120)
     assert process.returncode == 1
@@ -231,7 +232,7 @@ def test_environment_that_returns_what_is_not_finite_fails_the_run(what: str, va
     newest = int(checkpoint_names(directory)[-1].removeprefix("step_"))
     assert newest > 500, "what the other actors had done was saved"
     assert tracked_run(directory).info.status == "FAILED"
-    resume_and_check(directory, [300, 600, 900, 1200, 1500])
+    resume_and_check(directory, [300, 600, 900, 1050])
 
 
 @pytest.mark.slow
