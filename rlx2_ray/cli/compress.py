@@ -11,7 +11,6 @@ from rlx2_ray import config as configuration
 from rlx2_ray.cli import options
 from rlx2_ray.cli.output import print_json, print_table
 from rlx2_ray.cli.sweep import default_directory
-from rlx2_ray.sweep.compression.words import dense_sentence, kept, network
 
 Axis = Annotated[
     str | None,
@@ -94,6 +93,7 @@ def show(result: dict[str, Any], as_json: bool) -> None:
         typer.echo(message)
     if result["dense"] is not None:
         from rlx2_ray.report.record.file import parse_dense
+        from rlx2_ray.sweep.compression.words import dense_sentence
 
         typer.echo(f"{dense_sentence(parse_dense(result['dense']))}.")
     typer.echo(sentence(result))
@@ -111,6 +111,8 @@ def sentence(result: dict[str, Any]) -> str:
         word = "INCONCLUSIVE" if undecided else "NOTHING FOUND"
         left = f", {undecided} undecided" if undecided else ""
         return f"{word}: none of {len(result['decisions'])} networks is known to {what}{left}."
+    from rlx2_ray.sweep.compression.words import kept, network
+
     sizes = network(ultimate["policy_sparsity"], ultimate["critic_sparsity"])
     what = (
         f"{ultimate['compression']:.1f} times smaller ({sizes}): keeps {kept(ultimate['ratio'], ultimate['interval'])} "

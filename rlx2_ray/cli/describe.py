@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from rlx2_ray.cli import options
 from rlx2_ray.cli.output import print_json, print_table
 from rlx2_ray.config import ExperimentConfig
-from rlx2_ray.sparse.plan import NetworkPlan, plan_agent
 from rlx2_ray.types import BadInput
+
+if TYPE_CHECKING:
+    from rlx2_ray.sparse.plan import NetworkPlan
 
 ObservationSize = Annotated[
     int | None,
@@ -48,6 +50,7 @@ def _sizes(config: ExperimentConfig, observation_size: int | None, action_size: 
 
 def _content(config: ExperimentConfig, observation_size: int, action_size: int) -> dict[str, Any]:
     from rlx2_ray.runs.result import describe_costs, describe_identity
+    from rlx2_ray.sparse.plan import plan_agent
 
     plan = plan_agent(config, observation_size, action_size)
     return {

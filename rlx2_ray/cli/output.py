@@ -6,8 +6,6 @@ import json
 from typing import Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 
 def print_json(content: dict[str, Any]) -> None:
@@ -16,6 +14,9 @@ def print_json(content: dict[str, Any]) -> None:
 
 def print_table(title: str, headings: list[str], rows: list[list[str]]) -> None:
     """Print a table whose first column is text and whose others are numbers."""
+    from rich.console import Console
+    from rich.table import Table
+
     table = Table(title=title, title_justify="left")
     for index, heading in enumerate(headings):
         table.add_column(heading, justify="right" if index else "left")
