@@ -7,11 +7,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from benchmarks.searcher.truth import BAD, LINE, PLANE, THRESHOLD, World, line_world, plane_world, size
+from benchmarks.searcher.truth import BAD, LINE, PLANE, THRESHOLD, Kind, World, line_world, plane_world, size
+from rlx2_ray.search.decision import Rule
 from rlx2_ray.search.ledger import Request
-from rlx2_ray.search.line import LineSearch
-from rlx2_ray.search.plane import PlaneSearch, plane_options
-from rlx2_ray.search.search import Options, Search
+from rlx2_ray.search.networks import line_networks, plane_networks
+from rlx2_ray.search.options import PLANE_RUNS, Options
+from rlx2_ray.search.search import Search
 
 AT_ONCE = 2  # runs under way
 
@@ -27,6 +28,7 @@ class Outcome(NamedTuple):
     """Of one search."""
 
     runs: int
+    rounds: int
     dense_runs: int
     verdict: str  # accept, inconclusive or none
     true_ratio: float  # of the pick; NaN where there is none
@@ -39,37 +41,41 @@ class Outcome(NamedTuple):
         return self.true_ratio < BAD
 
 
-def play_line(noise: float, seed: int, options: Options | None = None) -> Outcome:
+def play_line(noise: float, seed: int, options: Options | None = None, kind: Kind = "family") -> Outcome:
     rng = np.random.default_rng((seed, 1))
-    world = line_world(noise, rng)
-    search = LineSearch(LINE, options or Options(random=0.0, concurrency=AT_ONCE), size)
-    run(search, world, rng)
-    return outcome(search, world)
+    world = line_world(noise, rng, kind)
+    options = options or Options(random=0.0, concurrency=AT_ONCE)
+    search = Search(line_networks(LINE, options.rule), options, size)
+    return outcome(search, world, run(search, world, rng))
 
 
 def play_plane(noise: float, seed: int, options: Options | None = None) -> Outcome:
     rng = np.random.default_rng((seed, 2))
     world = plane_world(noise, rng)
-    search = PlaneSearch(PLANE, PLANE, options or plane_options(random=0.0, concurrency=AT_ONCE), size)
-    run(search, world, rng)
-    return outcome(search, world)
+    options = options or Options(random=0.0, max_runs=PLANE_RUNS, concurrency=AT_ONCE)
+    search = Search(plane_networks(PLANE, PLANE, options.rule), options, size)
+    return outcome(search, world, run(search, world, rng))
 
 
-def run(search: Search, world: World, rng: np.random.Generator) -> None:
-    """Runs end in the order in which they began."""
-    started: list[Request] = []
+def run(search: Search, world: World, rng: np.random.Generator) -> int:
+    """Returns how often all of the runs that it asked for were done, one asking after the other."""
+    rounds = 0
     while not search.is_finished:
+        started: list[Request] = []
         while len(started) < search.options.concurrency and (request := search.ask()) is not None:
             started.append(request)
-        request = started.pop(0)
-        search.tell(request, world.score(request, rng))
+        for request in started:
+            search.tell(request, world.score(request, rng))
+        rounds += 1
+    return rounds
 
 
-def outcome(search: Search, world: World) -> Outcome:
+def outcome(search: Search, world: World, rounds: int) -> Outcome:
     pick = search.ultimate()
     accepted = pick is not None and pick.verdict == "accept"
     return Outcome(
         runs=search.runs,
+        rounds=rounds,
         dense_runs=len(search.dense_scores()),
         verdict="none" if pick is None else pick.verdict,
         true_ratio=float("nan") if pick is None else world.ratios[pick.pair],

@@ -13,8 +13,8 @@ from benchmarks.places import ROOT
 from benchmarks.searcher.summary import EDGES, PATIENT
 from benchmarks.searcher.truth import BAD, FAILED, PLATEAUS, WIDTHS
 from rlx2_ray.search.decision import Rule
-from rlx2_ray.search.plane import MAX_RUNS
-from rlx2_ray.search.search import Options
+from rlx2_ray.search.options import PLANE_RUNS
+from rlx2_ray.search.options import Options
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
@@ -72,7 +72,7 @@ plateau within two points of the threshold, which one world in five has, can har
 As a command: `--max-runs {PATIENT.max_runs} --set compress.max_seeds={PATIENT.rule.max_seeds} \
 --set compress.max_dense_seeds={PATIENT.max_dense_seeds}`.
 
-## 2-D: 9 x 9 levels and dense, at most {MAX_RUNS} runs (a grid of 9 x 9 with its dense arm: 656)
+## 2-D: 9 x 9 levels and dense, at most {PLANE_RUNS} runs (a grid of 9 x 9 with its dense arm: 656)
 
 {table(figures["plane"])}
 

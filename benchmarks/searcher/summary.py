@@ -14,7 +14,7 @@ from benchmarks.searcher.play import AT_ONCE, Outcome, Stated, play_line, play_p
 from benchmarks.searcher.truth import BAD, LINE, NOISES, THRESHOLD, World
 from rlx2_ray.search.decision import Rule
 from rlx2_ray.search.ledger import DENSE_PAIR
-from rlx2_ray.search.search import Options
+from rlx2_ray.search.options import Options
 from rlx2_ray.search.statistics import estimate_ratio
 
 FIRST_SEED = 10_000  # worlds on which nothing of the search was tuned

@@ -1,4 +1,4 @@
-"""The sentence "this network keeps 97 % of the dense return" as a decision: accepted, rejected, or more seeds."""
+"""The sentence "this network keeps 97 % of the dense return" as a decision: accepted, rejected, or still open."""
 
 from __future__ import annotations
 
@@ -9,31 +9,38 @@ from typing import Literal, NamedTuple
 from rlx2_ray.search.statistics import Interval, Statistic, estimate_ratio
 
 Verdict = Literal["accept", "reject", "inconclusive"]
+Basis = Literal["posterior", "bootstrap"]
 Pair = tuple[float, float]  # policy sparsity, critic sparsity, each in [0, 1)
 
 
 class Rule(NamedTuple):
-    """When a network is accepted, and how many seeds that may take."""
+    """When a network is accepted, and how many fresh seeds that may take."""
 
     threshold: float = 0.97  # of R, the return kept
     accept: float = 0.9  # where Pr(R >= threshold) is at least that
     reject: float = 0.1  # where it is at most that
     statistic: Statistic = "iqm"
-    min_seeds: int = 4  # before any verdict: two or three seeds know too little of their own spread
-    max_seeds: int = 12  # undecided with so many is inconclusive
+    min_seeds: int = 4  # fresh ones, before it is accepted
+    max_seeds: int = 12  # fresh ones, where they alone decide: undecided with so many is inconclusive
 
 
 @dataclass(frozen=True)
 class Decision:
-    """What the seeds of one network say of it."""
+    """What is said of one network: what its own seeds came to, and whether it keeps the return."""
 
     policy_sparsity: float
     critic_sparsity: float
     scores: tuple[float, ...]  # of its seeds, in the environment's units
     ratio: float
-    interval: Interval  # of the ratio, 95 %
-    probability: float  # Pr(R >= threshold)
-    verdict: Verdict  # "inconclusive" also while seeds may still be added
+    interval: Interval  # of the ratio by these seeds alone, 95 %
+    probability: float  # Pr(R >= threshold) by its basis, which is what decides
+    verdict: Verdict  # "inconclusive" also while runs may still be added
+    # By all runs of the search together, or by its fresh seeds alone where they contradict that: see `check`. Records of
+    # version 0.1 have neither this nor what follows, and were decided by the bootstrap.
+    basis: Basis = "bootstrap"
+    own_probability: float | None = None  # Pr(R >= threshold) by its own seeds alone
+    fresh: int | None = None  # how many of its seeds had no part in choosing it
+    surprise: float | None = None  # how probable fresh seeds are that are as unlike what was predicted; None: none yet
 
     @property
     def pair(self) -> Pair:
@@ -41,7 +48,7 @@ class Decision:
 
 
 def decide(pair: Pair, scores: Sequence[float], dense: Sequence[float], random: float, rule: Rule) -> Decision:
-    """Decides from at least two seeds of each arm; `random` is the score of a random policy."""
+    """Decides by the network's own seeds, at least two, and the dense arm's; `random`: score of a random policy."""
     estimate = estimate_ratio(scores, dense, random, rule.threshold, rule.statistic)
     verdict = verdict_of(estimate.probability, len(scores), rule)
     return Decision(*pair, tuple(scores), estimate.ratio, estimate.interval, estimate.probability, verdict)

@@ -1,58 +1,60 @@
-"""What all compression searches share: they are asked for runs, told the scores, and can state their best at any time.
+"""The compression search: it is asked for runs, told their scores, and can state its best at any time.
 
 A search has no clock and does no I/O. Its state is a fold over what it was told, in that order, so it is saved as the
 list of tells and restored by telling them again; requests under way are saved beside them, to be handed out once more.
 
-First the dense arm is measured; while its last runs are under way, sparse ones may be asked for already. What follows
-is the strategy's: `line` for one sparsity, `plane` for policy x critic.
+One posterior over all networks knows all runs (`posterior`). The next run is the one that tells most of what is open
+(`design`): first whether any network at all keeps the return, then whether one that is smaller than the best does. What
+the posterior would accept is tried with fresh seeds (`check`), which guard against a family of curves that is wrong.
 """
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from typing import NamedTuple
 
 import numpy as np
 
 from rlx2_ray.search.belief import Belief
-from rlx2_ray.search.decision import Decision, Pair, Rule, decide
+from rlx2_ray.search.check import Check
+from rlx2_ray.search.decision import Decision, Pair, decide
+from rlx2_ray.search.design import Design
 from rlx2_ray.search.ledger import DENSE_ARM, ArmKey, Ledger, Request, Tell
-from rlx2_ray.search.statistics import FEWEST_SEEDS, dense_gain
+from rlx2_ray.search.networks import Networks
+from rlx2_ray.search.options import Options
+from rlx2_ray.search.posterior import Posterior, curves_above, spread
+from rlx2_ray.search.standing import HARM, LIKELY, Flags, Standing
+from rlx2_ray.search.statistics import FEWEST_SEEDS, Doubles, dense_gain
 from rlx2_ray.types import RunFailed
 
 Size = Callable[[Pair], float]  # size ratio of the network with these sparsities
 
-
-EXPECTED_NOISE = 0.05  # of seeds, over the dense arm's gain; quieter tasks need fewer runs
-
-
-class Options(NamedTuple):
-    """What every search is given; counts are of runs."""
-
-    random: float  # score of a random policy, in the environment's units
-    rule: Rule = Rule()
-    dense_seeds: int = 8
-    max_dense_seeds: int = 24  # the dense arm grows to that where it is what leaves a decision open
-    seeds_at_once: int = 2  # of one network, before they are looked at
-    settled: float = 0.85  # the mass on three neighbouring thresholds that ends the search
-    max_search: int = 12  # seeds of one axis' search
-    max_runs: int = 67  # of the whole search, dense arm included: under half of a 16 x 8 grid and its dense arm
-    concurrency: int = 1  # runs that the caller has under way at a time
+LAST_RUNS = 14  # from so many on, and what is under way, the best is checked whatever is still open
+LEAST_AT_ONCE = 4  # under way, however few are left
+NOISE = 0.09  # of seeds, over the dense arm's gain, from which on a search takes
+NOISY_SHARE = 0.88  # of the most runs that it may; and in 1-D and 2-D, where seeds hardly differ, so many runs:
+QUIET_RUNS, QUIET_PLANE_RUNS = 34, 50  # these are guesses from simulation, see benchmarks/searcher
 
 
-class Search(ABC):
+class Search:
     """A compression search: `ask` for the next run, `tell` its score or `fail` it, until `is_finished`."""
 
-    def __init__(self, options: Options, size: Size) -> None:
+    def __init__(self, networks: Networks, options: Options, size: Size) -> None:
+        self.networks = networks
         self.options = options
         self.size = size
+        self._index = {pair: index for index, pair in enumerate(networks.pairs)}
         self._ledger = Ledger(options.random)
         self._again: list[Request] = []
         self._beliefs: list[Belief] = []
         self._unseen: list[tuple[ArmKey, float]] = []  # until the dense arm is known
+        self._reference: float | None = None  # gain of the first dense seeds, once they are known
+        self._checks: dict[int, Check] = {}  # by network
         self._finished = False
+        self._sizes = np.array([size(pair) for pair in networks.pairs])
+        self._begin(())
+
+    # What it is asked and told
 
     def ask(self) -> Request | None:
         """Returns the next run to do; None where none is useful before the next tell, or the search has ended."""
@@ -62,7 +64,7 @@ class Search(ABC):
             return self._again.pop(0)
         if self._ledger.runs >= self.options.max_runs:
             return None
-        arm = self._dense_arm() or self._next_arm()
+        arm = self._next_arm()
         return None if arm is None else self._ledger.open(arm)
 
     def tell(self, request: Request, score: float) -> None:
@@ -92,6 +94,8 @@ class Search(ABC):
         self._ledger.reopen(again)
         self._again += again
 
+    # What it knows
+
     @property
     def tells(self) -> list[Tell]:
         return list(self._ledger.tells)
@@ -108,7 +112,7 @@ class Search(ABC):
 
     @property
     def beliefs(self) -> list[Belief]:
-        """The beliefs of a 1-D search, after each run with which sparse seeds came in."""
+        """The beliefs of a 1-D search, after each run with which something was learned of sparse networks."""
         return self._beliefs
 
     @property
@@ -120,8 +124,8 @@ class Search(ABC):
         return list(self._ledger.scores(DENSE_ARM))
 
     def decisions(self) -> list[Decision]:
-        """Returns one a network, in the order in which they were first run: of its fresh seeds if it has any."""
-        if not self._dense_known:
+        """Returns one of each network with two seeds or more, in the order in which they were first run."""
+        if self._reference is None:
             return []
         decisions = (self._decision(pair) for pair in self._ledger.pairs)
         return [decision for decision in decisions if decision is not None]
@@ -129,103 +133,182 @@ class Search(ABC):
     def ultimate(self) -> Decision | None:
         """Returns the best statement so far: the smallest accepted network, or else the best candidate, inconclusive.
 
-        A network is accepted by fresh seeds alone. The best candidate is the smallest more likely than not to keep
-        the return, as far as its seeds tell; None where there is none.
+        The best candidate is the smallest network with seeds of its own that is more likely than not to keep the
+        return, and hardly a bad pick; None where there is none.
         """
         decisions = self.decisions()
-        accepted = [decision for decision in decisions if self._is_accepted(decision)]
+        accepted = [decision for decision in decisions if decision.verdict == "accept"]
         if accepted:
-            return min(accepted, key=self._size_of)
-        likely = [decision for decision in decisions if self._is_candidate(decision)]
-        return replace(min(likely, key=self._size_of), verdict="inconclusive") if likely else None
+            return min(accepted, key=lambda decision: self.size(decision.pair))
+        candidates = [decision for decision in decisions if self._is_candidate(decision)]
+        return min(candidates, key=lambda decision: self.size(decision.pair), default=None)
 
     def remaining(self) -> int:
         """Guesses the further runs to be expected, from what searches took in simulation, for time and cost."""
         if self.is_finished:
             return 0
-        dense = max(self.options.dense_seeds - len(self.dense_scores()), 0)
         left = self.options.max_runs - len(self._ledger.tells)
-        return max(min(dense + self._remaining(), left), len(self._ledger.pending), 1)
+        return max(min(self._expected(), left), len(self._ledger.pending), 1)
 
-    @abstractmethod
-    def _next_arm(self) -> ArmKey | None:
-        """Of the next sparse run, or of a further dense one."""
-
-    @abstractmethod
-    def _advance(self, scores: Sequence[tuple[ArmKey, float]]) -> None:
-        """Take in new sparse scores, or none where a dense one has come; the dense arm is known."""
-
-    @abstractmethod
-    def _remaining(self) -> int:
-        """Sparse runs to be expected."""
+    # What it is told
 
     def _close(self, request: Request, score: float | None) -> None:
-        was_known = self._dense_known
         counted = self._ledger.close(request, score)
         if request in self._again:
             self._again.remove(request)
         if counted is not None and request.arm != DENSE_ARM:
             self._unseen.append((request.arm, counted))
-        if not self._dense_known:
+        if self._reference is None:
             self._check_dense_failures()
-            return
-        if not was_known:
-            dense_gain(self.dense_scores(), self.options.random, self.options.rule.statistic)
-        unseen, self._unseen = self._unseen, []
-        self._advance(unseen)
+            if len(self.dense_scores()) < self.options.dense_seeds:
+                return
+            self._know_dense()
+        elif counted is not None and request.arm == DENSE_ARM:
+            self._posterior.observe_dense(self._ratio(counted))
+        self._take_in()
 
     def _check_dense_failures(self) -> None:
         failures = self._ledger.failures(DENSE_ARM)
         if failures > self.options.dense_seeds / 2:
             raise RunFailed(f"{failures} runs of the dense arm ended in errors: see what they say, and start again")
 
-    @property
-    def _dense_known(self) -> bool:
-        return len(self._ledger.scores(DENSE_ARM)) >= self.options.dense_seeds
-
-    def _dense_arm(self) -> ArmKey | None:
-        return DENSE_ARM if self._ledger.promised(DENSE_ARM) < self.options.dense_seeds else None
-
-    @property
-    def _noise_share(self) -> float:
-        """How noisy the dense seeds are, in [0, 1]; 1 from EXPECTED_NOISE on, and until they are known."""
-        if not self._dense_known:
-            return 1.0
+    def _know_dense(self) -> None:
         scores = self.dense_scores()
-        spread = float(np.std(scores, ddof=1)) / dense_gain(scores, self.options.random, self.options.rule.statistic)
-        return min(spread / EXPECTED_NOISE, 1.0)
+        self._reference = dense_gain(scores, self.options.random, self.options.rule.statistic)
+        self._begin([self._ratio(score) for score in scores])
+
+    def _begin(self, dense: Sequence[float]) -> None:
+        """Believe what is known before any sparse seed."""
+        hypotheses, threshold = (
+            self.networks.hypotheses(spread(np.array(dense)) if dense else 0.0),
+            self.options.rule.threshold,
+        )
+        self._posterior = Posterior(hypotheses, dense)
+        self._keeping = curves_above(hypotheses, threshold)  # (H, A)
+        self._harming = 1 - curves_above(hypotheses, threshold - HARM)
+        self._standing = self._stand()
+
+    def _take_in(self) -> None:
+        """Let the posterior know what is unseen, and see what follows."""
+        for arm, score in self._unseen:
+            self._posterior.observe(self._index[arm.pair], self._ratio(score))
+        self._standing = self._stand()
+        if self._unseen and self.networks.levels:
+            self._note_belief()
+        self._unseen = []
+        if not self._finished:
+            self._advance()
+
+    def _stand(self) -> Standing:
+        mass = self._posterior.curve_mass
+        closed = {network: check for network, check in self._checks.items() if not check.is_open}
+        alone = {network: check.decision for network, check in closed.items() if check.decision is not None}
+        upheld = [network for network, decision in alone.items() if decision.verdict == "accept"]
+        flags = (self._flags(networks) for networks in (closed.keys() - alone.keys(), alone, upheld))
+        return Standing(self.options.rule, self._sizes, mass @ self._keeping, mass @ self._harming, *flags)
+
+    def _flags(self, networks: Iterable[int]) -> Flags:
+        """(A,): which are among them."""
+        return np.isin(np.arange(len(self._sizes)), list(networks))
 
     @property
-    def _most_on_trial(self) -> int:
-        """Seeds that one network's trial may take, those by which the dense arm grows meanwhile included."""
-        return self.options.rule.max_seeds + max(self.options.max_dense_seeds - self.options.dense_seeds, 0)
+    def _gain(self) -> float:
+        """That of the first dense seeds, which is ratio 1 to the posterior; they are known."""
+        assert self._reference is not None
+        return self._reference
+
+    def _ratio(self, score: float) -> float:
+        return (score - self.options.random) / self._gain
+
+    def _note_belief(self) -> None:
+        """The mass of each level, of being the sparsest that keeps the return; none at all counts with the densest."""
+        kept = self._standing.kept
+        mass = -np.diff(np.append(kept, 0.0))
+        mass[0] += 1 - kept[0]
+        self._beliefs.append(Belief(len(self._ledger.tells), self.networks.levels, tuple(map(float, mass))))
+
+    # What is to be done
+
+    def _next_arm(self) -> ArmKey | None:
+        if self._ledger.promised(DENSE_ARM) < self.options.dense_seeds:
+            return DENSE_ARM
+        wanted = (check.next_arm() for check in self._checks.values())
+        if (arm := next((arm for arm in wanted if arm is not None), None)) is not None:
+            return arm
+        if len(self._ledger.pending) >= max(LEAST_AT_ONCE, self._left // 2):
+            return None  # what these will tell is worth more than runs that do not know it
+        return self._most_telling()
+
+    def _most_telling(self) -> ArmKey:
+        """Among networks and the dense arm, the one whose next seed tells most of what is open."""
+        dense = len(self.networks.pairs)
+        under_way = [self._index.get(request.arm.pair, dense) for request in self._ledger.pending]
+        told = Design(self._posterior).told(self._keeping[:, self._standing.open], under_way)
+        if self._ledger.promised(DENSE_ARM) >= self.options.max_dense_seeds:
+            told = told[:dense]
+        most = int(np.argmax(told))
+        return DENSE_ARM if most == dense else ArmKey(self.networks.pairs[most], "search")
+
+    def _advance(self) -> None:
+        """Go on with the check that is open, begin another, or end."""
+        for check in self._checks.values():
+            check.advance(self._gain)
+        self._standing = self._stand()
+        if any(check.is_open for check in self._checks.values()):
+            return
+        standing, best = self._standing, self._standing.best
+        if best is None:
+            self._finished = standing.is_hopeless
+        elif best in self._checks:
+            is_done = standing.is_settled and standing.is_sure(best)
+            self._finished = is_done or self._left < self.options.rule.min_seeds
+        elif standing.is_settled or self._left <= LAST_RUNS + self.options.concurrency:
+            pair = self.networks.pairs[best]
+            self._checks[best] = Check(best, pair, self._posterior, self._ledger, self.options)
 
     @property
-    def _grown(self) -> int:
-        """Dense seeds beyond those that it began with."""
-        return max(len(self.dense_scores()) - self.options.dense_seeds, 0)
+    def _left(self) -> int:
+        return self.options.max_runs - len(self._ledger.tells)
+
+    # What it states
 
     def _decision(self, pair: Pair) -> Decision | None:
         """None: fewer seeds than say anything."""
-        settled = self._settled_decision(pair)
-        if settled is not None:
-            return settled
-        fresh = self._ledger.scores(ArmKey(pair, "confirm"))
-        scores = fresh if len(fresh) >= FEWEST_SEEDS else self._ledger.scores(ArmKey(pair, "search"))
+        network = self._index[pair]
+        check = self._checks.get(network)
+        scores = (*self._ledger.scores(ArmKey(pair, "search")), *self._ledger.scores(ArmKey(pair, "confirm")))
         if len(scores) < FEWEST_SEEDS:
             return None
-        return decide(pair, scores, self.dense_scores(), self.options.random, self.options.rule)
-
-    def _settled_decision(self, pair: Pair) -> Decision | None:
-        """That a strategy has come to by fresh seeds, and keeps whatever is told later."""
-        return None
-
-    def _is_accepted(self, decision: Decision) -> bool:
-        settled = self._settled_decision(decision.pair)
-        return settled is not None and settled.verdict == "accept"
+        fresh, surprise = (len(check.fresh), check.surprise) if check is not None else (0, None)
+        own = check.decision if check is not None else None
+        if own is not None:
+            return replace(own, own_probability=own.probability, fresh=fresh, surprise=surprise)
+        own = decide(pair, scores, self.dense_scores(), self.options.random, self.options.rule)
+        return replace(
+            own,
+            probability=float(self._standing.kept[network]),
+            verdict=self._standing.verdict(network),
+            basis="posterior",
+            own_probability=own.probability,
+            fresh=fresh,
+            surprise=surprise,
+        )
 
     def _is_candidate(self, decision: Decision) -> bool:
-        return decision.verdict != "reject" and decision.probability >= 0.5
+        if decision.verdict == "reject" or decision.probability < LIKELY:
+            return False
+        return decision.basis == "bootstrap" or self._standing.is_candidate(self._index[decision.pair])
 
-    def _size_of(self, decision: Decision) -> float:
-        return self.size(decision.pair)
+    def _expected(self) -> int:
+        """Runs still to be expected, by how much dense seeds differ; in the end, while it goes on, a third of the rest."""
+        quiet = QUIET_RUNS if self.networks.levels else QUIET_PLANE_RUNS
+        noisy = max(NOISY_SHARE * self.options.max_runs, quiet)
+        expected = quiet + self._noise_share * (noisy - quiet)
+        return max(round(expected) - len(self._ledger.tells), self._left // 3)
+
+    @property
+    def _noise_share(self) -> float:
+        """How noisy the dense seeds are, in [0, 1]; 1 from NOISE on, and until they are known."""
+        if self._reference is None:
+            return 1.0
+        return min(float(np.std(self.dense_scores(), ddof=1)) / self._gain / NOISE, 1.0)

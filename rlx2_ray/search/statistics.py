@@ -42,7 +42,7 @@ class RatioEstimate(NamedTuple):
 
 def statistic_of(scores: Sequence[float] | Doubles, statistic: Statistic = "iqm") -> float:
     """Returns the statistic of one arm's scores (n,), n >= 1."""
-    return float(_statistics(np.asarray(scores, np.float64)[None], statistic)[0])
+    return float(statistics_of(np.asarray(scores, np.float64)[None], statistic)[0])
 
 
 def arm_interval(scores: Sequence[float] | Doubles, statistic: Statistic = "iqm") -> Interval:
@@ -99,7 +99,7 @@ def _resampled(scores: Sequence[float] | Doubles, statistic: Statistic, arm: int
         raise ValueError(f"{len(values)} seeds have no spread to resample, at least {FEWEST_SEEDS} do")
     center = statistic_of(values, statistic)
     stretch = math.sqrt(len(values) / (len(values) - 1))
-    stretched: Doubles = center + stretch * (_statistics(values[_indices(len(values), arm)], statistic) - center)
+    stretched: Doubles = center + stretch * (statistics_of(values[_indices(len(values), arm)], statistic) - center)
     return stretched
 
 
@@ -109,7 +109,7 @@ def _indices(count: int, arm: int) -> NDArray[np.int64]:
     return np.random.default_rng((arm, count)).integers(0, count, (RESAMPLES, count))
 
 
-def _statistics(rows: Doubles, statistic: Statistic) -> Doubles:
+def statistics_of(rows: Doubles, statistic: Statistic) -> Doubles:
     """(N,) of rows (N, n)."""
     count = rows.shape[1]
     cut = int(TRIMMED * count) if statistic == "iqm" else 0

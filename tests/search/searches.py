@@ -7,24 +7,28 @@ from collections.abc import Callable
 
 from rlx2_ray.search.decision import Pair, Rule
 from rlx2_ray.search.ledger import Request
-from rlx2_ray.search.line import LineSearch
-from rlx2_ray.search.plane import PlaneSearch
-from rlx2_ray.search.search import Options, Search
+from rlx2_ray.search.levels import line, sparsities
+from rlx2_ray.search.networks import line_networks, plane_networks
+from rlx2_ray.search.options import Options
+from rlx2_ray.search.search import Search
 
 ScoreOf = Callable[[Request], float | None]  # None: the run fails
 
-LEVELS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99)
-LINE: tuple[Pair, ...] = tuple((level, 0.0) for level in LEVELS)
+LEVELS = sparsities(8, 0.5, 0.99)  # 0.5, 0.7144, 0.8368, 0.9068, 0.9467, 0.9695, 0.9826, 0.99... by a factor of 1.75
+LINE: tuple[Pair, ...] = line("policy", LEVELS, 1.0)
 PATIENT: dict[str, object] = {"rule": Rule(max_seeds=32), "max_dense_seeds": 64, "max_runs": 200}
 RANDOM, DENSE = 20.0, 1020.0  # scores of a random policy and of a noiseless dense run
 
 
-def line_search(**options: object) -> LineSearch:
-    return LineSearch(LINE, make_options(**options), size)
+def line_search(**options: object) -> Search:
+    made = make_options(**options)
+    return Search(line_networks(LINE, made.rule), made, size)
 
 
-def plane_search(**options: object) -> PlaneSearch:
-    return PlaneSearch(LEVELS, LEVELS, make_options(**{"max_runs": 96, **options}), size)
+def plane_search(**options: object) -> Search:
+    """Over five levels of each."""
+    made = make_options(**{"max_runs": 96, **options})
+    return Search(plane_networks(LEVELS[::2], LEVELS[::2], made.rule), made, size)
 
 
 def make_options(**options: object) -> Options:

@@ -6,9 +6,9 @@ from rlx2_ray.config import ExperimentConfig
 from rlx2_ray.search import levels
 from rlx2_ray.search.decision import Pair, Rule
 from rlx2_ray.search.ledger import DENSE_PAIR, Request
-from rlx2_ray.search.line import LineSearch
-from rlx2_ray.search.plane import PlaneSearch, plane_options
-from rlx2_ray.search.search import Options, Search, Size
+from rlx2_ray.search.networks import line_networks, plane_networks
+from rlx2_ray.search.options import PLANE_RUNS, Options
+from rlx2_ray.search.search import Search, Size
 from rlx2_ray.sparse.costs import relative_costs
 from rlx2_ray.sparse.plan import plan_agent
 from rlx2_ray.sweep.compression.planner import CompressPlanner
@@ -58,13 +58,15 @@ class Problem:
         """`random`: score of random actions; `cached`: dense runs that are known, and no part of the budget."""
         options = self._options(random, cached)._replace(concurrency=concurrency)
         if self.section.axis == "both":
-            return PlaneSearch(self.levels, self.levels, options, size)
-        return LineSearch(self.pairs, options, size)
+            networks = plane_networks(self.levels, self.levels, options.rule)
+        else:
+            networks = line_networks(self.pairs, options.rule)
+        return Search(networks, options, size)
 
     def _options(self, random: float, cached: int) -> Options:
         section = self.section
         rule = Rule(section.threshold, section.accept, section.reject, section.statistic, max_seeds=section.max_seeds)
-        options = plane_options(random, rule) if section.axis == "both" else Options(random, rule)
+        options = Options(random, rule, max_runs=PLANE_RUNS) if section.axis == "both" else Options(random, rule)
         return options._replace(
             dense_seeds=section.dense_seeds,
             max_dense_seeds=max(section.dense_seeds, section.max_dense_seeds),
