@@ -29,9 +29,26 @@ MaxEnvSteps = Annotated[str | None, typer.Option(metavar="N", help="Budget, in e
 Out = Annotated[
     Path | None, typer.Option("--out", metavar="DIR", help="Of the compression.", show_default="runs/NAME-TIME")
 ]
+Score = Annotated[
+    str | None,
+    typer.Option(
+        "--score",
+        metavar="final|deployed",
+        help="What decides: the mean of a run's last evaluations, or what the policy that it hands out comes to on "
+        "fresh episodes. The other one is stated beside it.",
+        show_default="final",
+    ),
+]
+DenseArchive = Annotated[
+    str | None,
+    typer.Option("--archive", metavar="DIR", help="Finished runs, of which dense ones are not run again.",
+                 show_default="none"),
+]  # fmt: skip
 KEYS = {
+    "score": "compress.score",
     "axis": "compress.axis",
     "dense_seeds": "compress.dense_seeds",
+    "archive": "compress.archive",
     "concurrent": "compress.max_concurrent",
     "max_runs": "compress.budget.runs",
     "max_env_steps": "compress.budget.env_steps",
@@ -51,7 +68,9 @@ def compress(
     engine: options.Engine = None,
     runtime: options.Runtime = None,
     axis: Axis = None,
+    score: Score = None,
     dense_seeds: DenseSeeds = None,
+    archive: DenseArchive = None,
     max_runs: MaxRuns = None,
     max_env_steps: MaxEnvSteps = None,
     max_hours: options.MaxHours = None,
