@@ -81,6 +81,8 @@ def show(result: dict[str, Any], as_json: bool) -> None:
     lines = [["best", f"{best['name']}, {result['metric']} {best[result['metric']]:.4g}" if best else "-"]]
     lines += [[key, str(result[name])] for key, name in (("directory", "directory"), ("report", "report"))]
     print_table("", ["", ""], lines)
+    if "answer" in result:  # one of an earlier version has none
+        typer.echo(result["answer"])
 
 
 def _number(score: float | None) -> str:

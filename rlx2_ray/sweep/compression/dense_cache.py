@@ -1,4 +1,4 @@
-"""The dense arm, measured once: both scores and the curves of dense runs, kept below the user's cache by all that could change them.
+"""The dense arm, measured once: what dense runs came to, kept below the user's cache by all that could change it.
 
 That is the configuration but for the seed and what only says where it runs, the versions of the libraries that compute,
 and the sources of this package that do.
