@@ -49,7 +49,7 @@ def _words(record: Record, outcome: Outcome) -> str:
     return (
         f"{fewer}: it keeps {ratio_words(outcome.ratio, outcome.interval)} of dense's score, at least 97 % with "
         f"probability {probability_words(outcome.probability or 0)}, by {outcome.seeds} seeds against "
-        f"{len(dense.seeds) if dense else 0} dense ones; {_deployed_words(record, outcome)}"
+        f"{len(dense.seeds) if dense else 0} dense ones. {_deployed_words(record, outcome)}"
     )
 
 

@@ -45,12 +45,12 @@ def _compression_answer(record: Record) -> str:
         return _nothing_yet(record)
     if decision is None:
         return _none_found(record)
-    lead = "So far, the" if record.state == "running" else "The"
+    so_far = " so far" if record.state == "running" else ""
     if decision.verdict == "accept":
-        found = f"{lead} smallest network found to keep the return is {_network(decision)}"
+        found = f"the smallest network found{so_far} to keep the return is {_network(decision)}"
     else:
-        found = f"no network is sure to keep the return yet. {lead} best candidate is {_network(decision)}"
-    return _first_upper(f"{found}: {_kept(record, decision)}.{_surer(record, decision)}")
+        found = f"no network is sure to keep the return yet. The best candidate{so_far} is {_network(decision)}"
+    return f"{found}: {_kept(record, decision)}{_surer(record, decision)}"
 
 
 def _smallest_accepted(record: Record) -> SizedDecision | None:
@@ -74,9 +74,9 @@ def _none_found(record: Record) -> str:
     likeliest = max(record.decisions, key=lambda each: each.probability)
     undecided = sum(each.verdict == "inconclusive" for each in record.decisions)
     left = f", {undecided} undecided" if undecided else ""
-    networks = "the one network that was tried is not" if count == 1 else f"none of {count} networks that were tried is"
+    networks = "the one network that was tried is not" if count == 1 else f"none of the {count} networks tried is"
     return (
-        f"{networks} known to keep {wanted}{left}. The likeliest is {_network(likeliest)}: {_kept(record, likeliest)}."
+        f"{networks} known to keep {wanted}{left}. The likeliest is {_network(likeliest)}: {_kept(record, likeliest)}"
         + (_surer(record, likeliest) if undecided else _denser(record))
     )
 
@@ -92,7 +92,7 @@ def _kept(record: Record, decision: SizedDecision) -> str:
     return (
         f"{KEEPS[record.score]} {ratio_words(decision.ratio, decision.interval)} of the dense agents' return, at least "
         f"{percent(record.threshold)} % with probability {probability_words(decision.probability)}, by "
-        f"{decision.seeds} seeds against {dense} dense ones; {other_words(record.score, decision.other)}"
+        f"{decision.seeds} seeds against {dense} dense ones. {other_words(record.score, decision.other)}."
     )
 
 
@@ -105,9 +105,9 @@ def ratio_words(ratio: float, interval: Interval | None) -> str:
 def other_words(score: ScoreName, other: RatioByOther | Outcome | None) -> str:
     """Says what the score says that does not decide; `score`: that does."""
     if other is None:
-        return f"by the {OTHER[score]} score it is not known, since not all of these runs have one"
+        return f"By the {OTHER[score]} score it is not known, since runs that this takes have none"
     sure = "" if other.probability is None else f", probability {probability_words(other.probability)}"
-    return f"by the {OTHER[score]} score {ratio_words(other.ratio, other.interval)}{sure}"
+    return f"By the {OTHER[score]} score it keeps {ratio_words(other.ratio, other.interval)}{sure}"
 
 
 def _surer(record: Record, decision: SizedDecision) -> str:
@@ -151,10 +151,14 @@ def more_seeds(ratio: float, interval: Interval | None, threshold: float) -> int
 
 
 def _denser(record: Record) -> str:
-    """What to try where all that was tried is rejected."""
-    densest = min(each.policy_sparsity for each in record.decisions)
-    file = f"{folder_of(record)}/sweep.yaml"
-    return f" Denser ones: 'rlx2 compress {file} --set compress.min_sparsity={densest / 2:.2g}'."
+    """What to try where all that was tried is rejected: more runs, or networks that were not in question."""
+    folder, least = folder_of(record), float(record.protocol.get("min_sparsity", 0.5))
+    if record.state != "finished":
+        return _go_on(record)
+    if min(min(each.policy_sparsity, each.critic_sparsity) for each in record.decisions) > least:
+        return f" To try denser ones: 'rlx2 resume {folder} --max-runs {2 * (record.runs or 0)}'."
+    options = f"--set compress.min_sparsity={least / 2:.2g} --out {folder}-denser"
+    return f" To try denser ones: 'rlx2 compress {folder}/sweep.yaml {options}'."
 
 
 def _go_on(record: Record) -> str:
@@ -164,10 +168,6 @@ def _go_on(record: Record) -> str:
 def folder_of(record: Record) -> str:
     """Returns its directory; its name where it was read from MLflow, which does not know that."""
     return record.source if Path(record.source).is_dir() else record.name
-
-
-def _first_upper(text: str) -> str:
-    return text[:1].upper() + text[1:]
 
 
 # Sweeps, and runs

@@ -45,7 +45,7 @@ def _dense_words(record: Record, dense: DenseArm) -> str:
     seeds = "1 seed" if len(dense.seeds) == 1 else f"{len(dense.seeds)} seeds"
     random = "" if dense.random is None else f"; uniformly random actions score {dense.random:.4g}"
     by = "by its deployed score " if record.score == DEPLOYED else ""
-    return f"Dense: {by}{dense.statistic:.5g}{interval}{_other_dense(record, dense)}, {seeds}{random}."
+    return f"Dense: {by}{dense.statistic:.5g}{interval}, {seeds}; {_other_dense(record, dense)}{random}."
 
 
 def _other_dense(record: Record, dense: DenseArm) -> str:
@@ -53,10 +53,11 @@ def _other_dense(record: Record, dense: DenseArm) -> str:
     name = OTHER[record.score]
     other = dense_arm(record, name)
     if other is None:
-        return f"; by the {name} score not known of {sum(seed.by(name) is None for seed in dense.seeds)} of them"
+        lacking = sum(seed.by(name) is None for seed in dense.seeds)
+        return f"by the {name} score not known, which {lacking} of them do not have"
     interval = " ({:.5g} to {:.5g})".format(*other.interval) if other.interval else ""
-    few = "" if len(other.seeds) == len(dense.seeds) else f" of {len(other.seeds)} of them"
-    return f"; by the {name} score {other.statistic:.5g}{interval}{few}"
+    few = "" if len(other.seeds) == len(dense.seeds) else f", of the {len(other.seeds)} that have it"
+    return f"by the {name} score {other.statistic:.5g}{interval}{few}"
 
 
 def _numbers(decision: SizedDecision) -> str:

@@ -12,8 +12,9 @@ import pytest
 from rlx2_ray.report.analysis.arms import arms_of
 from rlx2_ray.report.analysis.outcomes import outcomes, probability_words
 from rlx2_ray.report.analysis.progress import duration, progress_of
+from rlx2_ray.report.page.answer import answer
 from rlx2_ray.report.page.page import report_html, report_markdown, write_report
-from rlx2_ray.report.page.summary import belief_words, command_of, details, headline, protocol_of
+from rlx2_ray.report.page.summary import belief_words, command_of, details, protocol_of
 from rlx2_ray.report.page.tables import cost_table, score_table
 from rlx2_ray.report.record.record import Record
 from rlx2_ray.search.belief import Belief
@@ -37,7 +38,7 @@ class Page(HTMLParser):
 
 
 def test_headline_of_a_finished_search_is_its_verdict(search: Record) -> None:
-    assert headline(search) == (
+    assert answer(search) == (
         "Hopper-v5 with TD3 keeps at least 97 % of the dense return with 25 times fewer weights: "
         "accepted, with probability over .99."
     )
@@ -47,24 +48,24 @@ def test_headline_of_a_finished_search_is_its_verdict(search: Record) -> None:
 
 
 def test_headline_of_a_search_says_how_far_it_is(running: Record) -> None:
-    assert headline(running).startswith("So far: Hopper-v5 with TD3 keeps at least 97 %")
+    assert answer(running).startswith("So far: Hopper-v5 with TD3 keeps at least 97 %")
     none = replace(running, decisions=())
-    assert headline(none) == "Hopper-v5 with TD3: no network is accepted yet."
-    assert "the dense arm is being measured" in headline(replace(none, dense=None))
+    assert answer(none) == "Hopper-v5 with TD3: no network is accepted yet."
+    assert "the dense arm is being measured" in answer(replace(none, dense=None))
     ended = replace(none, state="finished")
-    assert headline(ended).endswith("no network that was tried is sure to keep 97 % of the dense return.")
+    assert answer(ended).endswith("no network that was tried is sure to keep 97 % of the dense return.")
 
 
 def test_inconclusive_ultimate_is_called_so(search: Record) -> None:
     assert search.ultimate is not None
     doubtful = replace(search, ultimate=replace(search.ultimate, verdict="inconclusive", probability=0.66))
-    assert headline(doubtful).endswith("inconclusive, with probability .66.")
+    assert answer(doubtful).endswith("inconclusive, with probability .66.")
 
 
 def test_headline_of_a_sweep_names_the_best_arm_in_its_mode(grid: Record) -> None:
-    assert "the best of 6 arms is policy 50 %, n_step 3, with score" in headline(grid)
-    assert "the best of 6 arms is policy 99 %, n_step 1, with score" in headline(replace(grid, mode="min"))
-    assert headline(replace(grid, trials=())) == "delay: no run has a score yet."
+    assert "the best of 6 arms is policy 50 %, n_step 3, with score" in answer(grid)
+    assert "the best of 6 arms is policy 99 %, n_step 1, with score" in answer(replace(grid, mode="min"))
+    assert answer(replace(grid, trials=())) == "delay: no run has a score yet."
 
 
 @pytest.mark.parametrize(
@@ -143,7 +144,7 @@ def test_page_has_all_and_fetches_nothing(kind: str, request: pytest.FixtureRequ
     assert wanted <= set(page.ids)
     assert text.count("/*! For license information") + text.count("plotly.js v") >= 1
     assert text.count('showSendToCloud": false') == len([each for each in page.ids if each.startswith("figure-")])
-    for words in (headline(record), command_of(record), "ray", "2.60.0"):
+    for words in (answer(record), command_of(record), "ray", "2.60.0"):
         assert words in text.replace("&#39;", "'")
 
 
@@ -158,7 +159,7 @@ def test_names_from_outside_cannot_write_html(search: Record) -> None:
 def test_markdown_has_the_same_text_and_tables(search: Record) -> None:
     text = report_markdown(search)
     lines = text.splitlines()
-    assert f"**{headline(search)}**" in lines
+    assert f"**{answer(search)}**" in lines
     rows = [line for line in lines if line.startswith("| ") and "scores" not in line]
     assert len(rows) == 1 + len(cost_table(search).rows) + len(arms_of(search))
     assert len({line.count("|") for line in rows[:6]}) == 1
