@@ -113,9 +113,12 @@ def show(result: dict[str, Any], as_json: bool) -> None:
 
     record = _record_of(result)
     other = OTHER[record.score]
-    headings = ["policy / critics", "smaller", "seeds", f"kept, {record.score}", "Pr", f"kept, {other}", "verdict"]
+    headings = ["zeros, %", "times", "seeds", record.score, "Pr", OTHER[record.score], "verdict"]
     decisions = sorted(record.decisions, key=lambda each: each.compression)
-    title = f"Zero weights, size and return kept of {len(decisions)} networks; Pr of keeping {record.threshold:.0%}"
+    title = (
+        f"Zeros of policy and critics, times smaller and return kept (%) of {len(decisions)} networks, by both scores; "
+        f"Pr of keeping {record.threshold:.0%} by the {record.score} one"
+    )
     print_table(title, headings, [_row(decision) for decision in decisions])
     for message in record.messages:
         typer.echo(message)
@@ -141,7 +144,7 @@ def _record_of(result: dict[str, Any]) -> Record:
 def _row(decision: SizedDecision) -> list[str]:
     other = decision.other
     return [
-        f"{decision.policy_sparsity:.2%} / {decision.critic_sparsity:.2%}",
+        f"{100 * decision.policy_sparsity:.2f}/{100 * decision.critic_sparsity:.2f}",
         f"{decision.compression:.1f}x",
         str(decision.seeds),
         _kept(decision.ratio, decision.interval),
@@ -153,4 +156,4 @@ def _row(decision: SizedDecision) -> list[str]:
 
 def _kept(ratio: float, interval: tuple[float, float]) -> str:
     low, high = (f"{100 * bound:.0f}" for bound in interval)
-    return f"{ratio:.0%} {low}-{high}"
+    return f"{100 * ratio:.0f} {low}-{high}"

@@ -58,7 +58,8 @@ def resume(
         return
     for option, value in (("--max-hours", max_hours), ("--concurrent", concurrent), ("--max-runs", max_runs)):
         if value is not None:
-            raise BadInput(f"{option} is for a sweep, and {directory} holds none: leave it out.")
+            kind = "compression" if option == "--max-runs" else "sweep"
+            raise BadInput(f"{option} is for a {kind}, and {directory} holds none: leave it out.")
     from rlx2_ray.distributed.launch import train as train_on_runtime
     from rlx2_ray.experiment import session
 

@@ -167,7 +167,7 @@ def _go_on(record: Record) -> str:
 
 def folder_of(record: Record) -> str:
     """Returns its directory; its name where it was read from MLflow, which does not know that."""
-    return record.source if Path(record.source).is_dir() else record.name
+    return record.source if record.source and Path(record.source).is_dir() else record.name
 
 
 # Sweeps, and runs

@@ -15,6 +15,7 @@ import pytest
 from rlx2_ray.config import resolve
 from rlx2_ray.report.analysis.arms import Arm, arms_of
 from rlx2_ray.report.archive.ablations import ablation_bars, window_bars
+from rlx2_ray.report.archive.answer import task_answer
 from rlx2_ray.report.archive.comparison import (
     main_record,
     missing_methods,
@@ -209,6 +210,10 @@ def test_arm_table_has_every_arm_and_those_not_run(hopper: Record) -> None:
     assert (rlx2["seeds"], rlx2["time to train"], rlx2["env steps/s"]) == ("8", "6 min", "600")
     assert [found[arm]["deployed"] for arm in ("tiny", "static 98 / 95 %")] == ["-", "-"]
     assert rlx2["deployed"] == f"{float(rlx2['score']) + 100:.5g} (8)"
+    kept = (float(rlx2["score"]) + 100) / (float(found["dense"]["score"]) + 100)
+    assert float(rlx2["deployed: % of dense"].split(" (")[0]) == pytest.approx(100 * kept, abs=0.1)
+    assert rlx2["deployed: % of dense"].endswith(" (5 dense)")
+    assert [found[arm]["deployed: % of dense"] for arm in ("dense", "static 98 / 95 %")] == ["-", "-"]
     assert (found["dense"]["% of dense"], found["dense"]["time to train"]) == ("100", "33 min")
     assert (found["static 98 / 95 %"]["95 % interval"], found["static 98 / 95 %"]["seeds"]) == ("-", "1")
 
@@ -347,6 +352,10 @@ def test_verdict_needs_seeds_and_probability(hopper: Record, rlx2: list[float], 
     record = with_scores(hopper, {"dense": [99, 100, 100, 101], "rlx2": rlx2})
     assert words in task_words(record)[1]
     assert verdict in overview_words([record])
+    found = task_answer(record)
+    assert (found is None) == (len(rlx2) == 1)
+    assert found is None or ("the smallest network found" in found) == (verdict == "sure for")
+    assert found is None or overview_words([record]).startswith(found), "the answer comes first"
     few = with_scores(hopper, {"dense": [100, 101], "rlx2": rlx2})
     assert "is at least 97 %:" not in task_words(few)[1], "two dense seeds make nothing sure"
 
