@@ -112,7 +112,6 @@ def show(result: dict[str, Any], as_json: bool) -> None:
     from rlx2_ray.sweep.compression.words import dense_sentence
 
     record = _record_of(result)
-    other = OTHER[record.score]
     headings = ["zeros, %", "times", "seeds", record.score, "Pr", OTHER[record.score], "verdict"]
     decisions = sorted(record.decisions, key=lambda each: each.compression)
     title = (

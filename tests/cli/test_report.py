@@ -132,7 +132,7 @@ def test_report_of_an_archive_is_written_into_it(capsys: pytest.CaptureFixture[s
     assert (content["path"], content["kind"], content["runs"]) == (str(folder / "report.html"), "archive", 8)
     assert [task["env_id"] for task in content["tasks"]] == ["Hopper-v5"]
     content = succeeded(capsys, "report", folder, "--format", "markdown", "--out", tmp_path / "a.md")
-    assert (tmp_path / "a.md").read_text().startswith("# Archive: archive\n\n**8 runs of 1 task.")
+    assert (tmp_path / "a.md").read_text().startswith("# Archive: archive\n\n**Hopper-v5, TD3, 200,000 env steps: ")
     (folder / "report.html").unlink()
     (folder / "broken.parquet").write_bytes(b"PAR1")
     assert "broken.parquet is no Parquet file, or damaged" in refused(capsys, "report", folder)
