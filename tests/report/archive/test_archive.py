@@ -304,10 +304,8 @@ def test_task_is_told_in_words(hopper: Record) -> None:
     lines = task_words(hopper)
     assert [line.split(" ")[0] for line in lines] == ["Dense:", "rlx2", "An", "The", "Not"]
     assert "keeps 101.3 % of dense's score (95 % interval 94.6 to 105.2, 8 seeds). That is at least 97 %" in lines[1]
-    deployed = (
-        r"P\(R ≥ 0\.97\) is \.91\. By the deployed score 101\.\d % \[9\d\.\d %, 10\d\.\d %\] \(8 and 5 seeds\)\. "
-    )
-    assert re.search(deployed + r"The paper has 97\.0 %\.$", lines[1])
+    deployed = r"By the deployed score 101\.\d % \[9\d\.\d %, 10\d\.\d %\] \(8 and 5 seeds\)\. "
+    assert re.search(r"P\(R ≥ 0\.97\) is \.91\. " + deployed + r"The paper has 97\.0 %\.$", lines[1])
     assert lines[2].startswith("An rlx2 run takes 6 min, a dense one 33 min")
     assert lines[2].endswith("6.0 times as fast.")
     assert "differs: rlx2, set, rigl, static here, rlx2, rigl, static, set in the paper. How probable" in lines[3]
