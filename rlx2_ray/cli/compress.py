@@ -133,7 +133,7 @@ def _record_of(result: dict[str, Any]) -> Record:
     """Returns what the result repeats of its record."""
     from rlx2_ray.report.record.file import parse_record
 
-    rule = {"threshold": result["threshold"], "score": result.get("score", FINAL)}
+    rule = {"threshold": result["threshold"], "score": result.get("decided_by", FINAL)}
     known = {key: result.get(key) for key in ("dense", "decisions", "ultimate", "runs", "env_steps", "messages")}
     name = Path(result.get("directory", "compression")).name
     content = {"kind": "compress", "name": name, "state": "finished", "protocol": rule, **known}

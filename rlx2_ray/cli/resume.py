@@ -18,7 +18,7 @@ RuntimeSet = Annotated[
         "--set",
         metavar="KEY=VALUE",
         help="Another value for a key below runtime, e.g. runtime.address=auto; of a "
-        "compression for compress.max_seeds, max_dense_seeds or accept.",
+        "compression for compress.score, accept, max_seeds or max_dense_seeds.",
     ),
 ]
 MaxHours = Annotated[

@@ -22,7 +22,8 @@ from rlx2_ray.sweep.sweeping import ENDED_BY
 from rlx2_ray.types import BadInput
 
 NOUNS = {"sweep": "sweep", "compress": "compression"}
-RENEWABLE = ("compress.max_seeds", "compress.max_dense_seeds", "compress.accept")  # all runs so far stay what they are
+# What decides, and how surely; all runs so far stay what they are.
+RENEWABLE = ("compress.score", "compress.max_seeds", "compress.max_dense_seeds", "compress.accept")
 
 
 class Sitting(NamedTuple):

@@ -47,7 +47,7 @@ from tests.support.runs import RLX2, Ended, environment
 
 RESULT_KEYS = {
     "dense", "decisions", "ultimate", "runs", "env_steps", "messages", "threshold", "kind", "directory", "report",
-    "mlflow_run_id", "versions", "score", "answer",
+    "mlflow_run_id", "versions", "decided_by", "answer",
 }  # fmt: skip
 DENSE = [f"dense-s{seed}" for seed in range(DENSE_SEEDS)]
 DECISION_KEYS = {"policy_sparsity", "critic_sparsity", "seeds", "ratio", "interval", "probability", "verdict"}
@@ -290,7 +290,7 @@ def test_result_without_any_run_is_shown(capsys: pytest.CaptureFixture[str]) -> 
 def test_result_of_an_earlier_version_is_shown(finished: Ended, capsys: pytest.CaptureFixture[str]) -> None:
     """It has neither the answer nor a second score."""
     result = json.loads(json.dumps(finished.result))
-    del result["answer"], result["score"], result["dense"]["other"]
+    del result["answer"], result["decided_by"], result["dense"]["other"]
     for each in [*result["dense"]["seeds"], *result["decisions"], result["ultimate"]]:
         each.pop("other", None)
         each.pop("deployed", None)
@@ -313,7 +313,7 @@ def by_deployed(finished: Ended) -> Ended:
 def test_deployed_score_decides_and_the_final_one_is_stated(by_deployed: Ended) -> None:
     assert by_deployed.code == 0, by_deployed.error
     result, trials = by_deployed.result, by_deployed.directory / "trials"
-    assert result["score"] == "deployed"
+    assert result["decided_by"] == "deployed"
     scores = [seed["deployed"] for seed in result["dense"]["seeds"]]
     assert result["dense"]["statistic"] == pytest.approx(statistic_of(scores))
     assert result["dense"]["other"]["statistic"] == pytest.approx(

@@ -142,8 +142,9 @@ def test_compression_goes_on_with_more_runs(tmp_path: Path, went_on: list[tuple[
     """One that has ended too: the trials that it had stay done."""
     directory = made(tmp_path, COMPRESSION, "compress")
     directory.write_result({"kind": "compress"})
-    sitting.resume(directory, Sitting(max_runs="60", changes={"compress": {"max_seeds": "16"}}))
+    sitting.resume(directory, Sitting(max_runs="60", changes={"compress": {"max_seeds": "16", "score": "deployed"}}))
     ((tree, is_renewed),) = went_on
+    assert tree["compress"]["score"] == "deployed"
     assert (tree["compress"]["budget"], tree["compress"]["max_seeds"], is_renewed) == ({"runs": 60}, 16, True)
 
 

@@ -37,8 +37,9 @@ class DenseRuns:
             score: that decides; a run that does not have it is run again.
             archive: of finished runs.
         """
-        self.seeds = {each.seed: each for each in known if each.cached}  # by seed
-        self.lacking: set[int] = set()  # seeds whose known run does not have the score that decides
+        before = {each.seed: each for each in known if each.cached}
+        self.seeds = {seed: each for seed, each in before.items() if each.by(score) is not None}
+        self.lacking = before.keys() - self.seeds.keys()  # seeds whose known run does not have the score that decides
         self._config = config
         self._cache = DenseCache(config)
         self._trials = trials

@@ -207,7 +207,7 @@ class CompressWork(Work):
             ultimate = keep_policy(self._desk, self._problem.dense, ultimate)
         keeper.keep(replace(keeper.record, env_steps=self._env_steps(search), ultimate=ultimate))
         content = to_content(keeper.record)
-        rule = {"threshold": self._section.threshold, "score": self._section.score}
+        rule = {"threshold": self._section.threshold, "decided_by": self._section.score}
         return {key: content[key] for key in OF_RESULT} | rule
 
     def _ended_by(self, search: Search) -> str | None:

@@ -126,6 +126,11 @@ def test_run_with_both_scores_serves_either(trials: Path) -> None:
         assert (runs.recall(1), runs.lacking) == (PLAYED, set())
 
 
+def test_what_the_record_says_does_not_serve_where_another_score_decides_now(trials: Path) -> None:
+    runs = DenseRuns(CONFIG, trials, [KNOWN, replace(PLAYED, seed=2)], score="deployed")
+    assert (runs.seeds.keys(), runs.lacking, runs.recall(1)) == ({2}, {1}, None)
+
+
 # Those of an archive
 
 
