@@ -2,7 +2,7 @@
 
 Its trials stay the ones that were planned. Tune is told of them anew, since what it keeps says that all has ended; a
 finished trial then only says again what it came to, and one that was stopped goes on from its checkpoint. The search
-of a compression begins anew with all its runs done, and asks for more where it may.
+of a compression begins anew, is told of all its runs, and asks for more where it may.
 """
 
 from __future__ import annotations

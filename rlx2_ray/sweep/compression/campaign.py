@@ -63,4 +63,5 @@ class Compression(Campaign):
             runs.recall(seed)
         work = CompressWork(self._problem, desk, runs, runs.random(spaces), self._problem.size_of(spaces))
         work.announce(spaces)
+        work.tell_finished()
         return work

@@ -18,6 +18,7 @@ from rlx2_ray.search.search import Search, Size
 from rlx2_ray.sweep.campaign import Desk, Work
 from rlx2_ray.sweep.compression.dense_runs import DenseRuns
 from rlx2_ray.sweep.compression.describe import decisions_table, describe_decision, describe_dense, describe_ultimate
+from rlx2_ray.sweep.compression.finished_runs import finished_requests
 from rlx2_ray.sweep.compression.forecast import run_seconds
 from rlx2_ray.sweep.compression.other_score import OtherScore
 from rlx2_ray.sweep.compression.planner import name_of
@@ -72,6 +73,19 @@ class CompressWork(Work):
         return self._problem.make_search(self._random, self._desk.concurrency, self._runs.cached, self._size)
 
     # Before the first trial
+
+    def tell_finished(self) -> None:
+        """Tell a search that begins anew of all runs that have ended; one that Tune restores is told by that."""
+        requests = finished_requests(self._desk.directory.trials)
+        if self._desk.directory.tune.exists() or not requests:
+            return
+        known = [Request(*DENSE_PAIR, seed, "dense") for seed in sorted(self._runs.seeds)]
+        search = self._searcher.search
+        for request in [*known, *requests]:
+            score = self._score_of(request)
+            if score is not None:
+                search.tell(request, score)
+        self._note(search, None)
 
     def announce(self, spaces: Spaces) -> None:
         """Say what it will cost, or, where it goes on, what is left; and note how it decides."""
