@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -11,6 +12,10 @@ from rlx2_ray import config as configuration
 from rlx2_ray.cli import options
 from rlx2_ray.cli.output import print_json, print_table
 from rlx2_ray.cli.sweep import default_directory
+from rlx2_ray.runs.scores import FINAL, OTHER
+
+if TYPE_CHECKING:  # `rlx2 --help` comes by here
+    from rlx2_ray.report.record.record import Record, SizedDecision
 
 Axis = Annotated[
     str | None,
@@ -29,9 +34,26 @@ MaxEnvSteps = Annotated[str | None, typer.Option(metavar="N", help="Budget, in e
 Out = Annotated[
     Path | None, typer.Option("--out", metavar="DIR", help="Of the compression.", show_default="runs/NAME-TIME")
 ]
+Score = Annotated[
+    str | None,
+    typer.Option(
+        "--score",
+        metavar="final|deployed",
+        help="What decides: the mean of a run's last evaluations, or what the policy that it hands out comes to on "
+        "fresh episodes. The other one is stated beside it.",
+        show_default="final",
+    ),
+]
+DenseArchive = Annotated[
+    str | None,
+    typer.Option("--archive", metavar="DIR", help="Finished runs, of which dense ones are not run again.",
+                 show_default="none"),
+]  # fmt: skip
 KEYS = {
+    "score": "compress.score",
     "axis": "compress.axis",
     "dense_seeds": "compress.dense_seeds",
+    "archive": "compress.archive",
     "concurrent": "compress.max_concurrent",
     "max_runs": "compress.budget.runs",
     "max_env_steps": "compress.budget.env_steps",
@@ -51,7 +73,9 @@ def compress(
     engine: options.Engine = None,
     runtime: options.Runtime = None,
     axis: Axis = None,
+    score: Score = None,
     dense_seeds: DenseSeeds = None,
+    archive: DenseArchive = None,
     max_runs: MaxRuns = None,
     max_env_steps: MaxEnvSteps = None,
     max_hours: options.MaxHours = None,
@@ -84,54 +108,51 @@ def show(result: dict[str, Any], as_json: bool) -> None:
     if as_json:
         print_json(result)
         return
-    headings = ["policy", "critics", "smaller", "seeds", "kept", "95 %", "Pr", "verdict"]
-    decisions = sorted(result["decisions"], key=lambda each: each["compression"])
-    threshold = result["threshold"]
-    title = f"Zero weights, size and return kept of {len(decisions)} networks; Pr of keeping {threshold:.0%}"
-    print_table(title, headings, [_row(decision) for decision in decisions])
-    for message in result["messages"]:
-        typer.echo(message)
-    if result["dense"] is not None:
-        from rlx2_ray.report.record.file import parse_dense
-        from rlx2_ray.sweep.compression.words import dense_sentence
+    from rlx2_ray.report.page.answer import answer
+    from rlx2_ray.sweep.compression.words import dense_sentence
 
-        typer.echo(f"{dense_sentence(parse_dense(result['dense']))}.")
-    typer.echo(sentence(result))
+    record = _record_of(result)
+    headings = ["zeros, %", "times", "seeds", record.score, "Pr", OTHER[record.score], "verdict"]
+    decisions = sorted(record.decisions, key=lambda each: each.compression)
+    title = (
+        f"Zeros of policy and critics, times smaller and return kept (%) of {len(decisions)} networks, by both scores; "
+        f"Pr of keeping {record.threshold:.0%} by the {record.score} one"
+    )
+    print_table(title, headings, [_row(decision) for decision in decisions])
+    for message in record.messages:
+        typer.echo(message)
+    if record.dense is not None:
+        typer.echo(f"{dense_sentence(record.dense, record.score)}.")
+    typer.echo(result.get("answer") or answer(record))  # a result of an earlier version has none
+    if record.ultimate is not None:
+        typer.echo(f"Policy: {record.ultimate.policy}")
     typer.echo(f"Report: {result['report']}")
 
 
-def sentence(result: dict[str, Any]) -> str:
-    """Say what was found, in plain words."""
-    ultimate = result["ultimate"]
-    if ultimate is None:
-        what = f"keep {result['threshold']:.0%} of the dense return"
-        if not result["decisions"]:
-            return f"NOTHING FOUND: no network was tried enough to say whether it would {what}."
-        undecided = sum(decision["verdict"] == "inconclusive" for decision in result["decisions"])
-        word = "INCONCLUSIVE" if undecided else "NOTHING FOUND"
-        left = f", {undecided} undecided" if undecided else ""
-        return f"{word}: none of {len(result['decisions'])} networks is known to {what}{left}."
-    from rlx2_ray.sweep.compression.words import kept, network
+def _record_of(result: dict[str, Any]) -> Record:
+    """Returns what the result repeats of its record."""
+    from rlx2_ray.report.record.file import parse_record
 
-    sizes = network(ultimate["policy_sparsity"], ultimate["critic_sparsity"])
-    what = (
-        f"{ultimate['compression']:.1f} times smaller ({sizes}): keeps {kept(ultimate['ratio'], ultimate['interval'])} "
-        f"of the dense return, Pr {ultimate['probability']:.2f}, {ultimate['seeds']} seeds"
-    )
-    if ultimate["verdict"] == "accept":
-        return f"ACCEPTED: {what}. Policy: {ultimate.get('policy')}"
-    return f"INCONCLUSIVE; the best candidate is {what}. Policy: {ultimate.get('policy')}"
+    rule = {"threshold": result["threshold"], "score": result.get("decided_by", FINAL)}
+    known = {key: result.get(key) for key in ("dense", "decisions", "ultimate", "runs", "env_steps", "messages")}
+    name = Path(result.get("directory", "compression")).name
+    content = {"kind": "compress", "name": name, "state": "finished", "protocol": rule, **known}
+    return parse_record(json.dumps(content), "result.json")
 
 
-def _row(decision: dict[str, Any]) -> list[str]:
-    low, high = decision["interval"]
+def _row(decision: SizedDecision) -> list[str]:
+    other = decision.other
     return [
-        f"{decision['policy_sparsity']:.2%}",
-        f"{decision['critic_sparsity']:.2%}",
-        f"{decision['compression']:.1f}x",
-        str(decision["seeds"]),
-        f"{decision['ratio']:.1%}",
-        f"{low:.0%} - {high:.0%}",
-        f"{decision['probability']:.2f}",
-        decision["verdict"],
+        f"{100 * decision.policy_sparsity:.2f}/{100 * decision.critic_sparsity:.2f}",
+        f"{decision.compression:.1f}x",
+        str(decision.seeds),
+        _kept(decision.ratio, decision.interval),
+        f"{decision.probability:.2f}",
+        "-" if other is None else _kept(other.ratio, other.interval),
+        decision.verdict,
     ]
+
+
+def _kept(ratio: float, interval: tuple[float, float]) -> str:
+    low, high = (f"{100 * bound:.0f}" for bound in interval)
+    return f"{100 * ratio:.0f} {low}-{high}"

@@ -55,12 +55,12 @@ def report(
 
 def _report_record(subject: str, tracking_uri: str | None, path: Path, file_format: str) -> Content:
     record = read_record(subject, tracking_uri)
+    from rlx2_ray.report.page.answer import answer
     from rlx2_ray.report.page.page import write_markdown, write_report
-    from rlx2_ray.report.page.summary import headline
 
     (write_report if file_format == "html" else write_markdown)(record, path)
     content = {"kind": record.kind, "name": record.name, "state": record.state, "runs": len(record.trials)}
-    return content | {"headline": headline(record)}
+    return content | {"headline": answer(record)}
 
 
 def _report_archive(subject: str, tracking_uri: str | None, path: Path, file_format: str) -> Content:

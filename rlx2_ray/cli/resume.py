@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from contextlib import closing
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import typer
 
 from rlx2_ray.cli import compress, options, sweep, train
-from rlx2_ray.config import Tree, flatten
+from rlx2_ray.config import Tree
 from rlx2_ray.types import BadInput
 
 RuntimeSet = Annotated[
     list[str] | None,
     typer.Option(
-        "--set", metavar="KEY=VALUE", help="Another value for a key below runtime, e.g. runtime.address=auto."
+        "--set",
+        metavar="KEY=VALUE",
+        help="Another value for a key below runtime, e.g. runtime.address=auto; of a "
+        "compression for compress.score, accept, max_seeds or max_dense_seeds.",
     ),
 ]
 MaxHours = Annotated[
@@ -24,6 +27,10 @@ MaxHours = Annotated[
 ]
 Concurrent = Annotated[
     str | None, typer.Option(metavar="N", help="Of a sweep: trials at a time.", show_default="as before")
+]
+MaxRuns = Annotated[
+    str | None,
+    typer.Option(metavar="N", help="Of a compression: new budget, in runs, in all.", show_default="as before"),
 ]
 Directory = Annotated[
     Path, typer.Argument(metavar="DIR", help="A directory that 'rlx2 train', 'sweep' or 'compress' wrote.")
@@ -41,29 +48,37 @@ def resume(
     assignments: RuntimeSet = None,
     max_hours: MaxHours = None,
     concurrent: Concurrent = None,
+    max_runs: MaxRuns = None,
     as_json: options.Json = False,
 ) -> None:
     """Go on with a run, a sweep or a compression that was interrupted or killed, in the same MLflow runs."""
     changes = options.read_tree(locals(), assignments)
     if (directory / "sweep.yaml").exists():
-        _resume_campaign(directory, changes, max_hours, concurrent, as_json)
+        _resume_campaign(directory, changes, Given(max_hours, concurrent, max_runs), as_json)
         return
-    for option, value in (("--max-hours", max_hours), ("--concurrent", concurrent)):
+    for option, value in (("--max-hours", max_hours), ("--concurrent", concurrent), ("--max-runs", max_runs)):
         if value is not None:
-            raise BadInput(f"{option} is for a sweep, and {directory} holds none: leave it out.")
+            kind = "compression" if option == "--max-runs" else "sweep"
+            raise BadInput(f"{option} is for a {kind}, and {directory} holds none: leave it out.")
     from rlx2_ray.distributed.launch import train as train_on_runtime
     from rlx2_ray.experiment import session
 
     train.show(session.resume(directory, train_on_runtime, changes), directory, as_json)
 
 
-def _resume_campaign(path: Path, changes: Tree, max_hours: str | None, concurrent: str | None, as_json: bool) -> None:
+class Given(NamedTuple):
+    """Options of a campaign, as text."""
+
+    max_hours: str | None
+    concurrent: str | None
+    max_runs: str | None
+
+
+def _resume_campaign(path: Path, changes: Tree, given: Given, as_json: bool) -> None:
     from rlx2_ray.sweep.desk.sweep_directory import SweepDirectory
     from rlx2_ray.sweep.sitting import Sitting
     from rlx2_ray.sweep.sitting import resume as resume_campaign
 
-    if changes:
-        raise BadInput(f"{next(iter(flatten(changes)))} is fixed for a sweep that has begun: leave it out.")
     with closing(SweepDirectory(path)) as directory:
-        kind, result = resume_campaign(directory, Sitting(max_hours, concurrent))
+        kind, result = resume_campaign(directory, Sitting(*given, changes))
     (compress if kind == "compress" else sweep).show(result, as_json)

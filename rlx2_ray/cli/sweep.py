@@ -72,12 +72,18 @@ def show(result: dict[str, Any], as_json: bool) -> None:
             trial["name"],
             trial["state"],
             str(trial["env_steps"]),
-            "-" if trial["score"] is None else f"{trial['score']:.1f}",
+            *(_number(trial.get(name)) for name in ("score", "deployed")),  # a result of an earlier version has one
         ]
         for trial in result["trials"]
     ]
-    print_table(f"{len(rows)} trials", ["trial", "state", "env steps", "score"], rows)
+    print_table(f"{len(rows)} trials", ["trial", "state", "env steps", "score", "deployed"], rows)
     best = result["best"]
     lines = [["best", f"{best['name']}, {result['metric']} {best[result['metric']]:.4g}" if best else "-"]]
     lines += [[key, str(result[name])] for key, name in (("directory", "directory"), ("report", "report"))]
     print_table("", ["", ""], lines)
+    if "answer" in result:  # one of an earlier version has none
+        typer.echo(result["answer"])
+
+
+def _number(score: float | None) -> str:
+    return "-" if score is None else f"{score:.1f}"

@@ -197,12 +197,14 @@ def _run(campaign: Campaign, spaces: Spaces, desk: Desk) -> Result:
 def _finish(kind: str, work: Work, desk: Desk, reporter: Reporter) -> Result:
     """Returns the result, written, tracked and reported."""
     directory, tracker = desk.directory, desk.tracker
+    from rlx2_ray.report.page.answer import answer
+
     result = work.conclude(reporter)
     _note_state(desk, "finished")
-    _report(directory)
+    record = _report(directory)
     tracker.log_artifacts([directory.description_file, directory.report_file, directory.figures])
     result |= {"kind": kind, "directory": str(directory.path), "report": str(directory.report_file)}
-    result |= {"mlflow_run_id": tracker.run_id, "versions": installed_versions()}
+    result |= {"mlflow_run_id": tracker.run_id, "versions": installed_versions(), "answer": answer(record)}
     failure = work.failure(reporter)
     tracker.finish("FAILED" if failure else "FINISHED")
     if failure:
@@ -211,13 +213,15 @@ def _finish(kind: str, work: Work, desk: Desk, reporter: Reporter) -> Result:
     return result
 
 
-def _report(directory: SweepDirectory) -> None:
+def _report(directory: SweepDirectory) -> Record:
+    """Returns the record that it is made of."""
     from rlx2_ray.report.page.page import write_figures, write_report
     from rlx2_ray.report.record.directory import read_directory
 
     record = read_directory(directory.path)
     write_report(record, directory.report_file)
     write_figures(record, directory.figures)
+    return record
 
 
 def _end(desk: Desk, state: str, status: Status) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,7 @@ from ray.exceptions import RayTaskError
 from ray.tune.experiment import Trial
 
 from rlx2_ray.experiment.display import Display, Status
+from rlx2_ray.sweep.description.reported import OF_DEPLOYED
 from rlx2_ray.sweep.desk.record_keeper import RecordKeeper
 from rlx2_ray.sweep.trials.job import Planner
 from rlx2_ray.types import BadInput, RunFailed
@@ -99,7 +101,7 @@ class Reporter(tune.Callback):  # type: ignore[misc]
         self.trials = trials
         result = trial.last_result
         how = "" if _has_ended(trial) and not result["ended_early"] else ", stopped early"
-        self._display.say(f"{self.name(trial)}  score {result.get('score', float('nan')):.1f}{how}")
+        self._display.say(f"{self.name(trial)}  score {result.get('score', math.nan):.1f}{_deployed(result)}{how}")
         if not _has_ended(trial):
             self._keeper.keep(replace(self._keeper.record, stopped=(*self._stopped, self.name(trial))))
             self._keeper.write()  # before Tune writes that there is nothing more to do
@@ -125,6 +127,12 @@ class Reporter(tune.Callback):  # type: ignore[misc]
 def _has_ended(trial: Trial) -> bool:
     """Whether its last report is that of a run's end; `done` is in that of a trial that was stopped as well."""
     return "ended_early" in (trial.last_result or {})
+
+
+def _deployed(result: dict[str, Any]) -> str:
+    """Says it where it is known; a trial that was stopped has not been played."""
+    score = result.get(OF_DEPLOYED, math.nan)
+    return "" if math.isnan(score) else f", deployed {score:.1f}"
 
 
 def _newest() -> Reporter:

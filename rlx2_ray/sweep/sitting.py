@@ -1,7 +1,8 @@
-"""A sweep that goes on with more hours, or with other trials at a time: a long one is worked off in many sittings.
+"""A sweep that goes on with more hours or other trials at a time, and a compression that goes on with more runs.
 
 Its trials stay the ones that were planned. Tune is told of them anew, since what it keeps says that all has ended; a
-finished trial then only says again what it came to, and one that was stopped goes on from its checkpoint.
+finished trial then only says again what it came to, and one that was stopped goes on from its checkpoint. The search
+of a compression begins anew, is told of all its runs, and asks for more where it may.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import NamedTuple
 
-from rlx2_ray.config import Tree, merge, validate
+from rlx2_ray.config import Tree, flatten, merge, validate
 from rlx2_ray.report.record.record import Record
 from rlx2_ray.sweep import campaign
 from rlx2_ray.sweep.description.budget import Budget
@@ -20,12 +21,18 @@ from rlx2_ray.sweep.kinds import KINDS
 from rlx2_ray.sweep.sweeping import ENDED_BY
 from rlx2_ray.types import BadInput
 
+NOUNS = {"sweep": "sweep", "compress": "compression"}
+# What decides, and how surely; all runs so far stay what they are.
+RENEWABLE = ("compress.score", "compress.max_seeds", "compress.max_dense_seeds", "compress.accept")
+
 
 class Sitting(NamedTuple):
     """What is given anew, as text."""
 
     max_hours: str | None = None  # from now on, in place of the budget that there was
     concurrent: str | None = None  # trials at a time
+    max_runs: str | None = None  # of a compression, in all
+    changes: Tree = {}  # other keys, which only a compression may change
 
 
 def resume(directory: SweepDirectory, sitting: Sitting) -> tuple[str, Result]:
@@ -37,18 +44,32 @@ def resume(directory: SweepDirectory, sitting: Sitting) -> tuple[str, Result]:
     is_renewed = any(sitting)
     if is_renewed:
         tree = _renew(tree, record, sitting)
-    if sitting.max_hours is not None:
+    if sitting.max_hours is not None or sitting.max_runs is not None:
         record = replace(record, messages=tuple(each for each in record.messages if not each.startswith(ENDED_BY)))
     result = directory.read_result()
-    if result is None or (result.get("ended_by") and sitting.max_hours):
+    may_go_on = record.kind == "compress" or (result is not None and result.get("ended_by") and sitting.max_hours)
+    if result is None or (is_renewed and may_go_on):
         result = campaign.go_on(KINDS[record.kind](tree), directory, record, is_renewed)
     return record.kind, result
 
 
 def _renew(tree: Tree, record: Record, sitting: Sitting) -> Tree:
-    option = "--max-hours" if sitting.max_hours is not None else "--concurrent"
-    if record.kind != "sweep":
+    fixed = [key for key in flatten(sitting.changes) if record.kind == "sweep" or key not in RENEWABLE]
+    if fixed:
+        raise BadInput(f"{fixed[0]} is fixed for a {NOUNS[record.kind]} that has begun: leave it out.")
+    if record.kind == "sweep":
+        return _renew_sweep(tree, record, sitting)
+    if sitting.max_hours is not None or sitting.concurrent is not None:
+        option = "--max-hours" if sitting.max_hours is not None else "--concurrent"
         raise BadInput(f"{option} is for a sweep, and this is a compression: leave it out.")
+    runs = {} if sitting.max_runs is None else {"compress": {"budget": {"runs": sitting.max_runs}}}
+    return merge(merge(tree, sitting.changes), runs)
+
+
+def _renew_sweep(tree: Tree, record: Record, sitting: Sitting) -> Tree:
+    if sitting.max_runs is not None:
+        raise BadInput("--max-runs is for a compression, and this is a sweep: leave it out.")
+    option = "--max-hours" if sitting.max_hours is not None else "--concurrent"
     queue = parse_queue(tree)
     _check_planned(queue, option)
     if sitting.max_hours is not None:

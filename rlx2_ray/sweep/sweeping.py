@@ -241,6 +241,7 @@ def _row(trial: Trial) -> Result:
         "seed": trial.seed,
         "env_steps": trial.env_steps,
         "score": None if math.isnan(trial.score_so_far) else trial.score_so_far,
+        "deployed": trial.deployed,
     }
 
 

@@ -20,6 +20,7 @@ from rlx2_ray.cli import compress as command
 from rlx2_ray.cli.main import run
 from rlx2_ray.config import Tree
 from rlx2_ray.report.record.directory import read_directory
+from rlx2_ray.search.statistics import statistic_of
 from tests.cli.test_bad_input import check_refusal, files
 from tests.support.campaigns import (
     check_every_point_once,
@@ -40,12 +41,13 @@ from tests.support.compressions import (
     compress,
     compress_arguments,
     compress_tree,
+    resume_compression,
 )
 from tests.support.runs import RLX2, Ended, environment
 
 RESULT_KEYS = {
     "dense", "decisions", "ultimate", "runs", "env_steps", "messages", "threshold", "kind", "directory", "report",
-    "mlflow_run_id", "versions",
+    "mlflow_run_id", "versions", "decided_by", "answer",
 }  # fmt: skip
 DENSE = [f"dense-s{seed}" for seed in range(DENSE_SEEDS)]
 DECISION_KEYS = {"policy_sparsity", "critic_sparsity", "seeds", "ratio", "interval", "probability", "verdict"}
@@ -123,10 +125,12 @@ def test_cost_is_said_before_the_first_run(finished: Ended) -> None:
 def test_dense_arm_and_verdicts_are_said_as_they_come(finished: Ended) -> None:
     lines = finished.error.splitlines()
     (dense,) = [line for line in lines if line.startswith("dense score") and f"{DENSE_SEEDS} seeds" in line]
-    assert dense.endswith(f"(0 known from before); random actions {finished.result['dense']['random']:.1f}")
+    assert re.search(r"\(0 known from before\); deployed score [\d.]+ \[[\d.]+, [\d.]+\]; random actions", dense)
+    assert dense.endswith(f"; random actions {finished.result['dense']['random']:.1f}")
     ultimate = finished.result["ultimate"]
     (said,) = [line for line in lines if f"policy {ultimate['policy_sparsity']:.2%} / " in line and "accepted" in line]
     assert f"keeps {ultimate['ratio']:.1%} [" in said
+    assert f"; by the deployed score {ultimate['other']['ratio']:.1%} [" in said
     known = [line for line in lines[1:] if "  score " not in line and line not in (dense, said)]
     assert all(re.match(r"policy [\d.]+% / critics|dense score|env steps", line) for line in known), (
         "no word of anyone else's"
@@ -196,13 +200,16 @@ def test_finished_compression_is_shown_again(
     assert run(["resume", str(finished.directory)]) == 0
     output, error = capsys.readouterr()
     assert error == ""
-    *table, dense, sentence, report = output.splitlines()
+    *table, dense, sentence, policy, report = output.splitlines()
     assert max(map(len, table)) <= 80
     rows = [line for line in table if line.startswith("│")]
     assert len(rows) == len(finished.result["decisions"]), "a line each, which a terminal of 80 columns does not break"
-    assert all(re.search(r"\d+\.\d\dx?|\d+\.\dx", row) for row in rows)
+    assert all(re.search(r"\d+\.\dx .* \d+ -?\d+-\d+ .* \d+ -?\d+-\d+ ", row) for row in rows), "by both scores"
     assert dense.startswith("dense score ")
-    assert sentence.startswith(f"ACCEPTED: {finished.result['ultimate']['compression']:.1f} times smaller (policy ")
+    assert sentence == finished.result["answer"]
+    smaller = f"{finished.result['ultimate']['compression']:.3g} times smaller than dense"
+    assert f"the smallest network found to keep the return is {smaller}" in sentence
+    assert policy == f"Policy: {finished.result['ultimate']['policy']}"
     assert report == f"Report: {finished.result['report']}"
     after = files(finished.directory)
     assert {name for name in after if after[name] != before.get(name)} <= {str(finished.directory / "run.lock")}
@@ -270,35 +277,71 @@ def test_belief_is_shown_while_it_runs(second: Ended) -> None:
     )
 
 
-REJECTED = {"verdict": "reject"}
-
-
-@pytest.mark.parametrize(
-    ("result", "words"),
-    [
-        (
-            {"ultimate": None, "decisions": []},
-            "NOTHING FOUND: no network was tried enough to say whether it would keep 97%",
-        ),
-        ({"ultimate": None, "decisions": [REJECTED] * 2}, "NOTHING FOUND: none of 2 networks is known to keep 97% of"),
-        (
-            {"ultimate": None, "decisions": [REJECTED, {"verdict": "inconclusive"}]},
-            "INCONCLUSIVE: none of 2 networks is known to keep 97% of the dense return, 1 undecided.",
-        ),
-    ],
-)
-def test_nothing_found_is_said(result: Tree, words: str) -> None:
-    assert command.sentence({**result, "threshold": 0.97}).startswith(words)
-
-
 def test_result_without_any_run_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
     empty: Tree = {"dense": None, "decisions": [], "ultimate": None, "messages": ["Ended."], "threshold": 0.97}
     command.show({**empty, "report": "here.html"}, as_json=False)
     assert capsys.readouterr().out.splitlines()[-3:] == [
         "Ended.",
-        "NOTHING FOUND: no network was tried enough to say whether it would keep 97% of the dense return.",
+        "compression: nothing is known: the dense arm was not measured to its end.",
         "Report: here.html",
     ]
+
+
+def test_result_of_an_earlier_version_is_shown(finished: Ended, capsys: pytest.CaptureFixture[str]) -> None:
+    """It has neither the answer nor a second score."""
+    result = json.loads(json.dumps(finished.result))
+    del result["answer"], result["decided_by"], result["dense"]["other"]
+    for each in [*result["dense"]["seeds"], *result["decisions"], result["ultimate"]]:
+        each.pop("other", None)
+        each.pop("deployed", None)
+    command.show(result, as_json=False)
+    output = capsys.readouterr().out
+    assert "first: the smallest network found to keep the return is" in output
+    assert "By the deployed score it is not known" in output
+    assert f"deployed score not known of {DENSE_SEEDS} of them" in output
+
+
+# By the deployed score, and with more runs
+
+
+@pytest.fixture(scope="module")
+def by_deployed(finished: Ended) -> Ended:
+    directory = finished.directory.parent / "by-deployed"
+    return compress(directory, compress_tree(), "--score", "deployed", "--max-runs", "4")
+
+
+def test_deployed_score_decides_and_the_final_one_is_stated(by_deployed: Ended) -> None:
+    assert by_deployed.code == 0, by_deployed.error
+    result, trials = by_deployed.result, by_deployed.directory / "trials"
+    assert result["decided_by"] == "deployed"
+    scores = [seed["deployed"] for seed in result["dense"]["seeds"]]
+    assert result["dense"]["statistic"] == pytest.approx(statistic_of(scores))
+    assert result["dense"]["other"]["statistic"] == pytest.approx(
+        statistic_of([seed["score"] for seed in result["dense"]["seeds"]])
+    )
+    of_runs = [read_result(path.parent) for path in trials.glob("*/result.json")]
+    deployed, final = ([run["deployed"]["return_mean"] for run in of_runs], [run["score"] for run in of_runs])
+    assert {seed["cached"] for seed in result["dense"]["seeds"]} == {True}, "the cache has both scores"
+    told = [score for decision in result["decisions"] for score in decision["scores"]]
+    assert told
+    assert set(told) <= set(deployed)
+    also = [score for decision in result["decisions"] for score in decision["other"]["scores"]]
+    assert (len(also), set(also) <= set(final)) == (len(told), True)
+    assert "its deployed policy keeps" in result["answer"]
+    assert read_record(by_deployed.directory)["protocol"]["score"] == "deployed"
+
+
+def test_compression_goes_on_with_more_runs(by_deployed: Ended) -> None:
+    """Those that were done are not done again; the sentence that a budget ended it is gone, where it is not true."""
+    before = {path.parent.name: path.stat().st_mtime_ns for path in by_deployed.directory.glob("trials/*/result.json")}
+    more = resume_compression(by_deployed.directory, "--max-runs", "7")
+    assert more.code == 0, more.error
+    after = {path.parent.name: path.stat().st_mtime_ns for path in by_deployed.directory.glob("trials/*/result.json")}
+    assert len(before) == 4
+    assert len(before) < len(after) <= 7
+    assert {name: after[name] for name in before} == before
+    assert "Ended by the budget of 4 runs: this is the best statement so far." not in more.result["messages"]
+    assert more.result["runs"] == len(after) + DENSE_SEEDS
 
 
 # Refusals
@@ -317,6 +360,12 @@ def test_result_without_any_run_is_shown(capsys: pytest.CaptureFixture[str]) -> 
         (["--set", "compress.max_sparsity=0.4"], ["compress.min_sparsity", "0.4"]),
         (["--set", "compress.max_sparsity=0.5001"], ["compress.levels is 3", "0.5001"]),
         (["--set", "network.hidden=[2, 2]", "--set", "compress.max_sparsity=0.99"], ["compress.max_sparsity is 0.99"]),
+        (
+            ["--score", "deployed", "--set", "evaluation.deployed_episodes=0"],
+            ["compress.score is deployed", "deployed_episodes is 0"],
+        ),
+        (["--score", "best"], ["compress.score is 'best'", "'deployed'"]),
+        (["--archive", "nowhere"], ["compress.archive is", "nowhere, which is no directory"]),
         (["--env", "NoSuchThing-v9"], ["env.id", "NoSuchThing-v9"]),
     ],
 )

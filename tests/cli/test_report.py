@@ -42,7 +42,8 @@ def test_report_of_a_directory_is_written_into_it(capsys: pytest.CaptureFixture[
         "runs": 27,
         "headline": content["headline"],
     }
-    assert content["headline"].endswith("accepted, with probability over .99.")
+    assert "is 25 times smaller than dense (policy 98 %, critics 95 % sparse)" in content["headline"]
+    assert "with probability over .99, by 8 seeds against 8 dense ones." in content["headline"]
     assert path.read_text().startswith("<!DOCTYPE html>")
 
 
@@ -59,7 +60,7 @@ def test_verdict_and_path_are_printed(capsys: pytest.CaptureFixture[str], direct
     assert run(["report", str(directory), "--out", str(tmp_path / "a.html")]) == 0
     output, _ = capsys.readouterr()
     verdict, path = output.splitlines()
-    assert verdict.startswith("Hopper-v5 with TD3 keeps at least 97 %")
+    assert verdict.startswith("Hopper-v5 with TD3: the smallest network found to keep the return is 25 times smaller")
     assert path == str(tmp_path / "a.html")
 
 
@@ -131,7 +132,7 @@ def test_report_of_an_archive_is_written_into_it(capsys: pytest.CaptureFixture[s
     assert (content["path"], content["kind"], content["runs"]) == (str(folder / "report.html"), "archive", 8)
     assert [task["env_id"] for task in content["tasks"]] == ["Hopper-v5"]
     content = succeeded(capsys, "report", folder, "--format", "markdown", "--out", tmp_path / "a.md")
-    assert (tmp_path / "a.md").read_text().startswith("# Archive: archive\n\n**8 runs of 1 task.")
+    assert (tmp_path / "a.md").read_text().startswith("# Archive: archive\n\n**Hopper-v5, TD3, 200,000 env steps: ")
     (folder / "report.html").unlink()
     (folder / "broken.parquet").write_bytes(b"PAR1")
     assert "broken.parquet is no Parquet file, or damaged" in refused(capsys, "report", folder)

@@ -36,7 +36,7 @@ from tests.tracking.test_tracker import free_port
 
 RESULT_KEYS = {
     "metric", "mode", "trials", "best", "env_steps", "ended_by", "kind", "directory", "report", "mlflow_run_id",
-    "versions",
+    "versions", "answer",
 }  # fmt: skip
 POINTS = [100, 200, 300]
 
@@ -62,7 +62,8 @@ def test_json_object(finished: Ended) -> None:
     assert [trial["name"] for trial in result["trials"]] == NAMES
     for trial, name in zip(result["trials"], NAMES, strict=True):
         assert (trial["state"], trial["env_steps"]) == ("finished", STEPS)
-        assert trial["score"] == read_result(finished.directory / "trials" / name)["score"]
+        of_run = read_result(finished.directory / "trials" / name)
+        assert (trial["score"], trial["deployed"]) == (of_run["score"], of_run["deployed"]["return_mean"])
     best = max(result["trials"], key=lambda trial: trial["score"])
     assert result["best"]["score"] == best["score"]
     assert read_result(finished.directory) == result

@@ -15,6 +15,12 @@ def search(tmp_path_factory: pytest.TempPathFactory) -> Record:
 
 
 @pytest.fixture(scope="session")
+def played(tmp_path_factory: pytest.TempPathFactory) -> Record:
+    """As `search`, and every run has its deployed score."""
+    return read_directory(write_directory(tmp_path_factory.mktemp("played") / "sweep", *compression(played=True)))
+
+
+@pytest.fixture(scope="session")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Record:
     return read_directory(write_directory(tmp_path_factory.mktemp("running") / "sweep", *compression(running=True)))
 

@@ -62,8 +62,8 @@ def compress(directory: Path, tree: Tree, *options: str) -> Ended:
     return wait(directory, start_compression(directory, tree, *options, "--json"))
 
 
-def resume_compression(directory: Path) -> Ended:
-    arguments = ["resume", str(directory), "--json"]
+def resume_compression(directory: Path, *options: str) -> Ended:
+    arguments = ["resume", str(directory), *options, "--json"]
     return wait(directory, start_rlx2(*arguments, folder=directory.parent, **cache_variables(directory.parent)))
 
 

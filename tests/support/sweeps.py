@@ -21,6 +21,7 @@ from tests.support.runs import database_uri
 STEPS, INTERVAL = 200_000, 5_000
 OBSERVATION, ACTION = 11, 3
 DENSE, RANDOM, NOISE = 3_000.0, 20.0, 0.06
+DEPLOYED_GAIN = 1.1  # over random, in parts of the other score's
 EXPERIMENT = "hopper-compression"
 STOPPED = "p0.9900-c0.9800-s0"  # the trial that was hopeless
 BASE: Tree = {
@@ -43,6 +44,7 @@ class Made(NamedTuple):
     points: list[Tree]
     score: float | None  # None: it still trains
     member: str = ""  # of a queue
+    deployed: float | None = None  # None: of an earlier version
 
     @property
     def tags(self) -> dict[str, str]:
@@ -50,10 +52,11 @@ class Made(NamedTuple):
         return {**own, "rlx2.member": self.member} if self.member else own
 
 
-def compression(running: bool = False) -> tuple[Tree, list[Made]]:
+def compression(running: bool = False, played: bool = False) -> tuple[Tree, list[Made]]:
     """record.json and the trials of a search on Hopper: dense, 93/88, 96/93, 98/95 and 99/98 %, 3 to 8 seeds each.
 
-    The last two trials of one that is `running` are half way.
+    The last two trials of one that is `running` are half way. Where all were `played` the deployed gain is 1.1 times
+    the other one, in every run, so that each ratio is the same by both scores.
     """
     trials = [make_trial(f"dense-s{seed}", nest("method", "dense"), seed, "dense", 1.0) for seed in range(8)]
     arms = [(0.93, 0.88, 4, 0.98), (0.96, 0.93, 4, 1.0), (0.99, 0.98, 3, 0.72), (0.98, 0.95, 8, 1.06)]
@@ -66,6 +69,8 @@ def compression(running: bool = False) -> tuple[Tree, list[Made]]:
     trials[stopped] = cut(trials[stopped], 0.7)
     if running:
         trials[-2:] = [cut(trial, 0.5) for trial in trials[-2:]]
+    if played:
+        trials = [trial._replace(deployed=_deployed(trial.score)) for trial in trials]
     decisions = [_decision(trials, policy, critic) for policy, critic, _, _ in arms[: 3 if running else 4]]
     return _record(trials, decisions, running), trials
 
@@ -174,7 +179,23 @@ def _decision(trials: list[Made], policy: float, critic: float) -> Tree:
         "interval": [ratio - 1.96 * error, ratio + 1.96 * error],
         "probability": probability,
         "verdict": "accept" if probability >= 0.9 else "reject" if probability <= 0.1 else "inconclusive",
+        **_by_other([trial.deployed for trial in of_arm if trial.score is not None], ratio, error, probability),
     }
+
+
+def _by_other(scores: list[float | None], ratio: float, error: float, probability: float) -> Tree:
+    if None in scores:
+        return {}
+    interval = [ratio - 1.96 * error, ratio + 1.96 * error]
+    return {
+        "other": {
+            "score": "deployed", "scores": scores, "ratio": ratio, "interval": interval, "probability": probability,
+        }
+    }  # fmt: skip
+
+
+def _deployed(score: float | None) -> float | None:
+    return None if score is None else RANDOM + DEPLOYED_GAIN * (score - RANDOM)
 
 
 def _record(trials: list[Made], decisions: list[Tree], running: bool) -> Tree:
@@ -185,6 +206,7 @@ def _record(trials: list[Made], decisions: list[Tree], running: bool) -> Tree:
             "score": trial.score,
             "curve": [[point["env_steps"], point["return_mean"]] for point in trial.points],
             "cached": trial.config.seed < 2,
+            **({} if trial.deployed is None else {"deployed": trial.deployed}),
         }
         for trial in dense
     ]
@@ -211,6 +233,7 @@ def _record(trials: list[Made], decisions: list[Tree], running: bool) -> Tree:
             "statistic": statistic,
             "interval": [statistic * 0.97, statistic * 1.03],
             "random": RANDOM,
+            **_dense_by_other(statistic, dense),
         },
         "decisions": decisions,
         "stopped": [STOPPED],
@@ -222,6 +245,13 @@ def _record(trials: list[Made], decisions: list[Tree], running: bool) -> Tree:
         **_common(36),
         **({"updated": 4e9} if running else {}),  # seconds; its writer has never been silent
     }
+
+
+def _dense_by_other(statistic: float, dense: list[Made]) -> Tree:
+    by_other = _deployed(statistic)
+    if by_other is None or any(trial.deployed is None for trial in dense):
+        return {}
+    return {"other": {"score": "deployed", "statistic": by_other, "interval": [by_other * 0.97, by_other * 1.03]}}
 
 
 def _belief(runs: int) -> Tree:
@@ -255,7 +285,8 @@ def write_directory(path: Path, record: Tree, trials: list[Made]) -> Path:
             directory.create(trial.config, Tracking("sqlite:///mlflow.db", EXPERIMENT, tags=trial.tags))
         directory.progress_file.write_text("".join(json.dumps(point) + "\n" for point in trial.points))
         if trial.score is not None:
-            directory.write_result({"score": trial.score, "mlflow_run_id": None, "versions": VERSIONS})
+            played = {} if trial.deployed is None else {"deployed": {"return_mean": trial.deployed}}
+            directory.write_result({"score": trial.score, **played, "mlflow_run_id": None, "versions": VERSIONS})
     (path / "record.json").write_text(json.dumps(record))
     return path
 
@@ -306,6 +337,8 @@ def _log_trial(client: Any, run_id: str, trial: Made) -> None:
     ]
     if trial.score is not None:
         metrics.append(Metric("score", trial.score, 1_790_000_000_000, STEPS))
+    if trial.deployed is not None:
+        metrics.append(Metric("deployed/return_mean", trial.deployed, 1_790_000_000_000, STEPS))
     for start in range(0, len(metrics), 1000):
         client.log_batch(run_id, metrics=metrics[start : start + 1000])
     flat = to_params(trial.config.model_dump(mode="json"))

@@ -135,8 +135,46 @@ def test_only_for_trials_that_are_planned_beforehand(
     check_refusal(["resume", str(path), option, "2"], [option, *words], tmp_path, capsys)
 
 
+COMPRESSION: Tree = {"env": {"id": "Hopper-v5"}, "compress": {"budget": {"runs": 20}, "max_seeds": 8}}
+
+
+def test_compression_goes_on_with_more_runs(tmp_path: Path, went_on: list[tuple[Tree, bool]]) -> None:
+    """One that has ended too: the trials that it had stay done."""
+    directory = made(tmp_path, COMPRESSION, "compress")
+    directory.write_result({"kind": "compress"})
+    sitting.resume(directory, Sitting(max_runs="60", changes={"compress": {"max_seeds": "16", "score": "deployed"}}))
+    ((tree, is_renewed),) = went_on
+    assert tree["compress"]["score"] == "deployed"
+    assert (tree["compress"]["budget"], tree["compress"]["max_seeds"], is_renewed) == ({"runs": 60}, 16, True)
+
+
+def test_compression_that_has_ended_is_shown_as_it_is(tmp_path: Path, went_on: list[tuple[Tree, bool]]) -> None:
+    directory = made(tmp_path, COMPRESSION, "compress")
+    directory.write_result({"kind": "compress"})
+    assert sitting.resume(directory, Sitting()) == ("compress", {"kind": "compress"})
+    assert went_on == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "words"),
+    [
+        ("compress", ["--max-runs", "5"], ["compress.budget.runs is 5", "raise it"]),
+        ("compress", ["--set", "compress.axis=both"], ["compress.axis is fixed for a compression that has begun"]),
+        ("compress", ["--set", "steps=5"], ["steps is fixed for a compression that has begun"]),
+        ("sweep", ["--set", "compress.max_seeds=9"], ["compress.max_seeds is fixed for a sweep that has begun"]),
+        ("sweep", ["--max-runs", "5"], ["--max-runs is for a compression, and this is a sweep"]),
+    ],
+)
+def test_what_a_campaign_that_has_begun_does_not_change(
+    kind: str, options: list[str], words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = made(tmp_path, COMPRESSION if kind == "compress" else TREE, kind).path
+    check_refusal(["resume", str(path), *options], words, tmp_path, capsys)
+
+
 def test_a_run_has_no_sittings(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     check_refusal(["resume", str(tmp_path), "--max-hours", "2"], ["--max-hours is for a sweep"], tmp_path, capsys)
+    check_refusal(["resume", str(tmp_path), "--max-runs", "9"], ["--max-runs is for a compression"], tmp_path, capsys)
 
 
 @pytest.mark.slow

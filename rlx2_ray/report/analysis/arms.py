@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
 from rlx2_ray.config import ExperimentConfig
 from rlx2_ray.report.record.record import DenseArm, DenseSeed, Record
 from rlx2_ray.report.record.trial import Trial
+from rlx2_ray.runs.scores import FINAL, ScoreName
 from rlx2_ray.search.statistics import FEWEST_SEEDS, arm_interval, statistic_of
 
 SHORT = {"sparsity.policy": "policy", "sparsity.critic": "critic", "env.id": "env"}
@@ -21,7 +23,11 @@ class Arm(NamedTuple):
     @property
     def scores(self) -> tuple[float, ...]:
         """The scores of the trials that have finished."""
-        return tuple(trial.score for trial in self.trials if trial.score is not None)
+        return self.by(FINAL)
+
+    def by(self, name: ScoreName) -> tuple[float, ...]:
+        """Returns one of the two scores of the trials that have it."""
+        return tuple(score for trial in self.trials if (score := trial.by(name)) is not None)
 
     @property
     def policy_sparsity(self) -> float:
@@ -88,19 +94,37 @@ def percent(sparsity: float) -> str:
     return f"{100 * sparsity:.2f}".rstrip("0").rstrip(".")
 
 
-def dense_arm(record: Record) -> DenseArm | None:
-    """Returns it as a compression measured it; else as finished dense trials do, where all trials are of one task."""
+def dense_arm(record: Record, name: ScoreName | None = None) -> DenseArm | None:
+    """Returns it as a compression measured it; else as finished dense trials do, where all trials are of one task.
+
+    `name`: of the score that it is by, the record's where none is given; seeds that do not have it are left out.
+    """
+    name = name or record.score
     if record.dense is not None:
-        return record.dense
-    trials = [trial for trial in record.trials if is_dense(trial) and trial.score is not None]
+        return record.dense if name == record.score else _by_other(record.dense)
+    trials = [trial for trial in record.trials if is_dense(trial) and trial.by(name) is not None]
     if not trials or len({env_and_algo(trial.config) for trial in record.trials}) > 1:
         return None
     seeds = tuple(
-        DenseSeed(trial.seed, trial.score or 0.0, tuple(zip(*trial.returns, strict=True)), False) for trial in trials
+        DenseSeed(trial.seed, trial.score or 0.0, tuple(zip(*trial.returns, strict=True)), False, trial.deployed)
+        for trial in trials
     )
-    scores = [seed.score for seed in seeds]
+    scores = dense_scores(seeds, name)
     interval = arm_interval(scores) if len(scores) >= FEWEST_SEEDS else None
     return DenseArm(seeds, statistic_of(scores), interval, None)
+
+
+def _by_other(dense: DenseArm) -> DenseArm | None:
+    """Returns None where not all of its runs have the other score: it is not mixed of some of them."""
+    other = dense.other
+    if other is None:
+        return None
+    return replace(dense, statistic=other.statistic, interval=other.interval, other=None)
+
+
+def dense_scores(seeds: Sequence[DenseSeed], name: ScoreName) -> list[float]:
+    """Returns one of the two scores of the seeds that have it."""
+    return [score for seed in seeds if (score := seed.by(name)) is not None]
 
 
 def by_task(record: Record) -> list[Record]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from rlx2_ray.config import ExperimentConfig
-from rlx2_ray.report.analysis.arms import Arm, arms_of, dense_arm, is_dense, percent, ratio_of
+from rlx2_ray.report.analysis.arms import Arm, arms_of, dense_arm, dense_scores, is_dense, percent, ratio_of
 from rlx2_ray.report.record.record import DenseArm, Record, SizedDecision
+from rlx2_ray.runs.scores import FINAL, OTHER, ScoreName
 from rlx2_ray.search.statistics import FEWEST_SEEDS, Interval, estimate_ratio, statistic_of
 from rlx2_ray.sparse.costs import Costs, relative_costs
 from rlx2_ray.sparse.plan import AgentPlan, plan_agent
@@ -31,65 +32,88 @@ class Outcome(NamedTuple):
     verdict: str  # one of VERDICTS
     size_ratio: float | None  # of the dense agent's weights; None: layer sizes are not known
     costs: Costs | None
+    by: ScoreName = FINAL  # the score that it is of
 
 
-def outcomes(record: Record) -> list[Outcome]:
-    """Returns one for each sparse arm that has a score, the largest network first; none where there is no dense arm."""
-    dense = dense_arm(record)
+def outcomes(record: Record, name: ScoreName | None = None) -> list[Outcome]:
+    """Returns one for each sparse arm that has a score, the largest network first; none where there is no dense arm.
+
+    `name`: of the score that they are by, the record's where none is given.
+    """
+    name = name or record.score
+    dense = dense_arm(record, name)
     if dense is None:
         return []
     decided = {(each.policy_sparsity, each.critic_sparsity): each for each in record.decisions}
-    found = [_of_decision(record, each) for each in record.decisions]
+    found = [outcome for each in record.decisions if (outcome := _of_decision(record, each, name)) is not None]
     for arm in arms_of(record):
         is_decided = record.kind == "compress" and (arm.policy_sparsity, arm.critic_sparsity) in decided
-        if arm.scores and not arm.is_dense and not is_decided:
-            found.append(_of_arm(record, arm, dense))
+        if _has_score(record, arm, name) and not arm.is_dense and not is_decided:
+            found.append(_of_arm(record, arm, dense, name))
     return sorted(found, key=lambda each: -(each.size_ratio or 1 - each.policy_sparsity))
 
 
-def _of_decision(record: Record, decision: SizedDecision) -> Outcome:
+def other_outcomes(record: Record) -> dict[str, Outcome]:
+    """Returns label -> the same arm by the score that does not decide, of the arms that have it."""
+    return {each.label: each for each in outcomes(record, OTHER[record.score])}
+
+
+def _has_score(record: Record, arm: Arm, name: ScoreName) -> bool:
+    """A compression takes an arm whole, so that the two scores stated of it are of the same runs."""
+    scores = arm.by(name)
+    return bool(scores) and (record.kind != "compress" or len(scores) == len(arm.by(record.score)))
+
+
+def _of_decision(record: Record, decision: SizedDecision, name: ScoreName) -> Outcome | None:
+    """Returns None where the decision does not say what it comes to by that score."""
     pair = decision.policy_sparsity, decision.critic_sparsity
+    said = decision if name == record.score else decision.other
+    if said is None:
+        return None
     return Outcome(
         label=f"{percent(pair[0])} / {percent(pair[1])} %",
         policy_sparsity=pair[0],
         critic_sparsity=pair[1],
-        scores=decision.scores,
+        scores=said.scores,
         seeds=decision.seeds,
-        ratio=decision.ratio,
-        interval=decision.interval,
-        probability=decision.probability,
+        ratio=said.ratio,
+        interval=said.interval,
+        probability=said.probability,
         verdict=decision.verdict,
         size_ratio=decision.size_ratio,
         costs=costs_at(record, *pair),
+        by=name,
     )
 
 
-def _of_arm(record: Record, arm: Arm, dense: DenseArm) -> Outcome:
+def _of_arm(record: Record, arm: Arm, dense: DenseArm, name: ScoreName) -> Outcome:
     costs = _measured_costs(arm) or _costs(record, arm.trials[0].config)
-    ratio, interval, probability = _estimate(record, arm.scores, dense)
+    scores = arm.by(name)
+    ratio, interval, probability = _estimate(record, scores, dense, name)
     return Outcome(
         label=arm.label,
         policy_sparsity=arm.policy_sparsity,
         critic_sparsity=arm.critic_sparsity,
-        scores=arm.scores,
-        seeds=len(arm.scores),
+        scores=scores,
+        seeds=len(scores),
         ratio=ratio,
         interval=interval,
         probability=probability,
         verdict=UNDECIDED,
         size_ratio=costs.size_ratio if costs else None,
         costs=costs,
+        by=name,
     )
 
 
 def _estimate(
-    record: Record, scores: tuple[float, ...], dense: DenseArm
+    record: Record, scores: tuple[float, ...], dense: DenseArm, name: ScoreName
 ) -> tuple[float, Interval | None, float | None]:
-    dense_scores = [seed.score for seed in dense.seeds]
+    of_dense = dense_scores(dense.seeds, name)
     statistic: Any = record.protocol.get("statistic", "iqm")
-    if min(len(scores), len(dense_scores)) >= FEWEST_SEEDS:
+    if min(len(scores), len(of_dense)) >= FEWEST_SEEDS:
         try:
-            return estimate_ratio(scores, dense_scores, dense.random or 0.0, record.threshold, statistic)
+            return estimate_ratio(scores, of_dense, dense.random or 0.0, record.threshold, statistic)
         except RunFailed:  # dense is no better than random, which the ratio says too
             pass
     return ratio_of(dense, statistic_of(scores, statistic)), None, None

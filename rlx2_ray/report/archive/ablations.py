@@ -9,6 +9,7 @@ from rlx2_ray.report.analysis.arms import SPARSITIES, Arm, arms_of, short, show
 from rlx2_ray.report.archive.comparison import outcome_of, pair_of, paper_of, reference_pair
 from rlx2_ray.report.figures.bars import Bar
 from rlx2_ray.report.record.record import Record
+from rlx2_ray.runs.scores import DEPLOYED
 
 WINDOW = "target.n_step"
 
@@ -19,13 +20,17 @@ def window_bars(record: Record) -> list[Bar]:
     paper = paper_of(record)
     theirs = paper.n_step if paper is not None else {}
     lengths = sorted({*arms, *theirs}) if len(arms) > 1 else []
-    return [Bar(str(n), outcome_of(record, arms.get(n)), theirs.get(n)) for n in lengths]
+    return [_bar(record, str(n), arms.get(n), theirs.get(n)) for n in lengths]
 
 
 def ablation_bars(record: Record) -> list[Bar]:
     """Returns rlx2, then with other values of keys that are not its window's length; none where there are none such."""
     arms = [arm for arm in _arms(record) if _own(arm).keys() != {WINDOW}]
-    return [Bar(_label(arm), outcome_of(record, arm), None) for arm in arms] if len(arms) > 1 else []
+    return [_bar(record, _label(arm), arm, None) for arm in arms] if len(arms) > 1 else []
+
+
+def _bar(record: Record, label: str, arm: Arm | None, paper: float | None) -> Bar:
+    return Bar(label, outcome_of(record, arm), paper, outcome_of(record, arm, DEPLOYED))
 
 
 def _arms(record: Record) -> list[Arm]:

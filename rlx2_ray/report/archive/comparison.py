@@ -11,6 +11,7 @@ from rlx2_ray.report.analysis.outcomes import Outcome, outcomes
 from rlx2_ray.report.archive.paper import COLUMNS, PaperTask, paper_task
 from rlx2_ray.report.record.record import Record
 from rlx2_ray.report.record.trial import Trial
+from rlx2_ray.runs.scores import FINAL, ScoreName
 from rlx2_ray.search.decision import Pair
 
 ORDER = ("dense", *COLUMNS)  # of the methods in tables; others come after them
@@ -76,9 +77,9 @@ def rank(method: str) -> tuple[int, str]:
     return (ORDER.index(method) if method in ORDER else len(ORDER)), method
 
 
-def outcome_of(record: Record, arm: Arm | None) -> Outcome | None:
-    """Returns what an arm keeps of dense; None for dense itself, and where there is no dense arm."""
-    return next((each for each in outcomes(record) if arm is not None and each.label == arm.label), None)
+def outcome_of(record: Record, arm: Arm | None, name: ScoreName = FINAL) -> Outcome | None:
+    """Returns what an arm keeps of dense by a score; None for dense itself, and where either has no such score."""
+    return next((each for each in outcomes(record, name) if arm is not None and each.label == arm.label), None)
 
 
 def missing_methods(record: Record) -> list[str]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from rlx2_ray.report.analysis.arms import Arm
 from rlx2_ray.report.archive.comparison import outcome_of, plain_arms
 from rlx2_ray.report.archive.paper import paper_source
 from rlx2_ray.report.archive.reach import WINDOW
@@ -16,13 +17,15 @@ from rlx2_ray.report.page.page import WORDS, draw_panels, page_parts, render, su
 from rlx2_ray.report.page.summary import protocol_of
 from rlx2_ray.report.page.tables import score_table, version_table
 from rlx2_ray.report.record.record import Record
+from rlx2_ray.runs.scores import DEPLOYED
 
 REPETITION = (
     "To repeat a run, give 'rlx2 train' its configuration, which its file has as JSON in the metadata under rlx2.run."
 )
 OVERVIEW_CAPTION = (
     "Methods in % of the dense arm of the same task, with a 95 % interval; dense: its score. Size and FLOPs as ratios "
-    "to dense; counted: the multiply-adds that this software does. "
+    "to dense; counted: the multiply-adds that this software does. Deployed: the same by what the policy of the best "
+    "evaluation comes to on fresh episodes, of the seeds that have it. "
 )
 ARMS_CAPTION = (
     "Score: interquartile mean over seeds of the mean of the last 30 evaluations. R is the ratio of an arm's score to "
@@ -117,6 +120,18 @@ def _method(record: Record, method: str) -> dict[str, Any]:
     return {
         "seeds": len(arm.scores),
         "scores": arm.scores,
+        "ratio": outcome.ratio if outcome else None,
+        "interval": outcome.interval if outcome else None,
+        "probability": outcome.probability if outcome else None,
+        "deployed": _deployed(record, arm),
+    }
+
+
+def _deployed(record: Record, arm: Arm) -> dict[str, Any]:
+    """The same by the deployed score, of the seeds that have it."""
+    outcome = outcome_of(record, arm, DEPLOYED)
+    return {
+        "scores": arm.by(DEPLOYED),
         "ratio": outcome.ratio if outcome else None,
         "interval": outcome.interval if outcome else None,
         "probability": outcome.probability if outcome else None,

@@ -20,8 +20,9 @@ from rlx2_ray.report.archive.comparison import (
 )
 from rlx2_ray.report.archive.paper import COLUMNS, PaperTask, paper_name, paper_steps, paper_tasks
 from rlx2_ray.report.archive.reach import Reach, reach_of
-from rlx2_ray.report.page.tables import COST_HEADINGS, UNKNOWN, Table
+from rlx2_ray.report.page.tables import COST_HEADINGS, UNKNOWN, Table, both_cell
 from rlx2_ray.report.record.record import Record
+from rlx2_ray.runs.scores import DEPLOYED
 from rlx2_ray.search.statistics import statistic_of
 
 NOT_RUN = "not run"
@@ -84,12 +85,17 @@ def _paper_returns(paper: PaperTask) -> tuple[str, ...]:
 
 
 def _kept(record: Record, arm: Arm | None) -> str:
-    """ "97.0 (93 to 101), 8 seeds" in % of dense."""
+    """ "97.0 (93 to 101), 8 seeds" in % of dense, and by the deployed score where it is known."""
     if arm is None or not arm.scores:
         return NOT_RUN
     outcome = outcome_of(record, arm)
     if outcome is None:
         return f"score {statistic_of(arm.scores):.5g}, {_seeds(len(arm.scores))}"
+    deployed = outcome_of(record, arm, DEPLOYED)
+    return _kept_words(outcome) + (f"; deployed {_kept_words(deployed)}" if deployed else "")
+
+
+def _kept_words(outcome: Outcome) -> str:
     span = " ({:.0f} to {:.0f})".format(*(100 * bound for bound in outcome.interval)) if outcome.interval else ""
     return f"{100 * outcome.ratio:.1f}{span}, {_seeds(outcome.seeds)}"
 
@@ -105,7 +111,7 @@ def _dense_score(record: Record) -> str:
 
 ARM_HEADINGS = (
     *("arm", *SPARSITY_HEADINGS, *COST_HEADINGS, "score", "% of dense", "95 % interval", "P(R ≥ 0.97)", "seeds"),
-    "deployed",
+    *("deployed", "deployed: % of dense"),
     *("time to train", "env steps/s", "reaches dense after", "paper: % of dense"),
 )
 
@@ -131,6 +137,7 @@ def _arm_row(record: Record, arm: Arm) -> tuple[str, ...]:
         *(("100", *_dense_interval(record)) if arm.is_dense else _ratio_cells(outcome)),
         str(len(arm.scores)),
         _deployed_cell(arm),
+        _deployed_ratio(record, arm),
         *_time_cells(arm),
         _reach_cell(record, arm),
         _paper_cell(record, arm),
@@ -173,8 +180,17 @@ def _ratio_cells(outcome: Outcome | None) -> tuple[str, str, str]:
 
 def _deployed_cell(arm: Arm) -> str:
     """The statistic of the deployed scores, and of how many seeds, since runs of earlier versions have none."""
-    scores = [trial.result["deployed"]["return_mean"] for trial in arm.trials if trial.result.get("deployed")]
+    scores = arm.by(DEPLOYED)
     return f"{statistic_of(scores):.5g} ({len(scores)})" if scores else UNKNOWN
+
+
+def _deployed_ratio(record: Record, arm: Arm) -> str:
+    """Of the seeds of both arms that have it, and how many of dense's these are."""
+    dense = dense_arm(record, DEPLOYED)
+    outcome = outcome_of(record, arm, DEPLOYED)
+    if dense is None or outcome is None:
+        return UNKNOWN
+    return f"{both_cell(outcome)} ({len(dense.seeds)} dense)"
 
 
 def _time_cells(arm: Arm) -> tuple[str, str]:

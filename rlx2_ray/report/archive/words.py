@@ -8,38 +8,38 @@ from itertools import combinations
 from rlx2_ray.report.analysis.arms import dense_arm, sparsities
 from rlx2_ray.report.analysis.outcomes import Outcome, probability_words
 from rlx2_ray.report.analysis.progress import duration
+from rlx2_ray.report.archive.answer import task_answer, verdict
 from rlx2_ray.report.archive.comparison import missing_methods, outcome_of, paper_of, plain_arms
 from rlx2_ray.report.archive.paper import DS_CLAIM
 from rlx2_ray.report.archive.reach import reach_of
 from rlx2_ray.report.archive.tables import median_of, reach_words
+from rlx2_ray.report.page.answer import ratio_words
 from rlx2_ray.report.page.summary import details
 from rlx2_ray.report.record.record import Record
-from rlx2_ray.search.decision import Rule, Verdict, verdict_of
+from rlx2_ray.runs.scores import DEPLOYED
 from rlx2_ray.search.statistics import FEWEST_SEEDS, arm_interval, probability_above, statistic_of
 
 VERDICTS = {"accept": "sure", "inconclusive": "open", "reject": "not so"}  # with as many seeds as a search asks for
 
 
 def overview_words(records: Sequence[Record]) -> str:
-    """Says what rlx2 came to over all tasks, in one sentence."""
+    """Says the answer of every task, then what rlx2 came to over all of them."""
+    answers = filter(None, map(task_answer, records))
+    return " ".join([*answers, _rlx2_overview(records)])
+
+
+def _rlx2_overview(records: Sequence[Record]) -> str:
     verdicts: dict[str, list[str]] = {words: [] for words in VERDICTS.values()}
     for record in records:
         outcome = outcome_of(record, plain_arms(record).get("rlx2"))
         if outcome is not None and outcome.probability is not None:
-            verdicts[VERDICTS[_verdict(record, outcome)]].append(record.name)
+            verdicts[VERDICTS[verdict(record, outcome)]].append(record.name)
     runs = sum(len(record.trials) for record in records)
     counted = f"{_count(runs, 'run')} of {_count(len(records), 'task')}."
-    parts = [f"{verdict} for {' and '.join(names)}" for verdict, names in verdicts.items() if names]
+    parts = [f"{words} for {' and '.join(names)}" for words, names in verdicts.items() if names]
     if not parts:
         return f"{counted} No task has seeds enough of both rlx2 and dense to compare them."
     return f"{counted} That rlx2 keeps 97 % of dense is {'; '.join(parts)}."
-
-
-def _verdict(record: Record, outcome: Outcome) -> Verdict:
-    """By the rule of the compression search, which no verdict comes from too few seeds of either arm."""
-    dense = dense_arm(record)
-    seeds = min(outcome.seeds, len(dense.seeds) if dense else 0)
-    return verdict_of(outcome.probability or 0.0, seeds, Rule())
 
 
 def _count(number: int, word: str) -> str:
@@ -62,7 +62,9 @@ def _rlx2_words(record: Record) -> list[str]:
         return [f"{who} scores {_score_words(arm.scores)}; there is no dense arm to compare it with."]
     paper = paper_of(record)
     theirs = f" The paper has {paper.returns['rlx2']:.1f} %." if paper else ""
-    return [f"{_kept_words(record, who, outcome)}{theirs}", *_time_words(record)]
+    deployed = outcome_of(record, arm, DEPLOYED)
+    also = f" By the deployed score {_ratio_words(record, deployed)}." if deployed else ""
+    return [f"{_kept_words(record, who, outcome)}{also}{theirs}", *_time_words(record)]
 
 
 def _score_words(scores: Sequence[float]) -> str:
@@ -77,16 +79,22 @@ def _kept_words(record: Record, who: str, outcome: Outcome) -> str:
     kept = f"{100 * outcome.ratio:.1f} % of dense's score"
     if outcome.probability is None or outcome.interval is None:
         return f"{who} keeps {kept}, but a single seed does not tell how sure that is."
-    verdict = {
+    sure = {
         "accept": "That is at least 97 %",
         "inconclusive": "Whether that is at least 97 % is open",
         "reject": "That is not 97 %",
-    }[_verdict(record, outcome)]
+    }[verdict(record, outcome)]
     low, high = outcome.interval
     return (
         f"{who} keeps {kept} (95 % interval {100 * low:.1f} to {100 * high:.1f}, {_count(outcome.seeds, 'seed')}). "
-        f"{verdict}: P(R ≥ 0.97) is {probability_words(outcome.probability)}."
+        f"{sure}: P(R ≥ 0.97) is {probability_words(outcome.probability)}."
     )
+
+
+def _ratio_words(record: Record, deployed: Outcome) -> str:
+    dense = dense_arm(record, DEPLOYED)
+    seeds = f"{deployed.seeds} and {len(dense.seeds) if dense else 0} seeds"
+    return f"{ratio_words(deployed.ratio, deployed.interval)} ({seeds})"
 
 
 def _time_words(record: Record) -> list[str]:

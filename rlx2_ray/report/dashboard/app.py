@@ -17,8 +17,8 @@ from rlx2_ray.report.dashboard.source import Source
 from rlx2_ray.report.figures.panels import PANELS
 from rlx2_ray.report.figures.theme import empty_figure
 from rlx2_ray.report.figures.topology import layer_overlaps, topology
+from rlx2_ray.report.page.answer import task_of
 from rlx2_ray.report.page.page import ASSETS
-from rlx2_ray.report.page.summary import task_of
 from rlx2_ray.report.record.record import Record
 from rlx2_ray.tracking.reader import TrackingReader
 from rlx2_ray.tracking.uri import without_password
@@ -111,7 +111,7 @@ def has_work(part: Record) -> bool:
 
 def fingerprint(chosen: str, task: str | None, trial: str | None, record: Record) -> str:
     """Returns a text that is another one when there is something new to show."""
-    trials = [(each.name, each.state, each.env_steps, each.score) for each in record.trials]
+    trials = [(each.name, each.state, each.env_steps, each.score, each.deployed) for each in record.trials]
     return str(
         hash(repr((chosen, task, trial, record.state, record.decisions, record.beliefs[-1:], record.messages, trials)))
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dash import dcc, html
@@ -13,9 +13,11 @@ from rlx2_ray.report.analysis.arms import dense_arm, percent, ratio_of, short, s
 from rlx2_ray.report.analysis.progress import Progress, duration, progress_of
 from rlx2_ray.report.figures.panels import PANELS
 from rlx2_ray.report.figures.theme import GRAPH_CONFIG, HEIGHT, TOLERANCE, empty_figure
-from rlx2_ray.report.page.summary import details, headline
+from rlx2_ray.report.page.answer import answer
+from rlx2_ray.report.page.summary import details
 from rlx2_ray.report.record.record import DenseArm, Record
 from rlx2_ray.report.record.trial import Trial
+from rlx2_ray.runs.scores import DEPLOYED, FINAL, ScoreName
 from rlx2_ray.tracking import link as mlflow_link
 
 Component = Any  # dash has no types of its own
@@ -77,7 +79,7 @@ def header(record: Record) -> Component:
     return html.Div(
         className=f"card headline {verdict}",
         children=[
-            html.P(headline(record), className="verdict"),
+            html.P(answer(record), className="verdict"),
             *[html.P(line) for line in details(record)],
             html.Div(className="facts", children=_facts(record, progress)),
         ],
@@ -124,8 +126,9 @@ def trial_table(record: Record, mlflow_ui: str | None) -> Component:
     """Has a row a trial, running ones first, then the latest first."""
     keys = list(dict.fromkeys(key for trial in record.trials for key in trial.changes))
     headings = ["trial", *(f"{short(key)} %" if key.startswith("sparsity.") else short(key) for key in keys), "seed",
-                "state", "progress", "latest return", "score", "% of dense"]  # fmt: skip
-    dense = dense_arm(record)
+                "state", "progress", "latest return", "score", "% of dense", "deployed",
+                "deployed, % of dense"]  # fmt: skip
+    dense = {name: dense_arm(record, name) for name in (FINAL, DEPLOYED)}
     trials = sorted(reversed(record.trials), key=lambda trial: STATE_ORDER.get(trial.state, 9))
     texts = ("trial", "state", "progress")
     head = html.Tr([html.Th(name, className="text" if name in texts else None) for name in headings])
@@ -133,7 +136,9 @@ def trial_table(record: Record, mlflow_ui: str | None) -> Component:
     return html.Table([html.Thead(head), html.Tbody(rows)])
 
 
-def _row(record: Record, trial: Trial, keys: Sequence[str], dense: DenseArm | None, mlflow_ui: str | None) -> Component:
+def _row(
+    record: Record, trial: Trial, keys: Sequence[str], dense: Mapping[ScoreName, DenseArm | None], mlflow_ui: str | None
+) -> Component:
     link = run_link(record, trial, mlflow_ui)
     name = html.A(trial.name, href=link, target="_blank") if link else trial.name
     state = "stopped early" if trial.ended_early else trial.state
@@ -146,7 +151,9 @@ def _row(record: Record, trial: Trial, keys: Sequence[str], dense: DenseArm | No
             html.Td(_bar(trial.progress, f"{trial.progress:.0%}"), className="text"),
             html.Td(_number(trial.returns.latest)),
             html.Td("-" if trial.score is None else _number(trial.score)),
-            _against_dense(dense, trial.score_so_far),
+            _against_dense(dense[FINAL], trial.score_so_far),
+            html.Td("-" if trial.deployed is None else _number(trial.deployed)),
+            _against_dense(dense[DEPLOYED], math.nan if trial.deployed is None else trial.deployed),
         ]
     )
 

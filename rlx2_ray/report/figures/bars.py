@@ -8,20 +8,23 @@ from typing import NamedTuple
 import plotly.graph_objects as go
 
 from rlx2_ray.report.analysis.outcomes import Outcome
-from rlx2_ray.report.figures.theme import BLUE, DENSE, GRID, INK, MUTED, make_figure
+from rlx2_ray.report.figures.theme import BLUE, DENSE, GRID, INK, MUTED, SKY, make_figure
 
 
 class Bar(NamedTuple):
     label: str
     outcome: Outcome | None  # None: nobody has run it here, or dense
     paper: float | None  # in % of dense; None: the paper does not have it
+    deployed: Outcome | None = None  # by the deployed score; None: not known
 
 
 def return_bars(bars: Sequence[Bar], title: str) -> go.Figure:
     """Draws 95 % intervals where there are two seeds or more; `title`: of the axis that tells the bars apart."""
     figure = make_figure()
     labels = [bar.label for bar in bars]
-    figure.add_trace(_here(bars))
+    figure.add_trace(_here(bars, [bar.outcome for bar in bars], "here", BLUE))
+    if any(bar.deployed is not None for bar in bars):
+        figure.add_trace(_here(bars, [bar.deployed for bar in bars], "here, deployed", SKY))
     if any(bar.paper is not None for bar in bars):
         hover = "%{x}: %{y:.1f} % in the paper<extra></extra>"
         values = [bar.paper for bar in bars]
@@ -33,15 +36,14 @@ def return_bars(bars: Sequence[Bar], title: str) -> go.Figure:
     return figure.update_yaxes(title_text="return (% of dense)", rangemode="tozero")
 
 
-def _here(bars: Sequence[Bar]) -> go.Bar:
-    found = [bar.outcome for bar in bars]
+def _here(bars: Sequence[Bar], found: Sequence[Outcome | None], name: str, color: str) -> go.Bar:
     highs = [100 * (each.interval[1] - each.ratio) if each and each.interval else 0.0 for each in found]
     lows = [100 * (each.ratio - each.interval[0]) if each and each.interval else 0.0 for each in found]
     return go.Bar(
         x=[bar.label for bar in bars],
         y=[100 * each.ratio if each else None for each in found],
-        name="here",
-        marker_color=BLUE,
+        name=name,
+        marker_color=color,
         error_y={"type": "data", "symmetric": False, "array": highs, "arrayminus": lows, "color": INK, "width": 5},
         customdata=[f"{each.seeds} seeds" if each else "not run" for each in found],
         hovertemplate="%{x}: %{y:.1f} %, %{customdata}<extra></extra>",

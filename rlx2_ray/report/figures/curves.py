@@ -20,6 +20,7 @@ from rlx2_ray.report.figures.theme import (
 )
 from rlx2_ray.report.record.record import DenseArm, Record
 from rlx2_ray.report.record.trial import EMPTY, RETURN, Series
+from rlx2_ray.runs.scores import FINAL
 
 STEPS_TITLE = "env steps"
 RETURN_TITLE = "evaluation return"
@@ -32,7 +33,7 @@ def learning_curves(record: Record) -> go.Figure:
     if not any(series.steps for group in groups.values() for series in group):
         return empty_figure("no evaluation yet")
     figure = make_figure()
-    dense = dense_arm(record)
+    dense = dense_arm(record, FINAL)
     if dense is not None:
         add_dense_band(figure, dense)
     colors = arm_colors(list(groups), ordered=record.kind == "compress")

@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 import plotly.graph_objects as go
 from plotly.colors import sample_colorscale
 
-from rlx2_ray.report.analysis.outcomes import VERDICT_WORDS, VERDICTS, Outcome, outcomes, probability_words
+from rlx2_ray.report.analysis.outcomes import (
+    VERDICT_WORDS,
+    VERDICTS,
+    Outcome,
+    other_outcomes,
+    outcomes,
+    probability_words,
+)
 from rlx2_ray.report.figures.theme import (
     DENSE,
     MUTED,
@@ -22,6 +31,8 @@ from rlx2_ray.report.record.record import Record
 SPARSITY_TICKS = (0.0, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995)
 SIZE_TICKS = (100, 50, 20, 10, 5, 2, 1, 0.5, 0.2, 0.1)  # % of the dense weights
 NOTHING = "no sparse arm has a score beside dense yet"
+ASIDE = 1.02  # of the size, by which the other score stands beside the one that decides
+Others = Mapping[str, Outcome]  # by label
 WORST_SHOWN, BEST_SHOWN = 0.5, 1.05  # R; beyond them all are of one colour
 
 
@@ -30,11 +41,11 @@ def frontier(record: Record) -> go.Figure:
     found = outcomes(record)
     if not found:
         return empty_figure(NOTHING)
-    figure = make_figure()
+    figure, others = make_figure(), other_outcomes(record)
     for verdict in VERDICTS:
         own = [each for each in found if each.verdict == verdict]
         if own:
-            figure.add_trace(_points(own, verdict))
+            figure.add_trace(_points(own, verdict, others))
     if record.ultimate is not None:
         _ring(figure, record.ultimate.policy_sparsity, record.ultimate.critic_sparsity)
     figure.add_trace(_color_bar())
@@ -56,7 +67,7 @@ def _range(densities: list[float]) -> tuple[float, float]:
     return low - room, high + room
 
 
-def _points(own: list[Outcome], verdict: str) -> go.Scatter:
+def _points(own: list[Outcome], verdict: str, others: Others) -> go.Scatter:
     symbol = VERDICT_SYMBOLS[verdict]
     edge = {"width": 2.5 if symbol.endswith("open") else 1, "color": MUTED}
     return go.Scatter(
@@ -70,7 +81,7 @@ def _points(own: list[Outcome], verdict: str) -> go.Scatter:
         marker={
             "symbol": symbol, "size": 17, "color": [_color(each.ratio) for each in own], "line": edge,
         },
-        customdata=[words_of(each) for each in own],
+        customdata=[words_of(each, others.get(each.label)) for each in own],
         hovertemplate="%{customdata}<extra></extra>",
     )  # fmt: skip
 
@@ -100,12 +111,14 @@ def ratio_against_size(record: Record) -> go.Figure:
     found = outcomes(record)
     if not found:
         return empty_figure(NOTHING)
-    figure = make_figure()
+    figure, others = make_figure(), other_outcomes(record)
     knows_size = all(each.size_ratio for each in found)
+    if others:
+        figure.add_trace(_beside(list(others.values()), knows_size))
     for verdict in VERDICTS:
         own = [each for each in found if each.verdict == verdict]
         if own:
-            figure.add_trace(_intervals(own, verdict, knows_size))
+            figure.add_trace(_intervals(own, verdict, knows_size, others))
     figure.add_hline(
         record.threshold,
         line={"color": DENSE, "width": 1.2, "dash": "dash"},
@@ -120,18 +133,33 @@ def ratio_against_size(record: Record) -> go.Figure:
     return figure.update_yaxes(title_text="R, return kept (dense = 100 %)", tickformat=".0%")
 
 
-def _intervals(own: list[Outcome], verdict: str, knows_size: bool) -> go.Scatter:
-    color = VERDICT_COLORS[verdict]
+def _beside(others: list[Outcome], knows_size: bool) -> go.Scatter:
+    """The same arms by the score that does not decide, a little to the right."""
+    return go.Scatter(
+        x=[_left(each, knows_size) / ASIDE for each in others],
+        y=[each.ratio for each in others],
+        error_y={**_error(others), "color": MUTED, "thickness": 1.0, "width": 3},
+        mode="markers",
+        name=f"by the {others[0].by} score",
+        marker={"symbol": "diamond-tall-open", "size": 9, "color": MUTED},
+        customdata=[words_of(each) for each in others],
+        hovertemplate="%{customdata}<extra></extra>",
+    )
+
+
+def _error(own: list[Outcome]) -> dict[str, Any]:
     bounds = [each.interval or (each.ratio, each.ratio) for each in own]
-    error = {
+    return {
         "type": "data",
         "symmetric": False,
         "array": [high - each.ratio for each, (_, high) in zip(own, bounds, strict=True)],
         "arrayminus": [each.ratio - low for each, (low, _) in zip(own, bounds, strict=True)],
-        "color": color,
-        "thickness": 1.8,
-        "width": 5,
     }
+
+
+def _intervals(own: list[Outcome], verdict: str, knows_size: bool, others: Others) -> go.Scatter:
+    color = VERDICT_COLORS[verdict]
+    error = {**_error(own), "color": color, "thickness": 1.8, "width": 5}
     return go.Scatter(
         x=[_left(each, knows_size) for each in own],
         y=[each.ratio for each in own],
@@ -139,7 +167,7 @@ def _intervals(own: list[Outcome], verdict: str, knows_size: bool) -> go.Scatter
         mode="markers",
         name=VERDICT_WORDS[verdict],
         marker={"symbol": VERDICT_SYMBOLS[verdict], "size": 12, "color": color, "line": {"width": 1.5, "color": color}},
-        customdata=[words_of(each) for each in own],
+        customdata=[words_of(each, others.get(each.label)) for each in own],
         hovertemplate="%{customdata}<extra></extra>",
     )
 
@@ -149,13 +177,16 @@ def _left(outcome: Outcome, knows_size: bool) -> float:
     return 100 * (outcome.size_ratio if knows_size and outcome.size_ratio else 1 - outcome.policy_sparsity)
 
 
-def words_of(outcome: Outcome) -> str:
-    """Returns what a marker says when pointed at."""
-    lines = [f"<b>{outcome.label}</b>", f"R = {outcome.ratio:.3f}, {outcome.seeds} seeds"]
+def words_of(outcome: Outcome, other: Outcome | None = None) -> str:
+    """Returns what a marker says when pointed at; `other`: the same arm by the score that does not decide."""
+    lines = [f"<b>{outcome.label}</b>, {outcome.by} score", f"R = {outcome.ratio:.3f}, {outcome.seeds} seeds"]
     if outcome.interval is not None:
         lines.append("95 % interval {:.3f} to {:.3f}".format(*outcome.interval))
     if outcome.probability is not None:
         lines.append(f"probability of keeping enough {probability_words(outcome.probability)}")
+    if other is not None:
+        span = " ({:.3f} to {:.3f})".format(*other.interval) if other.interval else ""
+        lines.append(f"by the {other.by} score R = {other.ratio:.3f}{span}")
     if outcome.size_ratio:
         lines.append(f"{1 / outcome.size_ratio:.1f} times fewer weights")
     return "<br>".join([*lines, VERDICT_WORDS[outcome.verdict]])

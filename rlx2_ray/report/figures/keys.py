@@ -24,6 +24,7 @@ from rlx2_ray.report.figures.theme import (
 )
 from rlx2_ray.report.record.record import Record
 from rlx2_ray.report.record.trial import Trial
+from rlx2_ray.runs.scores import FINAL
 from rlx2_ray.search.statistics import statistic_of
 
 MOST_KEYS = 4  # side by side
@@ -41,7 +42,7 @@ def score_by_key(record: Record) -> go.Figure:
     figure = style(make_subplots(cols=len(keys), shared_yaxes=True, horizontal_spacing=0.04))
     dense = dense_arm(record)
     for column, key in enumerate(keys, start=1):
-        _add_key(figure, trials, key, column)
+        _add_key(figure, record, trials, key, column)
         if dense is not None:
             width = TOLERANCE * abs(dense.statistic - (dense.random or 0.0))
             band = (dense.statistic - width, dense.statistic + width)
@@ -49,29 +50,43 @@ def score_by_key(record: Record) -> go.Figure:
     return figure.update_yaxes(title_text=record.metric, col=1).update_layout(showlegend=False)
 
 
-def _add_key(figure: go.Figure, trials: Sequence[Trial], key: str, column: int) -> None:
+def _add_key(figure: go.Figure, record: Record, trials: Sequence[Trial], key: str, column: int) -> None:
     values = [trial.changes.get(key) for trial in trials]
     scale = scale_of(values)
     places = [show(key, value) if scale == CATEGORY else value for value in values]
     points = go.Scatter(
         x=places,
-        y=[trial.score_so_far for trial in trials],
+        y=[value_of(record, trial) for trial in trials],
         mode="markers",
         marker={"size": 9, "color": BLUE, "opacity": 0.55},
-        customdata=[trial.name for trial in trials],
-        hovertemplate="%{customdata}: %{y:.4g}<extra></extra>",
+        customdata=[both_words(trial) for trial in trials],
+        hovertemplate="%{customdata}<extra></extra>",
     )
     figure.add_trace(points, row=1, col=column)
     if scale == CATEGORY:
-        _add_means(figure, [(show(key, value), _scores_at(trials, key, value)) for value in ordered(values)], column)
+        means = [(show(key, value), _scores_at(record, trials, key, value)) for value in ordered(values)]
+        _add_means(figure, means, column)
         order = {"categoryorder": "array", "categoryarray": [show(key, value) for value in ordered(values)]}
         figure.update_xaxes(type="category", title_text=key, col=column, **order)
     else:
         figure.update_xaxes(type=scale, title_text=key, col=column)
 
 
-def _scores_at(trials: Sequence[Trial], key: str, value: Any) -> list[float]:
-    return [trial.score_so_far for trial in trials if trial.changes.get(key) == value]
+def _scores_at(record: Record, trials: Sequence[Trial], key: str, value: Any) -> list[float]:
+    return [value_of(record, trial) for trial in trials if trial.changes.get(key) == value]
+
+
+def value_of(record: Record, trial: Trial) -> float:
+    """Returns the score of a trial that the sweep is by; NaN where it has none."""
+    if record.score == FINAL:
+        return trial.score_so_far
+    return math.nan if trial.deployed is None else trial.deployed
+
+
+def both_words(trial: Trial) -> str:
+    """Returns what a trial's point says when pointed at."""
+    deployed = "not known" if trial.deployed is None else f"{trial.deployed:.4g}"
+    return f"{trial.name}, score {trial.score_so_far:.4g}, deployed {deployed}"
 
 
 def _add_means(figure: go.Figure, scores: Sequence[tuple[str, list[float]]], column: int) -> None:
@@ -111,7 +126,7 @@ def parallel_coordinates(record: Record) -> go.Figure:
     trials, keys = _scored(record), _keys(record)
     if not trials or not keys:
         return empty_figure(NOTHING)
-    scores = [trial.score_so_far for trial in trials]
+    scores = [value_of(record, trial) for trial in trials]
     axes = [*(_axis(trials, key) for key in keys), Axis(record.metric, *_scaled(scores))]
     figure = make_figure()
     for trial, score, *places in zip(trials, scores, *(axis.places for axis in axes), strict=True):
@@ -163,12 +178,12 @@ def _trial_line(trial: Trial, score: float, places: Sequence[float], color: str)
         y=places,
         mode="lines",
         line={"color": color, "width": 2, "shape": "spline", "smoothing": 0.6},
-        hovertemplate=f"{trial.name}: {score:.4g}<extra></extra>",
+        hovertemplate=f"{both_words(trial)}<extra></extra>",
     )
 
 
 def _scored(record: Record) -> list[Trial]:
-    return [trial for trial in record.trials if math.isfinite(trial.score_so_far)]
+    return [trial for trial in record.trials if math.isfinite(value_of(record, trial))]
 
 
 def _keys(record: Record) -> list[str]:

@@ -33,7 +33,8 @@ def has_keys(record: Record) -> bool:
 PANELS: dict[str, Panel] = {
     "ratio": Panel(
         "Return kept against size",
-        "R = (sparse - random) / (dense - random), with a 95 % interval; random counts as 0 where it was not measured.",
+        "R = (sparse - random) / (dense - random), with a 95 % interval; random counts as 0 where it was not measured. "
+        "Grey diamonds: the same runs by the score that does not decide.",
         ratio_against_size,
         lambda record: record.kind == "compress" or bool(outcomes(record)),
     ),
@@ -53,7 +54,7 @@ PANELS: dict[str, Panel] = {
     "scores": Panel(
         "Scores of all seeds",
         "Score: mean of the last 30 evaluations. Filled: finished. Open: unfinished, its last 5 evaluations. "
-        "Triangle: stopped early. Bar: interquartile mean. Grey: dense ± 3 %.",
+        "Triangle: stopped early. Bar: interquartile mean. Diamond: the deployed score. Grey: dense ± 3 %.",
         trial_scores,
     ),
     "curves": Panel(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
@@ -11,6 +12,7 @@ from rlx2_ray.report.figures.curves import add_dense_band, order_arms
 from rlx2_ray.report.figures.theme import DENSE, INK, arm_colors, empty_figure, make_figure
 from rlx2_ray.report.record.record import Record
 from rlx2_ray.report.record.trial import Trial
+from rlx2_ray.runs.scores import FINAL
 from rlx2_ray.search.statistics import statistic_of
 
 SPREAD = 0.5  # of an arm's width, over which its seeds are spread
@@ -19,8 +21,8 @@ SPREAD = 0.5  # of an arm's width, over which its seeds are spread
 def trial_scores(record: Record) -> go.Figure:
     """Draws a point a seed: filled when it has finished, open while it runs, a triangle where it was stopped early."""
     arms = [arm for arm in order_arms(arms_of(record)) if any(_has_score(trial) for trial in arm.trials)]
-    dense = dense_arm(record)
-    cached = [] if dense is None or any(arm.is_dense for arm in arms) else [seed.score for seed in dense.seeds]
+    dense = dense_arm(record, FINAL)
+    cached = () if dense is None or any(arm.is_dense for arm in arms) else dense.seeds
     if not arms and not cached:
         return empty_figure("no score yet")
     figure = make_figure()
@@ -31,7 +33,9 @@ def trial_scores(record: Record) -> go.Figure:
     for place, arm in enumerate(arms):
         _add_arm(figure, arm, place, colors.get(arm.label, DENSE))
     if cached:
-        _add_points(figure, spread(len(arms), len(cached)), cached, ["measured before"] * len(cached), DENSE, "circle")
+        places, words = spread(len(arms), len(cached)), [f"seed {seed.seed}, measured before" for seed in cached]
+        _add_points(figure, places, [seed.score for seed in cached], words, DENSE, "circle")
+        _add_deployed(figure, places, [seed.deployed for seed in cached], words)
     figure.update_xaxes(tickvals=list(range(len(labels))), ticktext=labels, title_text=_title(record))
     figure.update_xaxes(range=[-0.6, len(labels) - 0.4], showgrid=False)
     return figure.update_yaxes(title_text="score").update_layout(showlegend=False)
@@ -52,6 +56,8 @@ def _add_arm(figure: go.Figure, arm: Arm, place: int, color: str) -> None:
                if symbol_of(trial) == symbol]  # fmt: skip
         words = [f"{trial.name}, {trial.state}" for _, trial in own]
         _add_points(figure, [x for x, _ in own], [trial.score_so_far for _, trial in own], words, color, symbol)
+    names = [trial.name for trial in trials]
+    _add_deployed(figure, spread(place, len(trials)), [trial.deployed for trial in trials], names)
     if arm.scores:
         value = statistic_of(arm.scores)
         ends = [place - SPREAD / 2, place + SPREAD / 2]
@@ -60,10 +66,20 @@ def _add_arm(figure: go.Figure, arm: Arm, place: int, color: str) -> None:
         figure.add_trace(go.Scatter(x=ends, y=[value, value], mode="lines", line=line, hovertemplate=hover))
 
 
-def _add_points(figure: go.Figure, xs: list[float], ys: list[float], words: list[str], color: str, symbol: str) -> None:
+def _add_points(
+    figure: go.Figure, xs: Sequence[float], ys: Sequence[float], words: Sequence[str], color: str, symbol: str
+) -> None:
     marker = {"color": color, "size": 10, "symbol": symbol, "line": {"width": 1.5, "color": color}}
     hover = "%{customdata}: %{y:.4g}<extra></extra>"
     figure.add_trace(go.Scatter(x=xs, y=ys, mode="markers", marker=marker, customdata=words, hovertemplate=hover))
+
+
+def _add_deployed(figure: go.Figure, xs: Sequence[float], scores: Sequence[float | None], words: Sequence[str]) -> None:
+    """Of the seeds that have it, above or below their other score."""
+    known = [(x, score, name) for x, score, name in zip(xs, scores, words, strict=True) if score is not None]
+    if known:
+        xs, ys, names = (list(column) for column in zip(*known, strict=True))
+        _add_points(figure, xs, ys, [f"{name}, deployed" for name in names], INK, "diamond-open")
 
 
 def symbol_of(trial: Trial) -> str:

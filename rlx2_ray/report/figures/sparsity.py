@@ -10,15 +10,22 @@ from rlx2_ray.report.analysis.arms import percent
 from rlx2_ray.report.analysis.outcomes import Outcome
 from rlx2_ray.report.figures.theme import DENSE, arm_colors, empty_figure, make_figure
 
+Lines = Mapping[str, Sequence[Outcome]]  # by method
 
-def return_against_sparsity(methods: Mapping[str, Sequence[Outcome]]) -> go.Figure:
-    """Draws on an axis logarithmic in the policy's density; the critics' sparsity is told beside each point."""
+
+def return_against_sparsity(methods: Lines, deployed: Lines) -> go.Figure:
+    """Draws on an axis logarithmic in the policy's density; the critics' sparsity is told beside each point.
+
+    `deployed`: the same by the deployed score, as far as that is known.
+    """
     if not any(methods.values()):
         return empty_figure("no arm has a score beside dense yet")
     figure = make_figure()
     colors = arm_colors(list(methods), ordered=False)
     for method, found in methods.items():
         figure.add_trace(_line(method, found, colors[method]))
+        if deployed.get(method):
+            figure.add_trace(_line(f"{method}, deployed", deployed[method], colors[method], dash="dash"))
     figure.add_hline(100, line={"color": DENSE, "width": 1, "dash": "dot"})
     densities = sorted({1 - each.policy_sparsity for found in methods.values() for each in found}, reverse=True)
     ticks = {"tickvals": densities, "ticktext": [percent(1 - density) for density in densities]}
@@ -26,7 +33,7 @@ def return_against_sparsity(methods: Mapping[str, Sequence[Outcome]]) -> go.Figu
     return figure.update_yaxes(title_text="return (% of dense)", rangemode="tozero")
 
 
-def _line(method: str, found: Sequence[Outcome], color: str) -> go.Scatter:
+def _line(method: str, found: Sequence[Outcome], color: str, dash: str = "solid") -> go.Scatter:
     bounds = [each.interval or (each.ratio, each.ratio) for each in found]
     error = {
         "type": "data",
@@ -42,7 +49,7 @@ def _line(method: str, found: Sequence[Outcome], color: str) -> go.Scatter:
         error_y=error,
         name=method,
         mode="lines+markers",
-        line={"color": color, "width": 2.2},
+        line={"color": color, "width": 2.2, "dash": dash},
         marker={"size": 9},
         customdata=[f"{each.label}: {100 * each.ratio:.1f} %, {each.seeds} seeds" for each in found],
         hovertemplate="%{customdata}<extra></extra>",

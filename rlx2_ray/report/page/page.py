@@ -14,8 +14,9 @@ from markupsafe import Markup
 
 from rlx2_ray import files
 from rlx2_ray.report.analysis.arms import by_task
-from rlx2_ray.report.page.summary import KINDS, command_of, details, headline, protocol_of, task_of
-from rlx2_ray.report.page.tables import cost_table, score_table, version_table
+from rlx2_ray.report.page.answer import answer, task_of
+from rlx2_ray.report.page.summary import KINDS, command_of, details, protocol_of
+from rlx2_ray.report.page.tables import DEPLOYED_HEADING, cost_table, score_table, version_table
 from rlx2_ray.report.record.record import Record
 from rlx2_ray.tracking.uri import without_password
 from rlx2_ray.types import BadInput
@@ -28,7 +29,12 @@ COSTS_CAPTION = (
     "Size and FLOPs as ratios to dense; size and the paper's FLOPs as RLx2 (arXiv 2205.15043, table 2) counts them, "
     "counted: the multiply-adds that this software does."
 )
-WORDS = ("scores (seed)", "verdict", "arm")  # headings of columns that hold words, wherever they stand
+WORDS = (
+    "scores (seed)",
+    DEPLOYED_HEADING,
+    "verdict",
+    "arm",
+)  # headings of columns that hold words, wherever they stand
 
 
 class DrawnPanel(NamedTuple):
@@ -92,7 +98,7 @@ def _render(template: str, record: Record, **more: Any) -> str:
     return render(
         template,
         title=title_of(record),
-        headline=headline(record),
+        headline=answer(record),
         details=details(record),
         costs=cost_table(record),
         costs_caption=COSTS_CAPTION,

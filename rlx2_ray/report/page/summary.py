@@ -1,15 +1,15 @@
-"""A record in plain words: the verdict, what is believed so far, the protocol, how to repeat it."""
+"""A record in plain words: the numbers of its answer, what is believed so far, the protocol, how to repeat it."""
 
 from __future__ import annotations
 
 import time
 from pathlib import Path
 
-from rlx2_ray.report.analysis.arms import Arm, arms_of, by_task, dense_arm, percent
-from rlx2_ray.report.analysis.outcomes import probability_words
+from rlx2_ray.report.analysis.arms import by_task, dense_arm, percent
+from rlx2_ray.report.page.answer import task_of
 from rlx2_ray.report.record.record import DenseArm, Record, SizedDecision
+from rlx2_ray.runs.scores import DEPLOYED, OTHER, ScoreName
 from rlx2_ray.search.belief import Belief
-from rlx2_ray.search.statistics import statistic_of
 
 KINDS = {"compress": "Compression search", "sweep": "Sweep", "runs": "Runs", "task": "Runs of the task"}
 AXES = {
@@ -18,60 +18,15 @@ AXES = {
     "critic": "critic sparsity",
     "both": "policy and critic sparsity, each alone",
 }
+DECIDED_BY: dict[ScoreName, str] = {
+    "final": "the final score, of the last evaluations; the deployed one is stated beside it",
+    "deployed": "the deployed score, of the best evaluation's policy played again; the final one is stated beside it",
+}
 CREDIBLE = 0.9  # mass of the sparsities named
 
 
-def task_of(record: Record) -> str:
-    """Says such as "Hopper-v5 with TD3"; all of them where trials differ."""
-    tasks = dict.fromkeys((trial.config.env.id, trial.config.algo.upper()) for trial in record.trials)
-    return ", ".join(f"{env} with {algo}" for env, algo in tasks) or record.name
-
-
-def headline(record: Record) -> str:
-    """Says the outcome in one sentence."""
-    if record.kind != "compress":
-        return " ".join(map(_best_arm, by_task(record)))
-    if record.ultimate is not None:
-        return _ultimate(record, record.ultimate)
-    accepted = [each for each in record.decisions if each.verdict == "accept"]
-    if accepted:
-        return "So far: " + _ultimate(record, min(accepted, key=lambda each: each.size_ratio))
-    if record.dense is None:
-        return f"{task_of(record)}: the dense arm is being measured."
-    if record.state == "running":
-        return f"{task_of(record)}: no network is accepted yet."
-    kept = f"{percent(record.threshold)} %"
-    return f"{task_of(record)}: no network that was tried is sure to keep {kept} of the dense return."
-
-
-def _ultimate(record: Record, decision: SizedDecision) -> str:
-    words = {"accept": "accepted", "reject": "rejected"}.get(decision.verdict, "inconclusive")
-    kept, fewer = f"{percent(record.threshold)} %", f"{decision.compression:.3g}"
-    return (
-        f"{task_of(record)} keeps at least {kept} of the dense return with {fewer} times fewer weights: "
-        f"{words}, with probability {probability_words(decision.probability)}."
-    )
-
-
-def _best_arm(record: Record) -> str:
-    """Of a sweep: the arm with the best interquartile mean."""
-    arms = [arm for arm in arms_of(record) if arm.scores]
-    if not arms:
-        return f"{task_of(record)}: no run has a score yet."
-    if len(arms) == 1:
-        return f"{task_of(record)}: score {_score_of(arms[0])}."
-    best = (max if record.mode == "max" else min)(arms, key=lambda arm: statistic_of(arm.scores))
-    return f"{task_of(record)}: the best of {len(arms)} arms is {best.label}, with score {_score_of(best)}."
-
-
-def _score_of(arm: Arm) -> str:
-    count = len(arm.scores)
-    seeds = "one seed" if count == 1 else f"interquartile mean of {count} seeds"
-    return f"{statistic_of(arm.scores):.5g} ({seeds})"
-
-
 def details(record: Record) -> list[str]:
-    """Says what stands beneath the headline: the numbers of the verdict, dense, and what is believed."""
+    """Says what stands beneath the answer: the numbers of the verdict, dense, and what is believed."""
     lines = []
     if record.ultimate is not None:
         lines.append(_numbers(record.ultimate))
@@ -79,25 +34,47 @@ def details(record: Record) -> list[str]:
     for part in parts:
         dense = dense_arm(part)
         if dense is not None:
-            lines.append((f"{task_of(part)}. " if len(parts) > 1 else "") + _dense_words(dense))
+            lines.append((f"{task_of(part)}. " if len(parts) > 1 else "") + _dense_words(part, dense))
     if record.beliefs:
         lines.append(belief_words(record.beliefs[-1], record.axis))
     return [*lines, *record.messages]
 
 
-def _dense_words(dense: DenseArm) -> str:
+def _dense_words(record: Record, dense: DenseArm) -> str:
     interval = " (95 % interval {:.5g} to {:.5g})".format(*dense.interval) if dense.interval else ""
     seeds = "1 seed" if len(dense.seeds) == 1 else f"{len(dense.seeds)} seeds"
     random = "" if dense.random is None else f"; uniformly random actions score {dense.random:.4g}"
-    return f"Dense: {dense.statistic:.5g}{interval}, {seeds}{random}."
+    by = "by its deployed score " if record.score == DEPLOYED else ""
+    return f"Dense: {by}{dense.statistic:.5g}{interval}, {seeds}; {_other_dense(record, dense)}{random}."
+
+
+def _other_dense(record: Record, dense: DenseArm) -> str:
+    """What it comes to by the score that does not decide, and of how many seeds that is."""
+    name = OTHER[record.score]
+    other = dense_arm(record, name)
+    if other is None:
+        lacking = sum(seed.by(name) is None for seed in dense.seeds)
+        return f"by the {name} score not known, which {lacking} of them do not have"
+    interval = " ({:.5g} to {:.5g})".format(*other.interval) if other.interval else ""
+    few = "" if len(other.seeds) == len(dense.seeds) else f", of the {len(other.seeds)} that have it"
+    return f"by the {name} score {other.statistic:.5g}{interval}{few}"
 
 
 def _numbers(decision: SizedDecision) -> str:
     low, high = decision.interval
     return (
         f"Policy {percent(decision.policy_sparsity)} % and critics {percent(decision.critic_sparsity)} % zeros: "
-        f"R = {decision.ratio:.3f}, 95 % interval {low:.3f} to {high:.3f}, {decision.seeds} seeds."
+        f"R = {decision.ratio:.3f}, 95 % interval {low:.3f} to {high:.3f}, {decision.seeds} seeds"
+        f"{_other_ratio(decision)}."
     )
+
+
+def _other_ratio(decision: SizedDecision) -> str:
+    other = decision.other
+    if other is None:
+        return ""
+    low, high = other.interval
+    return f"; by the {other.score} score R = {other.ratio:.3f}, {low:.3f} to {high:.3f}"
 
 
 def belief_words(belief: Belief, axis: str) -> str:
@@ -119,6 +96,7 @@ def protocol_of(record: Record) -> dict[str, str]:
     if record.kind == "compress":
         words["searched"] = AXES.get(record.axis, record.axis)
         words["rule"] = _rule(record)
+        words["decided by"] = DECIDED_BY[record.score]
     if record.param_space:
         words["search space"] = "; ".join(f"{key}: {_domain(domain)}" for key, domain in record.param_space.items())
     if record.members:
@@ -138,7 +116,7 @@ def protocol_of(record: Record) -> dict[str, str]:
     early = sum(trial.ended_early for trial in record.trials)
     if early:
         words["stopped early"] = f"{early} runs, as hopeless or by the scheduler; each counts with its score"
-    known = ("axis", "threshold", "accept", "reject", "statistic", "steps")
+    known = ("axis", "threshold", "accept", "reject", "score", "statistic", "steps")
     words |= {name.replace("_", " "): str(value) for name, value in record.protocol.items() if name not in known}
     if record.started and record.updated:
         words["when"] = f"{_date(record.started)} to {_date(record.updated)}"

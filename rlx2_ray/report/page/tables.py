@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from rlx2_ray.algorithms import ALGORITHMS
 from rlx2_ray.report.analysis.arms import arms_of, by_task, dense_arm, percent, ratio_of
-from rlx2_ray.report.analysis.outcomes import VERDICT_WORDS, Outcome, outcomes, probability_words
+from rlx2_ray.report.analysis.outcomes import VERDICT_WORDS, Outcome, other_outcomes, outcomes, probability_words
 from rlx2_ray.report.record.record import DenseArm, DenseSeed, Record
 from rlx2_ray.report.record.trial import Trial
+from rlx2_ray.runs.scores import OTHER
 
 UNKNOWN = "-"
+DEPLOYED_HEADING = "deployed scores (same order)"
 
 
 class Table(NamedTuple):
@@ -27,7 +30,8 @@ COST_HEADINGS = ("size", "train FLOPs (paper)", "train FLOPs (counted)", "infere
 def cost_table(record: Record) -> Table:
     """Is as RLx2's table 2: sparsities, size and FLOPs beside dense, and the return kept. Empty without a dense arm."""
     headings = ("alg", "env", "policy sparsity %", "critic sparsity %", *COST_HEADINGS, "% of dense", "95 % interval",
-                f"P(R ≥ {record.threshold:g})", "seeds", "verdict" if record.kind == "compress" else "arm")  # fmt: skip
+                f"P(R ≥ {record.threshold:g})", "seeds", f"% by the {OTHER[record.score]} score",
+                "verdict" if record.kind == "compress" else "arm")  # fmt: skip
     rows = [row for part in by_task(record) for row in _cost_rows(part)]
     return Table(headings, tuple(rows), texts=2)
 
@@ -39,10 +43,12 @@ def _cost_rows(record: Record) -> list[tuple[str, ...]]:
         return []
     config = record.trials[0].config
     task = (config.algo.upper(), config.env.id)
-    rows = [
-        (*task, "0", "0", *_dense_costs(record), "100", _dense_interval(dense), UNKNOWN, str(len(dense.seeds)), "dense")
-    ]
-    return rows + [(*task, *_outcome_row(each, record.kind == "compress")) for each in outcomes(record)]
+    other, others = dense_arm(record, OTHER[record.score]), other_outcomes(record)
+    costs, seeds = _dense_costs(record), str(len(dense.seeds))
+    also = UNKNOWN if other is None else _spanned("100", _dense_interval(other))
+    rows = [(*task, "0", "0", *costs, "100", _dense_interval(dense), UNKNOWN, seeds, also, "dense")]
+    is_verdict = record.kind == "compress"
+    return rows + [(*task, *_outcome_row(each, others.get(each.label), is_verdict)) for each in outcomes(record)]
 
 
 def _dense_costs(record: Record) -> tuple[str, ...]:
@@ -58,7 +64,22 @@ def _dense_interval(dense: DenseArm) -> str:
     return f"{low:.1f} to {high:.1f}"
 
 
-def _outcome_row(outcome: Outcome, is_verdict: bool) -> tuple[str, ...]:
+def _spanned(value: str, interval: str) -> str:
+    return value if interval == UNKNOWN else f"{value} ({interval})"
+
+
+def both_cell(outcome: Outcome | None) -> str:
+    """Says in one cell what an arm keeps by a score, in % of dense: "101.2 (97.0 to 104.9), P .97"."""
+    if outcome is None:
+        return UNKNOWN
+    kept = f"{100 * outcome.ratio:.1f}"
+    if outcome.interval is None or outcome.probability is None:
+        return kept
+    low, high = (100 * bound for bound in outcome.interval)
+    return f"{kept} ({low:.1f} to {high:.1f}), P {probability_words(outcome.probability)}"
+
+
+def _outcome_row(outcome: Outcome, other: Outcome | None, is_verdict: bool) -> tuple[str, ...]:
     costs, interval = outcome.costs, outcome.interval
     flops = (
         (costs.train_flops_ratio_paper, costs.train_flops_ratio_counted, costs.inference_flops_ratio) if costs else ()
@@ -72,24 +93,30 @@ def _outcome_row(outcome: Outcome, is_verdict: bool) -> tuple[str, ...]:
         UNKNOWN if interval is None else f"{100 * interval[0]:.1f} to {100 * interval[1]:.1f}",
         UNKNOWN if outcome.probability is None else probability_words(outcome.probability),
         str(outcome.seeds),
+        both_cell(other),
         VERDICT_WORDS[outcome.verdict] if is_verdict else outcome.label,
     )
 
 
 def score_table(record: Record) -> Table:
-    """Has every seed's score, an arm a row."""
+    """Has every seed's two scores, an arm a row."""
     rows = []
     for arm in arms_of(record):
         if record.dense is None or not arm.is_dense:  # of a compression, some may have been measured by another
             trials = sorted(arm.trials, key=lambda trial: trial.seed)
-            rows.append((arm.label, *_scores([_score(trial) for trial in trials])))
+            rows.append((arm.label, *_scores([_score(trial) for trial in trials]), _deployed(trials)))
     if record.dense is not None:
-        rows.append(("dense", *_scores([_dense_score(seed) for seed in record.dense.seeds])))
-    return Table(("arm", "seeds", "scores (seed)"), tuple(rows))
+        seeds = record.dense.seeds
+        rows.append(("dense", *_scores([_dense_score(seed) for seed in seeds]), _deployed(seeds)))
+    return Table(("arm", "seeds", "scores (seed)", DEPLOYED_HEADING), tuple(rows))
+
+
+def _deployed(runs: Sequence[Trial] | Sequence[DenseSeed]) -> str:
+    return ", ".join(UNKNOWN if run.deployed is None else f"{run.deployed:.5g}" for run in runs)
 
 
 def _dense_score(seed: DenseSeed) -> str:
-    known = ", known from before" if seed.cached else ""
+    known = ", archived" if seed.file else ", known from before" if seed.cached else ""
     return f"{seed.score:.5g} (seed {seed.seed}{known})"
 
 

@@ -16,6 +16,7 @@ from rlx2_ray.report.record.record import Record, TrackedRun
 from rlx2_ray.report.record.trial import RETURN, Series, Trial
 from rlx2_ray.runs.directory import Origin, RunDirectory
 from rlx2_ray.runs.score import score
+from rlx2_ray.runs.scores import deployed_of
 from rlx2_ray.tracking.tags import MEMBER, PURPOSE
 from rlx2_ray.types import BadInput, Spaces
 
@@ -93,6 +94,7 @@ def _read_trial(run: Run, record: Record, keys: Sequence[str]) -> Trial:
         ended_early=ended_early,
         run_id=result.get("mlflow_run_id"),
         member=member,
+        deployed=deployed_of(result),
     )
 
 

@@ -15,6 +15,7 @@ from pydantic import Field, PlainSerializer
 
 from rlx2_ray.config import Tree
 from rlx2_ray.report.record.trial import Series, Trial
+from rlx2_ray.runs.scores import DEPLOYED, FINAL, ScoreName
 from rlx2_ray.search.belief import Belief
 from rlx2_ray.search.decision import Decision
 from rlx2_ray.types import Spaces
@@ -33,30 +34,61 @@ class DenseSeed:
     seed: int
     score: float
     curve: tuple[tuple[int, float], ...]  # (env steps, mean return) of its evaluations
-    cached: bool  # measured by an earlier compression
+    cached: bool  # measured before this compression
+    deployed: Annotated[float | None, IfKnown] = None  # None: never played, or by an earlier version
+    file: Annotated[str | None, IfKnown] = None  # of the archive that it is from
 
     @property
     def returns(self) -> Series:
         return Series(tuple(step for step, _ in self.curve), tuple(value for _, value in self.curve))
 
+    def by(self, name: ScoreName) -> float | None:
+        """Returns one of its two scores; None where it has none."""
+        return self.deployed if name == DEPLOYED else self.score
+
+
+@dataclass(frozen=True)
+class DenseByOther:
+    """What the same dense runs say by the score that does not decide."""
+
+    score: ScoreName
+    statistic: float
+    interval: tuple[float, float] | None  # None: of one seed
+
+
+@dataclass(frozen=True)
+class RatioByOther:
+    """What the same runs of both arms say by the score that does not decide."""
+
+    score: ScoreName
+    scores: tuple[float, ...]  # of the sparse runs
+    ratio: float
+    interval: tuple[float, float]
+    probability: float
+
 
 @dataclass(frozen=True)
 class DenseArm:
-    """What sparse runs are compared with. `statistic` is in units of the score, as are `interval` and `random`."""
+    """What sparse runs are compared with, by the score that decides.
+
+    `statistic` is in units of the score, as are `interval` and `random`.
+    """
 
     seeds: tuple[DenseSeed, ...]
     statistic: float
     interval: tuple[float, float] | None  # None: of one seed
     random: float | None  # score of uniformly random actions; None: not measured
+    other: Annotated[DenseByOther | None, IfKnown] = None  # None: not all of its runs have the other score
 
 
 @dataclass(frozen=True)
 class SizedDecision(Decision):
-    """A decision of a search, and the size of the network that it is about."""
+    """A decision of a search, the size of the network that it is about, and what the other score says."""
 
     seeds: int
     size_ratio: float  # of the dense agent's weights
     compression: float  # times that it is smaller
+    other: Annotated[RatioByOther | None, IfKnown] = field(default=None, kw_only=True)  # None: not all runs have it
 
 
 @dataclass(frozen=True)
@@ -130,6 +162,11 @@ class Record:
     @property
     def threshold(self) -> float:
         return float(self.protocol.get("threshold", 0.97))
+
+    @property
+    def score(self) -> ScoreName:
+        """The score that decides, or that a sweep optimises; the other one is stated beside it."""
+        return DEPLOYED if DEPLOYED in (self.protocol.get("score"), self.metric) else FINAL
 
     @property
     def axis(self) -> str:

@@ -18,6 +18,7 @@ from rlx2_ray.tracking.tags import ENDED_EARLY, KIND, MEMBER, PURPOSE, TRIAL, VE
 from rlx2_ray.types import BadInput
 
 STATE_OF = {"RUNNING": "running", "FINISHED": "finished", "KILLED": "interrupted", "FAILED": "failed"}
+DEPLOYED = "deployed/return_mean"  # metric
 RENAMED = {"evaluation/return_mean": RETURN}
 
 
@@ -104,6 +105,7 @@ def _trial(
         ended_early=ended_early,
         run_id=run.run_id,
         member=member,
+        deployed=_finite(run.metrics.get(DEPLOYED)),
     )
 
 
@@ -115,10 +117,14 @@ def _state(run: StoredRun, record: Record) -> str:
 
 def _score(run: StoredRun, series: Mapping[str, Series], ended_early: bool) -> float | None:
     """As the run gave it, or from its evaluations where it is finished and gave none."""
-    given = run.metrics.get("score")
-    if given is not None and math.isfinite(given):
+    given = _finite(run.metrics.get("score"))
+    if given is not None:
         return given
     return score_of_stopped(series, ended_early or run.status == "FINISHED")
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None
 
 
 def _versions(run: StoredRun) -> dict[str, str]:

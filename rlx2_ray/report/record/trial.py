@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from rlx2_ray.config import ExperimentConfig, Tree
 from rlx2_ray.runs.score import score
+from rlx2_ray.runs.scores import DEPLOYED, ScoreName
 
 RETURN = "return_mean"
 RECENT = 5  # evaluations that say where an unfinished run stands
@@ -42,6 +43,7 @@ class Trial(NamedTuple):
     run_id: str | None = None  # MLflow's
     member: str = ""  # of a queue, that it is a trial of
     result: Tree = {}  # of an archived run: its result.json
+    deployed: float | None = None  # its policy of the best evaluation, played again; None: it was not
 
     @property
     def seed(self) -> int:
@@ -72,6 +74,10 @@ class Trial(NamedTuple):
     def progress(self) -> float:
         """The fraction of its work that is done, in [0, 1]."""
         return 1.0 if self.state == "finished" else min(1.0, self.env_steps / self.planned_steps)
+
+    def by(self, name: ScoreName) -> float | None:
+        """Returns one of its two scores; None where it has none."""
+        return self.deployed if name == DEPLOYED else self.score
 
     @property
     def score_so_far(self) -> float:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from rlx2_ray.config import ExperimentConfig, Tree
 from rlx2_ray.sweep.campaign import Campaign, Desk, Work
 from rlx2_ray.sweep.compression.dense_runs import DenseRuns
@@ -9,7 +11,7 @@ from rlx2_ray.sweep.compression.planner import CompressPlanner
 from rlx2_ray.sweep.compression.problem import Problem
 from rlx2_ray.sweep.description.budget import Budget
 from rlx2_ray.sweep.description.files import CompressDescription, compress_tree
-from rlx2_ray.types import Spaces
+from rlx2_ray.types import BadInput, Spaces
 
 
 class Compression(Campaign):
@@ -40,16 +42,26 @@ class Compression(Campaign):
     def budget(self) -> Budget:
         return self._section.budget
 
+    @property
+    def _dense_archive(self) -> Path | None:
+        return Path(self._section.archive) if self._section.archive else None
+
     def check(self, spaces: Spaces) -> None:
+        if self._dense_archive is not None and not self._dense_archive.is_dir():
+            raise BadInput(
+                f"compress.archive is {self._section.archive}, which is no directory: make it, or leave it out."
+            )
         self._problem.check(spaces)
 
     def prepare(self, desk: Desk, spaces: Spaces) -> Work:
         from rlx2_ray.sweep.compression.work import CompressWork
 
         known = desk.keeper.record.dense
-        runs = DenseRuns(self._problem.dense, desk.directory.trials, known.seeds if known else ())
+        section, seeds = self._section, known.seeds if known else ()
+        runs = DenseRuns(self._problem.dense, desk.directory.trials, seeds, section.score, self._dense_archive)
         for seed in range(self._section.dense_seeds):
             runs.recall(seed)
         work = CompressWork(self._problem, desk, runs, runs.random(spaces), self._problem.size_of(spaces))
         work.announce(spaces)
+        work.tell_finished()
         return work

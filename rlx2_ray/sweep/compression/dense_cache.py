@@ -1,4 +1,4 @@
-"""The dense arm, measured once: outcomes of dense runs, kept below the user's cache by all that could change them.
+"""The dense arm, measured once: what dense runs came to, kept below the user's cache by all that could change it.
 
 That is the configuration but for the seed and what only says where it runs, the versions of the libraries that compute,
 and the sources of this package that do.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from functools import cache, partial
 from pathlib import Path
@@ -31,6 +31,7 @@ SOURCES = (
     "runs/score.py", "sweep/compression/random_policy.py",
 )  # fmt: skip
 COMPUTING = ("python", "torch", "gymnasium", "mujoco", "numpy", "numba", "scipy")
+OF_DEPLOYED = ("experiment/deployed.py",)  # what makes the deployed score, beside all that makes the other
 ELSEWHERE = {"seed", "checkpoint"}  # keys that do not change what another seed scores
 
 
@@ -45,7 +46,8 @@ class DenseCache:
         return self._load(f"seed_{seed}.json", partial(_dense_seed, seed))
 
     def store(self, run: DenseSeed) -> None:
-        self._store(f"seed_{run.seed}.json", {"score": run.score, "curve": run.curve})
+        played = {} if run.deployed is None else {"deployed": {"score": run.deployed, "sources": deployed_digest()}}
+        self._store(f"seed_{run.seed}.json", {"score": run.score, "curve": run.curve, **played})
 
     def load_random(self) -> float | None:
         """The score of uniformly random actions."""
@@ -69,7 +71,14 @@ class DenseCache:
 
 def _dense_seed(seed: int, content: Any) -> DenseSeed:
     curve = tuple((int(step), float(value)) for step, value in content["curve"])
-    return DenseSeed(seed, float(content["score"]), curve, cached=True)
+    return DenseSeed(seed, float(content["score"]), curve, cached=True, deployed=_deployed(content.get("deployed")))
+
+
+def _deployed(content: Any) -> float | None:
+    """Returns None where an earlier version measured the run, which knew no such score, or played it otherwise."""
+    if content is None or content["sources"] != deployed_digest():
+        return None
+    return float(content["score"])
 
 
 def protocol_key(config: ExperimentConfig) -> str:
@@ -89,8 +98,18 @@ def _protocol(config: ExperimentConfig) -> dict[str, Any]:
 
 @cache
 def source_digest() -> str:
+    return _digest(_source_files())
+
+
+@cache
+def deployed_digest() -> str:
+    """Of its own, so that a dense run is not run again for a score that does not decide."""
+    return _digest(PACKAGE / name for name in OF_DEPLOYED)
+
+
+def _digest(sources: Iterable[Path]) -> str:
     digest = hashlib.sha256()
-    for file in _source_files():
+    for file in sources:
         digest.update(file.read_bytes())
     return digest.hexdigest()[:16]
 

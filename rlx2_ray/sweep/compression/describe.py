@@ -9,12 +9,16 @@ from rlx2_ray.report.record.record import DenseArm, DenseSeed, SizedDecision, Ul
 from rlx2_ray.search.decision import Decision
 from rlx2_ray.search.search import Search
 from rlx2_ray.search.statistics import FEWEST_SEEDS, arm_interval, statistic_of
+from rlx2_ray.sweep.compression.other_score import OtherScore
 from rlx2_ray.sweep.compression.policy import best_trial
 
-TABLE = ("policy_sparsity", "critic_sparsity", "compression", "seeds", "ratio", "low", "high", "probability", "verdict")
+OF_DECISION = ("policy_sparsity", "critic_sparsity", "compression", "seeds", "ratio", "low", "high", "probability",
+               "verdict")  # fmt: skip
+OF_OTHER = ("score", "ratio", "low", "high", "probability")  # by the score that does not decide
+TABLE = (*OF_DECISION, *(f"other_{name}" for name in OF_OTHER))
 
 
-def describe_dense(search: Search, known: Mapping[int, DenseSeed]) -> DenseArm | None:
+def describe_dense(search: Search, known: Mapping[int, DenseSeed], other: OtherScore) -> DenseArm | None:
     """Returns the arm of the runs that the search was told; None before the first of them."""
     scores = search.dense_scores()
     if not scores:
@@ -26,24 +30,40 @@ def describe_dense(search: Search, known: Mapping[int, DenseSeed]) -> DenseArm |
         statistic_of(scores, statistic),
         arm_interval(scores, statistic) if len(scores) >= FEWEST_SEEDS else None,
         search.options.random,
+        other.of_dense(search),
     )
 
 
-def describe_decision(decision: Decision, size_ratio: float) -> SizedDecision:
+def describe_decision(decision: Decision, search: Search, other: OtherScore) -> SizedDecision:
+    size_ratio = search.size(decision.pair)
     return SizedDecision(
-        **vars(decision), seeds=len(decision.scores), size_ratio=size_ratio, compression=1 / size_ratio
+        **vars(decision),
+        seeds=len(decision.scores),
+        size_ratio=size_ratio,
+        compression=1 / size_ratio,
+        other=other.of_decision(search, decision),
     )
 
 
-def describe_ultimate(search: Search) -> Ultimate | None:
+def describe_ultimate(search: Search, other: OtherScore) -> Ultimate | None:
     decision = search.ultimate()
     if decision is None:
         return None
-    described = describe_decision(decision, search.size(decision.pair))
+    described = describe_decision(decision, search, other)
     return Ultimate(**vars(described), trial=best_trial(search, decision.pair))
 
 
 def decisions_table(decisions: Sequence[SizedDecision]) -> dict[str, list[Any]]:
-    """Returns column name -> values, a row each."""
-    rows = [{**vars(each), "low": each.interval[0], "high": each.interval[1]} for each in decisions]
-    return {name: [row[name] for row in rows] for name in TABLE}
+    """Returns column name -> values, a row each; None where the other score is not known."""
+    rows = [_row(each) for each in decisions]
+    return {name: [row.get(name) for row in rows] for name in TABLE}
+
+
+def _row(decision: SizedDecision) -> dict[str, Any]:
+    other = _with_bounds(vars(decision.other)) if decision.other else {}
+    return _with_bounds(vars(decision)) | {f"other_{name}": value for name, value in other.items()}
+
+
+def _with_bounds(fields: Mapping[str, Any]) -> dict[str, Any]:
+    low, high = fields["interval"]
+    return {**fields, "low": low, "high": high}

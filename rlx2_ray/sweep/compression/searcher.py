@@ -31,12 +31,14 @@ class CompressSearcher(Searcher):  # type: ignore[misc]
         score_of: Callable[[Request], float | None],
         is_spent: Callable[[Search], bool],
         on_change: Callable[[Search, Request | None], None],
+        key: str = "score",
     ) -> None:
         """
         Args:
             concurrency: trials at a time; Tune's own limit would wait for ever for a trial that a kill made it forget.
             score_of: of a run that is done already, here or by an earlier compression; None for any other.
             is_spent: whether no further trial may begin.
+            key: of the score in what a trial reports; a run that ended without it has failed.
             on_change: called after everything that the search was told, with what it was told of; None: of many.
         """
         super().__init__(metric="score", mode="max")
@@ -47,6 +49,7 @@ class CompressSearcher(Searcher):  # type: ignore[misc]
         self._score_of = score_of
         self._is_spent = is_spent
         self._on_change = on_change
+        self._key = key
         self._requests: dict[str, Request] = {}  # of trials in progress, by their id
         _searchers[:] = [self]
 
@@ -77,8 +80,8 @@ class CompressSearcher(Searcher):  # type: ignore[misc]
         request = self._requests.pop(trial_id, None)
         if request is None:
             return
-        score = result["score"] if result is not None and result.get("done") and not error else math.nan
-        self._tell(request, score if math.isfinite(score) else None)
+        score = result.get(self._key) if result is not None and result.get("done") and not error else None
+        self._tell(request, score if score is not None and math.isfinite(score) else None)
 
     def _tell(self, request: Request, score: float | None) -> None:
         try:

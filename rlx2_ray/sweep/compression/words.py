@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-if TYPE_CHECKING:  # `rlx2 --help` comes by here
-    from rlx2_ray.report.record.record import DenseArm, SizedDecision
-    from rlx2_ray.search.belief import Belief
-    from rlx2_ray.search.decision import Decision
+from rlx2_ray.runs.scores import DEPLOYED, FINAL, OTHER
 
+if TYPE_CHECKING:  # `rlx2 --help` comes by here
+    from rlx2_ray.report.record.record import DenseArm, RatioByOther, SizedDecision
+    from rlx2_ray.runs.scores import ScoreName
+    from rlx2_ray.search.belief import Belief
+
+SCORE_NAMES: dict[str, str] = {FINAL: "score", DEPLOYED: "deployed score"}
 CREDIBLE = 0.8  # mass of the sparsities named
 PAST = {"accept": "accepted", "reject": "rejected", "inconclusive": "inconclusive"}
 
@@ -34,9 +37,10 @@ class Cost(NamedTuple):
         return (dense * self.dense_s + (self.runs - dense) * self.sparse_s) / self.at_a_time
 
 
-def cost_sentence(cost: Cost, cached: int) -> str:
-    """`cached`: dense runs of earlier compressions that are not done again."""
-    known = f"; {count(cached, 'dense run')} known from an earlier compression" if cached else ""
+def cost_sentence(cost: Cost, cached: int, archived: int = 0) -> str:
+    """`cached`: dense runs that are not done again; `archived`: those among them that an archive has."""
+    origin = " or the archive" if archived else ""
+    known = f"; {count(cached, 'dense run')} known from an earlier compression{origin}" if cached else ""
     return (
         f"Expected: about {cost.runs} runs (at most {cost.most_runs}) of {cost.steps:,} env steps, {cost.at_a_time} at "
         f"a time, in about {duration(cost.seconds)} (dense run {duration(cost.dense_s)}, sparse run "
@@ -44,19 +48,47 @@ def cost_sentence(cost: Cost, cached: int) -> str:
     )
 
 
-def dense_sentence(dense: DenseArm) -> str:
-    width = f" [{dense.interval[0]:.1f}, {dense.interval[1]:.1f}]" if dense.interval else ""
-    measured = f"dense score {dense.statistic:.1f}{width}, {count(len(dense.seeds), 'seed')}"
+def lacking_sentence(lacking: int) -> str:
+    """`lacking`: known dense runs that do not have the score that decides."""
+    verb, it = ("has", "it is") if lacking == 1 else ("have", "they are")
+    return (
+        f"{count(lacking, 'dense run')} known from before {verb} no deployed score, which decides here: {it} measured "
+        "again."
+    )
+
+
+def dense_sentence(dense: DenseArm, score: ScoreName) -> str:
+    """`score`: that decides; the other one is stated beside it."""
+    measured = f"dense {_measured(score, dense.statistic, dense.interval)}"
+    other = OTHER[score]
+    if dense.other is not None:
+        also = _measured(other, dense.other.statistic, dense.other.interval)
+    else:
+        also = f"{other} score not known of {sum(seed.by(other) is None for seed in dense.seeds)} of them"
     cached = sum(seed.cached for seed in dense.seeds)
-    return f"{measured} ({cached} known from before); random actions {dense.random:.1f}"
+    seeds = f"{count(len(dense.seeds), 'seed')} ({cached} known from before)"
+    return f"{measured}, {seeds}; {also}; random actions {dense.random:.1f}"
 
 
-def verdict_sentence(decision: Decision) -> str:
+def _measured(score: ScoreName, statistic: float, interval: tuple[float, float] | None) -> str:
+    width = f" [{interval[0]:.1f}, {interval[1]:.1f}]" if interval else ""
+    return f"{SCORE_NAMES[score]} {statistic:.1f}{width}"
+
+
+def verdict_sentence(decision: SizedDecision, score: ScoreName) -> str:
+    """`score`: that decides; the other one is stated beside it."""
     return (
         f"{network(decision.policy_sparsity, decision.critic_sparsity)}: {PAST[decision.verdict]}, keeps "
         f"{kept(decision.ratio, decision.interval)} of the dense return, Pr {decision.probability:.2f}, "
-        f"{len(decision.scores)} seeds"
+        f"{len(decision.scores)} seeds; {other_phrase(decision.other, score)}"
     )
+
+
+def other_phrase(other: RatioByOther | None, score: ScoreName) -> str:
+    """Says what the score says that does not decide; `score`: that does."""
+    if other is None:
+        return f"{OTHER[score]} score not known of all runs"
+    return f"by the {other.score} score {kept(other.ratio, other.interval)}, Pr {other.probability:.2f}"
 
 
 def network(policy_sparsity: float, critic_sparsity: float) -> str:

@@ -11,13 +11,16 @@ from rlx2_ray.config import Tree
 from rlx2_ray.experiment.display import Status
 from rlx2_ray.report.record.file import to_content
 from rlx2_ray.runs.directory import RunDirectory
+from rlx2_ray.runs.scores import IN_TUNE, OTHER, ScoreName, score_of
 from rlx2_ray.search.decision import Pair, Verdict
 from rlx2_ray.search.ledger import DENSE_PAIR, Request
 from rlx2_ray.search.search import Search, Size
 from rlx2_ray.sweep.campaign import Desk, Work
 from rlx2_ray.sweep.compression.dense_runs import DenseRuns
 from rlx2_ray.sweep.compression.describe import decisions_table, describe_decision, describe_dense, describe_ultimate
+from rlx2_ray.sweep.compression.finished_runs import finished_requests
 from rlx2_ray.sweep.compression.forecast import run_seconds
+from rlx2_ray.sweep.compression.other_score import OtherScore
 from rlx2_ray.sweep.compression.planner import name_of
 from rlx2_ray.sweep.compression.policy import keep_policy
 from rlx2_ray.sweep.compression.problem import Problem
@@ -28,6 +31,7 @@ from rlx2_ray.sweep.compression.words import (
     best_phrase,
     cost_sentence,
     dense_sentence,
+    lacking_sentence,
     verdict_sentence,
 )
 from rlx2_ray.sweep.desk.sweep_directory import Result
@@ -60,12 +64,28 @@ class CompressWork(Work):
             self._score_of,
             lambda search: self._spent(search) is not None,
             self._note,
+            IN_TUNE[self._section.score],
         )
+        other = OTHER[self._section.score]
+        self._other = OtherScore(other, lambda request: self._score_by(request, other))
 
     def _make_search(self) -> Search:
         return self._problem.make_search(self._random, self._desk.concurrency, self._runs.cached, self._size)
 
     # Before the first trial
+
+    def tell_finished(self) -> None:
+        """Tell a search that begins anew of all runs that have ended; one that Tune restores is told by that."""
+        requests = finished_requests(self._desk.directory.trials)
+        if self._desk.directory.tune.exists() or not requests:
+            return
+        known = [Request(*DENSE_PAIR, seed, "dense") for seed in sorted(self._runs.seeds)]
+        search = self._searcher.search
+        for request in [*known, *requests]:
+            score = self._score_of(request)
+            if score is not None:
+                search.tell(request, score)
+        self._note(search, None)
 
     def announce(self, spaces: Spaces) -> None:
         """Say what it will cost, or, where it goes on, what is left; and note how it decides."""
@@ -76,15 +96,20 @@ class CompressWork(Work):
             cost = self._cost(spaces)
             planned = {"runs": cost.runs, "env_steps": cost.env_steps, "hours": cost.seconds / 3600}
             record = replace(record, planned=planned)
-            sentence = f"{cost_sentence(cost, self._runs.cached)} In {desk.directory.path}"
+            archived = sum(seed.file is not None for seed in self._runs.seeds.values())
+            sentence = f"{cost_sentence(cost, self._runs.cached, archived)} In {desk.directory.path}"
         desk.display.retotal(int(record.planned["env_steps"]))
         desk.display.say(sentence)
-        desk.keeper.keep(replace(record, protocol=self._protocol(), metric="score", mode="max"))
+        if self._runs.lacking:
+            desk.display.say(lacking_sentence(len(self._runs.lacking)))
+        desk.keeper.keep(replace(record, protocol=self._protocol(), metric=IN_TUNE[self._section.score], mode="max"))
 
     def _cost(self, spaces: Spaces) -> Cost:
         problem, search, cached = self._problem, self._make_search(), self._runs.cached
         for seed, known in sorted(self._runs.seeds.items()):
-            search.tell(Request(*DENSE_PAIR, seed, "dense"), known.score)
+            score = known.by(self._section.score)
+            assert score is not None, "none is recalled without the score that decides"
+            search.tell(Request(*DENSE_PAIR, seed, "dense"), score)
         return Cost(
             search.remaining(),
             search.options.max_runs - cached,
@@ -116,11 +141,14 @@ class CompressWork(Work):
         return Tuning(job, None, config, self._section.max_failures)
 
     def _score_of(self, request: Request) -> float | None:
-        """Returns the score of a run that is done."""
+        """Returns the score that decides, of a run that is done."""
+        return self._score_by(request, self._section.score)
+
+    def _score_by(self, request: Request, name: ScoreName) -> float | None:
         if request.purpose == "dense" and (known := self._runs.recall(request.seed)):
-            return known.score
+            return known.by(name)
         result = RunDirectory(self._desk.directory.trials / name_of(request)).read_result()
-        return float(result["score"]) if result else None
+        return score_of(result, name) if result else None
 
     def _spent(self, search: Search) -> str | None:
         begun = search.runs - self._runs.cached
@@ -134,10 +162,10 @@ class CompressWork(Work):
         desk = self._desk
         record = replace(
             desk.keeper.record,
-            dense=describe_dense(search, self._runs.seeds),
-            decisions=tuple(describe_decision(each, self._size(each.pair)) for each in search.decisions()),
+            dense=describe_dense(search, self._runs.seeds, self._other),
+            decisions=tuple(describe_decision(each, search, self._other) for each in search.decisions()),
             beliefs=tuple(search.beliefs),
-            ultimate=describe_ultimate(search),
+            ultimate=describe_ultimate(search, self._other),
             runs=len(search.tells),
         )
         desk.keeper.keep(record)
@@ -148,16 +176,17 @@ class CompressWork(Work):
         desk.display.retotal((len(search.tells) - self._runs.cached + search.remaining()) * self._problem.steps)
 
     def _say_news(self, search: Search, request: Request | None) -> None:
-        display, dense = self._desk.display, self._desk.keeper.record.dense
+        display, record = self._desk.display, self._desk.keeper.record
+        dense = record.dense
         is_dense = request is not None and request.purpose == "dense"
         if dense and is_dense and len(search.dense_scores()) >= self._section.dense_seeds:
-            display.say(dense_sentence(dense))
+            display.say(dense_sentence(dense, self._section.score))
         before = self._said
-        self._said = {decision.pair: decision.verdict for decision in search.decisions()}
-        for decision in search.decisions():
+        self._said = {decision.pair: decision.verdict for decision in record.decisions}
+        for decision in record.decisions:
             is_new = before.get(decision.pair) != decision.verdict
             if request is not None and is_new and decision.verdict != "inconclusive":
-                display.say(verdict_sentence(decision))
+                display.say(verdict_sentence(decision, self._section.score))
 
     def _write_floor(self) -> None:
         section, file, seeds = self._section, self._desk.directory.floor_file, self._runs.seeds
@@ -192,7 +221,8 @@ class CompressWork(Work):
             ultimate = keep_policy(self._desk, self._problem.dense, ultimate)
         keeper.keep(replace(keeper.record, env_steps=self._env_steps(search), ultimate=ultimate))
         content = to_content(keeper.record)
-        return {key: content[key] for key in OF_RESULT} | {"threshold": self._section.threshold}
+        rule = {"threshold": self._section.threshold, "decided_by": self._section.score}
+        return {key: content[key] for key in OF_RESULT} | rule
 
     def _ended_by(self, search: Search) -> str | None:
         """Returns the limit that ended it; None where there was nothing more to find out."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field
 
 from rlx2_ray.config import Count, ExperimentConfig, Fraction, NonNegative, Positive, Section, Sparsity, validate
+from rlx2_ray.runs.scores import DEPLOYED, FINAL, ScoreName
 from rlx2_ray.sweep.description.budget import Budget
 from rlx2_ray.types import BadInput
 
@@ -21,12 +23,14 @@ class CompressSection(Section):
     threshold: float = Field(0.97, gt=0)  # of the ratio sparse / dense return
     accept: Fraction = 0.9  # probability of being above the threshold from which a level is accepted
     reject: Fraction = 0.1  # and up to which it is rejected
+    score: ScoreName = FINAL  # of a run, by which networks are decided; the other one is stated beside it
     statistic: Literal["iqm", "mean"] = "iqm"  # over seeds
     dense_seeds: Annotated[Count, Field(ge=2)] = 8
     max_dense_seeds: Annotated[Count, Field(ge=2)] = 24  # to which the arm grows where it leaves a decision open
     max_seeds: Annotated[Count, Field(ge=4)] = 12  # for one decision
     futility: float = Field(0.5, ge=0, lt=1)  # a seed below this fraction of the dense median stops; 0: none does
     futility_from: Fraction = 0.6  # of the steps
+    archive: str | None = None  # folder of finished runs, whose dense ones are not run again
     max_concurrent: Positive | None = None  # trials at a time; None: as many as the CPUs allow
     max_failures: NonNegative = 2  # times that a trial is tried again
     budget: Budget = Budget()
@@ -35,9 +39,14 @@ class CompressSection(Section):
 def parse_compress_section(tree: object, config: ExperimentConfig) -> CompressSection:
     """The section with all its values, for runs of the length of `config`'s. Raises BadInput."""
     section = validate(CompressSection, tree, "compress")
+    if section.archive is not None:
+        section = section.model_copy(
+            update={"archive": str(Path(section.archive).absolute())}
+        )  # for a resume elsewhere
     _check_order(section, "min_sparsity", "max_sparsity")
     _check_order(section, "reject", "accept")
     _check_budget(section, config.steps)
+    _check_score(section, config)
     return section
 
 
@@ -45,6 +54,14 @@ def _check_order(section: CompressSection, lower: str, upper: str) -> None:
     low, high = getattr(section, lower), getattr(section, upper)
     if low >= high:
         raise BadInput(f"compress.{lower} is {low}, not below compress.{upper}, {high}: lower it.")
+
+
+def _check_score(section: CompressSection, config: ExperimentConfig) -> None:
+    if section.score == DEPLOYED and not config.evaluation.deployed_episodes:
+        raise BadInput(
+            "compress.score is deployed, but evaluation.deployed_episodes is 0, so that no run has that score: raise "
+            "it, such as to 30, or give compress.score final."
+        )
 
 
 def _check_budget(section: CompressSection, steps: int) -> None:

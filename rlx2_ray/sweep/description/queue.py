@@ -147,7 +147,7 @@ def parse_queue(tree: Mapping[str, Any]) -> QueueDescription:
     members = tuple(map(_parse_member, tree["queue"]))
     tune = validate(WholeSection, tree.get("tune") or {}, "tune")
     for member in members:
-        check_metric(tune.metric, first_config(member.sweep.config, member.sweep.space).algo, "none")
+        check_metric(tune.metric, first_config(member.sweep.config, member.sweep.space), "none")
     return QueueDescription(members, tune, folder)
 
 

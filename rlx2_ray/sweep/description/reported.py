@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import difflib
 
+from rlx2_ray.config import ExperimentConfig
+from rlx2_ray.runs.scores import DEPLOYED, IN_TUNE
 from rlx2_ray.types import BadInput
 
 AT_EVALUATIONS = (  # `score` is that of the evaluations so far
@@ -36,17 +38,25 @@ AT_THE_END = (
     "train_flops_ratio_counted",
     "train_flops_ratio_paper",
 )
-REPORTED = (*AT_EVALUATIONS, *OF_SAC, *AT_THE_END)
+OF_DEPLOYED = IN_TUNE[DEPLOYED]  # known at the end, NaN before
+REPORTED = (*AT_EVALUATIONS, *OF_SAC, *AT_THE_END, OF_DEPLOYED)
 
 
-def check_metric(metric: str, algo: str, scheduler: str) -> None:
+def check_metric(metric: str, example: ExperimentConfig, scheduler: str) -> None:
     """Raises BadInput for what no trial reports, or reports too late for the scheduler."""
     if metric not in REPORTED:
         near = difflib.get_close_matches(metric, REPORTED, n=3, cutoff=0.5) or ["score", "return_mean"]
         raise BadInput(f"tune.metric is {metric!r}, which no trial reports: choose for example {' or '.join(near)}.")
-    if metric in OF_SAC and algo != "sac":
-        raise BadInput(f"tune.metric is {metric!r}, which only sac reports, not {algo}: choose for example score.")
-    if metric in AT_THE_END and scheduler != "none":
+    if metric in OF_SAC and example.algo != "sac":
+        raise BadInput(
+            f"tune.metric is {metric!r}, which only sac reports, not {example.algo}: choose for example score."
+        )
+    if metric == OF_DEPLOYED and not example.evaluation.deployed_episodes:
+        raise BadInput(
+            f"tune.metric is {metric!r}, but evaluation.deployed_episodes is 0, so that no trial reports it: raise it, "
+            "such as to 30, or choose score."
+        )
+    if metric in (*AT_THE_END, OF_DEPLOYED) and scheduler != "none":
         raise BadInput(
             f"tune.metric is {metric!r}, known only at a trial's end, but scheduler {scheduler} looks at it before: "
             "choose for example score."

@@ -97,7 +97,7 @@ def parse_tune(tree: object, example: ExperimentConfig) -> TuneSection:
     if "scheduler" in whole:
         whole["scheduler"] = _parse_scheduler(whole["scheduler"], example)
     tune = validate(TuneSection, whole, "tune")
-    check_metric(tune.metric, example.algo, tune.scheduler.name)
+    check_metric(tune.metric, example, tune.scheduler.name)
     return tune
 
 

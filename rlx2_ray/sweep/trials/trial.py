@@ -7,6 +7,7 @@ Tune carry checkpoints.
 
 from __future__ import annotations
 
+import math
 import shutil
 from contextlib import nullcontext
 from functools import partial
@@ -23,7 +24,8 @@ from rlx2_ray.experiment.run import Training, never
 from rlx2_ray.runs.checkpoint import list_checkpoints
 from rlx2_ray.runs.directory import Point, RunDirectory
 from rlx2_ray.runs.score import score
-from rlx2_ray.sweep.description.reported import AT_THE_END
+from rlx2_ray.runs.scores import deployed_of
+from rlx2_ray.sweep.description.reported import AT_THE_END, OF_DEPLOYED
 from rlx2_ray.sweep.trials import archived
 from rlx2_ray.sweep.trials.futility import load_floor
 from rlx2_ray.sweep.trials.job import Job, Plan
@@ -75,7 +77,9 @@ class SweepTrial(tune.Trainable):  # type: ignore[misc]
                 pass
         except StopIteration as end:
             self._points = self._points or RunDirectory(self._directory).read_points()
-            return {**self._newest(), **{key: end.value[key] for key in FINAL}, "done": True}
+            deployed = deployed_of(end.value)
+            final = {key: end.value[key] for key in FINAL}
+            return {**self._newest(), **final, **({} if deployed is None else {OF_DEPLOYED: deployed}), "done": True}
         return self._newest()
 
     def _take(self, point: Point) -> Point:
@@ -87,7 +91,8 @@ class SweepTrial(tune.Trainable):  # type: ignore[misc]
         return point
 
     def _newest(self) -> dict[str, Any]:
-        return {**self._points[-1], "score": score([point["return_mean"] for point in self._points])}
+        so_far = score([point["return_mean"] for point in self._points])
+        return {**self._points[-1], "score": so_far, OF_DEPLOYED: math.nan}  # Tune wants its metric in every report
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Give PBT a checkpoint, which is there at every moment at which it may ask for one."""

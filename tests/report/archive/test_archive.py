@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +16,7 @@ import pytest
 from rlx2_ray.config import resolve
 from rlx2_ray.report.analysis.arms import Arm, arms_of
 from rlx2_ray.report.archive.ablations import ablation_bars, window_bars
+from rlx2_ray.report.archive.answer import task_answer
 from rlx2_ray.report.archive.comparison import (
     main_record,
     missing_methods,
@@ -209,6 +211,10 @@ def test_arm_table_has_every_arm_and_those_not_run(hopper: Record) -> None:
     assert (rlx2["seeds"], rlx2["time to train"], rlx2["env steps/s"]) == ("8", "6 min", "600")
     assert [found[arm]["deployed"] for arm in ("tiny", "static 98 / 95 %")] == ["-", "-"]
     assert rlx2["deployed"] == f"{float(rlx2['score']) + 100:.5g} (8)"
+    kept = (float(rlx2["score"]) + 100) / (float(found["dense"]["score"]) + 100)
+    assert float(rlx2["deployed: % of dense"].split(" (")[0]) == pytest.approx(100 * kept, abs=0.1)
+    assert rlx2["deployed: % of dense"].endswith(" (5 dense)")
+    assert [found[arm]["deployed: % of dense"] for arm in ("dense", "static 98 / 95 %")] == ["-", "-"]
     assert (found["dense"]["% of dense"], found["dense"]["time to train"]) == ("100", "33 min")
     assert (found["static 98 / 95 %"]["95 % interval"], found["static 98 / 95 %"]["seeds"]) == ("-", "1")
 
@@ -298,7 +304,8 @@ def test_task_is_told_in_words(hopper: Record) -> None:
     lines = task_words(hopper)
     assert [line.split(" ")[0] for line in lines] == ["Dense:", "rlx2", "An", "The", "Not"]
     assert "keeps 101.3 % of dense's score (95 % interval 94.6 to 105.2, 8 seeds). That is at least 97 %" in lines[1]
-    assert lines[1].endswith("P(R ≥ 0.97) is .91. The paper has 97.0 %.")
+    deployed = r"By the deployed score 101\.\d % \[9\d\.\d %, 10\d\.\d %\] \(8 and 5 seeds\)\. "
+    assert re.search(r"P\(R ≥ 0\.97\) is \.91\. " + deployed + r"The paper has 97\.0 %\.$", lines[1])
     assert lines[2].startswith("An rlx2 run takes 6 min, a dense one 33 min")
     assert lines[2].endswith("6.0 times as fast.")
     assert "differs: rlx2, set, rigl, static here, rlx2, rigl, static, set in the paper. How probable" in lines[3]
@@ -347,6 +354,10 @@ def test_verdict_needs_seeds_and_probability(hopper: Record, rlx2: list[float], 
     record = with_scores(hopper, {"dense": [99, 100, 100, 101], "rlx2": rlx2})
     assert words in task_words(record)[1]
     assert verdict in overview_words([record])
+    found = task_answer(record)
+    assert (found is None) == (len(rlx2) == 1)
+    assert found is None or ("the smallest network found" in found) == (verdict == "sure for")
+    assert found is None or overview_words([record]).startswith(found), "the answer comes first"
     few = with_scores(hopper, {"dense": [100, 101], "rlx2": rlx2})
     assert "is at least 97 %:" not in task_words(few)[1], "two dense seeds make nothing sure"
 
@@ -435,8 +446,10 @@ def test_window_bars_have_the_paper_s_beside_ours(hopper: Record) -> None:
     assert {label for label, bar in bars.items() if bar.outcome} == {"1", "3", "5"}
     assert [bar.label for bar in ablation_bars(hopper)] == ["rlx2", "capacity_rule fixed"]
     figure = TASK_PANELS["windows"].draw(hopper)
-    here, paper = figure.data
+    here, deployed, paper = figure.data
     assert list(paper.y) == [77.9, 91.7, 97.0, 84.0, 87.5]
+    assert (deployed.name, deployed.y[1]) == ("here, deployed", None)
+    assert deployed.y[2] == pytest.approx(100 * bars["3"].deployed.ratio if bars["3"].deployed else math.nan)
     assert here.y[2] == pytest.approx(100 * bars["3"].outcome.ratio if bars["3"].outcome else math.nan)
     assert here.y[1] is None
 
@@ -450,9 +463,10 @@ def test_task_without_ablations_has_no_bars(pendulum: Record) -> None:
 def test_figures_show_what_they_should(hopper: Record) -> None:
     wanted = {name for name, panel in TASK_PANELS.items() if panel.is_wanted(hopper)}
     assert wanted == {"curves", "scores", "sparsity", "windows", "ablations", "replay"}
-    (line,) = TASK_PANELS["sparsity"].draw(hopper).data
-    assert line.name == "rlx2"
+    line, deployed = TASK_PANELS["sparsity"].draw(hopper).data
+    assert (line.name, deployed.name, deployed.line.dash) == ("rlx2", "rlx2, deployed", "dash")
     assert np.allclose(line.x, [0.02, 0.01])
+    assert np.allclose(deployed.x, line.x)
     assert {trace.name for trace in TASK_PANELS["replay"].draw(hopper).data if trace.name} == {"rlx2 98 / 95 %"}
     curves = {trace.name for trace in TASK_PANELS["curves"].draw(hopper).data if trace.name}
     assert curves == {"dense", *(f"{method} 98 / 95 %" for method in ("static", "set", "rigl", "rlx2"))}

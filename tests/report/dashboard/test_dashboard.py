@@ -15,13 +15,14 @@ from dash.exceptions import PreventUpdate
 
 from rlx2_ray.report.dashboard import source as dashboard_source
 from rlx2_ray.report.dashboard.app import Dashboard, check_free, make_app, make_dashboard, make_web_server
-from rlx2_ray.report.dashboard.page import run_link
+from rlx2_ray.report.dashboard.page import run_link, trial_table
 from rlx2_ray.report.dashboard.source import Source
 from rlx2_ray.report.figures.panels import PANELS
+from rlx2_ray.report.record.record import Record
 from rlx2_ray.tracking.reader import TrackingReader
 from rlx2_ray.types import BadInput
 from tests.support.dashboards import serving
-from tests.support.sweeps import EXPERIMENT, STEPS, compression, cut, queue, sweep, write_store
+from tests.support.sweeps import DEPLOYED_GAIN, EXPERIMENT, RANDOM, STEPS, compression, cut, queue, sweep, write_store
 
 UI = "http://localhost:5000/"
 
@@ -74,7 +75,7 @@ def test_first_is_chosen_and_a_choice_stays_while_it_is_there(dashboard: Dashboa
 def test_page_shows_state_progress_and_belief(dashboard: Dashboard) -> None:
     text = words(shown(dashboard)["header"])
     for part in (
-        "So far: Hopper-v5 with TD3",
+        "Hopper-v5 with TD3: the smallest network found so far to keep the return is 16.7 times smaller",
         "Believed after 27 runs",
         "running",
         "25 of 36",
@@ -99,7 +100,8 @@ def test_table_has_running_trials_first_with_links(dashboard: Dashboard) -> None
 
 def test_table_says_where_a_trial_stands_against_dense(dashboard: Dashboard) -> None:
     rows = shown(dashboard)["trials"].children[1].children
-    by_name = {words(row.children[0]): row.children[-1] for row in rows}
+    by_name = {words(row.children[0]): row.children[-3] for row in rows}
+    assert {tuple(map(words, row.children[-2:])) for row in rows} == {("-", "-")}, "none has been played"
     assert by_name["p0.9900-c0.9800-s1"].className == "band-below"
     classes = {cell.className for cell in by_name.values()}
     assert classes == {"band-below", "band-in", "band-above"}
@@ -285,3 +287,16 @@ def test_reading_leaves_the_store_as_it_is(tmp_path: Path) -> None:
     before = (tmp_path / "mlflow.db").read_bytes()
     shown(make_dashboard(uri, None))
     assert (tmp_path / "mlflow.db").read_bytes() == before
+
+
+def test_table_has_both_scores_and_what_each_keeps_of_dense(played: Record) -> None:
+    """Every run gained by one factor, so that both keep the same."""
+    table = trial_table(played, None)
+    headings = [words(cell) for cell in table.children[0].children.children]
+    assert headings[-4:] == ["score", "% of dense", "deployed", "deployed, % of dense"]
+    for row in table.children[1].children:
+        score, kept, deployed, also = (words(cell) for cell in row.children[-4:])
+        if deployed != "-":
+            final = float(score.replace(",", ""))
+            assert float(deployed.replace(",", "")) == pytest.approx(RANDOM + DEPLOYED_GAIN * (final - RANDOM), abs=0.2)
+            assert also == kept

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -288,3 +289,38 @@ def test_colours_of_both_spellings_become_transparent() -> None:
 
 def test_figures_do_not_depend_on_chance(search: Record) -> None:
     assert learning_curves(search).to_json() == learning_curves(search).to_json()
+
+
+# Both scores
+
+
+def test_ratios_by_the_other_score_stand_beside_those_that_decide(played: Record, search: Record) -> None:
+    others = [trace for trace in ratio_against_size(played).data if trace.name == "by the deployed score"]
+    assert [trace for trace in ratio_against_size(search).data if trace.name == "by the deployed score"] == []
+    (other,) = others
+    by_label = {each.label: each.ratio for each in outcomes(played)}
+    told = {text.split("</b>")[0].removeprefix("<b>"): y for text, y in zip(other.customdata, other.y, strict=True)}
+    assert told == pytest.approx(by_label), "every run gained by one factor"
+
+
+@pytest.mark.parametrize("draw", [ratio_against_size, frontier])
+def test_marker_says_both_when_pointed_at(draw: Callable[[Record], go.Figure], played: Record) -> None:
+    texts = [text for trace in draw(played).data if trace.name == "accepted" for text in trace.customdata]
+    assert len(texts) == 3
+    assert all("final score" in text and "by the deployed score R = " in text for text in texts)
+
+
+def test_deployed_scores_are_diamonds(played: Record, search: Record) -> None:
+    def diamonds(record: Record) -> list[float]:
+        traces = [trace for trace in trial_scores(record).data if trace.marker.symbol == "diamond-open"]
+        return sorted(y for trace in traces for y in trace.y)
+
+    assert diamonds(search) == []
+    assert diamonds(played) == pytest.approx(sorted(t.deployed for t in played.trials if t.deployed is not None))
+
+
+def test_sweep_by_the_deployed_score_draws_it(grid: Record) -> None:
+    trials = tuple(trial._replace(deployed=7.0 + place) for place, trial in enumerate(grid.trials))
+    figure = score_by_key(replace(grid, trials=trials, metric="deployed"))
+    assert sorted(figure.data[0].y) == [7.0 + place for place in range(len(trials))]
+    assert "deployed 7" in figure.data[0].customdata[0]

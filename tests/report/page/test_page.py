@@ -12,13 +12,14 @@ import pytest
 from rlx2_ray.report.analysis.arms import arms_of
 from rlx2_ray.report.analysis.outcomes import outcomes, probability_words
 from rlx2_ray.report.analysis.progress import duration, progress_of
+from rlx2_ray.report.page.answer import answer
 from rlx2_ray.report.page.page import report_html, report_markdown, write_report
-from rlx2_ray.report.page.summary import belief_words, command_of, details, headline, protocol_of
+from rlx2_ray.report.page.summary import belief_words, command_of, details, protocol_of
 from rlx2_ray.report.page.tables import cost_table, score_table
-from rlx2_ray.report.record.record import Record
+from rlx2_ray.report.record.record import DenseByOther, RatioByOther, Record
 from rlx2_ray.search.belief import Belief
 from rlx2_ray.types import BadInput
-from tests.support.sweeps import STEPS
+from tests.support.sweeps import DEPLOYED_GAIN, RANDOM, STEPS
 
 
 class Page(HTMLParser):
@@ -36,35 +37,63 @@ class Page(HTMLParser):
         self.fetched += [value for name in ("src", "href") if (value := values.get(name))]
 
 
-def test_headline_of_a_finished_search_is_its_verdict(search: Record) -> None:
-    assert headline(search) == (
-        "Hopper-v5 with TD3 keeps at least 97 % of the dense return with 25 times fewer weights: "
-        "accepted, with probability over .99."
-    )
+def test_details_are_the_numbers_of_the_answer(search: Record, played: Record) -> None:
     lines = details(search)
     assert lines[0].startswith("Policy 98 % and critics 95 % zeros: R = 1.0")
-    assert lines[1].endswith("8 seeds; uniformly random actions score 20.")
+    assert lines[1].endswith("; by the deployed score not known, which 8 of them do not have; uniformly random actions "
+                             "score 20.")  # fmt: skip
+    lines = details(played)
+    assert re.search(r"R = (1\.\d+), .* 8 seeds; by the deployed score R = \1, ", lines[0])
+    assert re.search(r", 8 seeds; by the deployed score 3\d+(\.\d)? \(", lines[1])
 
 
-def test_headline_of_a_search_says_how_far_it_is(running: Record) -> None:
-    assert headline(running).startswith("So far: Hopper-v5 with TD3 keeps at least 97 %")
-    none = replace(running, decisions=())
-    assert headline(none) == "Hopper-v5 with TD3: no network is accepted yet."
-    assert "the dense arm is being measured" in headline(replace(none, dense=None))
-    ended = replace(none, state="finished")
-    assert headline(ended).endswith("no network that was tried is sure to keep 97 % of the dense return.")
+def test_both_scores_are_in_the_tables(played: Record) -> None:
+    costs, scores = cost_table(played), score_table(played)
+    column = costs.headings.index("% by the deployed score")
+    assert costs.rows[0][column] == "100 (97.0 to 103.0)"
+    shares = [(row[8], row[column].split(" ")[0]) for row in costs.rows[1:]]
+    assert [final for final, _ in shares] == [deployed for _, deployed in shares], "every run gained by one factor"
+    for row in scores.rows:
+        finals = [float(cell.split(" ")[0]) for cell in row[2].split("), ") if "early" not in cell]
+        played_scores = [float(cell) for cell in row[3].split(", ") if cell != "-"]
+        assert len(row[3].split(", ")) == int(row[1])
+        expected = [RANDOM + DEPLOYED_GAIN * (final - RANDOM) for final in finals]
+        assert played_scores == pytest.approx(expected, rel=1e-3)
 
 
-def test_inconclusive_ultimate_is_called_so(search: Record) -> None:
-    assert search.ultimate is not None
-    doubtful = replace(search, ultimate=replace(search.ultimate, verdict="inconclusive", probability=0.66))
-    assert headline(doubtful).endswith("inconclusive, with probability .66.")
+def test_run_without_the_other_score_is_a_dash(search: Record) -> None:
+    assert {cell for row in score_table(search).rows for cell in row[3].split(", ")} == {"-"}
+    column = cost_table(search).headings.index("% by the deployed score")
+    assert {row[column] for row in cost_table(search).rows} == {"-"}
 
 
-def test_headline_of_a_sweep_names_the_best_arm_in_its_mode(grid: Record) -> None:
-    assert "the best of 6 arms is policy 50 %, n_step 3, with score" in headline(grid)
-    assert "the best of 6 arms is policy 99 %, n_step 1, with score" in headline(replace(grid, mode="min"))
-    assert headline(replace(grid, trials=())) == "delay: no run has a score yet."
+def test_compression_by_the_deployed_score_states_the_final_one(played: Record) -> None:
+    """What is decided by, and what is beside it, change places."""
+    by_deployed = turned(played)
+    assert protocol_of(by_deployed)["decided by"].startswith("the deployed score")
+    assert cost_table(by_deployed).headings[-2] == "% by the final score"
+    assert cost_table(by_deployed).rows[1:] == cost_table(played).rows[1:], "each ratio is the same by both"
+    assert "its deployed policy keeps" in answer(by_deployed)
+
+
+def turned(played: Record) -> Record:
+    """The record, as it were if the deployed score had decided."""
+    assert played.dense is not None
+    assert played.dense.other is not None
+    dense = replace(
+        played.dense,
+        statistic=played.dense.other.statistic,
+        interval=played.dense.other.interval,
+        other=DenseByOther("final", played.dense.statistic, played.dense.interval),
+    )
+    decisions = []
+    for each in played.decisions:
+        if each.other is not None:
+            other = RatioByOther("final", each.scores, each.ratio, each.interval, each.probability)
+            each = replace(each, scores=each.other.scores, other=other)
+        decisions.append(each)
+    protocol = {**played.protocol, "score": "deployed"}
+    return replace(played, dense=dense, decisions=tuple(decisions), protocol=protocol, metric="deployed", ultimate=None)
 
 
 @pytest.mark.parametrize(
@@ -143,7 +172,7 @@ def test_page_has_all_and_fetches_nothing(kind: str, request: pytest.FixtureRequ
     assert wanted <= set(page.ids)
     assert text.count("/*! For license information") + text.count("plotly.js v") >= 1
     assert text.count('showSendToCloud": false') == len([each for each in page.ids if each.startswith("figure-")])
-    for words in (headline(record), command_of(record), "ray", "2.60.0"):
+    for words in (answer(record), command_of(record), "ray", "2.60.0"):
         assert words in text.replace("&#39;", "'")
 
 
@@ -158,7 +187,7 @@ def test_names_from_outside_cannot_write_html(search: Record) -> None:
 def test_markdown_has_the_same_text_and_tables(search: Record) -> None:
     text = report_markdown(search)
     lines = text.splitlines()
-    assert f"**{headline(search)}**" in lines
+    assert f"**{answer(search)}**" in lines
     rows = [line for line in lines if line.startswith("| ") and "scores" not in line]
     assert len(rows) == 1 + len(cost_table(search).rows) + len(arms_of(search))
     assert len({line.count("|") for line in rows[:6]}) == 1

@@ -8,8 +8,9 @@ import pytest
 
 from rlx2_ray.config import resolve
 from rlx2_ray.report.analysis.arms import arms_of, by_task
+from rlx2_ray.report.page.answer import answer
 from rlx2_ray.report.page.page import report_html, write_figures
-from rlx2_ray.report.page.summary import details, headline, protocol_of
+from rlx2_ray.report.page.summary import details, protocol_of
 from rlx2_ray.report.page.tables import cost_table, score_table
 from rlx2_ray.report.record.directory import read_directory
 from rlx2_ray.report.record.record import Record
@@ -52,7 +53,7 @@ def test_sizes_are_those_of_the_environment(record: Record) -> None:
 
 
 def test_headline_has_a_sentence_for_each_task(record: Record) -> None:
-    hopper, ant = headline(record).split(" Ant-v5")
+    hopper, ant = answer(record).split(" Ant-v5")
     assert hopper.startswith("Hopper-v5 with TD3: the best of 2 arms is hopper, method rlx2, with score")
     assert ant.startswith(" with TD3: the best of 2 arms is ant, method dense, tau 0.01, with score")
     assert [line.partition(". ")[0] for line in details(record)] == ["Hopper-v5 with TD3", "Ant-v5 with TD3"]

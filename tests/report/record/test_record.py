@@ -34,6 +34,7 @@ from tests.support.sweeps import EXPERIMENT, STEPS, STOPPED, compression, queue,
 
 KINDS: dict[str, Callable[[], Any]] = {
     "finished": compression,
+    "played": lambda: compression(played=True),
     "running": lambda: compression(running=True),
     "sweep": sweep,
     "queue": queue,

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import json
 import subprocess
 import sys
+from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -13,11 +15,11 @@ import pytest
 
 from rlx2_ray.report.record.record import DenseSeed
 from rlx2_ray.sweep.compression import dense_cache
-from rlx2_ray.sweep.compression.dense_cache import PACKAGE, SOURCES, DenseCache, protocol_key
+from rlx2_ray.sweep.compression.dense_cache import OF_DEPLOYED, PACKAGE, SOURCES, DenseCache, protocol_key
 from tests.support.runs import Changes, environment, small_config
 
 DENSE: Changes = {"method": "dense", "sparsity.policy": 0, "sparsity.critic": 0}
-KNOWN = DenseSeed(3, 812.5, ((100, 4.25), (200, 812.5)), cached=True)
+KNOWN = DenseSeed(3, 812.5, ((100, 4.25), (200, 812.5)), cached=True, deployed=840.25)
 
 
 def key(**changes: Any) -> str:
@@ -118,7 +120,7 @@ def source_files() -> list[Path]:
 
 
 def test_every_source_exists() -> None:
-    assert [name for name in SOURCES if not (PACKAGE / name).exists()] == []
+    assert [name for name in (*SOURCES, *OF_DEPLOYED) if not (PACKAGE / name).exists()] == []
     assert PACKAGE / "experiment" / "inline.py" in source_files()
     assert PACKAGE / "networks" / "policy.py" in source_files()
 
@@ -133,6 +135,31 @@ def test_what_was_stored_is_loaded() -> None:
     assert cache(seed=9).load(3) == KNOWN, "the seed of the configuration does not matter"
     assert cache().load(4) is None
     assert cache(steps=700).load(3) is None
+
+
+def test_run_of_an_earlier_version_has_no_deployed_score() -> None:
+    """Its file has score and curve alone, and still says these."""
+    cache().store(KNOWN)
+    file = cache().folder / "seed_3.json"
+    content = json.loads(file.read_text())
+    assert content.keys() == {"score", "curve", "deployed"}
+    file.write_text(json.dumps({name: content[name] for name in ("score", "curve")}))
+    assert cache().load(3) == replace(KNOWN, deployed=None)
+
+
+def test_deployed_score_that_was_played_otherwise_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The other score still is, which that does not change."""
+    cache().store(KNOWN)
+    monkeypatch.setattr(dense_cache, "deployed_digest", lambda: "0123456789abcdef")
+    assert cache().load(3) == replace(KNOWN, deployed=None)
+    cache().store(KNOWN)
+    assert cache().load(3) == KNOWN
+
+
+def test_run_that_was_not_played_is_stored_without() -> None:
+    cache().store(replace(KNOWN, deployed=None))
+    assert json.loads((cache().folder / "seed_3.json").read_text()).keys() == {"score", "curve"}
+    assert cache().load(3) == replace(KNOWN, deployed=None)
 
 
 def test_random_score_is_kept(folder: Path) -> None:

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from rlx2_ray.envs.make import probe_spaces
 from rlx2_ray.report.record.record import DenseSeed
+from rlx2_ray.runs import archive
+from rlx2_ray.runs.directory import RunDirectory, Tracking
+from rlx2_ray.runs.result import describe_evaluations
 from rlx2_ray.sweep.compression import dense_runs
 from rlx2_ray.sweep.compression.dense_cache import DenseCache
 from rlx2_ray.sweep.compression.dense_runs import DenseRuns
@@ -31,13 +36,17 @@ def trials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "trials"
 
 
-def write_run(trials: Path, seed: int, score: float | None) -> None:
-    """None: it has begun, and not ended."""
+PLAYED = replace(KNOWN, deployed=45.0)
+
+
+def write_run(trials: Path, seed: int, score: float | None, deployed: float | None = None) -> None:
+    """None: it has begun, and not ended; or it was not played."""
     folder = trials / f"dense-s{seed}"
     folder.mkdir()
     (folder / "progress.jsonl").write_text('{"env_steps": 100, "return_mean": 3.0}\n')
     if score is not None:
-        (folder / "result.json").write_text(json.dumps({"score": score}))
+        played = {} if deployed is None else {"deployed": {"return_mean": deployed}}
+        (folder / "result.json").write_text(json.dumps({"score": score, **played}))
 
 
 def test_run_of_an_earlier_compression_is_recalled(trials: Path) -> None:
@@ -92,3 +101,76 @@ def test_random_score_is_measured_once(trials: Path, monkeypatch: pytest.MonkeyP
     assert DenseRuns(CONFIG, trials).random(spaces) == 10.0
     monkeypatch.setattr(dense_runs, "random_score", pytest.fail)
     assert DenseRuns(CONFIG, trials).random(spaces) == 10.0
+
+
+# The score that decides
+
+
+def test_run_without_the_score_that_decides_is_run_again(trials: Path) -> None:
+    """And is kept with both from then on."""
+    DenseCache(CONFIG).store(KNOWN)
+    runs = DenseRuns(CONFIG, trials, score="deployed")
+    assert (runs.recall(1), runs.recall(2), runs.lacking, runs.cached) == (None, None, {1}, 0)
+    write_run(trials, 1, 40.0, deployed=44.0)
+    runs.keep(1)
+    assert runs.seeds[1].by("deployed") == 44.0
+    later = DenseCache(CONFIG).load(1)
+    assert later is not None
+    assert (later.score, later.deployed) == (40.0, 44.0)
+
+
+def test_run_with_both_scores_serves_either(trials: Path) -> None:
+    DenseCache(CONFIG).store(PLAYED)
+    for score in ("final", "deployed"):
+        runs = DenseRuns(CONFIG, trials, score=score)
+        assert (runs.recall(1), runs.lacking) == (PLAYED, set())
+
+
+def test_what_the_record_says_does_not_serve_where_another_score_decides_now(trials: Path) -> None:
+    runs = DenseRuns(CONFIG, trials, [KNOWN, replace(PLAYED, seed=2)], score="deployed")
+    assert (runs.seeds.keys(), runs.lacking, runs.recall(1)) == ({2}, {1}, None)
+
+
+# Those of an archive
+
+
+def archived(folder: Path, seed: int, deployed: float | None, **more: Any) -> Path:
+    """The file of a finished dense run."""
+    config = CONFIG.model_copy(update={"seed": seed})
+    with closing(RunDirectory(folder.parent / f"run{seed}")) as directory:
+        directory.create(config, Tracking("sqlite:///mlflow.db", "tests"))
+    points = [{"env_steps": step, "return_mean": 50.0, "return_std": 1.0} for step in (100, 200, 300)]
+    directory.progress_file.write_text("".join(json.dumps(point) + "\n" for point in points))
+    played = None if deployed is None else {"env_steps": 100, "return_mean": deployed, "return_std": 1.0, "episodes": 2}
+    result = {"score": 50.0, "deployed": played, "env_steps": 300, "evaluations": describe_evaluations(points)}
+    directory.write_result(result | more)
+    return archive.add(directory.path, folder)
+
+
+def test_archived_run_is_not_run_again(trials: Path, tmp_path: Path) -> None:
+    file = archived(tmp_path / "archive", 2, 55.0)
+    runs = DenseRuns(CONFIG, trials, archive=tmp_path / "archive")
+    curve = ((100, 50.0), (200, 50.0), (300, 50.0))
+    assert runs.recall(2) == DenseSeed(2, 50.0, curve, cached=True, deployed=55.0, file=file.name)
+    assert (runs.recall(3), runs.cached) == (None, 1)
+
+
+def test_archived_run_that_was_not_played_serves_the_final_score_alone(trials: Path, tmp_path: Path) -> None:
+    archived(tmp_path / "archive", 2, None)
+    assert DenseRuns(CONFIG, trials, archive=tmp_path / "archive").recall(2) is not None
+    runs = DenseRuns(CONFIG, trials, score="deployed", archive=tmp_path / "archive")
+    assert (runs.recall(2), runs.lacking) == (None, {2})
+
+
+def test_archived_run_has_what_the_cache_lacks(trials: Path, tmp_path: Path) -> None:
+    DenseCache(CONFIG).store(KNOWN)
+    archived(tmp_path / "archive", 1, 55.0)
+    runs = DenseRuns(CONFIG, trials, score="deployed", archive=tmp_path / "archive")
+    found = runs.recall(1)
+    assert found is not None
+    assert (found.score, found.deployed, runs.lacking) == (50.0, 55.0, set())
+
+
+def test_archived_run_that_was_stopped_early_is_no_dense_run(trials: Path, tmp_path: Path) -> None:
+    archived(tmp_path / "archive", 2, 55.0, ended_early=True)
+    assert DenseRuns(CONFIG, trials, archive=tmp_path / "archive").recall(2) is None

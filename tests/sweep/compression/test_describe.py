@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 
 from rlx2_ray.report.record.file import to_json
-from rlx2_ray.report.record.record import DenseSeed, Record, Ultimate
+from rlx2_ray.report.record.record import DenseByOther, DenseSeed, RatioByOther, Record, SizedDecision, Ultimate
 from rlx2_ray.search.belief import Belief
 from rlx2_ray.search.decision import Decision
 from rlx2_ray.search.ledger import Request
 from rlx2_ray.search.search import Search
 from rlx2_ray.sweep.compression.describe import TABLE, decisions_table, describe_decision, describe_dense
+from rlx2_ray.sweep.compression.other_score import OtherScore
 from rlx2_ray.sweep.compression.policy import best_trial
 from rlx2_ray.sweep.compression.words import (
     Cost,
@@ -23,10 +24,12 @@ from rlx2_ray.sweep.compression.words import (
     cost_sentence,
     dense_sentence,
     duration,
+    lacking_sentence,
     verdict_sentence,
 )
 from tests.search.searches import RANDOM, line_search, noisy, play
 
+BY_DEPLOYED = RatioByOther("deployed", (2.0, 3.0, 4.0, 5.0), 1.02, (0.97, 1.08), 0.97)
 DECISION = Decision(0.9, 0.8, (1.0, 2.0, 3.0, 4.0), 0.985, (0.94, 1.03), 0.93, "accept")
 
 
@@ -39,9 +42,19 @@ def tell_dense(search: Search, scores: list[float], cached: int = 0) -> dict[int
     return known
 
 
+NONE = OtherScore("deployed", lambda request: None)  # no run has been played
+
+
+def described(decision: Decision, size: float) -> SizedDecision:
+    search = line_search()
+    search.size = lambda pair: size
+    return describe_decision(decision, search, NONE)
+
+
 def test_dense_arm_before_its_first_seed() -> None:
-    assert describe_dense(line_search(), {}) is None
-    assert describe_dense(line_search(), {0: DenseSeed(0, 1.0, (), cached=True)}) is None, "known, but not told yet"
+    assert describe_dense(line_search(), {}, NONE) is None
+    known = {0: DenseSeed(0, 1.0, (), cached=True)}
+    assert describe_dense(line_search(), known, NONE) is None, "known, but not told yet"
 
 
 def in_file(**values: Any) -> dict[str, Any]:
@@ -52,7 +65,7 @@ def in_file(**values: Any) -> dict[str, Any]:
 
 def test_dense_arm_of_one_seed_has_no_interval() -> None:
     search = line_search()
-    arm = describe_dense(search, tell_dense(search, [50.0]))
+    arm = describe_dense(search, tell_dense(search, [50.0]), NONE)
     assert arm is not None
     assert in_file(dense=arm)["dense"] == {
         "seeds": [{"seed": 0, "score": 50.0, "curve": [[100, 50.0]], "cached": False}],
@@ -60,23 +73,30 @@ def test_dense_arm_of_one_seed_has_no_interval() -> None:
         "interval": None,
         "random": RANDOM,
     }
-    assert dense_sentence(arm) == "dense score 50.0, 1 seed (0 known from before); random actions 20.0"
+    assert dense_sentence(arm, "final") == (
+        "dense score 50.0, 1 seed (0 known from before); deployed score not known of 1 of them; random actions 20.0"
+    )
 
 
 def test_dense_arm_of_several_seeds() -> None:
     """Of four, the interquartile mean leaves the lowest and the highest out."""
     search = line_search()
-    arm = describe_dense(search, tell_dense(search, [100.0, 50.0, 60.0, 0.0], cached=2))
+    arm = describe_dense(search, tell_dense(search, [100.0, 50.0, 60.0, 0.0], cached=2), NONE)
     assert arm is not None
     assert [(seed.seed, seed.cached) for seed in arm.seeds] == [(0, True), (1, True), (2, False), (3, False)]
     assert arm.statistic == 55.0
     assert arm.interval is not None
     assert arm.interval[0] < 55 < arm.interval[1]
-    assert dense_sentence(arm).endswith("4 seeds (2 known from before); random actions 20.0")
+    played = replace(arm, other=DenseByOther("deployed", 60.0, (55.0, 66.0)))
+    words = "4 seeds (2 known from before); deployed score 60.0 [55.0, 66.0]; random actions 20.0"
+    assert dense_sentence(played, "final").endswith(words)
+    by_deployed = dense_sentence(replace(played, other=DenseByOther("final", 50.0, None)), "deployed")
+    assert by_deployed.startswith("dense deployed score 55.0 [")
+    assert by_deployed.endswith("(2 known from before); score 50.0; random actions 20.0")
 
 
 def test_decision_is_its_fields_and_its_size() -> None:
-    assert in_file(decisions=(describe_decision(DECISION, 0.16),))["decisions"] == [
+    assert in_file(decisions=(described(DECISION, 0.16),))["decisions"] == [
         {
             "policy_sparsity": 0.9,
             "critic_sparsity": 0.8,
@@ -93,7 +113,7 @@ def test_decision_is_its_fields_and_its_size() -> None:
 
 
 def test_ultimate_says_where_its_policy_is_once_it_has_one() -> None:
-    ultimate = Ultimate(**vars(describe_decision(DECISION, 0.16)), trial="p")
+    ultimate = Ultimate(**vars(described(DECISION, 0.16)), trial="p")
     assert in_file(ultimate=ultimate)["ultimate"].keys() - vars(DECISION).keys() == {
         "seeds", "size_ratio", "compression", "trial",
     }  # fmt: skip
@@ -103,10 +123,17 @@ def test_ultimate_says_where_its_policy_is_once_it_has_one() -> None:
 
 def test_table_has_a_row_a_decision() -> None:
     other = replace(DECISION, ratio=0.5)
-    table = decisions_table([describe_decision(DECISION, 0.16), describe_decision(other, 0.5)])
+    table = decisions_table([described(DECISION, 0.16), described(other, 0.5)])
     assert tuple(table) == TABLE
     assert table["ratio"] == [0.985, 0.5]
     assert (table["low"], table["high"], table["compression"]) == ([0.94, 0.94], [1.03, 1.03], [6.25, 2.0])
+    assert table["other_ratio"] == [None, None]
+    known = replace(described(DECISION, 0.16), other=BY_DEPLOYED)
+    also = {name: values for name, values in decisions_table([known]).items() if name.startswith("other_")}
+    assert also == {
+        "other_score": ["deployed"], "other_ratio": [1.02], "other_low": [0.97], "other_high": [1.08],
+        "other_probability": [0.97],
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -153,6 +180,7 @@ def test_cost_in_a_sentence() -> None:
     )
     assert cost_sentence(cost, 1).endswith("30 s); 1 dense run known from an earlier compression.")
     assert cost_sentence(cost, 8).endswith("30 s); 8 dense runs known from an earlier compression.")
+    assert cost_sentence(cost, 8, 5).endswith("8 dense runs known from an earlier compression or the archive.")
 
 
 def test_cost_of_fewer_runs_than_the_dense_arm() -> None:
@@ -168,14 +196,24 @@ def test_durations(seconds: float, words: str) -> None:
 
 
 def test_verdict_in_a_sentence() -> None:
-    assert verdict_sentence(DECISION) == (
+    known = replace(described(DECISION, 0.16), other=BY_DEPLOYED)
+    assert verdict_sentence(known, "final") == (
         "policy 90.00% / critics 80.00% sparse: accepted, keeps 98.5% [94.0%, 103.0%] of the dense return, Pr 0.93, "
-        "4 seeds"
+        "4 seeds; by the deployed score 102.0% [97.0%, 108.0%], Pr 0.97"
     )
-    assert "rejected" in verdict_sentence(replace(DECISION, verdict="reject"))
+    assert "rejected" in verdict_sentence(replace(known, verdict="reject"), "final")
+    unknown = verdict_sentence(replace(known, other=None), "deployed")
+    assert unknown.endswith("4 seeds; final score not known of all runs")
+
+
+def test_dense_runs_without_the_score_that_decides() -> None:
+    assert lacking_sentence(1).startswith(
+        "1 dense run known from before has no deployed score, which decides here: it is"
+    )
+    assert lacking_sentence(8).endswith("have no deployed score, which decides here: they are measured again.")
 
 
 def test_best_so_far() -> None:
-    undecided = describe_decision(replace(DECISION, verdict="inconclusive"), 0.16)
+    undecided = described(replace(DECISION, verdict="inconclusive"), 0.16)
     assert best_phrase(None) == "none yet"
     assert best_phrase(undecided) == "6.2x smaller, inconclusive"

@@ -324,3 +324,15 @@ def test_any_order_of_ends_restores(tmp_path: Path) -> None:
     game = Game(NOISY, lambda: line_search(concurrency=4), 4).play(restart)
     assert sorted(game.told) == sorted(game.asked)
     assert max(tell.score or 0 for tell in game.searcher.search.tells) < 2 * DENSE
+
+
+def test_score_that_decides_is_what_is_told() -> None:
+    """A trial reports both; one that ended without the one that decides has failed, and another takes its place."""
+    searcher = CompressSearcher(
+        line_search, 1, lambda request: None, lambda search: False, lambda search, request: None, "deployed"
+    )
+    reported = [{"score": 1.0, "deployed": 70.0}, {"score": 2.0, "deployed": math.nan}, {"score": 3.0}]
+    for place, result in enumerate(reported):
+        searcher.suggest(f"trial{place}")
+        searcher.on_trial_complete(f"trial{place}", {**result, "done": True})
+    assert [tell.score for tell in searcher.search.tells] == [70.0, None, None]

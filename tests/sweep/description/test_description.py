@@ -126,6 +126,16 @@ def test_what_is_reported(tmp_path: Path) -> None:
         (tuned({"budget": {"hours": 0}}), "tune.budget.hours is 0: it should be greater than 0."),
         (tuned({"mode": "most"}), "tune.mode is 'most': it should be 'max' or 'min'."),
         (
+            {**tuned({"metric": "deployed"}), "evaluation": {"deployed_episodes": 0}},
+            "tune.metric is 'deployed', but evaluation.deployed_episodes is 0, so that no trial reports it: raise it, "
+            "such as to 30, or choose score.",
+        ),
+        (
+            tuned({"metric": "deployed", "scheduler": "asha"}),
+            "tune.metric is 'deployed', known only at a trial's end, but scheduler asha looks at it before: choose for "
+            "example score.",
+        ),
+        (
             tuned({"metric": "scroe"}),
             "tune.metric is 'scroe', which no trial reports: choose for example score.",
         ),
@@ -289,11 +299,31 @@ def test_what_pbt_cannot_change(mutations: dict[str, Any], sentence: str) -> Non
             "compress.budget.env_steps is 3999, but the dense arm of 3 seeds and one sparse run take 4000: raise it, "
             "or lower compress.dense_seeds or steps.",
         ),
+        (
+            {"compress": {"score": "deployed"}, "evaluation": {"deployed_episodes": 0}},
+            "compress.score is deployed, but evaluation.deployed_episodes is 0, so that no run has that score: raise "
+            "it, such as to 30, or give compress.score final.",
+        ),
+        (
+            {"compress": {"score": "best"}},
+            "compress.score is 'best': it should be 'final' or 'deployed'.",
+        ),
     ],
 )
 def test_compressions_that_cannot_be(tree: dict[str, Any], sentence: str) -> None:
     with pytest.raises(BadInput, match=f"^{re.escape(sentence)}$"):
         parse_compress(tree)
+
+
+def test_a_compression_that_says_nothing_of_it_is_by_the_final_score() -> None:
+    """As all that were begun before there were two."""
+    assert parse_compress({}).compress.score == "final"
+    assert parse_compress({"evaluation": {"deployed_episodes": 0}}).compress.score == "final"
+
+
+def test_archive_of_a_compression_is_found_from_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert parse_compress({"compress": {"archive": "runs"}}).compress.archive == str(tmp_path / "runs")
 
 
 def test_a_budget_may_just_suffice() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,15 @@ def test_hopeless_sparse_trial_ends_early_and_counts_as_its_value(tmp_path: Path
     result = read_result(tmp_path / "trials" / "p0.5000-c0.0000-s0")
     assert last["score"] == result["score"]
     assert result["score"] == pytest.approx(sum(each["return_mean"] for each in result["evaluations"]) / 3)
+
+
+def test_hopeless_trial_hands_out_a_policy_that_is_played_as_all_are(tmp_path: Path) -> None:
+    """The best one until it was stopped."""
+    *earlier, last = run_trial(tmp_path, SPARSE, Floor({200: -1e9, 300: 1e9}))
+    assert all(math.isnan(report["deployed"]) for report in earlier)
+    played = read_result(tmp_path / "trials" / "p0.5000-c0.0000-s0")["deployed"]
+    assert (last["deployed"], played["episodes"]) == (played["return_mean"], 2)
+    assert 200 < played["env_steps"] <= 300
 
 
 @pytest.mark.parametrize(("request_", "floor"), [(DENSE, Floor({200: 1e9, 300: 1e9})), (SPARSE, None)])
