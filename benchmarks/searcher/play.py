@@ -8,7 +8,6 @@ from typing import NamedTuple
 import numpy as np
 
 from benchmarks.searcher.truth import BAD, LINE, PLANE, THRESHOLD, Kind, World, line_world, plane_world, size
-from rlx2_ray.search.decision import Rule
 from rlx2_ray.search.ledger import Request
 from rlx2_ray.search.networks import line_networks, plane_networks
 from rlx2_ray.search.options import PLANE_RUNS, Options

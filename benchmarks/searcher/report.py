@@ -13,8 +13,7 @@ from benchmarks.places import ROOT
 from benchmarks.searcher.summary import EDGES, PATIENT
 from benchmarks.searcher.truth import BAD, FAILED, PLATEAUS, WIDTHS
 from rlx2_ray.search.decision import Rule
-from rlx2_ray.search.options import PLANE_RUNS
-from rlx2_ray.search.options import Options
+from rlx2_ray.search.options import PLANE_RUNS, Options
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt

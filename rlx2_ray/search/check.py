@@ -13,9 +13,9 @@ import numpy as np
 
 from rlx2_ray.search.decision import Decision, Pair, decide, wants_seeds
 from rlx2_ray.search.ledger import DENSE_ARM, ArmKey, Ledger
-from rlx2_ray.search.posterior import Posterior
 from rlx2_ray.search.options import Options
-from rlx2_ray.search.statistics import Doubles, dense_gain, statistics_of
+from rlx2_ray.search.posterior import Posterior
+from rlx2_ray.search.statistics import Doubles, statistics_of
 
 DRAWS = 2000
 IMPROBABLE = 0.02
@@ -28,7 +28,7 @@ class Check:
     def __init__(self, network: int, pair: Pair, posterior: Posterior, ledger: Ledger, options: Options) -> None:
         self.arm = ArmKey(pair, "confirm")
         self.is_open = True
-        self.surprise: float | None = None  # probability of fresh seeds as unlike what was predicted; None: open
+        self.surprise: float | None = None  # probability of fresh seeds as bad as these; None: open
         self.decision: Decision | None = None  # by fresh seeds alone, where they are improbable
         self._ledger = ledger
         self._options = options
@@ -69,7 +69,10 @@ class Check:
 
 
 def surprise(ratios: Doubles, predicted: Doubles, options: Options) -> float:
-    """Returns the two-sided probability of a statistic as far out as that of `ratios` (n,) in `predicted` (draws, n)."""
+    """Returns the probability of a statistic as low as that of `ratios` (n,) among those of `predicted` (draws, n).
+
+    Better seeds than predicted are no reason to doubt that the network keeps the return.
+    """
     expected = statistics_of(predicted, options.rule.statistic)
     own = statistics_of(ratios[None], options.rule.statistic)[0]
     return float(np.mean(expected <= own))

@@ -35,12 +35,12 @@ class Decision:
     interval: Interval  # of the ratio by these seeds alone, 95 %
     probability: float  # Pr(R >= threshold) by its basis, which is what decides
     verdict: Verdict  # "inconclusive" also while runs may still be added
-    # By all runs of the search together, or by its fresh seeds alone where they contradict that: see `check`. Records of
-    # version 0.1 have neither this nor what follows, and were decided by the bootstrap.
+    # By all runs of the search together, or by its fresh seeds alone where they contradict that: see `check`. Earlier
+    # records have neither this nor what follows, and were decided by the bootstrap.
     basis: Basis = "bootstrap"
     own_probability: float | None = None  # Pr(R >= threshold) by its own seeds alone
     fresh: int | None = None  # how many of its seeds had no part in choosing it
-    surprise: float | None = None  # how probable fresh seeds are that are as unlike what was predicted; None: none yet
+    surprise: float | None = None  # Pr(fresh seeds as bad as these), by what was predicted; None: none yet
 
     @property
     def pair(self) -> Pair:

@@ -1,8 +1,8 @@
 """What may be true of a task: families of curves of the ratio R over networks, on grids of their parameters.
 
 A network keeps a share of the return that is flat, then collapses as it gets sparser, and it collapses in one of two
-ways. By decay all seeds get worse: R is plateau x logistic((middle - level) / width), in levels of log density. By
-falls more and more seeds never learn while the others stay on the plateau: then the share of the fallen is logistic.
+ways. By decay all seeds get worse: R is plateau x logistic((middle - level) / width), in levels of log density, down
+to nothing or to a floor. By falls more and more seeds never learn while the others stay on the plateau: then the share of the fallen is logistic.
 Real tasks show both (Hopper's seeds are bimodal). Curves cross the ratio that is asked for between any two levels, or
 before the first, or after the last; some plateaus lie below it. Levels count from 0, the densest.
 
@@ -30,14 +30,15 @@ HIGH = 1.012  # a plateau over the ratio that is asked for, at least
 LOW = (0.88, 0.96)  # plateaus of what keeps the return at no level, over the ratio that is asked for
 LOW_SHARE = 0.015  # of the prior
 WIDTHS = (0.1, 0.3, 0.7, 1.5)  # of a decay, in levels
-OFFSETS = (0.1, 0.45, 0.8)  # where it crosses, from one level (0) to the next (1)
+OFFSETS = (1 / 6, 1 / 2, 5 / 6)  # where it crosses, from one level (0) to the next (1)
+FLOORS = (0.0, 0.35)  # what is left of the plateau in the end
 FALLS_SHARE = 0.2  # of the prior
-FALL_WIDTHS = (0.5, 1.5)  # of the share of the fallen, in levels
+FALL_WIDTHS = (0.5, 2.0, 8.0)  # of the share of the fallen, in levels
 FALLEN_RATIO = 0.35  # R of a seed that never learns, in the mean
 TINY = 1e-9
-PLANE_PLATEAUS: Shares = ((0.985, 0.25), (1.005, 0.5), (1.035, 0.25))
+PLANE_PLATEAUS: Shares = ((0.99, 0.5), (1.03, 0.5))
 PLANE_LOW = 0.92  # as LOW
-PLANE_DECAYS = ((0.15, 0.15), (0.15, 0.7), (0.5, 0.4))  # width, offset
+PLANE_DECAYS = ((0.15, 1 / 6), (0.15, 1 / 2), (0.15, 5 / 6), (0.5, 0.25), (0.5, 0.75))  # width, offset
 
 
 class Hypotheses(NamedTuple):
@@ -125,13 +126,13 @@ def _line_curves(levels: int, threshold: float, statistic: Statistic, noise: flo
     crossings = range(-1, levels)  # the level before, -1: before the first
     for plateau, share in ((max(plateau, HIGH * threshold), share) for plateau, share in PLATEAUS):
         share *= (1 - LOW_SHARE) / len(crossings)
-        decays, falls = list(product(WIDTHS, OFFSETS)), list(product(FALL_WIDTHS, OFFSETS))
-        for crossing, (width, offset) in product(crossings, decays):
-            lost = _logistic((at - crossing - offset) / width, 1 - threshold / plateau)
+        decays = list(product(WIDTHS, OFFSETS, FLOORS))
+        for crossing, (width, offset, floor) in product(crossings, decays):
+            lost = (1 - floor) * _logistic((at - crossing - offset) / width, (1 - threshold / plateau) / (1 - floor))
             yield Curve(plateau * (1 - lost), flat, lost, share * (1 - FALLS_SHARE) / len(decays))
-        for crossing, (width, offset) in product(crossings, falls):
-            fallen = _logistic((at - crossing - offset) / width, _fallen_at(threshold / plateau, statistic, noise))
-            yield Curve(np.full(levels, plateau), fallen, flat, share * FALLS_SHARE / len(falls))
+        for crossing, width in product(crossings, FALL_WIDTHS):
+            fallen = _logistic((at - crossing - 0.5) / width, _fallen_at(threshold / plateau, statistic, noise))
+            yield Curve(np.full(levels, plateau), fallen, flat, share * FALLS_SHARE / len(FALL_WIDTHS))
     lows = list(product(LOW, range(levels), WIDTHS))
     for low, middle, width in lows:
         lost = _logistic((at - middle) / width, 0.5)

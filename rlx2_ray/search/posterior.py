@@ -27,7 +27,8 @@ UNLIKE = 0.7  # standard deviation of log(noise of sparse seeds / noise of dense
 SHIFTS = np.linspace(-3.6, 3.6, 9)  # of the dense arm's true gain, in standard errors of the first seeds' mean
 FALLEN_SHARES = np.array([0.02, 0.12])  # of seeds that never learn whatever the network is, dense ones too
 FALLEN_SCALE = 0.2  # of the ratios of seeds that never learn; also of the noise where all is lost, in quadrature
-DISCREPANCY = 0.005  # standard deviation of a network's R around its curve
+DISCREPANCY = 0.005  # standard deviation of a network's R around its curve, and, in quadrature, so much
+SLOPE_DISCREPANCY = 0.5  # of what the curve has lost of its plateau there, since what it is on the slope is a guess
 
 
 class Grid(NamedTuple):
@@ -99,13 +100,14 @@ class Posterior:
 
 
 def spread(ratios: Doubles) -> float:
-    """Returns the scale of a Student-t(4) with the median absolute deviation of `ratios`; hardly less than a normal's."""
+    """Returns the scale of a Student-t(4) that has the median absolute deviation of `ratios` (n,), n >= 1; > 0."""
     return max(MAD_TO_SCALE * float(np.median(np.abs(ratios - np.median(ratios)))), SMALLEST_SCALE)
 
 
 def curves_above(hypotheses: Hypotheses, ratio: float) -> Doubles:
     """Returns (H, A) Pr(R >= ratio) by each curve."""
-    above: Doubles = ndtr((hypotheses.ratios - ratio) / DISCREPANCY)
+    lost = hypotheses.ratios.max(axis=1, keepdims=True) - hypotheses.ratios
+    above: Doubles = ndtr((hypotheses.ratios - ratio) / np.hypot(DISCREPANCY, SLOPE_DISCREPANCY * lost))
     return above
 
 

@@ -24,7 +24,7 @@ from rlx2_ray.search.networks import Networks
 from rlx2_ray.search.options import Options
 from rlx2_ray.search.posterior import Posterior, curves_above, spread
 from rlx2_ray.search.standing import HARM, LIKELY, Flags, Standing
-from rlx2_ray.search.statistics import FEWEST_SEEDS, Doubles, dense_gain
+from rlx2_ray.search.statistics import FEWEST_SEEDS, dense_gain
 from rlx2_ray.types import RunFailed
 
 Size = Callable[[Pair], float]  # size ratio of the network with these sparsities
@@ -186,6 +186,7 @@ class Search:
         self._posterior = Posterior(hypotheses, dense)
         self._keeping = curves_above(hypotheses, threshold)  # (H, A)
         self._harming = 1 - curves_above(hypotheses, threshold - HARM)
+        self._expected_kept = hypotheses.prior @ self._keeping
         self._standing = self._stand()
 
     def _take_in(self) -> None:
@@ -205,7 +206,8 @@ class Search:
         alone = {network: check.decision for network, check in closed.items() if check.decision is not None}
         upheld = [network for network, decision in alone.items() if decision.verdict == "accept"]
         flags = (self._flags(networks) for networks in (closed.keys() - alone.keys(), alone, upheld))
-        return Standing(self.options.rule, self._sizes, mass @ self._keeping, mass @ self._harming, *flags)
+        kept, harm = mass @ self._keeping, mass @ self._harming
+        return Standing(self.options.rule, self._sizes, self._expected_kept, kept, harm, *flags)
 
     def _flags(self, networks: Iterable[int]) -> Flags:
         """(A,): which are among them."""
@@ -235,15 +237,21 @@ class Search:
         wanted = (check.next_arm() for check in self._checks.values())
         if (arm := next((arm for arm in wanted if arm is not None), None)) is not None:
             return arm
-        if len(self._ledger.pending) >= max(LEAST_AT_ONCE, self._left // 2):
-            return None  # what these will tell is worth more than runs that do not know it
-        return self._most_telling()
+        return self._most_telling() if len(self._ledger.pending) < self._most_at_once else None
+
+    @property
+    def _most_at_once(self) -> int:
+        """Under way: beyond that, what these will tell is worth more than runs that do not know it."""
+        is_checking = any(check.is_open for check in self._checks.values())
+        return LEAST_AT_ONCE if is_checking else max(LEAST_AT_ONCE, self._left // 2)
 
     def _most_telling(self) -> ArmKey:
         """Among networks and the dense arm, the one whose next seed tells most of what is open."""
         dense = len(self.networks.pairs)
         under_way = [self._index.get(request.arm.pair, dense) for request in self._ledger.pending]
-        told = Design(self._posterior).told(self._keeping[:, self._standing.open], under_way)
+        # Two networks are what is open now; what many runs under way will tell, opens the question of any other.
+        is_open = self._standing.open if len(under_way) < LEAST_AT_ONCE else slice(None)
+        told = Design(self._posterior).told(self._keeping[:, is_open], under_way)
         if self._ledger.promised(DENSE_ARM) >= self.options.max_dense_seeds:
             told = told[:dense]
         most = int(np.argmax(told))
@@ -262,7 +270,7 @@ class Search:
         elif best in self._checks:
             is_done = standing.is_settled and standing.is_sure(best)
             self._finished = is_done or self._left < self.options.rule.min_seeds
-        elif standing.is_settled or self._left <= LAST_RUNS + self.options.concurrency:
+        elif standing.is_settled or self._left <= LAST_RUNS + min(self.options.concurrency, self._left // 2):
             pair = self.networks.pairs[best]
             self._checks[best] = Check(best, pair, self._posterior, self._ledger, self.options)
 
@@ -300,7 +308,7 @@ class Search:
         return decision.basis == "bootstrap" or self._standing.is_candidate(self._index[decision.pair])
 
     def _expected(self) -> int:
-        """Runs still to be expected, by how much dense seeds differ; in the end, while it goes on, a third of the rest."""
+        """Runs still to be expected, by how much dense seeds differ; beyond that a third of the rest."""
         quiet = QUIET_RUNS if self.networks.levels else QUIET_PLANE_RUNS
         noisy = max(NOISY_SHARE * self.options.max_runs, quiet)
         expected = quiet + self._noise_share * (noisy - quiet)

@@ -14,7 +14,7 @@ Flags = NDArray[np.bool_]
 
 HARM = 0.03  # below the threshold, from which on an accepted network would be a bad pick
 RISK = 0.08  # the greatest probability of that with which one is accepted
-SURE_RISK = 0.02  # that from which on no further run is spent on being surer
+SURE_RISK = 0.03  # that from which on no further run is spent on being surer
 LIKELY = 0.5  # probability of keeping the return that a candidate has, which is not accepted
 CANDIDATE_RISK = 0.1  # and the greatest probability of its being a bad pick
 PROMISING = 0.25  # probability of keeping the return, from which a network smaller than the best is looked at further
@@ -26,6 +26,7 @@ class Standing(NamedTuple):
 
     rule: Rule
     sizes: Doubles  # of the dense agent's weights
+    expected: Doubles  # Pr(R >= threshold) before any run
     kept: Doubles  # Pr(R >= threshold)
     harm: Doubles  # Pr(R < threshold - HARM)
     checked: Flags  # its fresh seeds are in, and look as predicted
@@ -35,8 +36,13 @@ class Standing(NamedTuple):
     @property
     def best(self) -> int | None:
         """The smallest network that would be accepted if its fresh seeds were as predicted; None: there is none."""
-        fine = self.upheld | (~self.contradicted & (self.kept >= self.rule.accept) & (self.harm <= RISK))
-        return self._smallest(np.flatnonzero(fine))
+        return self._smallest(np.flatnonzero(self.upheld | (~self.contradicted & self._fine)))
+
+    @property
+    def _fine(self) -> Flags:
+        """Likely enough to keep the return, hardly a bad pick, and more likely so than before any run."""
+        likely = (self.kept >= self.rule.accept) & (self.kept > self.expected)
+        return likely & (self.harm <= RISK)
 
     @property
     def smaller(self) -> Flags:
@@ -75,11 +81,9 @@ class Standing(NamedTuple):
 
     def verdict(self, network: int) -> Verdict:
         """Returns that of a network whose fresh seeds, if it has any, do not contradict the posterior."""
-        kept = float(self.kept[network])
-        if kept <= self.rule.reject:
+        if self.kept[network] <= self.rule.reject:
             return "reject"
-        is_fine = kept >= self.rule.accept and float(self.harm[network]) <= RISK
-        return "accept" if is_fine and self.checked[network] else "inconclusive"
+        return "accept" if self._fine[network] and self.checked[network] else "inconclusive"
 
     def is_candidate(self, network: int) -> bool:
         """Whether a network that is not accepted may be named as the best so far."""

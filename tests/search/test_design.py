@@ -25,7 +25,7 @@ def belief(*seeds: tuple[int, float]) -> Posterior:
 
 
 def variance_left(known: Posterior, open_: Doubles, runs: list[int]) -> float:
-    """Of `open_` (H, T), summed, after these runs: the joint Gaussian of it and one score a run, conditioned at once."""
+    """Of `open_` (H, T), summed, after these runs: the joint Gaussian of it and a score each, conditioned at once."""
     family, mass = known.hypotheses, known.mass
     gains = known.grid.gains.ravel()
     shares = float((mass.sum(axis=(0, 1, 2)) * known.grid.fallen).sum())

@@ -89,11 +89,17 @@ def _network(decision: SizedDecision) -> str:
 
 def _kept(record: Record, decision: SizedDecision) -> str:
     dense = len(record.dense.seeds) if record.dense else 0
-    return (
-        f"{KEEPS[record.score]} {ratio_words(decision.ratio, decision.interval)} of the dense agents' return, at least "
-        f"{percent(record.threshold)} % with probability {probability_words(decision.probability)}, by "
-        f"{decision.seeds} seeds against {dense} dense ones. {other_words(record.score, decision.other)}."
-    )
+    kept = f"{KEEPS[record.score]} {ratio_words(decision.ratio, decision.interval)} of the dense agents' return"
+    sure = f"at least {percent(record.threshold)} % with probability {probability_words(decision.probability)}"
+    against = f"{decision.seeds} seeds against {dense} dense ones"
+    by = {
+        "bootstrap": f"{kept}, {sure}, by {against}",
+        "posterior": f"{kept} by its own {against}, and {sure} by all {record.runs} runs together",
+    }
+    contradicted = ""
+    if decision.basis == "bootstrap" and decision.surprise is not None:
+        contradicted = " These fresh seeds alone decide: all other runs together had promised more of it."
+    return f"{by[decision.basis]}.{contradicted} {other_words(record.score, decision.other)}."
 
 
 def ratio_words(ratio: float, interval: Interval | None) -> str:

@@ -77,10 +77,11 @@ def _measured(score: ScoreName, statistic: float, interval: tuple[float, float] 
 
 def verdict_sentence(decision: SizedDecision, score: ScoreName) -> str:
     """`score`: that decides; the other one is stated beside it."""
+    by = "all runs together" if decision.basis == "posterior" else "its fresh seeds alone"
     return (
         f"{network(decision.policy_sparsity, decision.critic_sparsity)}: {PAST[decision.verdict]}, keeps "
-        f"{kept(decision.ratio, decision.interval)} of the dense return, Pr {decision.probability:.2f}, "
-        f"{len(decision.scores)} seeds; {other_phrase(decision.other, score)}"
+        f"{kept(decision.ratio, decision.interval)} of the dense return by {len(decision.scores)} seeds, "
+        f"Pr {decision.probability:.2f} by {by}; {other_phrase(decision.other, score)}"
     )
 
 

@@ -6,8 +6,7 @@ import pytest
 
 from rlx2_ray.config import Tree, resolve
 from rlx2_ray.search.ledger import Request
-from rlx2_ray.search.line import LineSearch
-from rlx2_ray.search.plane import PlaneSearch
+from rlx2_ray.search.search import Search
 from rlx2_ray.sweep.compression.planner import CompressPlanner, name_of
 from rlx2_ray.sweep.compression.problem import Problem
 from rlx2_ray.sweep.description.files import parse_compress
@@ -76,15 +75,17 @@ def test_levels_where_none_are_given() -> None:
     assert [len(problem(axis=axis, levels=None).levels) for axis in ("tied", "policy", "both")] == [16, 16, 9]
 
 
-def search_of(cached: int = 0, **section: object) -> LineSearch | PlaneSearch:
-    search = problem(**section).make_search(5.0, 2, cached, lambda pair: 1.0)
-    assert isinstance(search, LineSearch | PlaneSearch)
-    return search
+def search_of(cached: int = 0, **section: object) -> Search:
+    return problem(**section).make_search(5.0, 2, cached, lambda pair: 1.0)
 
 
-def test_search_of_each_axis() -> None:
-    assert {type(search_of(axis=axis)) for axis in ("tied", "policy", "critic")} == {LineSearch}
-    assert type(search_of(axis="both")) is PlaneSearch
+def test_networks_of_each_axis() -> None:
+    for axis in ("tied", "policy", "critic"):
+        assert search_of(axis=axis).networks.pairs == problem(axis=axis).pairs
+        assert search_of(axis=axis).networks.levels == problem(axis=axis).levels
+    both = search_of(axis="both").networks
+    assert (len(both.pairs), both.levels) == (4 * 4 - 1, ())
+    assert {(0.5, 0.0), (0.0, 0.5), (0.5, 0.7)} < set(both.pairs)
 
 
 def test_options_are_those_of_the_section() -> None:
