@@ -44,7 +44,7 @@ def training_speed(config: ExperimentConfig, env_steps: int) -> float:
         "steps": last,
         "agent": {"warmup_steps": WARM_UP},
         "target": {"n_step_start": 0},
-        "evaluation": {"interval": first, "episodes": 1},
+        "evaluation": {"interval": first, "early_interval": first, "episodes": 1, "deployed_episodes": 0},
         "runtime": {"kind": "inline"},
     }
     with tempfile.TemporaryDirectory(prefix="rlx2-bench-") as folder:

@@ -28,7 +28,7 @@ from rlx2_ray.runs.checkpoint import (
     save_checkpoint,
 )
 from rlx2_ray.runs.directory import Point, RunDirectory, reason
-from rlx2_ray.runs.score import score
+from rlx2_ray.runs.score import score_of
 from rlx2_ray.sparse.plan import plan_agent
 from rlx2_ray.tracking import tags
 from rlx2_ray.tracking.tracker import Tracker
@@ -243,7 +243,7 @@ class Run:
             "env_steps": env_steps,
             "learner_steps": learner_steps,
             "ended_early": self.ended_early,
-            "score": score([point["return_mean"] for point in self._points]),
+            "score": score_of(self._points, self.config.evaluation),
             "evaluations": result.describe_evaluations(self._points),
             **result.describe_costs(self.config, plan),
             "env_steps_per_s": env_steps / self.training_s,

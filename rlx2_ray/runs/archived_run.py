@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import parquet
 
-from rlx2_ray.config import ExperimentConfig, Tree, resolve
+from rlx2_ray.config import ExperimentConfig, Tree, resolve_stored
 from rlx2_ray.runs.directory import Point
 from rlx2_ray.runs.result import describe_evaluations
 from rlx2_ray.types import BadInput
@@ -121,7 +121,7 @@ def _parse(text: bytes, file: Path) -> Tree:
 
 def _config(head: Tree, file: Path) -> ExperimentConfig:
     try:
-        return resolve(head["config"])
+        return resolve_stored(head["config"])
     except BadInput as problem:
         raise BadInput(f"{file} has a configuration that this version does not know: {problem}") from None
 

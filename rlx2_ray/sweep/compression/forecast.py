@@ -12,7 +12,7 @@ import numpy as np
 
 from rlx2_ray.agents.engines import make_learner
 from rlx2_ray.bench.random_batch import random_batch
-from rlx2_ray.config import ExperimentConfig
+from rlx2_ray.config import ExperimentConfig, evaluated_steps
 from rlx2_ray.envs.lane import EnvLane
 from rlx2_ray.types import Spaces
 
@@ -39,7 +39,9 @@ def run_seconds(config: ExperimentConfig, spaces: Spaces) -> float:
 def evaluation_steps(config: ExperimentConfig, env: Any) -> int:
     """Env steps of a run's evaluations, at most."""
     length = (env.spec and env.spec.max_episode_steps) or UNLIMITED_STEPS
-    return -(-config.steps // config.evaluation.interval) * config.evaluation.episodes * int(length)
+    evaluation = config.evaluation
+    episodes = len(list(evaluated_steps(config))) * evaluation.episodes + evaluation.deployed_episodes
+    return episodes * int(length)
 
 
 def _seconds(call: Callable[[], object]) -> float:
