@@ -45,7 +45,8 @@ def evaluate(
 def _play(policy: NoiseFreePolicy, lane: EnvLane, episode: int, on_step: Callable[[Any], None]) -> float:
     total = 0.0
     try:
-        lane.begin_episode(episode)
+        if (lane.episode, lane.episode_steps) != (episode, 0):  # the lane goes on with the next one by itself
+            lane.begin_episode(episode)
         on_step(lane.env)
         while True:
             step = lane.step(policy.action(lane.observation))
