@@ -31,7 +31,6 @@ def scored(env_steps: Sequence[int], protocol: EvaluationConfig) -> int:
     return sum(step > env_steps[-1] - protocol.score_window * protocol.interval for step in last)
 
 
-def describe(protocol: EvaluationConfig) -> str:
-    """Says what the score is: "mean of the last 30 evaluations"."""
-    window = protocol.score_window
+def describe(window: int) -> str:
+    """Says what the score is of that many evaluations: "mean of the last 30 evaluations"."""
     return f"mean of the last {window} evaluations" if window > 1 else "last evaluation"

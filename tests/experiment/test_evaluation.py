@@ -122,7 +122,7 @@ def test_no_evaluation_has_no_score() -> None:
 
 @pytest.mark.parametrize(("window", "words"), [(30, "mean of the last 30 evaluations"), (1, "last evaluation")])
 def test_the_score_in_words(window: int, words: str) -> None:
-    assert describe(protocol(window)) == words
+    assert describe(window) == words
 
 
 def protocol(window: int, early: int = 10) -> EvaluationConfig:
