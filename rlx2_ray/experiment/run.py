@@ -34,7 +34,11 @@ from rlx2_ray.tracking import tags
 from rlx2_ray.tracking.tracker import Tracker
 from rlx2_ray.types import Interrupted, RunFailed, Spaces
 
-AT_THE_END = ("env_steps", "score", "size_ratio", "compression", "wall_s", "evaluation_s")  # of a result, for MLflow
+AT_THE_END = {  # keys of a result -> their names in MLflow
+    **{name: name for name in ("env_steps", "score", "size_ratio", "compression")},
+    "wall_s": "throughput/wall_s",
+    "evaluation_s": "throughput/all_evaluations_s",
+}
 EVALUATION_S = "throughput/evaluation_s"  # of a point: seconds that its evaluation took
 
 Replay = TypeVar("Replay")
@@ -273,7 +277,7 @@ def deliver(directory: RunDirectory, tracker: Tracker, outcome: dict[str, Any]) 
     """Give a finished run's files to the tracker and end its MLflow run; a mark stays while that has not succeeded."""
     directory.mark_undelivered()
     # Earlier versions did not keep all of them.
-    ended = {name: value for name in AT_THE_END if (value := outcome.get(name)) is not None}
+    ended = {name: value for key, name in AT_THE_END.items() if (value := outcome.get(key)) is not None}
     tracker.log([ended | _tracked_deployed(outcome)])
     if outcome["ended_early"]:
         tracker.log_tags({tags.ENDED_EARLY: "true"})
