@@ -26,7 +26,8 @@ def test_evaluations_are_of_full_episodes() -> None:
     changes: Changes = {"evaluation__interval": 100, "evaluation__episodes": 2, "evaluation__deployed_episodes": 0}
     assert steps_of(steps=600, **changes) == 6 * 2 * 1000
     assert steps_of(steps=601, **changes) == 7 * 2 * 1000, "and one at the end"
-    assert steps_of(steps=600, **changes, evaluation__early_interval=300) == 2 * 2 * 1000, "at 300 and 600"
+    rare: Changes = {"evaluation__early_interval": 300, "evaluation__score_window": 2}
+    assert steps_of(steps=600, **changes | rare) == 3 * 2 * 1000, "at 300, 500 and 600"
     assert steps_of(steps=600, **changes | {"evaluation__deployed_episodes": 3}) == (6 * 2 + 3) * 1000
 
 
