@@ -18,7 +18,7 @@ from rlx2_ray.networks.sparse_layer import from_arrays
 from rlx2_ray.runs.checkpoint import load_newest
 from rlx2_ray.runs.directory import RunDirectory
 from rlx2_ray.runs.result import describe_identity, installed_versions
-from rlx2_ray.runs.score import score_of
+from rlx2_ray.runs.score import score_of_points
 from rlx2_ray.types import BadInput, Spaces
 
 STREAM = "evaluate command"
@@ -120,7 +120,7 @@ def _about(config: ExperimentConfig, directory: RunDirectory, known: dict[str, A
         "critic_sparsity": config.sparsity.critic,
         "env_steps": known.get("env_steps"),
         "learner_steps": known.get("learner_steps"),
-        "score": score_of(points, config.evaluation) if points else None,
+        "score": score_of_points(points, config.evaluation) if points else None,
         "versions": known.get("versions") or installed_versions(),
     }
 

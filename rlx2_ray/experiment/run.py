@@ -28,7 +28,7 @@ from rlx2_ray.runs.checkpoint import (
     save_checkpoint,
 )
 from rlx2_ray.runs.directory import Point, RunDirectory, reason
-from rlx2_ray.runs.score import score_of, scored
+from rlx2_ray.runs.score import score_of_points, scored
 from rlx2_ray.sparse.plan import plan_agent
 from rlx2_ray.tracking import tags
 from rlx2_ray.tracking.tracker import Tracker
@@ -260,7 +260,7 @@ class Run:
             "learner_steps": learner_steps,
             "ended_early": self.ended_early,
             "score_window": scored([point["env_steps"] for point in self._points], self.config.evaluation),
-            "score": score_of(self._points, self.config.evaluation),
+            "score": score_of_points(self._points, self.config.evaluation),
             "evaluations": result.describe_evaluations(self._points),
             **result.describe_costs(self.config, plan),
             "env_steps_per_s": env_steps / self.training_s,

@@ -20,7 +20,7 @@ from ray.tune.result import TRAINING_ITERATION
 
 from rlx2_ray.config import EvaluationConfig
 from rlx2_ray.runs.directory import Point
-from rlx2_ray.runs.score import score_of
+from rlx2_ray.runs.score import score_of_points
 
 OURS = "rlx2"  # below it, all under our own names
 LEARNER = "train/"  # prefix of the learner's metrics in a point
@@ -41,7 +41,7 @@ def of_points(points: Sequence[Point], protocol: EvaluationConfig) -> Result:
         LEARNER_RESULTS: {DEFAULT_MODULE_ID: _learner(newest)},
         OURS: {
             **{name: value for name, value in newest.items() if not name.startswith(LEARNER)},
-            "score": score_of(points, protocol),
+            "score": score_of_points(points, protocol),
         },
     }
 

@@ -10,7 +10,7 @@ from rlx2_ray.config import EvaluationConfig
 from rlx2_ray.runs.directory import Point
 
 
-def score_of(points: Sequence[Point], protocol: EvaluationConfig) -> float:
+def score_of_points(points: Sequence[Point], protocol: EvaluationConfig) -> float:
     """The score of a run with these points."""
     return score([point["env_steps"] for point in points], [point["return_mean"] for point in points], protocol)
 
@@ -34,3 +34,9 @@ def scored(env_steps: Sequence[int], protocol: EvaluationConfig) -> int:
 def describe(window: int) -> str:
     """Says what the score is of that many evaluations: "mean of the last 30 evaluations"."""
     return f"mean of the last {window} evaluations" if window > 1 else "last evaluation"
+
+
+def describe_early(protocol: EvaluationConfig) -> str:
+    """Says what there is to say of evaluations before those that are scored; nothing where they are as frequent."""
+    rare = protocol.early_interval
+    return f" (every {rare:,} before those that are scored)" if rare > protocol.interval else ""

@@ -14,7 +14,7 @@ from rlx2_ray.config import EnvConfig, EvaluationConfig
 from rlx2_ray.envs.lane import EnvLane
 from rlx2_ray.experiment.evaluation import STREAM, Evaluation, evaluate
 from rlx2_ray.networks.policy import DenseLayer, DenseNetwork, NoiseFreePolicy, make_evaluation_policy
-from rlx2_ray.runs.score import describe, score, scored
+from rlx2_ray.runs.score import describe, describe_early, score, scored
 from rlx2_ray.seeding import derive_seed
 from rlx2_ray.types import RunFailed
 from tests.envs.environments import LIMITED, TOY
@@ -123,6 +123,11 @@ def test_no_evaluation_has_no_score() -> None:
 @pytest.mark.parametrize(("window", "words"), [(30, "mean of the last 30 evaluations"), (1, "last evaluation")])
 def test_the_score_in_words(window: int, words: str) -> None:
     assert describe(window) == words
+
+
+def test_rare_evaluations_in_words() -> None:
+    assert describe_early(protocol(30)) == ""
+    assert describe_early(protocol(30, early=2_000)) == " (every 2,000 before those that are scored)"
 
 
 def protocol(window: int, early: int = 10) -> EvaluationConfig:

@@ -39,7 +39,7 @@ class Trial(NamedTuple):
     config: ExperimentConfig
     changes: Tree  # dotted key -> value, the seed left out
     series: Mapping[str, Series]
-    score: float | None  # mean of the last 30 evaluations; None: it is not done, nor was it stopped early
+    score: float | None  # mean of the last evaluations; None: it is not done, nor was it stopped early
     ended_early: bool
     run_id: str | None = None  # MLflow's
     member: str = ""  # of a queue, that it is a trial of
