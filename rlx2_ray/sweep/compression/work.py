@@ -127,7 +127,8 @@ class CompressWork(Work):
             **self._section.model_dump(mode="json", exclude={"budget", "max_concurrent", "max_failures"}),
             "levels": len(self._problem.levels),
             "steps": self._problem.steps,
-            "evaluation": f"every {evaluation.interval} env steps{describe_early(evaluation)}, {evaluation.episodes} noise-free episodes; "
+            "evaluation": f"every {evaluation.interval} env steps{describe_early(evaluation)}, "
+            f"{evaluation.episodes} noise-free episodes; "
             f"a run's score is the {describe(evaluation.score_window)}",
             "dense_key": self._runs.key,
         }
