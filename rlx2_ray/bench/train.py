@@ -1,13 +1,22 @@
-"""Whole training on one core, environment included, evaluation excluded: env steps a second of the learning phase."""
+"""Whole training on one core, environment included: env steps a second of the learning phase, and of a whole run.
+
+The former leaves evaluations out, as a run's own rate does. The latter has those of the configuration, all of them
+taken for full episodes, which those of a good policy are.
+"""
 
 from __future__ import annotations
 
 import json
 import tempfile
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from rlx2_ray.agents.engines import make_learner
+from rlx2_ray.bench.timing import time_in_turns
 from rlx2_ray.config import ExperimentConfig, dense_counterpart, merge, resolve
+from rlx2_ray.envs.lane import EnvLane
+from rlx2_ray.experiment.evaluation import STREAM, evaluation_steps
 from rlx2_ray.experiment.inline import train_inline
 from rlx2_ray.experiment.session import start
 from rlx2_ray.runs.directory import Tracking
@@ -20,16 +29,28 @@ def bench_train(config: ExperimentConfig, env_steps: int) -> dict[str, Any]:
     """Measures env steps a second as configured, dense on the same engine, and dense on the torch engine."""
     dense = dense_counterpart(config)
     on_torch = resolve(merge(dense.model_dump(), {"engine": "torch"}))
-    rates = {
-        "sparse": training_speed(config, env_steps),
-        "dense": training_speed(dense, env_steps),
-        "torch_dense": training_speed(on_torch, env_steps),
-    }
+    contestants = {"sparse": config, "dense": dense, "torch_dense": on_torch}
+    rates = {name: training_speed(each, env_steps) for name, each in contestants.items()}
+    whole = {name: whole_speed(each, rates[name]) for name, each in contestants.items()}
     return {
         "env_steps": env_steps,
         **{f"{name}_env_steps_per_s": rate for name, rate in rates.items()},
+        **{f"{name}_whole_env_steps_per_s": rate for name, rate in whole.items()},
         "ratio_vs_torch_dense": rates["sparse"] / rates["torch_dense"],
+        "whole_ratio_vs_torch_dense": whole["sparse"] / whole["torch_dense"],
     }
+
+
+def whole_speed(config: ExperimentConfig, rate: float) -> float:
+    """Returns the env steps a second of a whole run that trains at `rate`, with its evaluations.
+
+    An env step of an evaluation is timed with the policy of a learner that has learned nothing.
+    """
+    with closing(EnvLane(config.env, config.seed, STREAM)) as lane:
+        evaluated = evaluation_steps(config, lane.env)
+        policy = make_learner(config, lane.spaces).evaluated_policy()
+        step = time_in_turns({"step": lambda: lane.step(policy.action(lane.observation))}).calls["step"]
+    return config.steps / (config.steps / rate + evaluated * step.microseconds / 1e6)
 
 
 def training_speed(config: ExperimentConfig, env_steps: int) -> float:
@@ -44,7 +65,7 @@ def training_speed(config: ExperimentConfig, env_steps: int) -> float:
         "steps": last,
         "agent": {"warmup_steps": WARM_UP},
         "target": {"n_step_start": 0},
-        "evaluation": {"interval": first, "episodes": 1},
+        "evaluation": {"interval": first, "early_interval": first, "episodes": 1, "deployed_episodes": 0},
         "runtime": {"kind": "inline"},
     }
     with tempfile.TemporaryDirectory(prefix="rlx2-bench-") as folder:

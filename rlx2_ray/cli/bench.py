@@ -53,7 +53,7 @@ def train(
     timed_steps: TimedSteps = 3_000,
     as_json: options.Json = False,
 ) -> None:
-    """Whole training on one core, environment included, evaluation excluded: sparse, dense, and dense in torch."""
+    """Training on one core, environment included, and whole runs with evaluations: sparse, dense, and in torch."""
     config = _on_sparse_engine(config)
     from rlx2_ray.bench.train import bench_train
 
@@ -62,6 +62,9 @@ def train(
         "sparse engine, as configured": "sparse_env_steps_per_s",
         "sparse engine, dense": "dense_env_steps_per_s",
         "torch engine, dense": "torch_dense_env_steps_per_s",
+        "sparse engine, as configured, with its evaluations": "sparse_whole_env_steps_per_s",
+        "sparse engine, dense, with its evaluations": "dense_whole_env_steps_per_s",
+        "torch engine, dense, with its evaluations": "torch_dense_whole_env_steps_per_s",
     }
     _report(config, content, rows, "env steps a second", "ratio_vs_torch_dense", as_json)
 

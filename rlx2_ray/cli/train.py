@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,7 +11,7 @@ import typer
 
 from rlx2_ray.cli import options
 from rlx2_ray.cli.output import print_json, print_table
-from rlx2_ray.config import ExperimentConfig
+from rlx2_ray.config import LARGEST_WINDOW, ExperimentConfig
 
 Out = Annotated[
     Path | None,
@@ -48,7 +49,7 @@ def show(result: dict[str, Any], directory: Path, as_json: bool) -> None:
         print_json(result)
         return
     rows = [
-        ["score (mean of the last 30 evaluations)", f"{result['score']:.1f}"],
+        [_score_name(result), f"{result['score']:.1f}"],
         *_deployed(result),
         ["policy sparsity / critic sparsity", f"{result['policy_sparsity']:.0%} / {result['critic_sparsity']:.0%}"],
         ["size of dense", f"{result['size_ratio']:.1%}, {result['compression']:.1f} times smaller"],
@@ -57,12 +58,29 @@ def show(result: dict[str, Any], directory: Path, as_json: bool) -> None:
             _percentages(result, "train_flops_ratio_paper", "train_flops_ratio_counted"),
         ],
         ["inference FLOPs of dense", _percentages(result, "inference_flops_ratio")],
-        ["env steps", f"{result['env_steps']}, {result['env_steps_per_s']:.0f}/s"],
+        ["env steps", f"{result['env_steps']}, {result['env_steps_per_s']:.0f}/s while it trains"],
+        ["whole time", _whole_time(result)],
         ["MLflow run", str(result["mlflow_run_id"])],
         ["run directory", str(directory)],
     ]
     title = f"{result['env_id']}, {result['algo'].upper()}, {result['method']}, seed {result['seed']}"
     print_table(title, ["", "value"], rows)
+
+
+def _score_name(result: dict[str, Any]) -> str:
+    from rlx2_ray.runs.score import describe
+
+    window = result.get("score_window", LARGEST_WINDOW)  # earlier versions had one for all runs
+    return f"score ({describe(window)})"
+
+
+def _whole_time(result: dict[str, Any]) -> str:
+    """With evaluations, which take their own time beside the training in a run on actors."""
+    whole_s, evaluation_s = result["wall_s"], result.get("evaluation_s")
+    time_taken = f"{timedelta(seconds=round(whole_s))}, {result['env_steps'] / whole_s:.0f} env steps/s"
+    if evaluation_s is None:  # it began under an earlier version
+        return time_taken
+    return f"{time_taken}, evaluations {evaluation_s / whole_s:.0%} of it"
 
 
 def _deployed(result: dict[str, Any]) -> list[list[str]]:

@@ -3,19 +3,22 @@
 A user writes only what differs from the defaults. `resolve` fills in the rest, from the most general to the most
 particular: defaults of the fields, of the algorithm, of the method (methods.py), the user's own keys; and last the
 values that follow from others (sparsities, warm-up, the topology schedule, start of the n-step target, replay
-capacities).
+capacities, evaluations).
 A resolved configuration names every value, so it reads back to itself and to the same hash.
 
 The constants are those of RLx2 (arXiv 2205.15043) and, beneath it, of TD3 (arXiv 1802.09477) and SAC (1812.05905).
 """
 
+from rlx2_ray.config.evaluations import evaluated_steps, next_evaluation
 from rlx2_ray.config.files import load, parse_assignments, to_yaml
 from rlx2_ray.config.messages import all_keys, unknown_key, validate
-from rlx2_ray.config.resolution import dense_counterpart, resolve
+from rlx2_ray.config.resolution import dense_counterpart, resolve, resolve_stored
 from rlx2_ray.config.schema import (
+    LARGEST_WINDOW,
     AgentConfig,
     Count,
     EnvConfig,
+    EvaluationConfig,
     ExperimentConfig,
     Fraction,
     NonNegative,
@@ -30,8 +33,8 @@ from rlx2_ray.config.schema import (
 from rlx2_ray.config.trees import Tree, at, flatten, merge, nest, unflatten
 
 __all__ = [
-    "AgentConfig", "Count", "EnvConfig", "ExperimentConfig", "Fraction", "NonNegative", "Positive", "ReplayConfig",
-    "RuntimeConfig", "Section", "Sparsity", "TopologyConfig", "Tree", "all_keys", "at", "dense_counterpart",
-    "flatten", "load", "merge", "nest", "parse_assignments", "resolve", "to_yaml", "unflatten", "unknown_key",
-    "updates_due", "validate",
+    "LARGEST_WINDOW", "AgentConfig", "Count", "EnvConfig", "EvaluationConfig", "ExperimentConfig", "Fraction",
+    "NonNegative", "Positive", "ReplayConfig", "RuntimeConfig", "Section", "Sparsity", "TopologyConfig", "Tree",
+    "all_keys", "at", "dense_counterpart", "evaluated_steps", "flatten", "load", "merge", "nest", "next_evaluation",
+    "parse_assignments", "resolve", "resolve_stored", "to_yaml", "unflatten", "unknown_key", "updates_due", "validate",
 ]  # fmt: skip

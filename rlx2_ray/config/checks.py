@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from rlx2_ray.config.schema import ExperimentConfig
+from rlx2_ray.config.schema import EvaluationConfig, ExperimentConfig
 from rlx2_ray.config.trees import at
 from rlx2_ray.methods import NEEDS
 from rlx2_ray.topology_rules import TOPOLOGY_RULES
@@ -16,6 +16,7 @@ def check_together(config: ExperimentConfig) -> None:
     _check_needs(config)
     _check_sparsity(config)
     _check_topology(config)
+    _check_evaluation(config.evaluation)
     replay, runtime = config.replay, config.runtime
     if config.agent.warmup_steps >= config.steps:
         raise BadInput(
@@ -31,6 +32,14 @@ def check_together(config: ExperimentConfig) -> None:
         raise BadInput(
             f"runtime.replay_shards is {runtime.replay_shards} but there are {lanes} environments, and each lives "
             "on one shard: lower it or raise runtime.rollout_actors."
+        )
+
+
+def _check_evaluation(evaluation: EvaluationConfig) -> None:
+    if evaluation.early_interval % evaluation.interval:
+        raise BadInput(
+            f"evaluation.early_interval is {evaluation.early_interval}, no multiple of evaluation.interval, "
+            f"{evaluation.interval}: give a multiple."
         )
 
 

@@ -7,8 +7,9 @@ from typing import Any
 
 from rlx2_ray.algorithms import ALGORITHMS
 from rlx2_ray.config.checks import check_together
+from rlx2_ray.config.evaluations import default_score_window
 from rlx2_ray.config.messages import validate
-from rlx2_ray.config.schema import LARGEST, LARGEST_RATIO, ExperimentConfig, parse_count, updates_due
+from rlx2_ray.config.schema import LARGEST, LARGEST_RATIO, LARGEST_WINDOW, ExperimentConfig, parse_count, updates_due
 from rlx2_ray.config.trees import Tree, at, merge
 from rlx2_ray.methods import EVENTS, METHODS
 from rlx2_ray.topology_rules import TOPOLOGY_RULES, TopologyRule
@@ -28,6 +29,14 @@ def resolve(given: Mapping[str, Any]) -> ExperimentConfig:
     config = validate(ExperimentConfig, merge(_consequences(tree), tree))
     check_together(config)
     return config
+
+
+def resolve_stored(tree: Mapping[str, Any]) -> ExperimentConfig:
+    """The configuration that a run has on file. Raises BadInput.
+
+    One without a score window was written when that was the same for every run.
+    """
+    return resolve(merge({"evaluation": {"score_window": LARGEST_WINDOW}}, tree))
 
 
 def dense_counterpart(config: ExperimentConfig) -> ExperimentConfig:
@@ -53,6 +62,7 @@ def _consequences(tree: Tree) -> Tree:
     policy_sparsity, critic_sparsity = _default_sparsities(tree)
     least, greatest = _default_capacity(tree)
     maximum = _count_at(tree, "replay.max_capacity", greatest)
+    interval = _count_at(tree, "evaluation.interval", 5_000)
     return {
         "engine": "sparse" if at(tree, "device", "cpu") == "cpu" else "torch",
         "sparsity": {"policy": policy_sparsity, "critic": critic_sparsity},
@@ -64,6 +74,7 @@ def _consequences(tree: Tree) -> Tree:
         },
         "target": {"n_step_start": int(steps * ratio) // 10},
         "replay": {"max_capacity": maximum, "min_capacity": min(least, maximum)},
+        "evaluation": {"early_interval": interval, "score_window": default_score_window(steps, interval)},
     }
 
 

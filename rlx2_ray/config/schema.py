@@ -29,6 +29,7 @@ def parse_count(value: object) -> object:
 Count = Annotated[int, BeforeValidator(parse_count)]
 LARGEST = 10**15  # beyond it a count is a slip, and sums of counts would leave 64 bits
 LARGEST_RATIO = 1_000
+LARGEST_WINDOW = 30  # evaluations: RLx2's protocol; that of every run until it followed from a run's length
 Positive = Annotated[Count, Field(gt=0, le=LARGEST)]
 NonNegative = Annotated[Count, Field(ge=0, le=LARGEST)]
 Sparsity = Annotated[float, Field(ge=0, lt=1)]  # fraction of zeros
@@ -123,7 +124,9 @@ class RuntimeConfig(Section):
 
 class EvaluationConfig(Section):
     interval: Positive = 5_000  # env steps
+    early_interval: Positive  # env steps, before the evaluations that are scored; a multiple of interval
     episodes: Positive = 10
+    score_window: Positive  # last evaluations, whose mean is the score
     deployed_episodes: NonNegative = 30  # that the policy of the best evaluation plays again at the end; 0 for none
 
 
@@ -149,7 +152,7 @@ class ExperimentConfig(Section):
     target: TargetConfig
     replay: ReplayConfig
     runtime: RuntimeConfig = RuntimeConfig()
-    evaluation: EvaluationConfig = EvaluationConfig()
+    evaluation: EvaluationConfig
     checkpoint: CheckpointConfig = CheckpointConfig()
 
     @property
@@ -162,10 +165,19 @@ class ExperimentConfig(Section):
         """The learner updates of the whole run."""
         return updates_due(self.steps, self.agent.warmup_steps, self.agent.updates_per_env_step)
 
+    def canonical(self) -> dict[str, Any]:
+        """All values, JSON-ready, for digests: without keys that came later, where all is as it was before them."""
+        tree = self.model_dump(mode="json")
+        evaluation = tree["evaluation"]
+        for key, before in (("early_interval", evaluation["interval"]), ("score_window", LARGEST_WINDOW)):
+            if evaluation[key] == before:
+                del evaluation[key]
+        return tree
+
     @property
     def hash(self) -> str:
         """A digest of 16 hex digits, which changes with any value of the experiment."""
-        canonical = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+        canonical = json.dumps(self.canonical(), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
 

@@ -16,8 +16,8 @@ from rlx2_ray.envs.make import inspect_spaces, make_env
 from rlx2_ray.seeding import derive_seed
 from rlx2_ray.types import Floats, RunFailed, Spaces
 
-ONE = np.float64(1)  # plus a float32 array makes a float64 array
-LARGEST = np.finfo(np.float32).max
+LARGEST = float(np.finfo(np.float32).max)
+FEW = 100  # numbers; more are faster as an array
 
 
 class NonFinite(RunFailed):
@@ -51,8 +51,8 @@ class EnvLane:
         self.spaces: Spaces = inspect_spaces(self.env, config.id)
         self._id = config.id
         self._seed_path = (seed, stream, lane)
-        self._low = np.asarray(self.spaces.action_low)
-        self._half_range = (np.asarray(self.spaces.action_high) - self._low) / 2
+        bounds = zip(self.spaces.action_low, self.spaces.action_high, strict=True)
+        self._scales = [(low, (high - low) / 2) for low, high in bounds]
         self._action_dtype, self._action_shape = self.env.action_space.dtype, self.env.action_space.shape
         self.begin_episode(0)
 
@@ -82,11 +82,13 @@ class EnvLane:
         return step
 
     def _step(self, action: Floats) -> Step:
-        if not all(map(math.isfinite, action.tolist())):
+        # Few numbers are faster one by one than as an array, and an action is few.
+        values = action.tolist()
+        if not math.isfinite(sum(values)):
             raise NonFinite(f"the policy gave {action} as action")
-        scaled = self._low + (action + ONE) * self._half_range
-        scaled = scaled.astype(self._action_dtype).reshape(self._action_shape)
-        raw, reward, terminated, truncated, _ = self.env.step(scaled)
+        scaled = [low + (value + 1.0) * half for value, (low, half) in zip(values, self._scales, strict=True)]
+        taken = np.array(scaled, self._action_dtype).reshape(self._action_shape)
+        raw, reward, terminated, truncated, _ = self.env.step(taken)
         next_observation = self._flatten(raw)
         if not math.isfinite(reward):
             raise NonFinite(f"{self._id} returned {reward} as reward")
@@ -112,9 +114,14 @@ class EnvLane:
 
     def _flatten(self, raw: Any) -> Floats:
         flat = np.asarray(raw).ravel()
+        # No number is larger than the length of them all, which is NaN where one is; it costs least of all such checks.
+        if flat.size > FEW or not math.hypot(*flat.tolist()) <= LARGEST:
+            self._check(flat)
+        return flat.astype(np.float32)
+
+    def _check(self, flat: Any) -> None:
         fits = np.abs(flat) <= LARGEST  # not what is NaN
         if np.count_nonzero(fits) < flat.size:
             index = int(np.flatnonzero(~fits)[0])
             with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite
                 raise NonFinite(f"{self._id} returned {flat.astype(np.float32)[index]} as observation[{index}]")
-        return flat.astype(np.float32)

@@ -5,27 +5,32 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from rlx2_ray.config import ExperimentConfig
+from rlx2_ray.config import ExperimentConfig, next_evaluation
 
 
 class Milestones:
     """The env steps of the latest of each kind, and the policy distance that the latest capacity check found.
 
     What recurs every `interval` env steps is due as soon as a multiple of it lies behind, and then once, however many
-    multiples were passed. Evaluations alone are owed for every multiple, and for the end of the run.
+    multiples were passed. Evaluations alone are owed for each of their env steps, and for the end of the run.
     """
 
     def __init__(self, config: ExperimentConfig) -> None:
+        self._config = config
         self.evaluated = 0
         self.policy_distance = float("nan")  # NaN before the first check
         self._checked = self._saved = 0
-        self._config = config
 
     @property
-    def next_evaluation(self) -> int:
-        """The env step that the next evaluation is of; the end of the run again and again after the last."""
-        interval = self._config.evaluation.interval
-        return min((self.evaluated // interval + 1) * interval, self._config.steps)
+    def evaluated(self) -> int:
+        """The env step of the latest evaluation; 0 where there is none."""
+        return self._evaluated
+
+    @evaluated.setter
+    def evaluated(self, env_steps: int) -> None:
+        self._evaluated = env_steps
+        # The end of the run again and again after the last.
+        self.next_evaluation = next_evaluation(self._config, env_steps)
 
     @property
     def are_all_evaluated(self) -> bool:

@@ -18,7 +18,7 @@ from rlx2_ray.networks.sparse_layer import from_arrays
 from rlx2_ray.runs.checkpoint import load_newest
 from rlx2_ray.runs.directory import RunDirectory
 from rlx2_ray.runs.result import describe_identity, installed_versions
-from rlx2_ray.runs.score import score
+from rlx2_ray.runs.score import score_of_points
 from rlx2_ray.types import BadInput, Spaces
 
 STREAM = "evaluate command"
@@ -112,7 +112,7 @@ def _best_policy(path: Path) -> PolicyFile:
 def _about(config: ExperimentConfig, directory: RunDirectory, known: dict[str, Any]) -> dict[str, Any]:
     """What a policy's file may say of the run; `known` are keys of its result."""
     env_steps = known.get("env_steps", float("inf"))
-    means = [point["return_mean"] for point in directory.read_points() if point["env_steps"] <= env_steps]
+    points = [point for point in directory.read_points() if point["env_steps"] <= env_steps]
     return {
         **describe_identity(config),
         "config_hash": config.hash,
@@ -120,7 +120,7 @@ def _about(config: ExperimentConfig, directory: RunDirectory, known: dict[str, A
         "critic_sparsity": config.sparsity.critic,
         "env_steps": known.get("env_steps"),
         "learner_steps": known.get("learner_steps"),
-        "score": score(means) if means else None,
+        "score": score_of_points(points, config.evaluation) if points else None,
         "versions": known.get("versions") or installed_versions(),
     }
 

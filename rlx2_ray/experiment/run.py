@@ -28,11 +28,18 @@ from rlx2_ray.runs.checkpoint import (
     save_checkpoint,
 )
 from rlx2_ray.runs.directory import Point, RunDirectory, reason
-from rlx2_ray.runs.score import score
+from rlx2_ray.runs.score import score_of_points, scored
 from rlx2_ray.sparse.plan import plan_agent
 from rlx2_ray.tracking import tags
 from rlx2_ray.tracking.tracker import Tracker
 from rlx2_ray.types import Interrupted, RunFailed, Spaces
+
+AT_THE_END = {  # keys of a result -> their names in MLflow
+    **{name: name for name in ("env_steps", "score", "size_ratio", "compression")},
+    "wall_s": "throughput/wall_s",
+    "evaluation_s": "throughput/all_evaluations_s",
+}
+EVALUATION_S = "throughput/evaluation_s"  # of a point: seconds that its evaluation took
 
 Replay = TypeVar("Replay")
 Training = Generator[Point, None, dict[str, Any]]  # each point when it was measured; returns the result
@@ -134,6 +141,7 @@ class Run:
         rates = {
             "throughput/env_steps_per_s": env_steps / self.training_s,
             "throughput/learner_steps_per_s": learner_steps / self.training_s,
+            EVALUATION_S: evaluation.seconds,
         }
         shown = {name: value for name, value in (metrics | rates).items() if math.isfinite(value)}
         point = {
@@ -225,10 +233,18 @@ class Run:
             raise RunFailed(f"The last checkpoint is not written: {self._remedy()}")
         self._write_policy(self.directory.policy_file, policy, {})
         with self.pause_training_clock():
+            before = time.monotonic()
             deployed = play_deployed(self.config, self.directory)
+            deployed_s = time.monotonic() - before
         outcome = self._outcome(env_steps, learner_steps, policy_digest(policy))
+        outcome |= {"evaluation_s": self._evaluation_s(deployed_s)}
         outcome |= {"deployed": deployed, "faults": faults or {}}
         return deliver(self.directory, self.tracker, outcome)
+
+    def _evaluation_s(self, deployed_s: float) -> float | None:
+        """The seconds of all evaluations; None where an earlier version made some, which did not keep them."""
+        kept = [point[EVALUATION_S] for point in self._points if EVALUATION_S in point]
+        return deployed_s + sum(kept) if len(kept) == len(self._points) else None
 
     def _write_policy(self, file: Path, policy: Layers, about: dict[str, Any]) -> None:
         env = self.config.env.model_dump()
@@ -243,7 +259,8 @@ class Run:
             "env_steps": env_steps,
             "learner_steps": learner_steps,
             "ended_early": self.ended_early,
-            "score": score([point["return_mean"] for point in self._points]),
+            "score_window": scored([point["env_steps"] for point in self._points], self.config.evaluation),
+            "score": score_of_points(self._points, self.config.evaluation),
             "evaluations": result.describe_evaluations(self._points),
             **result.describe_costs(self.config, plan),
             "env_steps_per_s": env_steps / self.training_s,
@@ -259,8 +276,9 @@ class Run:
 def deliver(directory: RunDirectory, tracker: Tracker, outcome: dict[str, Any]) -> dict[str, Any]:
     """Give a finished run's files to the tracker and end its MLflow run; a mark stays while that has not succeeded."""
     directory.mark_undelivered()
-    scores = {name: outcome[name] for name in ("env_steps", "score", "size_ratio", "compression")}
-    tracker.log([scores | _tracked_deployed(outcome)])
+    # Earlier versions did not keep all of them.
+    ended = {name: value for key, name in AT_THE_END.items() if (value := outcome.get(key)) is not None}
+    tracker.log([ended | _tracked_deployed(outcome)])
     if outcome["ended_early"]:
         tracker.log_tags({tags.ENDED_EARLY: "true"})
     files = (directory.config_file, directory.policy_file, directory.best_policy_file)

@@ -109,7 +109,7 @@ class RLx2(Algorithm):  # type: ignore[misc]
     def _newest(self) -> results.Result:
         points = self._directory.read_points()
         self._iteration = len(points) - 1  # `train` counts this one
-        return results.of_points(points, self._experiment.evaluation.episodes)
+        return results.of_points(points, self._experiment.evaluation)
 
     def _tracking(self) -> Tracking:
         """A trial of Tune stays the same run in MLflow wherever it goes on."""

@@ -18,8 +18,9 @@ from ray.rllib.utils.metrics import (
 )
 from ray.tune.result import TRAINING_ITERATION
 
+from rlx2_ray.config import EvaluationConfig
 from rlx2_ray.runs.directory import Point
-from rlx2_ray.runs.score import score
+from rlx2_ray.runs.score import score_of_points
 
 OURS = "rlx2"  # below it, all under our own names
 LEARNER = "train/"  # prefix of the learner's metrics in a point
@@ -27,7 +28,7 @@ LEARNER = "train/"  # prefix of the learner's metrics in a point
 Result = dict[str, Any]
 
 
-def of_points(points: Sequence[Point], episodes: int) -> Result:
+def of_points(points: Sequence[Point], protocol: EvaluationConfig) -> Result:
     """Returns the result of the newest point, the last iteration's. All returns are of noise-free episodes."""
     newest = points[-1]
     returned = {EPISODE_RETURN_MEAN: newest["return_mean"]}
@@ -36,11 +37,11 @@ def of_points(points: Sequence[Point], episodes: int) -> Result:
         TRAINING_ITERATION: len(points),
         NUM_ENV_STEPS_SAMPLED_LIFETIME: env_steps,
         ENV_RUNNER_RESULTS: {**returned, NUM_ENV_STEPS_SAMPLED_LIFETIME: env_steps},
-        EVALUATION_RESULTS: {ENV_RUNNER_RESULTS: {**returned, NUM_EPISODES: episodes}},
+        EVALUATION_RESULTS: {ENV_RUNNER_RESULTS: {**returned, NUM_EPISODES: protocol.episodes}},
         LEARNER_RESULTS: {DEFAULT_MODULE_ID: _learner(newest)},
         OURS: {
             **{name: value for name, value in newest.items() if not name.startswith(LEARNER)},
-            "score": score([point["return_mean"] for point in points]),
+            "score": score_of_points(points, protocol),
         },
     }
 

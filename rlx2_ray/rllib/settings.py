@@ -71,6 +71,8 @@ def from_experiment(config: ExperimentConfig) -> dict[str, Any]:
     state = {name: configuration.at(tree, key, None) for name, key in KEYS.items()}
     state["num_env_runners"] = config.runtime.rollout_actors if config.runtime.kind == "actors" else 0
     told = {*KEYS.values(), SAVED, "runtime.kind", "runtime.rollout_actors"}
+    if config.evaluation.early_interval == config.evaluation.interval:
+        told |= {"evaluation.early_interval"}  # it goes with the interval, which an iteration's env steps may change
     return state | {
         "settings": {key: value for key, value in values.items() if key not in told and not key.startswith("env.")}
     }

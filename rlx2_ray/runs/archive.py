@@ -76,8 +76,8 @@ def list_runs(folder: Path) -> list[Path]:
 
 def identity(config: ExperimentConfig) -> str:
     """A digest of 16 hex digits, the same for configurations that only differ in where they run."""
-    canonical = json.dumps(config.model_dump(mode="json", exclude=NOT_THE_EXPERIMENT), sort_keys=True)
-    return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+    tree = {key: value for key, value in config.canonical().items() if key not in NOT_THE_EXPERIMENT}
+    return hashlib.sha256(json.dumps(tree, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _stem(config: ExperimentConfig) -> str:

@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import parquet
 
-from rlx2_ray.config import ExperimentConfig, Tree, resolve
+from rlx2_ray.config import ExperimentConfig, Tree, resolve_stored
 from rlx2_ray.runs.directory import Point
 from rlx2_ray.runs.result import describe_evaluations
 from rlx2_ray.types import BadInput
@@ -28,6 +28,7 @@ METADATA = b"rlx2.run"  # key of the file's metadata; its value is a JSON object
 EVALUATIONS = "evaluations"  # key of the result
 NEEDED = {"env_steps", "return_mean", "return_std"}  # in every point
 EXACT = ("return_mean", "return_std", "wall_s")  # 64-bit
+UNREADABLE = (OSError, pa.ArrowException, UnicodeDecodeError)  # the last of a damaged name of a column
 LARGEST_SINGLE = float(np.finfo(np.float32).max)
 
 
@@ -76,7 +77,7 @@ def parse(content: bytes, file: Path) -> ArchivedRun:
     opened, head = _open(content, file)
     try:
         points = _points(opened.read())
-    except (OSError, pa.ArrowException) as error:
+    except UNREADABLE as error:
         raise BadInput(f"{file} is damaged ({_words(error)}): restore it from a copy.") from None
     if head.pop("sha256", None) != _digest(head, points):
         raise BadInput(f"{file} is not as it was written: restore it from a copy.")
@@ -100,7 +101,7 @@ def _open(content: bytes, file: Path) -> tuple[parquet.ParquetFile, Tree]:
     """With the JSON object in its metadata."""
     try:
         opened = parquet.ParquetFile(io.BytesIO(content))
-    except (OSError, pa.ArrowException) as error:
+    except UNREADABLE as error:
         raise BadInput(f"{file} is no Parquet file, or damaged ({_words(error)}): restore it from a copy.") from None
     metadata = opened.metadata.metadata or {}
     if METADATA not in metadata:
@@ -121,7 +122,7 @@ def _parse(text: bytes, file: Path) -> Tree:
 
 def _config(head: Tree, file: Path) -> ExperimentConfig:
     try:
-        return resolve(head["config"])
+        return resolve_stored(head["config"])
     except BadInput as problem:
         raise BadInput(f"{file} has a configuration that this version does not know: {problem}") from None
 

@@ -95,7 +95,7 @@ class RunDirectory:
             if origin.config_sha256 not in (None, files.sha256_of(self.config_file)):
                 raise BadInput(f"{self.config_file} is not as the run wrote it: restore it from a copy.")
         config = configuration.load(self.config_file)
-        return configuration.resolve(configuration.merge(config, origin.changes)), origin
+        return configuration.resolve_stored(configuration.merge(config, origin.changes)), origin
 
     def change(self, changes: Tree) -> ExperimentConfig:
         """Let the run go on with other values than it began with. Raises BadInput with nothing changed."""

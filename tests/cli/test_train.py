@@ -29,7 +29,8 @@ RESULT_KEYS = {
     "env_id", "algo", "method", "seed", "engine", "runtime", "env_steps", "learner_steps", "ended_early", "score",
     "evaluations", "policy_sparsity", "critic_sparsity", "active_weights", "size_ratio", "compression",
     "train_flops_ratio_paper", "train_flops_ratio_counted", "inference_flops_ratio", "env_steps_per_s",
-    "learner_steps_per_s", "wall_s", "policy_digest", "deployed", "faults", "mlflow_run_id", "checkpoint", "versions",
+    "learner_steps_per_s", "wall_s", "evaluation_s", "score_window", "policy_digest", "deployed", "faults",
+    "mlflow_run_id", "checkpoint", "versions",
 }  # fmt: skip
 
 
@@ -68,13 +69,16 @@ def test_result_says_what_was_asked_for_and_done(finished: Ended) -> None:
         "policy_sparsity": 0.5,  # --set wins over --policy-sparsity
     }
     assert (result["env_steps"], result["learner_steps"]) == (300, 200)
+    assert result["score_window"] == 3  # all there are
     assert result["score"] == pytest.approx(sum(each["return_mean"] for each in result["evaluations"]) / 3)
     assert re.fullmatch("[0-9a-f]{64}", result["policy_digest"])
     assert result["checkpoint"].endswith("step_000000000300")
     assert result["compression"] == pytest.approx(1 / result["size_ratio"])
     assert {"python", "torch", "gymnasium", "mujoco", "rlx2_ray"} <= result["versions"].keys()
     assert result["env_steps_per_s"] > 0
-    assert result["wall_s"] >= 300 / result["env_steps_per_s"]
+    assert result["wall_s"] >= 300 / result["env_steps_per_s"] + result["evaluation_s"]
+    points = read_points(finished.directory)
+    assert result["evaluation_s"] > sum(point["throughput/evaluation_s"] for point in points) > 0
 
 
 def test_run_directory_holds_the_files_of_the_contract(finished: Ended) -> None:

@@ -257,3 +257,13 @@ def test_damaged_checkpoint_of_one_shard_is_passed_over(tmp_path: Path) -> None:
     assert process_again.returncode == 0, process_again.stderr
     assert [line for line in process_again.stderr.splitlines() if str(newest) in line and "damaged" in line]
     assert evaluated_steps(directory) == LONG_POINTS
+
+
+@pytest.mark.slow
+def test_rare_evaluations_come_before_those_that_are_scored(tmp_path: Path) -> None:
+    rare: Changes = {"evaluation.interval": 100, "evaluation.early_interval": 400, "evaluation.score_window": 3}
+    result = train(tmp_path / "run", **ACTORS | rare)
+    assert evaluated_steps(tmp_path / "run") == [400, 800, 1000, 1100, 1190]
+    assert result["score_window"] == 3
+    assert result["score"] == pytest.approx(sum(each["return_mean"] for each in result["evaluations"][-3:]) / 3)
+    assert 0 < result["evaluation_s"] < result["wall_s"]

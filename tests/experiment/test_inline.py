@@ -272,6 +272,13 @@ def test_last_evaluation_and_checkpoint_are_at_the_end_whatever_their_intervals(
     assert result["learner_steps"] == 150
 
 
+def test_rare_evaluations_come_before_those_that_are_scored(tmp_path: Path) -> None:
+    result = train(tmp_path / "run", evaluation__early_interval=200, evaluation__score_window=2)
+    assert evaluated_steps(tmp_path / "run") == [200, 400, 500, 600]
+    assert result["score_window"] == 2
+    assert result["score"] == pytest.approx(sum(each["return_mean"] for each in result["evaluations"][-2:]) / 2)
+
+
 def test_updates_per_env_step_may_be_a_fraction_or_several(tmp_path: Path) -> None:
     for ratio, updates in ((0.5, 50), (2.0, 200)):
         result = train(tmp_path / f"run{ratio}", steps=200, agent__updates_per_env_step=ratio)

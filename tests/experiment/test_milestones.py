@@ -47,6 +47,24 @@ def test_evaluations_are_owed_for_every_multiple_and_for_the_end() -> None:
     assert owed == [40, 80, 100]
 
 
+RARE = {"steps": 95, "evaluation": {"interval": 10, "early_interval": 30, "score_window": 3}}
+
+
+def owed_after(evaluated: int) -> list[int]:
+    """The evaluations that are still owed by a run that goes on after the one of `evaluated`."""
+    milestones, owed = Milestones(resolve(RARE)), []
+    milestones.restore({"policy_distance": None}, evaluated, evaluated)
+    while not milestones.are_all_evaluated:
+        owed.append(milestones.next_evaluation)
+        milestones.evaluated = milestones.next_evaluation
+    return owed
+
+
+@pytest.mark.parametrize("evaluated", [0, 30, 60, 80, 90, 95])
+def test_evaluations_are_rare_before_those_that_are_scored_in_a_run_that_goes_on_too(evaluated: int) -> None:
+    assert owed_after(evaluated) == [step for step in (30, 60, 80, 90, 95) if step > evaluated]
+
+
 def due_steps(milestones: Milestones, steps: Sequence[int]) -> list[int]:
     return [step for step in steps if milestones.reaches_checkpoint(step) | milestones.reaches_check(step)]
 

@@ -37,7 +37,7 @@ POINTS = range(1, 9)  # that a process adds before another kill: ten kills leave
 RUN: Changes = {"steps": 4000, "checkpoint__interval": 30, "evaluation__interval": 50, "evaluation__episodes": 2}
 METHODS = ("dense", "set", "rlx2", "prune", "ds", "nm")  # those whose state has parts that the others have not
 POINT_S = 0.05  # about what a point takes
-TIMED = {"wall_s", "env_steps_per_s", "learner_steps_per_s"}
+TIMED = {"wall_s", "evaluation_s", "env_steps_per_s", "learner_steps_per_s"}
 PLACED = {"mlflow_run_id", "checkpoint"}
 
 

@@ -26,7 +26,7 @@ BASE: Tree = {
     "topology": {"interval": 50},
     "target": {"n_step": 3, "n_step_start": 200},
     "replay": {"min_capacity": 1000, "max_capacity": 5000, "check_interval": 500},
-    "evaluation": {"interval": INTERVAL, "episodes": 2, "deployed_episodes": 2},
+    "evaluation": {"interval": INTERVAL, "episodes": 2, "deployed_episodes": 2, "score_window": 30},
     "checkpoint": {"interval": 300},
     "compress": {"levels": 3, "max_sparsity": 0.7, "threshold": 0.3, "dense_seeds": DENSE_SEEDS, "max_seeds": 4},
 }

@@ -63,6 +63,7 @@ SMALL: Changes = {
     "replay.check_interval": 50,
     "evaluation.interval": 100,
     "evaluation.episodes": 1,
+    "evaluation.score_window": 30,  # all there are
     "evaluation.deployed_episodes": 2,
     "checkpoint.interval": 170,
 }

@@ -89,7 +89,7 @@ TASK_PANELS: dict[str, Panel] = {
     ),
     "scores": Panel(
         "Scores of all seeds",
-        "Score: mean of the last 30 evaluations. Bar: interquartile mean. Triangle: stopped early. Diamond: the "
+        "Score: mean of the last evaluations. Bar: interquartile mean. Triangle: stopped early. Diamond: the "
         "deployed score. Grey: dense ± 3 %.",
         lambda record: trial_scores(main_record(record)),
     ),

@@ -28,7 +28,7 @@ OVERVIEW_CAPTION = (
     "evaluation comes to on fresh episodes, of the seeds that have it. "
 )
 ARMS_CAPTION = (
-    "Score: interquartile mean over seeds of the mean of the last 30 evaluations. R is the ratio of an arm's score to "
+    "Score: interquartile mean over seeds of the mean of the last evaluations. R is the ratio of an arm's score to "
     "dense's. Deployed: the same statistic of what the policy of a run's best evaluation came to, played again "
     "on fresh episodes, which says how good the file is that the run hands out (seeds that have it; those of earlier "
     "versions do not). Time to train: median from start to end, evaluations included, of runs that may have shared "

@@ -53,7 +53,7 @@ PANELS: dict[str, Panel] = {
     "parallel": Panel("All keys together", "A line a trial, coloured by its score.", parallel_coordinates, has_keys),
     "scores": Panel(
         "Scores of all seeds",
-        "Score: mean of the last 30 evaluations. Filled: finished. Open: unfinished, its last 5 evaluations. "
+        "Score: mean of the last evaluations. Filled: finished. Open: unfinished, its last 5 evaluations. "
         "Triangle: stopped early. Bar: interquartile mean. Diamond: the deployed score. Grey: dense ± 3 %.",
         trial_scores,
     ),

@@ -8,6 +8,7 @@ from pathlib import Path
 from rlx2_ray.report.analysis.arms import by_task, dense_arm, percent
 from rlx2_ray.report.page.answer import task_of
 from rlx2_ray.report.record.record import DenseArm, Record, SizedDecision
+from rlx2_ray.runs.score import describe, describe_early
 from rlx2_ray.runs.scores import DEPLOYED, OTHER, ScoreName
 from rlx2_ray.search.belief import Belief
 
@@ -106,9 +107,11 @@ def protocol_of(record: Record) -> dict[str, str]:
         words["env steps a run"] = _range([config.steps for config in configs])
         evaluations = dict.fromkeys(
             f"{config.evaluation.episodes} noise-free episodes every {config.evaluation.interval:,} env steps"
+            f"{describe_early(config.evaluation)}"
             for config in configs
         )
-        words["score"] = f"mean of the last 30 evaluations; {', or '.join(evaluations)}"
+        scores = dict.fromkeys(describe(config.evaluation.score_window) for config in configs)
+        words["score"] = f"{', or '.join(scores)}; {', or '.join(evaluations)}"
         words["networks"] = ", or ".join(
             dict.fromkeys(" x ".join(map(str, config.network.hidden)) for config in configs)
         )

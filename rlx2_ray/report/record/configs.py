@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from rlx2_ray.config import ExperimentConfig, Tree, flatten, resolve, unflatten
+from rlx2_ray.config import ExperimentConfig, Tree, flatten, resolve, resolve_stored, unflatten
 
 BASIS = ("env.id", "algo", "method", "steps")  # what the other defaults follow from
 
@@ -15,7 +15,7 @@ BASIS = ("env.id", "algo", "method", "steps")  # what the other defaults follow 
 def config_of(params: Mapping[str, str]) -> ExperimentConfig:
     """Reads MLflow's parameters: dotted keys, values as text. Raises BadInput where they are no configuration."""
     there = {key: _value(text) for key, text in params.items() if text != "None"}  # MLflow's word for no value
-    return resolve(unflatten(there))
+    return resolve_stored(unflatten(there))
 
 
 def _value(text: str) -> Any:

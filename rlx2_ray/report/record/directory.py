@@ -90,7 +90,7 @@ def _read_trial(run: Run, record: Record, keys: Sequence[str]) -> Trial:
         config=run.config,
         changes=swept_changes(run.config, record.members.get(member, keys)),
         series=series,
-        score=result["score"] if "score" in result else score_of_stopped(series, ended_early),
+        score=result["score"] if "score" in result else score_of_stopped(series, run.config, ended_early),
         ended_early=ended_early,
         run_id=result.get("mlflow_run_id"),
         member=member,
@@ -105,9 +105,11 @@ def _state(name: str, result: Tree, record: Record) -> str:
     return "running" if record.state == "running" and name not in record.stopped else "interrupted"
 
 
-def score_of_stopped(series: Mapping[str, Series], ended_early: bool) -> float | None:
+def score_of_stopped(series: Mapping[str, Series], config: ExperimentConfig, ended_early: bool) -> float | None:
     """A trial that was stopped early counts with what it had reached; one that only has not ended has no score yet."""
-    return score(series[RETURN].values) if ended_early and RETURN in series else None
+    if not ended_early or RETURN not in series:
+        return None
+    return score(series[RETURN].steps, series[RETURN].values, config.evaluation)
 
 
 def series_of(points: Sequence[Mapping[str, Any]]) -> dict[str, Series]:

@@ -101,7 +101,7 @@ def _trial(
         config=config,
         changes=swept_changes(config, record.members.get(member, keys)),
         series=series,
-        score=_score(run, series, ended_early),
+        score=_score(run, series, config, ended_early),
         ended_early=ended_early,
         run_id=run.run_id,
         member=member,
@@ -115,12 +115,12 @@ def _state(run: StoredRun, record: Record) -> str:
     return record.state if state == "running" else state
 
 
-def _score(run: StoredRun, series: Mapping[str, Series], ended_early: bool) -> float | None:
+def _score(run: StoredRun, series: Mapping[str, Series], config: ExperimentConfig, ended_early: bool) -> float | None:
     """As the run gave it, or from its evaluations where it is finished and gave none."""
     given = _finite(run.metrics.get("score"))
     if given is not None:
         return given
-    return score_of_stopped(series, ended_early or run.status == "FINISHED")
+    return score_of_stopped(series, config, ended_early or run.status == "FINISHED")
 
 
 def _finite(value: float | None) -> float | None:

@@ -6,8 +6,9 @@ import math
 from collections.abc import Mapping
 from typing import NamedTuple
 
+import numpy as np
+
 from rlx2_ray.config import ExperimentConfig, Tree
-from rlx2_ray.runs.score import score
 from rlx2_ray.runs.scores import DEPLOYED, ScoreName
 
 RETURN = "return_mean"
@@ -38,7 +39,7 @@ class Trial(NamedTuple):
     config: ExperimentConfig
     changes: Tree  # dotted key -> value, the seed left out
     series: Mapping[str, Series]
-    score: float | None  # mean of the last 30 evaluations; None: it is not done, nor was it stopped early
+    score: float | None  # mean of the last evaluations; None: it is not done, nor was it stopped early
     ended_early: bool
     run_id: str | None = None  # MLflow's
     member: str = ""  # of a queue, that it is a trial of
@@ -82,4 +83,7 @@ class Trial(NamedTuple):
     @property
     def score_so_far(self) -> float:
         """The score; of an unfinished run the mean of its last evaluations, NaN where there is none."""
-        return score(self.returns.values[-RECENT:]) if self.score is None else self.score
+        if self.score is not None:
+            return self.score
+        recent = self.returns.values[-RECENT:]
+        return float(np.mean(recent)) if recent else math.nan

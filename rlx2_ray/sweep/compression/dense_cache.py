@@ -88,7 +88,7 @@ def protocol_key(config: ExperimentConfig) -> str:
 
 
 def _protocol(config: ExperimentConfig) -> dict[str, Any]:
-    tree = {key: value for key, value in config.model_dump(mode="json").items() if key not in ELSEWHERE}
+    tree = {key: value for key, value in config.canonical().items() if key not in ELSEWHERE}
     tree["runtime"] = {
         key: value for key, value in tree["runtime"].items() if key not in ("address", "shard_placement")
     }

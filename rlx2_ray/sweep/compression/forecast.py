@@ -6,7 +6,6 @@ import statistics
 import time
 from collections.abc import Callable
 from contextlib import closing
-from typing import Any
 
 import numpy as np
 
@@ -14,12 +13,12 @@ from rlx2_ray.agents.engines import make_learner
 from rlx2_ray.bench.random_batch import random_batch
 from rlx2_ray.config import ExperimentConfig
 from rlx2_ray.envs.lane import EnvLane
+from rlx2_ray.experiment.evaluation import evaluation_steps
 from rlx2_ray.types import Spaces
 
 MOMENT_S = 0.3
 MARGIN = 1.15  # for what is not timed here, and a machine that has more to do
 START_S = 0.5  # from the end of one trial to the first step of the next
-UNLIMITED_STEPS = 1000  # taken for an episode's length where the environment sets no limit
 
 
 def run_seconds(config: ExperimentConfig, spaces: Spaces) -> float:
@@ -34,12 +33,6 @@ def run_seconds(config: ExperimentConfig, spaces: Spaces) -> float:
         action_s = _seconds(lambda: policy.action(lane.observation))
         env_steps = config.steps + evaluation_steps(config, lane.env)
     return START_S + MARGIN * (config.planned_updates * update_s + env_steps * (step_s + action_s))
-
-
-def evaluation_steps(config: ExperimentConfig, env: Any) -> int:
-    """Env steps of a run's evaluations, at most."""
-    length = (env.spec and env.spec.max_episode_steps) or UNLIMITED_STEPS
-    return -(-config.steps // config.evaluation.interval) * config.evaluation.episodes * int(length)
 
 
 def _seconds(call: Callable[[], object]) -> float:

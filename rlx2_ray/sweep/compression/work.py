@@ -11,6 +11,7 @@ from rlx2_ray.config import Tree
 from rlx2_ray.experiment.display import Status
 from rlx2_ray.report.record.file import to_content
 from rlx2_ray.runs.directory import RunDirectory
+from rlx2_ray.runs.score import describe, describe_early
 from rlx2_ray.runs.scores import IN_TUNE, OTHER, ScoreName, score_of
 from rlx2_ray.search.decision import Pair, Verdict
 from rlx2_ray.search.ledger import DENSE_PAIR, Request
@@ -126,8 +127,9 @@ class CompressWork(Work):
             **self._section.model_dump(mode="json", exclude={"budget", "max_concurrent", "max_failures"}),
             "levels": len(self._problem.levels),
             "steps": self._problem.steps,
-            "evaluation": f"every {evaluation.interval} env steps, {evaluation.episodes} noise-free episodes; "
-            "a run's score is the mean of its last 30 evaluations",
+            "evaluation": f"every {evaluation.interval} env steps{describe_early(evaluation)}, "
+            f"{evaluation.episodes} noise-free episodes; "
+            f"a run's score is the {describe(evaluation.score_window)}",
             "dense_key": self._runs.key,
         }
 

@@ -111,7 +111,7 @@ def _parse_scheduler(tree: object, example: ExperimentConfig) -> Scheduler:
     name = tree.get("name", "none") if isinstance(tree, Mapping) else tree
     if not isinstance(tree, Mapping) or not isinstance(name, str) or name not in SCHEDULERS:
         raise BadInput(f"tune.scheduler is {name!r}: choose one of {', '.join(SCHEDULERS)}.")
-    evaluations = example.evaluation.interval
+    evaluations = example.evaluation.early_interval  # after which it is heard of a trial, or more often
     tenth = min(example.steps, max(evaluations, example.steps // 10 // evaluations * evaluations))
     key = TIMES.get(name)
     defaults = {key: tenth} if key else {}
@@ -126,10 +126,16 @@ def _parse_scheduler(tree: object, example: ExperimentConfig) -> Scheduler:
         interval = scheduler.perturbation_interval
         if interval % evaluations:
             raise BadInput(
-                f"tune.scheduler.perturbation_interval is {interval}, no multiple of evaluation.interval, "
+                f"tune.scheduler.perturbation_interval is {interval}, no multiple of {_name(example)}, "
                 f"{evaluations}, after which pbt hears of a trial: give a multiple."
             )
     return scheduler
+
+
+def _name(example: ExperimentConfig) -> str:
+    """Names the key that says how far evaluations are apart."""
+    is_rare = example.evaluation.early_interval > example.evaluation.interval
+    return "evaluation.early_interval" if is_rare else "evaluation.interval"
 
 
 def _check_mutations(mutations: Space) -> None:

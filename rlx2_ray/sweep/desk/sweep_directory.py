@@ -16,7 +16,7 @@ from rlx2_ray import files
 from rlx2_ray.config import Tree
 from rlx2_ray.report.record.file import RECORD_FILE, parse_record, to_json
 from rlx2_ray.report.record.record import Record, TrackedRun
-from rlx2_ray.runs.directory import Tracking, reason
+from rlx2_ray.runs.directory import RunDirectory, Tracking, reason
 from rlx2_ray.runs.lock import FolderLock
 from rlx2_ray.runs.result import installed_versions
 from rlx2_ray.types import BadInput, RunFailed
@@ -98,7 +98,13 @@ class SweepDirectory:
             tracked_at(record)
         except (OSError, BadInput):
             raise BadInput(f"{self.record_file} is missing or damaged: restore it from a copy.") from None
-        return configuration.load(self.description_file), record
+        tree = configuration.load(self.description_file)
+        return (_with_earlier_window(tree) if self._began_before_windows() else tree), record
+
+    def _began_before_windows(self) -> bool:
+        """Whether it has trials of an earlier version, with whose scores those of new trials are to be compared."""
+        configs = (RunDirectory(trial).config_file for trial in self.trials.glob("*"))
+        return any("score_window" not in file.read_text() for file in configs if file.exists())
 
     def renew(self, tree: Tree) -> None:
         """Let it go on as `tree` says, whatever Tune or the result of its end says. Raises RunFailed for no room."""
@@ -144,3 +150,10 @@ def tracked_at(record: Record) -> Tracked:
     if record.tracking is None or record.key is None:
         raise BadInput("The record has no tracking or no key: restore it from a copy.")
     return Tracked(record.tracking.uri, record.tracking.experiment, record.key)
+
+
+def _with_earlier_window(tree: Tree) -> Tree:
+    """The description with the score window that was that of every run."""
+    if "queue" in tree:
+        return {**tree, "queue": [_with_earlier_window(member) for member in tree["queue"]]}
+    return configuration.merge({"evaluation": {"score_window": configuration.LARGEST_WINDOW}}, tree)

@@ -23,7 +23,7 @@ from rlx2_ray.experiment.interruption import StopWish
 from rlx2_ray.experiment.run import Training, never
 from rlx2_ray.runs.checkpoint import list_checkpoints
 from rlx2_ray.runs.directory import Point, RunDirectory
-from rlx2_ray.runs.score import score
+from rlx2_ray.runs.score import score_of_points
 from rlx2_ray.runs.scores import deployed_of
 from rlx2_ray.sweep.description.reported import AT_THE_END, OF_DEPLOYED
 from rlx2_ray.sweep.trials import archived
@@ -91,7 +91,7 @@ class SweepTrial(tune.Trainable):  # type: ignore[misc]
         return point
 
     def _newest(self) -> dict[str, Any]:
-        so_far = score([point["return_mean"] for point in self._points])
+        so_far = score_of_points(self._points, self._plan.config.evaluation)
         return {**self._points[-1], "score": so_far, OF_DEPLOYED: math.nan}  # Tune wants its metric in every report
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:

@@ -147,7 +147,7 @@ def test_cached_dense_seeds_have_their_scores_in_the_table(search: Record) -> No
 
 def test_protocol_says_how_it_was_measured(search: Record, grid: Record) -> None:
     protocol = protocol_of(search)
-    assert protocol["score"] == "mean of the last 30 evaluations; 10 noise-free episodes every 5,000 env steps"
+    assert protocol["score"] == "mean of the last 10 evaluations; 10 noise-free episodes every 5,000 env steps"
     assert protocol["env steps a run"] == f"{STEPS:,}"
     assert "interquartile mean" in protocol["rule"]
     assert protocol["stopped early"].startswith("1 run")

@@ -13,10 +13,12 @@ import pytest
 import yaml
 
 from rlx2_ray import files
+from rlx2_ray.config import to_yaml
 from rlx2_ray.report.record.record import Record, TrackedRun
 from rlx2_ray.runs.directory import Tracking
 from rlx2_ray.sweep.desk.sweep_directory import SweepDirectory
 from rlx2_ray.types import BadInput, RunFailed
+from tests.support.runs import small_config
 
 TREE = {"steps": 300, "param_space": {"seed": {"grid": [0, 1]}}, "tune": {"metric": "score"}}
 TRACKING = Tracking("sqlite:///mlflow.db", "tests")
@@ -226,3 +228,25 @@ def test_result_is_read_back(directory: SweepDirectory) -> None:
     assert directory.read_result() == result
     assert json.loads(directory.result_file.read_text()) == result
     assert yaml.safe_load(directory.description_file.read_text()) == TREE
+
+
+QUEUE = {"queue": [{"name": "one", **TREE}, {"name": "two", **TREE}]}
+
+
+@pytest.mark.parametrize(
+    ("tree", "window_of"),
+    [(TREE, lambda tree: tree["evaluation"]), (QUEUE, lambda tree: tree["queue"][1]["evaluation"])],
+)
+def test_a_sweep_with_trials_of_before_goes_on_with_the_score_window_of_before(
+    tree: dict[str, Any], window_of: Callable[[Any], Any], tmp_path: Path
+) -> None:
+    with closing(SweepDirectory(tmp_path / "sweep")) as directory:
+        directory.create("sweep", tree, TRACKING)
+    assert directory.open()[0] == tree, "it has no trials"
+    text = to_yaml(small_config())
+    config = directory.trials / "trial" / "config.yaml"
+    config.parent.mkdir()
+    config.write_text(text)
+    assert directory.open()[0] == tree, "its trial is of now"
+    config.write_text("".join(line for line in text.splitlines(keepends=True) if "score_window" not in line))
+    assert window_of(directory.open()[0]) == {"score_window": 30}
