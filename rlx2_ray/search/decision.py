@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import Literal, NamedTuple
 
 from rlx2_ray.search.statistics import Interval, Statistic, estimate_ratio
@@ -37,6 +37,7 @@ class Decision:
     verdict: Verdict  # "inconclusive" also while runs may still be added
     # By all runs of the search together, or by its fresh seeds alone where they contradict that: see `check`. Earlier
     # records have neither this nor what follows, and were decided by the bootstrap.
+    _: KW_ONLY
     basis: Basis = "bootstrap"
     own_probability: float | None = None  # Pr(R >= threshold) by its own seeds alone
     fresh: int | None = None  # how many of its seeds had no part in choosing it

@@ -2,7 +2,8 @@
 
 A network keeps a share of the return that is flat, then collapses as it gets sparser, and it collapses in one of two
 ways. By decay all seeds get worse: R is plateau x logistic((middle - level) / width), in levels of log density, down
-to nothing or to a floor. By falls more and more seeds never learn while the others stay on the plateau: then the share of the fallen is logistic.
+to nothing or to a floor. By falls more and more seeds never learn while the others stay on the plateau: then the share
+of the fallen is logistic.
 Real tasks show both (Hopper's seeds are bimodal). Curves cross the ratio that is asked for between any two levels, or
 before the first, or after the last; some plateaus lie below it. Levels count from 0, the densest.
 
@@ -16,9 +17,10 @@ import math
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from itertools import product
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from rlx2_ray.search.statistics import TRIMMED, Doubles, Statistic
@@ -121,7 +123,7 @@ def _fallen_at(kept: float, statistic: Statistic, noise: float) -> float:
 
 
 def _line_curves(levels: int, threshold: float, statistic: Statistic, noise: float) -> Iterator[Curve]:
-    at = np.arange(levels)
+    at: Doubles = np.arange(levels, dtype=np.float64)
     flat = np.zeros(levels)
     crossings = range(-1, levels)  # the level before, -1: before the first
     for plateau, share in ((max(plateau, HIGH * threshold), share) for plateau, share in PLATEAUS):
@@ -144,7 +146,7 @@ def _plane_decays(levels: int, plateau: float, threshold: float) -> Iterator[Dou
         yield _logistic((np.arange(levels) - crossing - offset) / width, 1 - threshold / plateau)
 
 
-def _logistic(places: Doubles, at_zero: float) -> Doubles:
+def _logistic(places: NDArray[np.floating[Any]], at_zero: float) -> Doubles:
     """A logistic of width 1 that is `at_zero`, in (0, 1), at place 0."""
     exponents = np.clip(math.log(1 / at_zero - 1) - places, -500, 500)
     values: Doubles = 1 / (1 + np.exp(exponents))

@@ -10,6 +10,7 @@ the posterior would accept is tried with fresh seeds (`check`), which guard agai
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
@@ -31,9 +32,10 @@ Size = Callable[[Pair], float]  # size ratio of the network with these sparsitie
 
 LAST_RUNS = 14  # from so many on, and what is under way, the best is checked whatever is still open
 LEAST_AT_ONCE = 4  # under way, however few are left
-NOISE = 0.09  # of seeds, over the dense arm's gain, from which on a search takes
-NOISY_SHARE = 0.88  # of the most runs that it may; and in 1-D and 2-D, where seeds hardly differ, so many runs:
-QUIET_RUNS, QUIET_PLANE_RUNS = 34, 50  # these are guesses from simulation, see benchmarks/searcher
+# What searches took in simulation (benchmarks/searcher), for `remaining`. Where seeds hardly differ, in 1-D and 2-D:
+QUIET_RUNS, QUIET_PLANE_RUNS = 34, 50
+NOISE = 0.09  # of seeds, over the dense arm's gain, from which on it takes more of the runs that it may, this times the
+NOISY_GROWTH = 4.5  # root of what these are more than the quiet ones
 
 
 class Search:
@@ -243,7 +245,11 @@ class Search:
     def _most_at_once(self) -> int:
         """Under way: beyond that, what these will tell is worth more than runs that do not know it."""
         is_checking = any(check.is_open for check in self._checks.values())
-        return LEAST_AT_ONCE if is_checking else max(LEAST_AT_ONCE, self._left // 2)
+        if is_checking:
+            return LEAST_AT_ONCE
+        if self._reference is None:
+            return self.options.dense_seeds + (self._left - self.options.dense_seeds) // 3
+        return max(LEAST_AT_ONCE, self._left // 2)
 
     def _most_telling(self) -> ArmKey:
         """Among networks and the dense arm, the one whose next seed tells most of what is open."""
@@ -310,9 +316,8 @@ class Search:
     def _expected(self) -> int:
         """Runs still to be expected, by how much dense seeds differ; beyond that a third of the rest."""
         quiet = QUIET_RUNS if self.networks.levels else QUIET_PLANE_RUNS
-        noisy = max(NOISY_SHARE * self.options.max_runs, quiet)
-        expected = quiet + self._noise_share * (noisy - quiet)
-        return max(round(expected) - len(self._ledger.tells), self._left // 3)
+        noisy = NOISY_GROWTH * math.sqrt(max(self.options.max_runs - quiet, 0))
+        return max(round(quiet + self._noise_share * noisy) - len(self._ledger.tells), self._left // 3)
 
     @property
     def _noise_share(self) -> float:

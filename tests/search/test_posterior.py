@@ -84,7 +84,7 @@ def test_seeds_that_keep_the_return_speak_for_denser_networks_too() -> None:
     kept = probability(line(*[(7, 1.0)] * 4), THRESHOLD)
     assert (kept[:8] > 0.9).all()
     collapsed = probability(line(*[(7, 1.0)] * 4, (12, 0.1), (12, 0.2)), THRESHOLD)
-    assert collapsed[12] < 0.01
+    assert collapsed[12] < 0.05
     assert collapsed[7] > 0.9
 
 
@@ -95,13 +95,13 @@ def test_one_collapsed_seed_of_four_does_not_decide() -> None:
 def test_four_of_six_do() -> None:
     """The interquartile mean of so many fallen is far below, however good the others are."""
     seeds = [(7, ratio) for ratio in (1.0, 0.2, 0.3, 0.98, 0.4, 0.25)]
-    assert probability(line(*seeds), THRESHOLD)[7] < 0.1
+    assert probability(line(*seeds), THRESHOLD)[7] < 0.2
 
 
 def test_a_noisy_dense_arm_makes_seeds_tell_less() -> None:
     quiet = probability(line((7, 0.9), (7, 0.9), dense=(0.99, 1.0, 1.01, 1.0)), THRESHOLD)[7]
     noisy = probability(line((7, 0.9), (7, 0.9), dense=(0.7, 0.9, 1.1, 1.3)), THRESHOLD)[7]
-    assert quiet < 0.1 < noisy
+    assert quiet < noisy / 2
 
 
 def test_a_dense_arm_that_turns_out_better_makes_sparse_seeds_worse() -> None:

@@ -188,7 +188,7 @@ def test_a_budget_may_end_it_at_any_time(most: int) -> None:
 @pytest.mark.parametrize("make", [line_search, plane_search])
 def test_what_remains_is_about_what_follows(options: dict[str, object], make: Callable[..., Search]) -> None:
     expected, runs = make(**options).remaining(), []
-    for seed in range(12):
+    for seed in range(8):
         search = make(**options)
         play(search, noisy(lambda pair: max(pair) > KEPT, 0.12, seed=seed))
         runs.append(search.runs)

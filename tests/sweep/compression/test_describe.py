@@ -198,8 +198,8 @@ def test_durations(seconds: float, words: str) -> None:
 def test_verdict_in_a_sentence() -> None:
     known = replace(described(DECISION, 0.16), other=BY_DEPLOYED)
     assert verdict_sentence(known, "final") == (
-        "policy 90.00% / critics 80.00% sparse: accepted, keeps 98.5% [94.0%, 103.0%] of the dense return, Pr 0.93, "
-        "4 seeds; by the deployed score 102.0% [97.0%, 108.0%], Pr 0.97"
+        "policy 90.00% / critics 80.00% sparse: accepted, keeps 98.5% [94.0%, 103.0%] of the dense return by 4 seeds, "
+        "Pr 0.93 by its fresh seeds alone; by the deployed score 102.0% [97.0%, 108.0%], Pr 0.97"
     )
     assert "rejected" in verdict_sentence(replace(known, verdict="reject"), "final")
     unknown = verdict_sentence(replace(known, other=None), "deployed")
