@@ -33,7 +33,7 @@ LOW = (0.88, 0.96)  # plateaus of what keeps the return at no level, over the ra
 LOW_SHARE = 0.015  # of the prior
 WIDTHS = (0.1, 0.3, 0.7, 1.5)  # of a decay, in levels
 OFFSETS = (1 / 6, 1 / 2, 5 / 6)  # where it crosses, from one level (0) to the next (1)
-FLOORS = (0.0, 0.35)  # what is left of the plateau in the end
+FLOORS = (0.0, 0.36)  # what is left in the end of the ratio that is asked for
 FALLS_SHARE = 0.2  # of the prior
 FALL_WIDTHS = (0.5, 2.0, 8.0)  # of the share of the fallen, in levels
 FALLEN_RATIO = 0.35  # R of a seed that never learns, in the mean
@@ -130,7 +130,8 @@ def _line_curves(levels: int, threshold: float, statistic: Statistic, noise: flo
         share *= (1 - LOW_SHARE) / len(crossings)
         decays = list(product(WIDTHS, OFFSETS, FLOORS))
         for crossing, (width, offset, floor) in product(crossings, decays):
-            lost = (1 - floor) * _logistic((at - crossing - offset) / width, (1 - threshold / plateau) / (1 - floor))
+            most = 1 - floor * threshold / plateau
+            lost = most * _logistic((at - crossing - offset) / width, (1 - threshold / plateau) / most)
             yield Curve(plateau * (1 - lost), flat, lost, share * (1 - FALLS_SHARE) / len(decays))
         for crossing, width in product(crossings, FALL_WIDTHS):
             fallen = _logistic((at - crossing - 0.5) / width, _fallen_at(threshold / plateau, statistic, noise))

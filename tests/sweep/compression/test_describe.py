@@ -27,8 +27,9 @@ from rlx2_ray.sweep.compression.words import (
     lacking_sentence,
     verdict_sentence,
 )
-from tests.search.searches import RANDOM, line_search, noisy, play
+from tests.search.searches import LINE, RANDOM, line_search, noisy, play
 
+KEPT = LINE[3]
 BY_DEPLOYED = RatioByOther("deployed", (2.0, 3.0, 4.0, 5.0), 1.02, (0.97, 1.08), 0.97)
 DECISION = Decision(0.9, 0.8, (1.0, 2.0, 3.0, 4.0), 0.985, (0.94, 1.03), 0.93, "accept")
 
@@ -105,6 +106,10 @@ def test_decision_is_its_fields_and_its_size() -> None:
             "interval": [0.94, 1.03],
             "probability": 0.93,
             "verdict": "accept",
+            "basis": "bootstrap",
+            "own_probability": None,
+            "fresh": None,
+            "surprise": None,
             "seeds": 4,
             "size_ratio": 0.16,
             "compression": 6.25,
@@ -155,19 +160,19 @@ def test_believed_are_the_median_and_the_middle_four_fifths(mass: list[float], e
 
 def test_best_trial_is_the_best_of_the_fresh_seeds() -> None:
     search = line_search()
-    play(search, noisy(lambda pair: pair[0] > 0.92, 0.05))
-    tells = [tell for tell in search.tells if tell.request.arm.pair == (0.9, 0.0) and tell.request.purpose == "confirm"]
+    play(search, noisy(lambda pair: pair[0] > KEPT[0], 0.01))
+    tells = [tell for tell in search.tells if tell.request.arm.pair == KEPT and tell.request.purpose == "confirm"]
     best = max(tells, key=lambda tell: tell.score or 0)
-    assert best_trial(search, (0.9, 0.0)) == f"p0.9000-c0.0000-s{best.request.seed}"
+    assert best_trial(search, KEPT) == f"p{KEPT[0]:.4f}-c0.0000-s{best.request.seed}"
 
 
 def test_best_trial_of_a_negative_return() -> None:
     search = line_search(random=-900.0)
     tell_dense(search, [-100.0 - seed for seed in range(8)])
     for seed, score in enumerate([-300.0, -200.0]):
-        search.tell(Request(0.9, 0.0, seed, "search"), score)
-    search.fail(Request(0.9, 0.0, 2, "search"))
-    assert best_trial(search, (0.9, 0.0)) == "p0.9000-c0.0000-s1"
+        search.tell(Request(*KEPT, seed, "search"), score)
+    search.fail(Request(*KEPT, 2, "search"))
+    assert best_trial(search, KEPT) == f"p{KEPT[0]:.4f}-c0.0000-s1"
     assert best_trial(search, (0.5, 0.0)) is None
 
 
@@ -203,7 +208,7 @@ def test_verdict_in_a_sentence() -> None:
     )
     assert "rejected" in verdict_sentence(replace(known, verdict="reject"), "final")
     unknown = verdict_sentence(replace(known, other=None), "deployed")
-    assert unknown.endswith("4 seeds; final score not known of all runs")
+    assert unknown.endswith("fresh seeds alone; final score not known of all runs")
 
 
 def test_dense_runs_without_the_score_that_decides() -> None:

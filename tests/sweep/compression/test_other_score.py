@@ -11,9 +11,9 @@ from rlx2_ray.search.ledger import Request, Tell
 from rlx2_ray.search.search import Search
 from rlx2_ray.search.statistics import arm_interval, estimate_ratio
 from rlx2_ray.sweep.compression.other_score import OtherScore, counted_tells
-from tests.search.searches import RANDOM, line_search
+from tests.search.searches import LINE, RANDOM, line_search
 
-PAIR = (0.9, 0.0)
+PAIR = LINE[3]
 DENSE = [100.0, 110.0, 90.0, 100.0, 104.0, 96.0, 101.0, 99.0]
 SPARSE = [98.0, 103.0, 95.0, 101.0]
 
