@@ -11,34 +11,43 @@ from scipy import stats
 
 from benchmarks.searcher.grid import RUNS, GridPick, play_grid, scores
 from benchmarks.searcher.play import AT_ONCE, Outcome, Stated, play_line, play_plane
-from benchmarks.searcher.truth import BAD, LINE, NOISES, THRESHOLD, World
-from rlx2_ray.search.decision import Rule
+from benchmarks.searcher.truth import BAD, KINDS, LINE, NOISES, THRESHOLD, Kind, World
 from rlx2_ray.search.ledger import DENSE_PAIR
 from rlx2_ray.search.options import Options
 from rlx2_ray.search.statistics import estimate_ratio
 
 FIRST_SEED = 10_000  # worlds on which nothing of the search was tuned
 EDGES = (0.0, 0.02, 0.1, 0.3, 0.5, 0.7, 0.9, 0.98, 1.0)  # of stated probabilities
-PATIENT = Options(random=0.0, rule=Rule(max_seeds=32), max_dense_seeds=64, max_runs=200, concurrency=AT_ONCE)
+USUAL_NOISE = 0.09  # at which kinds of truth, and numbers of runs at a time, are compared
+MANY_AT_ONCE = (1, 32, 64)
+PLANES = 5  # a search in 1-D for each so many times dearer one in 2-D
 
 Figures = dict[str, Any]
 
 
 def simulate(repetitions: int) -> Figures:
-    """1-D, 2-D, 1-D with more seeds than a grid has, and the grid; each at every noise."""
+    """1-D at every noise, of every kind, and with many runs at a time; 2-D; and the grid."""
     return {
         "repetitions": repetitions,
-        "line": at_every_noise(play_line, repetitions),
-        "plane": at_every_noise(play_plane, repetitions),
-        "patient": at_every_noise(lambda noise, seed: play_line(noise, seed, PATIENT), repetitions),
+        "line": at_every_noise(play_line, seeds(repetitions)),
+        "kinds": {kind: played(kind, repetitions) for kind in KINDS[1:]},
+        "at_once": {str(many): played("family", repetitions, many) for many in MANY_AT_ONCE},
+        "plane": at_every_noise(play_plane, seeds(max(repetitions // PLANES, 1)), NOISES[:2]),
         "grid": {str(noise): summarise_grids(noise, repetitions) for noise in NOISES},
         "grid_runs": RUNS,
         "bootstrap": {str(noise): {"bootstrap": bootstrap_alone(noise, repetitions)} for noise in NOISES},
     }
 
 
-def at_every_noise(play: Callable[[float, int], Outcome], repetitions: int) -> Figures:
-    return {str(noise): summarise([play(noise, seed) for seed in seeds(repetitions)]) for noise in NOISES}
+def played(kind: Kind, repetitions: int, at_once: int = AT_ONCE) -> Figures:
+    options = Options(random=0.0, concurrency=at_once)
+    return summarise([play_line(USUAL_NOISE, seed, options, kind) for seed in seeds(repetitions)])
+
+
+def at_every_noise(
+    play: Callable[[float, int], Outcome], worlds: Sequence[int], noises: Sequence[float] = NOISES
+) -> Figures:
+    return {str(noise): summarise([play(noise, seed) for seed in worlds]) for noise in noises}
 
 
 def seeds(repetitions: int) -> range:
@@ -54,6 +63,7 @@ def summarise(outcomes: Sequence[Outcome]) -> Figures:
         "runs_mean": float(runs.mean()),
         "runs_90": float(np.quantile(runs, 0.9)),
         "runs_max": int(runs.max()),
+        "rounds_mean": float(np.mean([one.rounds for one in outcomes])),
         "dense_runs_mean": float(np.mean([one.dense_runs for one in outcomes])),
         "accepted": len(accepted) / len(outcomes),
         "inconclusive": len(undecided) / len(outcomes),
