@@ -125,12 +125,16 @@ def _surer(record: Record, decision: SizedDecision) -> str:
     changes = _higher_bar(decision)
     if changes is None:
         return ""
-    sparse = decision.seeds * more_seeds(decision.ratio, decision.interval, record.threshold)
-    dense = max(2 * sparse, len(record.dense.seeds) if record.dense else 0)
     known = sum(seed.cached for seed in record.dense.seeds) if record.dense else 0
-    grown = sparse - decision.seeds + dense - (len(record.dense.seeds) if record.dense else 0)
-    runs = (record.runs or 0) - known + grown
-    keys = {"compress.max_seeds": sparse, "compress.max_dense_seeds": dense, **changes}
+    dense = len(record.dense.seeds) if record.dense else 0
+    done = (record.runs or 0) - known
+    if decision.basis == "posterior":  # all runs tell of it; which come next is the search's to say
+        runs, keys = 2 * done, {"compress.max_dense_seeds": 2 * dense, **changes}
+    else:
+        sparse = decision.seeds * more_seeds(decision.ratio, decision.interval, record.threshold)
+        wanted = max(2 * sparse, dense)
+        runs = done + sparse - decision.seeds + wanted - dense
+        keys = {"compress.max_seeds": sparse, "compress.max_dense_seeds": wanted, **changes}
     options = " ".join(f"--set {key}={value}" for key, value in keys.items())
     return f" To be surer: 'rlx2 resume {folder_of(record)} --max-runs {runs} {options}'."
 

@@ -48,6 +48,23 @@ def test_accepted_network_with_all_that_makes_the_sentence_true() -> None:
     )
 
 
+def test_network_that_all_runs_together_accept() -> None:
+    """Own seeds, and what all 50 runs make of them; twice as many, known ones left out, would tell more."""
+    by_all = decision("accept", 0.97, basis="posterior", own_probability=0.8, fresh=4, surprise=0.4)
+    assert answer(record(by_all)) == (
+        "hopper: the smallest network found to keep the return is 12.3 times smaller than dense (policy 98 %, critics "
+        "95 % sparse): its deployed policy keeps 101.0 % [97.0 %, 104.0 %] of the dense agents' return by its own 8 seeds "
+        "against 16 dense ones, and at least 97 % with probability .97 by all 50 runs together. By the final score it "
+        "keeps 98.2 % [91.0 %, 104.0 %], probability .64. To be surer: 'rlx2 resume hopper --max-runs 92 --set "
+        "compress.max_dense_seeds=32 --set compress.accept=0.99'."
+    )
+
+
+def test_fresh_seeds_that_contradict_all_others_are_said_to() -> None:
+    alone = decision("accept", 0.97, own_probability=0.97, fresh=8, surprise=0.01)
+    assert "These fresh seeds alone decide: all other runs together had promised more of it." in answer(record(alone))
+
+
 def test_numbers_of_the_command_follow_from_the_runs() -> None:
     """50 runs, 4 of them known from before and free; 8 seeds and 16 dense ones more."""
     assert "--max-runs 70 " in answer(record(decision("accept", 0.97)))
