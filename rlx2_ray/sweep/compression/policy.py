@@ -23,15 +23,14 @@ TAGS = ("policy_sparsity", "critic_sparsity", "compression", "ratio", "probabili
 
 
 def best_trial(search: Search, pair: Pair) -> str | None:
-    """The run of a network that scored best, a confirming one if there is any."""
+    """Returns the name of the run of a network that scored best; None where none has a score."""
     scores = {
         tell.request: tell.score
         for tell in search.tells
         if tell.request.arm.pair == pair and tell.request.purpose != "dense" and tell.score is not None
     }
-    confirming = [request for request in scores if request.purpose == "confirm"]
-    chosen = max(confirming or scores, key=lambda request: scores[request], default=None)
-    return name_of(chosen) if chosen else None
+    best = max(scores, key=lambda request: scores[request], default=None)
+    return name_of(best) if best else None
 
 
 def keep_policy(desk: Desk, dense: ExperimentConfig, ultimate: Ultimate) -> Ultimate:
