@@ -11,6 +11,7 @@ from rlx2_ray.report.record.record import DenseArm, Record, SizedDecision
 from rlx2_ray.runs.score import describe, describe_early
 from rlx2_ray.runs.scores import DEPLOYED, OTHER, ScoreName
 from rlx2_ray.search.belief import Belief
+from rlx2_ray.search.decision import Basis
 
 KINDS = {"compress": "Compression search", "sweep": "Sweep", "runs": "Runs", "task": "Runs of the task"}
 AXES = {
@@ -126,12 +127,19 @@ def protocol_of(record: Record) -> dict[str, str]:
     return words
 
 
+_BASES: dict[Basis, str] = {
+    "posterior": "by all runs together; by its fresh seeds alone where these contradict that",
+    "bootstrap": "two-arm stratified bootstrap",
+}
+
+
 def _rule(record: Record) -> str:
     protocol = record.protocol
     statistic = {"iqm": "interquartile mean", "mean": "mean"}.get(protocol.get("statistic", "iqm"), "statistic")
+    basis: Basis = "posterior" if any(each.basis == "posterior" for each in record.decisions) else "bootstrap"
     return (
         f"R = (sparse - random) / (dense - random), each the {statistic} over seeds; accepted where the probability of "
-        f"R ≥ {record.threshold:g} (two-arm stratified bootstrap) is at least {protocol.get('accept', 0.9)}, "
+        f"R ≥ {record.threshold:g} ({_BASES[basis]}) is at least {protocol.get('accept', 0.9)}, "
         f"rejected where it is at most {protocol.get('reject', 0.1)}, inconclusive otherwise"
     )
 

@@ -55,8 +55,8 @@ def test_network_that_all_runs_together_accept() -> None:
         "hopper: the smallest network found to keep the return is 12.3 times smaller than dense (policy 98 %, critics "
         "95 % sparse): its deployed policy keeps 101.0 % [97.0 %, 104.0 %] of the dense agents' return by its own 8 "
         "seeds against 16 dense ones, and at least 97 % with probability .97 by all 50 runs together. By the final "
-        "score it keeps 98.2 % [91.0 %, 104.0 %], probability .64. To be surer: 'rlx2 resume hopper --max-runs 92 --set "
-        "compress.max_dense_seeds=32 --set compress.accept=0.99'."
+        "score it keeps 98.2 % [91.0 %, 104.0 %], probability .64. To be surer: 'rlx2 resume hopper --max-runs 92 "
+        "--set compress.max_dense_seeds=32 --set compress.accept=0.99'."
     )
 
 
