@@ -89,13 +89,22 @@ def check_beginning(directory: Path, kept: dict[str, list[dict[str, Any]]]) -> N
 
 
 def check_as_expected(directory: Path, result: dict[str, Any]) -> None:
-    """The same policies, points and result as with the commit that the directory is of."""
+    """The same policies, points and result as with the commit that the directory is of.
+
+    A compression's search decides by another rule since, so that it goes on with other runs: what is the same is the
+    dense arm, and every run that both did.
+    """
     expected, runs = EXPECTED[directory.name], run_directories(directory)
-    assert known_then(result, expected["result"]) == expected["result"]
-    digests = {name: read_json(run / "result.json")["policy_digest"] for name, run in runs.items()}
-    assert digests == expected["policies"]
-    points = {name: read_points(run) for name, run in runs.items()}
-    assert {name: essence(points[name], each) for name, each in expected["points"].items()} == expected["points"]
+    same = {"dense"} if directory.name == "compression" else expected["result"].keys()
+    known = {key: expected["result"][key] for key in same}
+    assert known_then(result, known) == known
+    both = runs.keys() & expected["policies"].keys()
+    assert both == expected["policies"].keys() or directory.name == "compression"
+    assert len(both) >= len(expected["policies"]) / 2
+    digests = {name: read_json(runs[name] / "result.json")["policy_digest"] for name in both}
+    assert digests == {name: expected["policies"][name] for name in both}
+    for name in both & expected["points"].keys():
+        assert essence(read_points(runs[name]), expected["points"][name]) == expected["points"][name]
 
 
 def known_then(value: Any, expected: Any) -> Any:
