@@ -200,7 +200,6 @@ def test_trials(name: str, tmp_path: Path, database: Path) -> None:
     assert set(ids) < set(tune_ids(directory)), "Tune has not begun anew"
     if IS_SAME_PROCESSOR:
         check_as_expected(directory, result)
-        assert read_json(directory / "record.json").get("beliefs") == EXPECTED[name]["beliefs"]
 
 
 def tune_ids(directory: Path) -> list[str]:
