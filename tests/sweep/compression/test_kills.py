@@ -90,7 +90,7 @@ def is_in_search_phase(directory: Path) -> bool:
 
 
 def is_confirming(directory: Path) -> bool:
-    return sum("-s10" in path.name for path in finished_trials(directory)) >= 5
+    return sum("-s10" in path.name for path in finished_trials(directory)) >= 2
 
 
 PHASES = {"dense": is_in_dense_phase, "search": is_in_search_phase, "confirmation": is_confirming}
