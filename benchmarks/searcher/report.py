@@ -82,7 +82,7 @@ Pr(R < {rule.threshold - HARM:.2f}) at most {RISK}, and its {rule.min_seeds} or 
 
 ## 2-D: 9 x 9 levels and dense, at most {PLANE_RUNS} runs (a grid of 9 x 9 with its dense arm: 656)
 
-A search here for every {PLANES} in 1-D, for these take ten times as long.
+A search here for every {PLANES} in 1-D, for these take much longer.
 
 {table(figures["plane"])}
 

@@ -25,10 +25,8 @@ class Design:
         gains = posterior.grid.gains.ravel()
         of_gain, of_scale, of_fallen = (mass.sum(axis=axes) for axes in ((2, 3), (0, 1, 3), (0, 1, 2)))
         self._weights = of_gain.sum(axis=1)  # (H,)
-        fallen_share, noise = (
-            float(of_fallen @ posterior.grid.fallen),
-            float(of_scale @ posterior.grid.scales.ravel() ** 2),
-        )
+        fallen_share = float(of_fallen @ posterior.grid.fallen)
+        noise = float(of_scale @ posterior.grid.scales.ravel() ** 2)  # variance
         fallen = np.maximum(family.fallen, fallen_share)
         means = (1 - fallen) * family.modes + fallen * FALLEN_RATIO  # (H, A), of seeds, over the dense gain
         self._means = np.c_[means, np.full(len(means), 1 - fallen_share * (1 - FALLEN_RATIO))]

@@ -149,8 +149,7 @@ class Search:
         """Guesses the further runs to be expected, from what searches took in simulation, for time and cost."""
         if self.is_finished:
             return 0
-        left = self.options.max_runs - len(self._ledger.tells)
-        return max(min(self._expected(), left), len(self._ledger.pending), 1)
+        return max(min(self._expected(), self._left), len(self._ledger.pending), 1)
 
     # What it is told
 
@@ -181,20 +180,22 @@ class Search:
 
     def _begin(self, dense: Sequence[float]) -> None:
         """Believe what is known before any sparse seed."""
-        hypotheses, threshold = (
-            self.networks.hypotheses(spread(np.array(dense)) if dense else 0.0),
-            self.options.rule.threshold,
-        )
+        hypotheses = self.networks.hypotheses(spread(np.array(dense)) if dense else 0.0)
+        threshold = self.options.rule.threshold
         self._posterior = Posterior(hypotheses, dense)
         self._keeping = curves_above(hypotheses, threshold)  # (H, A)
         self._harming = 1 - curves_above(hypotheses, threshold - HARM)
         self._expected_kept = hypotheses.prior @ self._keeping
+        self._design: Design | None = None  # of this state of the posterior, once it is asked for a run
         self._standing = self._stand()
 
     def _take_in(self) -> None:
-        """Let the posterior know what is unseen, and see what follows."""
+        """Let the posterior and the checks know what is unseen, and see what follows."""
         for arm, score in self._unseen:
             self._posterior.observe(self._index[arm.pair], self._ratio(score))
+        for check in self._checks.values():
+            check.advance(self._gain)
+        self._design = None
         self._standing = self._stand()
         if self._unseen and self.networks.levels:
             self._note_belief()
@@ -257,17 +258,15 @@ class Search:
         under_way = [self._index.get(request.arm.pair, dense) for request in self._ledger.pending]
         # Two networks are what is open now; what many runs under way will tell, opens the question of any other.
         is_open = self._standing.open if len(under_way) < LEAST_AT_ONCE else slice(None)
-        told = Design(self._posterior).told(self._keeping[:, is_open], under_way)
+        self._design = self._design or Design(self._posterior)
+        told = self._design.told(self._keeping[:, is_open], under_way)
         if self._ledger.promised(DENSE_ARM) >= self.options.max_dense_seeds:
             told = told[:dense]
         most = int(np.argmax(told))
         return DENSE_ARM if most == dense else ArmKey(self.networks.pairs[most], "search")
 
     def _advance(self) -> None:
-        """Go on with the check that is open, begin another, or end."""
-        for check in self._checks.values():
-            check.advance(self._gain)
-        self._standing = self._stand()
+        """Wait for the check that is open, begin another, or end."""
         if any(check.is_open for check in self._checks.values()):
             return
         standing, best = self._standing, self._standing.best
@@ -309,9 +308,11 @@ class Search:
         )
 
     def _is_candidate(self, decision: Decision) -> bool:
-        if decision.verdict == "reject" or decision.probability < LIKELY:
+        if decision.verdict == "reject":
             return False
-        return decision.basis == "bootstrap" or self._standing.is_candidate(self._index[decision.pair])
+        if decision.basis == "bootstrap":
+            return decision.probability >= LIKELY
+        return self._standing.is_candidate(self._index[decision.pair])
 
     def _expected(self) -> int:
         """Runs still to be expected, by how much dense seeds differ; beyond that a third of the rest."""

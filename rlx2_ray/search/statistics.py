@@ -110,7 +110,7 @@ def _indices(count: int, arm: int) -> NDArray[np.int64]:
 
 
 def statistics_of(rows: Doubles, statistic: Statistic) -> Doubles:
-    """(N,) of rows (N, n)."""
+    """Returns the statistic (N,) of each row of scores (N, n), n >= 1."""
     count = rows.shape[1]
     cut = int(TRIMMED * count) if statistic == "iqm" else 0
     kept = np.sort(rows, axis=1)[:, cut : count - cut] if cut else rows
