@@ -53,6 +53,8 @@ class Search:
         self._reference: float | None = None  # gain of the first dense seeds, once they are known
         self._checks: dict[int, Check] = {}  # by network
         self._finished = False
+        self._design: Design | None = None  # of what is known now, once a run is asked for
+        self._decisions: list[Decision] | None = None  # as of now, once they are asked for
         self._sizes = np.array([size(pair) for pair in networks.pairs])
         self._begin(())
 
@@ -129,8 +131,10 @@ class Search:
         """Returns one of each network with two seeds or more, in the order in which they were first run."""
         if self._reference is None:
             return []
-        decisions = (self._decision(pair) for pair in self._ledger.pairs)
-        return [decision for decision in decisions if decision is not None]
+        if self._decisions is None:
+            stated = (self._decision(pair) for pair in self._ledger.pairs)
+            self._decisions = [decision for decision in stated if decision is not None]
+        return list(self._decisions)
 
     def ultimate(self) -> Decision | None:
         """Returns the best statement so far: the smallest accepted network, or else the best candidate, inconclusive.
@@ -186,8 +190,7 @@ class Search:
         self._keeping = curves_above(hypotheses, threshold)  # (H, A)
         self._harming = 1 - curves_above(hypotheses, threshold - HARM)
         self._expected_kept = hypotheses.prior @ self._keeping
-        self._design: Design | None = None  # of this state of the posterior, once it is asked for a run
-        self._standing = self._stand()
+        self._stand_anew()
 
     def _take_in(self) -> None:
         """Let the posterior and the checks know what is unseen, and see what follows."""
@@ -195,13 +198,18 @@ class Search:
             self._posterior.observe(self._index[arm.pair], self._ratio(score))
         for check in self._checks.values():
             check.advance(self._gain)
-        self._design = None
-        self._standing = self._stand()
+        self._stand_anew()
         if self._unseen and self.networks.levels:
             self._note_belief()
         self._unseen = []
         if not self._finished:
             self._advance()
+
+    def _stand_anew(self) -> None:
+        """Forget what was derived from what was known before."""
+        self._standing = self._stand()
+        self._design = None
+        self._decisions = None
 
     def _stand(self) -> Standing:
         mass = self._posterior.curve_mass

@@ -13,7 +13,7 @@ from rlx2_ray.search.decision import Rule, Verdict, verdict_of
 
 
 def verdict(record: Record, outcome: Outcome) -> Verdict:
-    """By the rule of the compression search, which no verdict comes from too few seeds of either arm."""
+    """By its own seeds and dense's alone, with the bounds of the compression search; none by too few of either."""
     dense = dense_arm(record, outcome.by)
     seeds = min(outcome.seeds, len(dense.seeds) if dense else 0)
     return verdict_of(outcome.probability or 0.0, seeds, Rule())
