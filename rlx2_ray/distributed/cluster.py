@@ -16,13 +16,13 @@ import psutil
 from rlx2_ray.config import RuntimeConfig
 from rlx2_ray.distributed.head import check_head
 from rlx2_ray.distributed.nodes import check_nodes
+from rlx2_ray.distributed.private import private_folder, private_token
 from rlx2_ray.types import BadInput, RunFailed
 
 EXIT_S = 5.0  # for actors whose Ray has gone
 OBJECT_STORE_BYTES = 512 * 1024**2  # batches in flight are tens of megabytes at most
 
 _ENVIRONMENT = {
-    "RAY_AUTH_MODE": "disabled",  # only loopback listens; by default Ray would leave a token in the home directory
     # On Linux Ray replaces 127.0.0.1 by the machine's outer address, unless it thinks that there can be no cluster.
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -57,7 +57,7 @@ def ray_of(runtime: RuntimeConfig, directory: Path) -> AbstractContextManager[No
 def own_ray(cpus: int) -> Iterator[None]:
     """Start a Ray with room for `cpus` actors of one CPU each, whatever the machine has.
 
-    Without a dashboard, and without anything that listens beyond loopback.
+    Without a dashboard, without anything that listens beyond loopback, and closed to other users of the machine.
     """
     prepare_environment()
     with warnings.catch_warnings():
@@ -66,20 +66,26 @@ def own_ray(cpus: int) -> Iterator[None]:
 
         # Where Ray was imported before the environment was prepared, it would listen to the whole network.
         ray_constants.ENABLE_RAY_CLUSTER = False
+    with private_folder() as folder, private_token():
+        _start(cpus, folder)
+        processes: list[psutil.Process] = []
+        try:
+            with _connected():
+                try:
+                    yield
+                finally:
+                    processes = psutil.Process().children(recursive=True)
+        finally:
+            _end_actors(processes)
+
+
+def _start(cpus: int, folder: Path) -> None:
+    options = {"num_cpus": cpus, "object_store_memory": OBJECT_STORE_BYTES, "include_dashboard": False}
     try:
-        _connect("local", num_cpus=cpus, object_store_memory=OBJECT_STORE_BYTES, include_dashboard=False)
+        _connect("local", _temp_dir=str(folder), **options)
     except Exception as error:  # Ray gives up after 30 s, with no class of its own
         why = str(error).split(". ")[0]
         raise RunFailed(f"Ray did not start ({why}): try again when the machine is less busy.") from None
-    processes: list[psutil.Process] = []
-    try:
-        with _connected():
-            try:
-                yield
-            finally:
-                processes = psutil.Process().children(recursive=True)
-    finally:
-        _end_actors(processes)
 
 
 @contextmanager

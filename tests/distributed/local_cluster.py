@@ -85,6 +85,7 @@ class LocalCluster:
 def local_cluster(head_cpus: int, nodes_cpus: Sequence[int]) -> Iterator[LocalCluster]:
     before = dict(os.environ)
     prepare_environment()
+    os.environ.update(DRIVER_VARIABLES)
     os.environ["PYTHONPATH"] = str(ROOT)  # where the actors find the strange environments
     try:
         with warnings.catch_warnings():
