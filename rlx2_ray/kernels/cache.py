@@ -7,7 +7,6 @@ the sources, and whoever fills it holds a lock.
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import hashlib
 import os
@@ -16,6 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext, suppress
 from importlib.metadata import version
 from pathlib import Path
 
@@ -23,6 +23,7 @@ import llvmlite.binding as llvm
 import numba
 
 from rlx2_ray import files
+from rlx2_ray.kernels.cache_file import say, say_not_kept, use_checked_files
 
 PACKAGE = Path(__file__).resolve().parent.parent
 SOURCES = ("kernels", "agents", "networks", "types.py")  # with compiled functions, and what they know of others
@@ -31,6 +32,7 @@ SOURCES = ("kernels", "agents", "networks", "types.py")  # with compiled functio
 def use_cache() -> None:
     """Tell numba; to be called before functions are decorated."""
     numba.config.CACHE_DIR = str(cache_directory())
+    use_checked_files()
 
 
 @functools.cache
@@ -47,7 +49,7 @@ def _root() -> Path:
     chosen = os.environ.get("NUMBA_CACHE_DIR")
     home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "rlx2_ray" / "kernels"
     folder = Path(chosen) if chosen else home
-    with contextlib.suppress(OSError):
+    with suppress(OSError):
         folder.mkdir(parents=True, exist_ok=True)
         if os.access(folder, os.W_OK):
             return folder
@@ -55,14 +57,17 @@ def _root() -> Path:
 
 
 def _temporary_folder() -> Path:
-    """One that nobody else can have put code into."""
+    """One that nobody else can have put code into; where none can be made, one that cannot be written to."""
     folder = Path(tempfile.gettempdir()) / f"rlx2_ray-{os.getuid()}"
-    with contextlib.suppress(FileExistsError):
-        folder.mkdir(mode=0o700)
-    status = folder.lstat()
-    if stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid() and not status.st_mode & 0o077:
-        return folder
-    return Path(tempfile.mkdtemp(prefix="rlx2_ray-"))
+    try:
+        with suppress(FileExistsError):
+            folder.mkdir(mode=0o700)
+        status = folder.lstat()
+        if stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid() and not status.st_mode & 0o077:
+            return folder
+        return Path(tempfile.mkdtemp(prefix="rlx2_ray-"))
+    except OSError:
+        return Path(os.devnull) / "kernels"
 
 
 def compile_once(name: str, run: Callable[[], None]) -> None:
@@ -71,20 +76,24 @@ def compile_once(name: str, run: Callable[[], None]) -> None:
     ready = directory / f"{name}-{_machine()}.ready"
     if ready.exists():
         return
-    directory.mkdir(parents=True, exist_ok=True)
-    with files.lock(directory / "lock"):
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        lock: AbstractContextManager[object] = files.lock(directory / "lock")
+    except OSError as error:
+        say_not_kept(error)
+        lock = nullcontext()
+    with lock:
         if ready.exists():  # another process has just done it
             return
-        _say(f"Compiling the kernels of {name} for this machine, which is done once ...")
+        say(f"Compiling the kernels of {name} for this machine, which is done once ...")
         started = time.monotonic()
         run()
-        ready.touch()
-        _say(f"... took {time.monotonic() - started:.1f} s; they are kept in {directory}.")
-
-
-def _say(text: str) -> None:
-    sys.stderr.write(f"{text}\n")
-    sys.stderr.flush()
+        try:
+            files.write(ready, "ready\n")  # more than a name, which a full disk may have room for
+        except OSError as error:
+            say_not_kept(error)
+        else:
+            say(f"... took {time.monotonic() - started:.1f} s; they are kept in {directory}.")
 
 
 def _machine() -> str:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 
@@ -38,9 +40,9 @@ print(np.float32(1e-30) * np.float32(1e-10), sum(flush_denormals.stats.cache_hit
 """
 
 
-def start(folder: Path) -> subprocess.Popen[str]:
+def start(folder: Path, program: str = PROGRAM) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-c", PROGRAM],
+        [sys.executable, "-c", program],
         cwd=folder,
         env=os.environ | {"NUMBA_CACHE_DIR": str(folder / "cache"), "PYTHONPATH": str(ROOT)},
         stdout=subprocess.PIPE,
@@ -58,6 +60,51 @@ def test_of_four_processes_one_compiles(tmp_path: Path) -> None:
     assert sorted(outputs) == ["0.0 0\n"] + ["0.0 1\n"] * 3  # the others read what the first has written
     assert [text for text in errors if ANNOUNCED not in text] == [""] * 3
     assert start(tmp_path).communicate() == ("0.0 1\n", "")
+
+
+def code_files(folder: Path) -> list[Path]:
+    return sorted(path for ending in ("nbi", "nbc") for path in folder.rglob(f"*.{ending}"))
+
+
+def flip(content: bytes) -> bytes:
+    return content[:200] + bytes([content[200] ^ 1]) + content[201:]
+
+
+def test_a_damaged_file_is_compiled_again_and_that_is_said(tmp_path: Path) -> None:
+    start(tmp_path).communicate()
+    code, index = sorted(code_files(tmp_path), key=lambda path: path.suffix)
+    damages: list[tuple[Path, Callable[[bytes], bytes]]] = [
+        (index, lambda content: b""), (index, flip), (code, lambda content: content[: len(content) // 2]), (code, flip),
+    ]  # fmt: skip
+    for path, damage in damages:  # each mended by the process before
+        path.write_bytes(damage(path.read_bytes()))
+        process = start(tmp_path)
+        output, error = process.communicate()
+        assert (process.returncode, output) == (0, "0.0 0\n")
+        assert re.fullmatch(rf"Kernels in {tmp_path}/cache/\w+ are damaged: they are compiled again\.\n", error)
+    assert start(tmp_path).communicate() == ("0.0 1\n", "")
+
+
+def test_a_removed_file_is_compiled_again(tmp_path: Path) -> None:
+    start(tmp_path).communicate()
+    for path in code_files(tmp_path):
+        path.unlink()
+        assert start(tmp_path).communicate() == ("0.0 0\n", "")
+
+
+@pytest.mark.parametrize("full", ["no byte can be written", "no folder can be made"])
+def test_without_room_it_compiles_in_memory_and_says_so(tmp_path: Path, full: str) -> None:
+    program = f"import resource\nresource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))\n{PROGRAM}"
+    if full == "no folder can be made":
+        program = f"import os, errno\ndef full(*a, **k): raise OSError(errno.ENOSPC, 'No space left')\n{PROGRAM}"
+        program = program.replace("import rlx2_ray.kernels\n", "os.mkdir = full\nimport rlx2_ray.kernels\n")
+    process = start(tmp_path, program.replace('file.write("run\\n")', "pass"))
+    output, error = process.communicate()
+    assert (process.returncode, output) == (0, "0.0 0\n")
+    kept = [line for line in error.splitlines() if not line.startswith("Compiling")]
+    assert len(kept) == 1
+    assert kept[0].startswith("Compiled kernels cannot be kept in ")
+    assert kept[0].endswith("Make room, or set NUMBA_CACHE_DIR to another folder.")
 
 
 @pytest.fixture
