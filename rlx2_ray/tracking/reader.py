@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import tempfile
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -19,6 +20,8 @@ from rlx2_ray.types import BadInput
 if TYPE_CHECKING:
     from mlflow.entities import Run
 
+WHOLE_S = 600.0  # seconds after which all is read again, for what changes in runs that have ended, as by deletion
+SLACK_MS = 60_000  # by which clocks of the machines that write runs may differ
 READ = ("evaluation/return_mean", "replay/", "topology/", "throughput/env_steps_per_s")  # beginnings of metric names
 _MAX_RESULTS = 10**7  # points of one metric; more than any sweep has
 
@@ -43,6 +46,13 @@ class StoredRun(NamedTuple):
         return self.status, tuple(self.metrics.items())
 
 
+class _Found(NamedTuple):
+    """What a search has found."""
+
+    read_at: float
+    runs: Mapping[str, StoredRun]  # by id
+
+
 class TrackingReader:
     """A reader of one store. Every method raises BadInput, in one sentence, where the store cannot be read."""
 
@@ -57,6 +67,7 @@ class TrackingReader:
         with self._reading():
             self._client = _make_client(self.uri)
             self._client.search_experiments(max_results=1)
+        self._found: dict[tuple[str, ...], _Found] = {}  # by experiments and query
         self._histories: dict[str, tuple[object, dict[str, History]]] = {}  # by run: its `updates`, its histories
 
     @property
@@ -110,12 +121,34 @@ class TrackingReader:
         return found
 
     def _search(self, experiments: Mapping[str, str], query: str) -> list[StoredRun]:
+        """The runs that a query finds, the newest first. Only those that have not ended long ago are read again."""
+        key = (*experiments, query)
+        found = self._found.get(key)
+        now = time.monotonic()
+        if found is None or now - found.read_at > WHOLE_S:
+            found = _Found(now, self._fetch(experiments, query))
+        else:
+            found = _Found(found.read_at, self._renewed(experiments, query, found.runs))
+        self._found[key] = found
+        return sorted(found.runs.values(), key=lambda run: (-(run.started or 0.0), run.run_id))
+
+    def _renewed(
+        self, experiments: Mapping[str, str], query: str, before: Mapping[str, StoredRun]
+    ) -> dict[str, StoredRun]:
+        last_end = max((int(1000 * run.ended) for run in before.values() if run.ended), default=0)
+        running = self._fetch(experiments, f"{query} AND attributes.status = 'RUNNING'")
+        changed = running | self._fetch(experiments, f"{query} AND attributes.end_time >= {last_end - SLACK_MS}")
+        doubtful = {run_id for run_id, run in before.items() if run.status == "RUNNING" and run_id not in changed}
+        if doubtful:  # deleted, or ended by a clock that is far behind
+            return self._fetch(experiments, query)
+        return {**before, **changed}
+
+    def _fetch(self, experiments: Mapping[str, str], query: str) -> dict[str, StoredRun]:
         def search(page_token: str | None = None) -> Any:
-            order = ["attributes.start_time DESC"]
-            return self._client.search_runs(list(experiments), query, order_by=order, page_token=page_token)
+            return self._client.search_runs(list(experiments), query, page_token=page_token)
 
         with self._reading():
-            return [_stored(run, experiments) for run in _pages(search)]
+            return {run.info.run_id: _stored(run, experiments) for run in _pages(search)}
 
     def _read_histories(self, runs: Sequence[StoredRun]) -> list[dict[str, History]]:
         names = dict.fromkeys(name for run in runs for name in run.metrics if name.startswith(READ))

@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 import yaml
 
 from rlx2_ray.config import ExperimentConfig, Tree, flatten, resolve, resolve_stored, unflatten
 
 BASIS = ("env.id", "algo", "method", "steps")  # what the other defaults follow from
+
+
+class Described(NamedTuple):
+    """A configuration, and what it takes to tell it from others."""
+
+    config: ExperimentConfig
+    values: Tree  # by dotted key
+    own: tuple[str, ...]  # the keys whose values do not follow from those of BASIS
+
+
+def described(config: ExperimentConfig) -> Described:
+    values = flat(config)
+    defaults = flat(_with_basis_of(config))
+    return Described(config, values, (*BASIS, *(key for key in values if values[key] != defaults.get(key))))
 
 
 def config_of(params: Mapping[str, str]) -> ExperimentConfig:
@@ -19,6 +35,11 @@ def config_of(params: Mapping[str, str]) -> ExperimentConfig:
 
 
 def _value(text: str) -> Any:
+    return copy.deepcopy(_parsed(text))  # nobody can change what is kept
+
+
+@lru_cache(maxsize=4096)  # thousands of runs have the same few values
+def _parsed(text: str) -> Any:
     try:
         return yaml.safe_load(text)
     except yaml.YAMLError:
@@ -30,23 +51,18 @@ def flat(config: ExperimentConfig) -> Tree:
     return flatten(config.model_dump(mode="json"))
 
 
-def swept_changes(config: ExperimentConfig, keys: Sequence[str]) -> Tree:
+def swept_changes(this: Described, keys: Sequence[str]) -> Tree:
     """Returns the values of the swept keys, the seed left out."""
-    values = flat(config)
-    return {key: values.get(key) for key in keys if key != "seed"}
+    return {key: this.values.get(key) for key in keys if key != "seed"}
 
 
-def differing_keys(configs: Sequence[ExperimentConfig]) -> list[str]:
+def differing_keys(all_of_them: Sequence[Described]) -> list[str]:
     """Returns the keys that people would name to tell the configurations apart.
 
     These are the ones whose values are not all the same, but for the seed and for values that only follow from others.
     """
-    flats = [flat(config) for config in configs]
-    own = dict.fromkeys(BASIS)
-    for config, values in zip(configs, flats, strict=True):
-        defaults = flat(_with_basis_of(config))
-        own |= dict.fromkeys(key for key in values if values[key] != defaults.get(key))
-    return [key for key in own if key != "seed" and len({repr(values.get(key)) for values in flats}) > 1]
+    own = dict.fromkeys(key for each in all_of_them for key in each.own)
+    return [key for key in own if key != "seed" and len({repr(each.values.get(key)) for each in all_of_them}) > 1]
 
 
 def _with_basis_of(config: ExperimentConfig) -> ExperimentConfig:

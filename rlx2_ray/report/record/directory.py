@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from rlx2_ray.config import ExperimentConfig, Tree
-from rlx2_ray.report.record.configs import differing_keys, swept_changes
+from rlx2_ray.report.record.configs import described, differing_keys, swept_changes
 from rlx2_ray.report.record.file import RECORD_FILE, as_seen, parse_record
 from rlx2_ray.report.record.record import Record, TrackedRun
 from rlx2_ray.report.record.trial import RETURN, Series, Trial
@@ -46,7 +46,7 @@ def read_directory(path: Path) -> Record:
 def _read_campaign(path: Path) -> Record:
     record = as_seen(parse_record(_read(path / RECORD_FILE), str(path / RECORD_FILE)))
     runs = [_open(file.parent) for file in sorted((path / TRIALS).glob("*/config.yaml"))]
-    keys = record.varied or differing_keys([run.config for run in runs])
+    keys = record.varied or differing_keys([described(run.config) for run in runs])
     spaces = record.spaces or next(filter(None, map(_spaces, runs)), None)
     record = replace(record, spaces=spaces, source=str(path))
     return record.with_trials([_read_trial(run, record, keys) for run in runs])
@@ -88,7 +88,7 @@ def _read_trial(run: Run, record: Record, keys: Sequence[str]) -> Trial:
         state=_state(name, result, record),
         purpose=tags.get(PURPOSE, "trial"),
         config=run.config,
-        changes=swept_changes(run.config, record.members.get(member, keys)),
+        changes=swept_changes(described(run.config), record.members.get(member, keys)),
         series=series,
         score=result["score"] if "score" in result else score_of_stopped(series, run.config, ended_early),
         ended_early=ended_early,

@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import lru_cache
 
 from rlx2_ray.config import ExperimentConfig
-from rlx2_ray.report.record.configs import config_of, differing_keys, swept_changes
+from rlx2_ray.report.record.configs import Described, config_of, described, differing_keys, swept_changes
 from rlx2_ray.report.record.directory import score_of_stopped
 from rlx2_ray.report.record.file import RECORD_FILE, as_seen, parse_record
 from rlx2_ray.report.record.record import Record, TrackedRun
@@ -68,27 +68,27 @@ def read_runs(reader: TrackingReader, experiment: str, runs: Sequence[StoredRun]
 
 def _with_trials(reader: TrackingReader, record: Record, runs: Sequence[StoredRun]) -> Record:
     """The record with those runs as its trials; what another version wrote is named and left out."""
-    readable: list[tuple[StoredRun, ExperimentConfig]] = []
+    readable: list[tuple[StoredRun, Described]] = []
     messages = list(record.messages)
     for run in runs:
         try:
-            readable.append((run, _config(frozenset(run.params.items()))))
+            readable.append((run, _described(frozenset(run.params.items()))))
         except BadInput as problem:
             messages.append(f"The run {run.name} is of another version and left out: {problem}")
-    keys = record.varied or differing_keys([config for _, config in readable])
+    keys = record.varied or differing_keys([this for _, this in readable])
     histories = reader.histories([run for run, _ in readable])
-    trials = [_trial(record, run, config, keys, histories[run.run_id]) for run, config in readable]
+    trials = [_trial(record, run, this, keys, histories[run.run_id]) for run, this in readable]
     versions = record.versions or (_versions(runs[-1]) if runs else {})
     return replace(record, messages=tuple(messages), versions=versions).with_trials(trials)
 
 
 @lru_cache(maxsize=4096)  # a dashboard asks for the same ones every few seconds
-def _config(params: frozenset[tuple[str, str]]) -> ExperimentConfig:
-    return config_of(dict(params))
+def _described(params: frozenset[tuple[str, str]]) -> Described:
+    return described(config_of(dict(params)))
 
 
 def _trial(
-    record: Record, run: StoredRun, config: ExperimentConfig, keys: Sequence[str], histories: Mapping[str, History]
+    record: Record, run: StoredRun, this: Described, keys: Sequence[str], histories: Mapping[str, History]
 ) -> Trial:
     name = run.tags.get(TRIAL) or run.name
     member = run.tags.get(MEMBER, "")
@@ -98,10 +98,10 @@ def _trial(
         name=name,
         state=_state(run, record),
         purpose=run.tags.get(PURPOSE, "trial"),
-        config=config,
-        changes=swept_changes(config, record.members.get(member, keys)),
+        config=this.config,
+        changes=swept_changes(this, record.members.get(member, keys)),
         series=series,
-        score=_score(run, series, config, ended_early),
+        score=_score(run, series, this.config, ended_early),
         ended_early=ended_early,
         run_id=run.run_id,
         member=member,

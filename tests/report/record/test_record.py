@@ -18,7 +18,7 @@ from rlx2_ray.config import nest, resolve
 from rlx2_ray.distributed.launch import train
 from rlx2_ray.experiment import session
 from rlx2_ray.report.analysis.arms import arms_of, dense_arm, ratio_of
-from rlx2_ray.report.record.configs import config_of, differing_keys, flat
+from rlx2_ray.report.record.configs import config_of, described, differing_keys, flat
 from rlx2_ray.report.record.directory import read_directory, series_of
 from rlx2_ray.report.record.file import SILENCE_S, as_seen, parse_record
 from rlx2_ray.report.record.record import Record
@@ -222,7 +222,7 @@ def test_configuration_reads_back_from_mlflow_s_parameters() -> None:
     ],
 )
 def test_keys_that_tell_runs_apart_leave_out_what_only_follows(changes: list[Any], keys: list[str]) -> None:
-    assert differing_keys([resolve(each) for each in changes]) == keys
+    assert differing_keys([described(resolve(each)) for each in changes]) == keys
 
 
 def test_flat_keeps_an_empty_section_as_a_value() -> None:
