@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import re
 import sys
 
 import typer
@@ -10,6 +12,8 @@ from typer.exceptions import TyperException
 import rlx2_ray.cli.threads  # noqa: F401 - before anything imports numpy
 from rlx2_ray.cli import archive, bench, compress, dashboard, describe, evaluate, export, report, resume, sweep, train
 from rlx2_ray.types import BadInput, Interrupted, RunFailed
+
+OF_A_PATH = (errno.ENAMETOOLONG, errno.ELOOP, errno.EACCES, errno.EROFS, errno.ENOTDIR)  # what no command expects
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 app.command("train")(train.train)
@@ -43,6 +47,10 @@ def run(arguments: list[str]) -> int:
     except TyperException as error:
         problem = error.format_message().rstrip(".") or "No command was given"
         return _fail(f"{problem}: see 'rlx2 --help'.", 2)
+    except OSError as error:
+        if error.errno not in OF_A_PATH or error.filename is None:
+            raise
+        return _fail(f"{error.filename} cannot be used ({error.strerror}): give another path.", 2)
     except RunFailed as error:
         return _fail(str(error), 1)
     except Interrupted as error:
@@ -51,6 +59,15 @@ def run(arguments: list[str]) -> int:
         return _fail("Interrupted.", 130)
 
 
+def _shortened(sentence: str) -> str:
+    """The sentence without the middle of what is too long in it, as of a value that it repeats, and of all."""
+    return _without_middle(re.sub(r"\S{200,}", lambda word: _without_middle(word[0], 100), sentence), 2000)
+
+
+def _without_middle(text: str, longest: int) -> str:
+    return text if len(text) <= longest else f"{text[: longest // 2]}...{text[-longest // 2 :]}"
+
+
 def _fail(sentence: str, code: int) -> int:
-    print(f"rlx2: {sentence}", file=sys.stderr)  # noqa: T201 - this is the command line
+    print(f"rlx2: {_shortened(sentence)}", file=sys.stderr)  # noqa: T201 - this is the command line
     return code

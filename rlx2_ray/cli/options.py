@@ -15,6 +15,7 @@ import typer
 
 from rlx2_ray import config as configuration
 from rlx2_ray.config import ExperimentConfig
+from rlx2_ray.config.run_paths import with_absolute_runs
 from rlx2_ray.methods import METHODS
 
 ConfigFile = Annotated[
@@ -153,7 +154,7 @@ def read_config(file: Path | None, options: dict[str, Any], assignments: list[st
     `options` may hold more than configuration keys.
     """
     tree = configuration.load(file) if file else {}
-    return configuration.resolve(configuration.merge(tree, read_tree(options, assignments)))
+    return configuration.resolve(with_absolute_runs(configuration.merge(tree, read_tree(options, assignments))))
 
 
 def read_tree(

@@ -11,6 +11,7 @@ import typer
 
 from rlx2_ray.cli import options
 from rlx2_ray.cli.output import print_json, print_table
+from rlx2_ray.config.run_paths import with_absolute_runs
 
 SweepFile = Annotated[
     Path,
@@ -45,7 +46,7 @@ def sweep(
     changes = options.read_tree(given, assignments, KEYS)
     from rlx2_ray.sweep.description.queue import gather, parse_queue
 
-    queue = parse_queue(gather(config_file, changes))
+    queue = parse_queue(with_absolute_runs(gather(config_file, changes)))
     from rlx2_ray.runs.directory import Tracking
     from rlx2_ray.sweep import campaign
     from rlx2_ray.sweep.sweeping import Sweep
@@ -56,10 +57,7 @@ def sweep(
 
 
 def default_directory(name: str) -> Path:
-    """The directory of a sweep that is given none: in the storage that all nodes of a cluster see, where it is named.
-
-    He directory of a sweep that is given none: in the storage that all nodes of a cluster see, where it is named.
-    """
+    """The directory of a sweep that is given none: in the storage all nodes of a cluster see, where there is one."""
     return Path(os.environ.get("RLX2_STORAGE") or "runs") / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}"
 
 
