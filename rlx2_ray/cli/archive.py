@@ -58,7 +58,7 @@ def _changed_while_it_ran(run: Path) -> bool:
     description = run.parent.parent / "sweep.yaml"
     if run.parent.name != "trials" or not description.exists():
         return False
-    return scheduler_name(configuration.load(description)) == "pbt"
+    return scheduler_name(configuration.load_stored(description)) == "pbt"
 
 
 def _show(into: Path, added: Paths, there: Paths, unfinished: Paths, changing: Paths) -> None:

@@ -5,25 +5,30 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-import yaml
-
+from rlx2_ray.config import yaml_text
 from rlx2_ray.config.schema import ExperimentConfig
 from rlx2_ray.config.trees import Tree, merge, nest
 from rlx2_ray.types import BadInput
 
 
 def load(path: Path) -> Tree:
-    """The mapping in a YAML file. Raises BadInput."""
+    """The mapping in a YAML file that a person wrote. Raises BadInput."""
+    return _load(path, is_stored=False)
+
+
+def load_stored(path: Path) -> Tree:
+    """The mapping in a YAML file that this program wrote, whichever version of it. Raises BadInput."""
+    return _load(path, is_stored=True)
+
+
+def _load(path: Path, is_stored: bool) -> Tree:
     try:
-        tree = yaml.safe_load(path.read_text())
+        text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise BadInput(f"There is no configuration file {path}: check the path.") from None
     except (OSError, UnicodeDecodeError) as error:
         raise BadInput(f"The configuration file {path} cannot be read ({error}): check the path.") from None
-    except yaml.YAMLError as error:
-        where = getattr(error, "problem_mark", None)
-        line = f" near line {where.line + 1}" if where else ""
-        raise BadInput(f"{path} is not valid YAML{line}: correct the file.") from None
+    tree = yaml_text.read(text, str(path), is_stored=is_stored)
     if tree is None:
         return {}
     if not isinstance(tree, dict):
@@ -33,7 +38,7 @@ def load(path: Path) -> Tree:
 
 def to_yaml(config: ExperimentConfig) -> str:
     """The text of a file with every value; `resolve(load(path))` of it gives the same configuration."""
-    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
+    return yaml_text.write(config.model_dump(mode="json"))
 
 
 def parse_assignments(assignments: Iterable[str]) -> Tree:
@@ -43,9 +48,5 @@ def parse_assignments(assignments: Iterable[str]) -> Tree:
         key, separator, value = text.partition("=")
         if not separator or not all(key.split(".")):
             raise BadInput(f"--set {text!r} is not KEY=VALUE: write for example --set agent.discount=0.98.")
-        try:
-            parsed = yaml.safe_load(value)
-        except yaml.YAMLError:
-            raise BadInput(f"--set {key}: the value {value!r} is not valid YAML: quote it.") from None
-        tree = merge(tree, nest(key, parsed))
+        tree = merge(tree, nest(key, yaml_text.read_value(value, f"--set {key}")))
     return tree

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
+from rlx2_ray.config.plain_values import plain_value
 from rlx2_ray.topology_rules import TOPOLOGY_RULES
 
 
@@ -37,7 +38,7 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 
 
 class Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, ser_json_inf_nan="constants")
 
     @field_validator("*", mode="before")
     @classmethod
@@ -51,6 +52,11 @@ class Section(BaseModel):
 class EnvConfig(Section):
     id: str = Field("Hopper-v5", min_length=1)  # any gymnasium id; "module:Id-v0" imports module first
     kwargs: dict[str, Any] = {}  # keyword arguments of gymnasium.make
+
+    @field_validator("kwargs", mode="before")
+    @classmethod
+    def _keep_plain_values(cls, value: object) -> object:
+        return plain_value(value, "env.kwargs") if isinstance(value, dict) else value
 
 
 class SparsityConfig(Section):

@@ -94,7 +94,7 @@ class RunDirectory:
         with suppress(OSError):  # `load` says of a file why it cannot be read
             if origin.config_sha256 not in (None, files.sha256_of(self.config_file)):
                 raise BadInput(f"{self.config_file} is not as the run wrote it: restore it from a copy.")
-        config = configuration.load(self.config_file)
+        config = configuration.load_stored(self.config_file)
         return configuration.resolve_stored(configuration.merge(config, origin.changes)), origin
 
     def change(self, changes: Tree) -> ExperimentConfig:

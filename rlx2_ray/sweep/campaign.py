@@ -12,9 +12,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, NamedTuple
 
-import yaml
-
-from rlx2_ray.config import ExperimentConfig, Tree
+from rlx2_ray.config import ExperimentConfig, Tree, yaml_text
 from rlx2_ray.distributed.cluster import cluster_cpus, own_ray, running_ray
 from rlx2_ray.distributed.cluster import prepare_environment as prepare_ray_environment
 from rlx2_ray.experiment.display import Display, make_display
@@ -248,7 +246,7 @@ def _parent_tracker(campaign: Campaign, directory: SweepDirectory, record: Recor
 def _params(tree: Tree) -> Tree:
     """For MLflow: keys of a configuration as with a single run, each other section as a text."""
     own = ExperimentConfig.model_fields
-    return {key: value if key in own else yaml.safe_dump(value, sort_keys=False) for key, value in tree.items()}
+    return {key: value if key in own else yaml_text.write(value) for key, value in tree.items()}
 
 
 @contextmanager

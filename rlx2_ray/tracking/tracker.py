@@ -10,7 +10,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from rlx2_ray.config import flatten
+from rlx2_ray.tracking.params import to_params
 from rlx2_ray.tracking.points import Pending, Point, next_batch, pending
 from rlx2_ray.tracking.store import (
     alone_with,
@@ -34,7 +34,6 @@ RETRY_INTERVAL_S = 30.0
 
 Status = Literal["FINISHED", "FAILED", "KILLED"]
 
-_MAX_PARAM_LENGTH = 6000  # characters, MLflow's limit
 _SQLITE_TRIES = 3
 
 
@@ -54,11 +53,6 @@ class _Parcel(NamedTuple):
     tags: Mapping[str, str] = {}
     artifacts: Sequence[Path] = ()
     tables: Mapping[str, str] = {}
-
-
-def to_params(nested: Mapping[str, Any]) -> dict[str, str]:
-    """MLflow's parameters of a nested configuration: keys joined by dots, values as text of MLflow's length at most."""
-    return {key: str(value)[:_MAX_PARAM_LENGTH] for key, value in flatten(nested).items() if value != {}}
 
 
 class Tracker:

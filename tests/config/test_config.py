@@ -260,7 +260,7 @@ def test_the_user_wins_over_method_and_algorithm() -> None:
 @pytest.mark.parametrize(
     ("text", "tree"),
     [
-        ("steps=1e6", {"steps": "1e6"}),
+        ("steps=1e6", {"steps": 1_000_000.0}),
         ("agent.tau=0.3", {"agent": {"tau": 0.3}}),
         ("network.hidden=[64, 64]", {"network": {"hidden": [64, 64]}}),
         ("env.kwargs.a=x=y", {"env": {"kwargs": {"a": "x=y"}}}),

@@ -326,7 +326,7 @@ def write_store(folder: Path, record: Tree, trials: list[Made]) -> str:
 def _log_trial(client: Any, run_id: str, trial: Made) -> None:
     from mlflow.entities import Metric, Param
 
-    from rlx2_ray.tracking.tracker import to_params
+    from rlx2_ray.tracking.params import to_params
 
     metrics = [
         Metric({"return_mean": "evaluation/return_mean"}.get(name, name), value, 1_790_000_000_000 + step, step)

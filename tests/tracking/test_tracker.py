@@ -18,7 +18,8 @@ import pytest
 
 from rlx2_ray.tracking import store
 from rlx2_ray.tracking import tracker as tracker_module
-from rlx2_ray.tracking.tracker import Tracker, to_params
+from rlx2_ray.tracking.params import to_params
+from rlx2_ray.tracking.tracker import Tracker
 from rlx2_ray.tracking.uri import DEFAULT_TRACKING_URI, resolve_tracking_uri
 from rlx2_ray.types import BadInput
 

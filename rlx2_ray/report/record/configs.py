@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import yaml
-
-from rlx2_ray.config import ExperimentConfig, Tree, flatten, resolve, resolve_stored, unflatten
+from rlx2_ray.config import ExperimentConfig, Tree, flatten, resolve, resolve_stored
+from rlx2_ray.tracking.params import from_params
 
 BASIS = ("env.id", "algo", "method", "steps")  # what the other defaults follow from
 
@@ -30,20 +27,7 @@ def described(config: ExperimentConfig) -> Described:
 
 def config_of(params: Mapping[str, str]) -> ExperimentConfig:
     """Reads MLflow's parameters: dotted keys, values as text. Raises BadInput where they are no configuration."""
-    there = {key: _value(text) for key, text in params.items() if text != "None"}  # MLflow's word for no value
-    return resolve_stored(unflatten(there))
-
-
-def _value(text: str) -> Any:
-    return copy.deepcopy(_parsed(text))  # nobody can change what is kept
-
-
-@lru_cache(maxsize=4096)  # thousands of runs have the same few values
-def _parsed(text: str) -> Any:
-    try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError:
-        return text
+    return resolve_stored(from_params(params))
 
 
 def flat(config: ExperimentConfig) -> Tree:

@@ -29,7 +29,7 @@ from rlx2_ray.types import BadInput
 LISTS = ("grid", "choice")  # forms whose arguments are the values themselves
 LENGTHS = {"uniform": 2, "loguniform": 2, "quniform": 3, "randint": 2}  # of the arguments of the other forms
 FORMS = (*LISTS, *LENGTHS)
-EXPONENT = re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+")  # what YAML reads as text
+EXPONENT = re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+")
 UNSAFE = re.compile(r"[^A-Za-z0-9._=+-]+")  # in the name of a file
 LONGEST_NAME = 120  # characters; file systems allow 255 bytes
 
@@ -135,17 +135,18 @@ def _parameter(keys: tuple[str, ...], value: Mapping[Any, Any], section: str) ->
     form, given = next(iter(value.items()))
     if not isinstance(given, list | tuple) or not given:
         raise BadInput(f"{name} has {form}: {given!r} in {section}: write a list, such as {_example(name)}.")
-    arguments = tuple(map(_number_of, given))
+    arguments = tuple(given)
     if form in LISTS:
         return Parameter(keys, form, arguments if len(keys) == 1 else _tie(keys, form, arguments))
     if len(keys) > 1:
         raise BadInput(f"{name} has {form} in {section}: only grid and choice set several keys together.")
+    arguments = tuple(map(_number_of, given))
     _check_range(name, form, arguments)
     return Parameter(keys, form, arguments)
 
 
 def _number_of(value: object) -> object:
-    """1e-4 as a number, which YAML reads as text."""
+    """1e-4 as a number, which files of earlier versions have as text."""
     return float(value) if isinstance(value, str) and EXPONENT.fullmatch(value) else value
 
 
@@ -155,7 +156,7 @@ def _tie(keys: tuple[str, ...], form: str, arguments: tuple[Any, ...]) -> tuple[
             raise BadInput(
                 f"{', '.join(keys)} has {values!r} in its {form}: write a list of {len(keys)} values, one for each key."
             )
-    return tuple(tuple(map(_number_of, values)) for values in arguments)
+    return tuple(map(tuple, arguments))
 
 
 def _check_range(name: str, form: str, arguments: tuple[Any, ...]) -> None:

@@ -9,11 +9,9 @@ import uuid
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import yaml
-
 from rlx2_ray import config as configuration
 from rlx2_ray import files
-from rlx2_ray.config import Tree
+from rlx2_ray.config import Tree, yaml_text
 from rlx2_ray.report.record.file import RECORD_FILE, parse_record, to_json
 from rlx2_ray.report.record.record import Record, TrackedRun
 from rlx2_ray.runs.directory import RunDirectory, Tracking, reason
@@ -82,7 +80,7 @@ class SweepDirectory:
             self.lock()
             self.check_unused()  # again: now nobody else can be about to create one
             files.write(self.record_file, to_json(record))
-            files.write(self.description_file, yaml.safe_dump(tree, sort_keys=False))  # marks the directory as a sweep
+            files.write(self.description_file, yaml_text.write(tree))  # marks the directory as a sweep
         except OSError as error:
             raise BadInput(
                 f"--out is {self.path}, which cannot be written to ({reason(error)}): make room, or give another one."
@@ -98,7 +96,7 @@ class SweepDirectory:
             tracked_at(record)
         except (OSError, BadInput):
             raise BadInput(f"{self.record_file} is missing or damaged: restore it from a copy.") from None
-        tree = configuration.load(self.description_file)
+        tree = configuration.load_stored(self.description_file)
         return (_with_earlier_window(tree) if self._began_before_windows() else tree), record
 
     def _began_before_windows(self) -> bool:
@@ -108,7 +106,7 @@ class SweepDirectory:
 
     def renew(self, tree: Tree) -> None:
         """Let it go on as `tree` says, whatever Tune or the result of its end says. Raises RunFailed for no room."""
-        self._write_text(self.description_file, yaml.safe_dump(tree, sort_keys=False))
+        self._write_text(self.description_file, yaml_text.write(tree))
         shutil.rmtree(self.tune, ignore_errors=True)
         self.result_file.unlink(missing_ok=True)  # last: until then it is what it was
 

@@ -26,8 +26,8 @@ from rlx2_ray.report.record.store import read_experiment
 from rlx2_ray.report.record.trial import EMPTY, Series
 from rlx2_ray.runs.directory import RunDirectory
 from rlx2_ray.tracking import reader
+from rlx2_ray.tracking.params import to_params
 from rlx2_ray.tracking.reader import TrackingReader
-from rlx2_ray.tracking.tracker import to_params
 from rlx2_ray.types import BadInput
 from tests.support.runs import database_uri
 from tests.support.sweeps import EXPERIMENT, STEPS, STOPPED, compression, queue, sweep, write_directory, write_store
