@@ -7,9 +7,10 @@ on the head node yet gets there with `ray rsync-up CLUSTER.yaml CONFIG.yaml CONF
 import sys
 from pathlib import Path
 
-from rlx2_ray.cli.main import run
+from rlx2_ray.cli.main import hide_secret_of_command_line, run
 
 if __name__ == "__main__":
+    hide_secret_of_command_line()
     arguments = sys.argv[1:]
     for argument in arguments:
         if argument.endswith((".yaml", ".yml")) and not Path(argument).exists():

@@ -26,6 +26,8 @@ sed -i "s/^__version__ = \"\(.*\)\"/__version__ = \"\1+src.$sources\"/" "$copy/r
 rm -f "$node"/rlx2_ray-*.whl
 python -m pip wheel --quiet --no-deps --wheel-dir "$node" "$copy"
 
+rm -f "$node/environment.sh"
+umask 077 # the address of a tracking server may have a password
 {
     echo "# Written by cluster/prepare.sh; read by the shells of every node."
     printf 'export %s=%q\n' RLX2_STORAGE "$RLX2_STORAGE" RLX2_NFS "${RLX2_NFS:-}" \
@@ -33,7 +35,7 @@ python -m pip wheel --quiet --no-deps --wheel-dir "$node" "$copy"
     cat cluster/environment.sh
 } >"$node/environment.sh"
 
-umask 077
 ray get-auth-token --generate >/dev/null # the one that is there, if there is one
 chmod 600 ~/.ray/auth_token
-echo "cluster/node/ has $(cd "$node" && ls rlx2_ray-*.whl), storage $RLX2_STORAGE, MLflow at $MLFLOW_TRACKING_URI."
+shown=${MLFLOW_TRACKING_URI/\/\/*@/\/\/***@}
+echo "cluster/node/ has $(cd "$node" && ls rlx2_ray-*.whl), storage $RLX2_STORAGE, MLflow at ${shown%%\?*}."

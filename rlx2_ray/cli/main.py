@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import errno
+import os
 import re
 import sys
+from contextlib import suppress
+from itertools import pairwise
 
 import typer
 from typer.exceptions import TyperException
 
 import rlx2_ray.cli.threads  # noqa: F401 - before anything imports numpy
 from rlx2_ray.cli import archive, bench, compress, dashboard, describe, evaluate, export, report, resume, sweep, train
+from rlx2_ray.tracking.uri import hide_secret, redacted
 from rlx2_ray.types import BadInput, Interrupted, RunFailed
 
 OF_A_PATH = (errno.ENAMETOOLONG, errno.ELOOP, errno.EACCES, errno.EROFS, errno.ENOTDIR)  # what no command expects
@@ -35,7 +39,21 @@ def rlx2() -> None:
 
 
 def main() -> None:
+    hide_secret_of_command_line()
     sys.exit(run(sys.argv[1:]))
+
+
+def hide_secret_of_command_line() -> None:
+    """Begin anew with the secret of --tracking-uri in the environment: lists of processes show command lines."""
+    option, shown = "--tracking-uri", list(sys.orig_argv)
+    for place, (before, argument) in enumerate(pairwise(sys.orig_argv), start=1):
+        name, _, value = argument.partition("=")
+        uri = argument if before == option else value if name == option else ""
+        if redacted(uri) != uri:
+            with suppress(BadInput):  # the command says it
+                shown[place] = argument.replace(uri, hide_secret(uri))
+    if shown != sys.orig_argv:
+        os.execv(sys.executable, shown)
 
 
 def run(arguments: list[str]) -> int:

@@ -62,6 +62,9 @@ class _Stored(yaml.SafeLoader):
             lines[key] = line
         return super().construct_mapping(node, deep)
 
+    def text_of(self, node: yaml.ScalarNode) -> str:
+        return str(node.value)
+
 
 class _Reader(_Stored):
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}
@@ -90,7 +93,7 @@ class _Writer(yaml.SafeDumper):
 for _tag, _pattern, _first in _PLAIN:
     for _class in (_Reader, _Writer):
         _class.add_implicit_resolver(_tag, re.compile(f"(?:{_pattern})$"), list(_first))
-_Stored.add_constructor(_TIME, yaml.SafeLoader.construct_yaml_str)
+_Stored.add_constructor(_TIME, _Stored.text_of)
 _Reader.add_constructor(_INT, _Reader.int_of)
 _Reader.add_constructor(_FLOAT, _Reader.float_of)
 _Reader.add_constructor(_UNCLEAR, _Reader.refuse)

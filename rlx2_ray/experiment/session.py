@@ -21,7 +21,7 @@ from rlx2_ray.runs.result import installed_versions
 from rlx2_ray.sparse.plan import plan_agent
 from rlx2_ray.tracking import tags
 from rlx2_ray.tracking.tracker import Tracker
-from rlx2_ray.tracking.uri import resolve_tracking_uri
+from rlx2_ray.tracking.uri import hide_secret, resolve_tracking_uri
 from rlx2_ray.types import BadInput, Interrupted, Spaces
 
 Result = dict[str, Any]
@@ -57,7 +57,7 @@ def begin(config: ExperimentConfig, out: Path, tracking: Tracking, train: Train,
     """Do as `start`, from one point to the next. Closing it leaves a run that resumes."""
     with closing(RunDirectory(out)) as directory:
         directory.check_unused()
-        tracking = tracking._replace(uri=resolve_tracking_uri(tracking.uri))
+        tracking = tracking._replace(uri=hide_secret(tracking.uri))
         spaces = check(config)
         prepare(config)
         directory.create(config, tracking)
@@ -72,6 +72,7 @@ def go_on(path: Path, train: Train, host: Host, changes: Tree | None = None) -> 
         finished = directory.read_result()
         if finished is not None:
             return _deliver_again(config, directory, origin, _with_deployed(config, directory, finished))
+        resolve_tracking_uri(origin.tracking_uri)  # its secret is not on file
         if changes:
             _check_changes(config, changes)
             config = directory.change(changes)

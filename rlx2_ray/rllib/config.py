@@ -12,7 +12,7 @@ from rlx2_ray import config as configuration
 from rlx2_ray.config import ExperimentConfig
 from rlx2_ray.rllib import settings as rllib_settings
 from rlx2_ray.runs.directory import RunDirectory
-from rlx2_ray.tracking.uri import default_tracking_uri, resolve_tracking_uri
+from rlx2_ray.tracking.uri import default_tracking_uri, hide_secret
 
 
 class RLx2Config(AlgorithmConfig):  # type: ignore[misc]
@@ -28,7 +28,7 @@ class RLx2Config(AlgorithmConfig):  # type: ignore[misc]
         self.engine: str | None = None
         self.settings: dict[str, Any] = {}
         # Resolved here, for the processes of Tune's trials are in other folders.
-        self.tracking_uri = resolve_tracking_uri(default_tracking_uri())
+        self.tracking_uri = hide_secret(default_tracking_uri())
         self.mlflow_experiment = "rlx2"
         # RLlib's own, with our defaults
         self.lr = 3e-4
@@ -82,7 +82,7 @@ class RLx2Config(AlgorithmConfig):  # type: ignore[misc]
             "steps": steps,
             "engine": engine,
             "settings": settings,
-            "tracking_uri": resolve_tracking_uri(tracking_uri) if isinstance(tracking_uri, str) else tracking_uri,
+            "tracking_uri": hide_secret(tracking_uri) if isinstance(tracking_uri, str) else tracking_uri,
             "mlflow_experiment": mlflow_experiment,
         }
         for name, value in given.items():

@@ -17,6 +17,7 @@ from rlx2_ray import files
 from rlx2_ray.config import ExperimentConfig, Tree
 from rlx2_ray.runs.checkpoint import copy_checkpoint, list_checkpoints, original
 from rlx2_ray.runs.lock import FolderLock
+from rlx2_ray.tracking.uri import hide_secret, redacted
 from rlx2_ray.types import BadInput, RunFailed
 
 Point = dict[str, Any]  # one evaluation: env_steps, learner_steps, return_mean, return_std, and metrics
@@ -149,9 +150,12 @@ class RunDirectory:
 
     def _read_origin(self) -> Origin:
         try:
-            return Origin(**json.loads(self._origin_file.read_text()))
+            origin = Origin(**json.loads(self._origin_file.read_text()))
         except (OSError, ValueError, TypeError):
             raise BadInput(f"{self._origin_file} is missing or damaged: restore it from a copy.") from None
+        uri = origin.tracking_uri
+        is_whole = redacted(uri) != uri  # by an earlier version
+        return origin._replace(tracking_uri=hide_secret(uri)) if is_whole else origin
 
     def lock(self, wait_s: float = 0.0) -> None:
         """Take the lock.

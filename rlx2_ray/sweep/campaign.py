@@ -30,7 +30,7 @@ from rlx2_ray.sweep.tuning import Tuning, prepare_environment, run_trials, trial
 from rlx2_ray.tracking import tags
 from rlx2_ray.tracking.check import check_store
 from rlx2_ray.tracking.tracker import Status, Tracker
-from rlx2_ray.tracking.uri import resolve_tracking_uri, sqlite_file
+from rlx2_ray.tracking.uri import hide_secret, resolve_tracking_uri, sqlite_file
 from rlx2_ray.types import Interrupted, RunFailed, Spaces
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ def start(campaign: Campaign, out: Path, tracking: Tracking) -> Result:
     """A new campaign in `out`, to its end. Raises BadInput with nothing written."""
     with closing(SweepDirectory(out)) as directory:
         directory.check_unused()
-        tracking = tracking._replace(uri=resolve_tracking_uri(tracking.uri))
+        tracking = tracking._replace(uri=hide_secret(tracking.uri))
         spaces = _check(campaign)
         check_store(tracking.uri)
         with _ray(campaign, directory, tracking.uri):  # before anything is written, since a cluster may not answer
@@ -185,7 +185,8 @@ def _run(campaign: Campaign, spaces: Spaces, desk: Desk) -> Result:
 
     reporter = Reporter(campaign.planner, desk.keeper, desk.display, work.status, work.is_spent)
     directory = desk.directory
-    job = Job(directory.trials, desk.tracking, campaign.planner, directory.floor_file, campaign.archive)
+    store = resolve_tracking_uri(desk.tracking.uri)
+    job = Job(directory.trials, desk.tracking, store, campaign.planner, directory.floor_file, campaign.archive)
     run_trials(work.tuning(job), directory.path, reporter)
     if not work.is_complete(reporter):
         raise Interrupted(f"Stopped; 'rlx2 resume {directory.path}' goes on.")

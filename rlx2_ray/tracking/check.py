@@ -17,10 +17,10 @@ from rlx2_ray.tracking.store import check_writable, import_mlflow, root_cause
 from rlx2_ray.tracking.uri import (
     DATABASES,
     DEFAULT_TRACKING_URI,
+    redacted,
     resolve_tracking_uri,
     scheme_of,
     sqlite_file,
-    without_password,
 )
 from rlx2_ray.types import BadInput
 
@@ -48,9 +48,7 @@ def check_store(uri: str) -> None:
 
 
 def _refusal(uri: str, reason: str, remedy: str) -> BadInput:
-    return BadInput(
-        f"The tracking URI {without_password(uri)!r} cannot be used ({without_password(reason)}): {remedy}."
-    )
+    return BadInput(f"The tracking URI {redacted(uri)!r} cannot be used ({redacted(reason)}): {remedy}.")
 
 
 @contextmanager
@@ -113,7 +111,7 @@ def check_revision(uri: str, revision: str | None) -> None:
     if revision == newest:
         return
     if revision is None or revision in known:
-        remedy = f"save a copy of it, then run 'mlflow db upgrade {without_password(uri)}'"
+        remedy = f"save a copy of it, then run 'mlflow db upgrade {redacted(uri)}'"
         raise _refusal(uri, "it is the database of an older MLflow", remedy)
     raise _refusal(
         uri,

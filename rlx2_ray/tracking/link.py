@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from rlx2_ray.tracking.uri import scheme_of, without_password
+from urllib.parse import urlsplit
+
+from rlx2_ray.tracking.uri import redacted, scheme_of
 
 
 def run_link(uri: str, experiment_id: str, run_id: str) -> str | None:
     """The page of a run; None where the store is no HTTP server, so that no page of it is known."""
     if scheme_of(uri) not in ("http", "https"):
         return None
-    return f"{without_password(uri).rstrip('/')}/#/experiments/{experiment_id}/runs/{run_id}"
+    server = urlsplit(redacted(uri))
+    host = server.netloc.rpartition("@")[2]
+    return f"{server.scheme}://{host}{server.path.rstrip('/')}/#/experiments/{experiment_id}/runs/{run_id}"

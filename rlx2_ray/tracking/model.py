@@ -15,7 +15,7 @@ import numpy as np
 from rlx2_ray.networks.policy_file import PolicyFile, load_policy, policy_digest
 from rlx2_ray.tracking.store import import_mlflow, make_client, root_cause
 from rlx2_ray.tracking.tags import POLICY_DIGEST
-from rlx2_ray.tracking.uri import resolve_tracking_uri, sqlite_file, without_password
+from rlx2_ray.tracking.uri import redacted, resolve_tracking_uri, sqlite_file
 from rlx2_ray.types import RunFailed, Spaces
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def register_policy(
             client.set_model_version_tag(name, made, key, str(value))
         client.set_registered_model_alias(name, alias, made)
     except Exception as error:  # the store, its driver, the network, the disk
-        reason = without_password(f"MLflow at {uri} did not take the policy {policy_file} ({root_cause(error)})")
+        reason = redacted(f"MLflow at {uri} did not take the policy {policy_file} ({root_cause(error)})")
         raise RunFailed(f"{reason}: the file is kept, and the same command goes on.") from None
     return made
 

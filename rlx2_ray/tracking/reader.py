@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from rlx2_ray.tracking.check import check_revision
 from rlx2_ray.tracking.store import import_mlflow, root_cause
 from rlx2_ray.tracking.tags import CONFIG_HASH, KIND, PARENT
-from rlx2_ray.tracking.uri import DATABASES, resolve_tracking_uri, scheme_of, sqlite_file, without_password
+from rlx2_ray.tracking.uri import DATABASES, redacted, resolve_tracking_uri, scheme_of, sqlite_file
 from rlx2_ray.types import BadInput
 
 if TYPE_CHECKING:
@@ -58,14 +58,15 @@ class TrackingReader:
 
     def __init__(self, uri: str) -> None:
         """Raises BadInput, and creates nothing, where there is no store, or one that this MLflow cannot read."""
-        self.uri = resolve_tracking_uri(uri)
-        database = sqlite_file(self.uri)
+        whole = resolve_tracking_uri(uri)
+        self.uri = redacted(whole)  # as it may be shown
+        database = sqlite_file(whole)
         if database is not None:
-            _check_database(database, self.uri)
+            _check_database(database, whole)
         os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-        import_mlflow(self.uri)
+        import_mlflow(whole)
         with self._reading():
-            self._client = _make_client(self.uri)
+            self._client = _make_client(whole)
             self._client.search_experiments(max_results=1)
         self._found: dict[tuple[str, ...], _Found] = {}  # by experiments and query
         self._histories: dict[str, tuple[object, dict[str, History]]] = {}  # by run: its `updates`, its histories
@@ -117,7 +118,7 @@ class TrackingReader:
         found = {number: name for number, name in experiments.items() if name == experiment}
         if not found:
             known = ", ".join(experiments.values())
-            raise BadInput(f"{without_password(self.uri)} has no experiment {experiment!r}: choose from {known}.")
+            raise BadInput(f"{self.uri} has no experiment {experiment!r}: choose from {known}.")
         return found
 
     def _search(self, experiments: Mapping[str, str], query: str) -> list[StoredRun]:
@@ -178,7 +179,7 @@ class TrackingReader:
             raise
         except Exception as error:  # the store, its driver, the network
             raise BadInput(
-                f"MLflow at {without_password(self.uri)} cannot be read ({without_password(root_cause(error))}): "
+                f"MLflow at {self.uri} cannot be read ({redacted(root_cause(error))}): "
                 "see that it runs, or give another --tracking-uri."
             ) from None
 

@@ -23,7 +23,7 @@ from rlx2_ray.tracking.store import (
 )
 from rlx2_ray.tracking.table import LOGGED_ARTIFACTS_TAG, Columns, table_json, with_table
 from rlx2_ray.tracking.tags import PARENT
-from rlx2_ray.tracking.uri import resolve_tracking_uri, sqlite_file, without_password
+from rlx2_ray.tracking.uri import redacted, resolve_tracking_uri, sqlite_file
 from rlx2_ray.types import RunFailed
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ class Tracker:
         try:
             self._deliver_between_writers()
         except Exception as error:  # as in `_attempt`
-            raise RunFailed(without_password(f"MLflow at {self._uri} has no run ({root_cause(error)}).")) from None
+            raise RunFailed(redacted(f"MLflow at {self._uri} has no run ({root_cause(error)}).")) from None
         assert self._run is not None
         self._start_thread()
         return self._run.run_id
@@ -212,7 +212,7 @@ class Tracker:
         self._next_attempt = self._clock() + RETRY_INTERVAL_S
         if is_new:
             self._warn(
-                without_password(
+                redacted(
                     f"MLflow at {self._uri} cannot be used now ({root_cause(error)}): "
                     "the run goes on, keeps its points in memory and tries again."
                 )
@@ -221,7 +221,7 @@ class Tracker:
     def _note_recovery(self) -> None:
         if self._next_attempt is not None:
             self._next_attempt = None
-            self._warn(without_password(f"MLflow at {self._uri} works again and has every point."))
+            self._warn(redacted(f"MLflow at {self._uri} works again and has every point."))
 
     def _deliver_between_writers(self) -> None:
         """Deliver; SQLite has one writer at a time, so a locked database is tried again at a random moment."""

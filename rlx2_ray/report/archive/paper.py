@@ -7,9 +7,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any, NamedTuple
 
-import yaml
-
-from rlx2_ray.config import ExperimentConfig
+from rlx2_ray.config import ExperimentConfig, yaml_text
 
 COLUMNS = {"tiny": "Tiny", "static": "SS", "set": "SET", "rigl": "RigL", "rlx2": "RLx2"}  # of its table 2
 Name = tuple[str, str]  # algorithm and environment, as in ("td3", "Hopper")
@@ -62,5 +60,5 @@ def paper_steps() -> int:
 @cache
 def _content() -> dict[str, Any]:
     text = (files("rlx2_ray.report") / "assets" / "paper.yaml").read_text(encoding="utf-8")
-    content: dict[str, Any] = yaml.safe_load(text)
+    content: dict[str, Any] = yaml_text.read(text, "paper.yaml")
     return content

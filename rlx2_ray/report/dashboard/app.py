@@ -21,7 +21,6 @@ from rlx2_ray.report.page.answer import task_of
 from rlx2_ray.report.page.page import ASSETS
 from rlx2_ray.report.record.record import Record
 from rlx2_ray.tracking.reader import TrackingReader
-from rlx2_ray.tracking.uri import without_password
 from rlx2_ray.types import BadInput
 
 SHOWN, HIDDEN = {"display": "block"}, {"display": "none"}
@@ -123,7 +122,7 @@ def make_app(dashboard: Dashboard) -> Dash:
         "rlx2", title="rlx2", update_title="", assets_folder=str(ASSETS), serve_locally=True, enable_mcp=False,
         add_log_handler=False,
     )  # fmt: skip
-    app.layout = page(dashboard.refresh_s, without_password(dashboard.source.uri), dashboard.mlflow_ui is not None)
+    app.layout = page(dashboard.refresh_s, dashboard.source.uri, dashboard.mlflow_ui is not None)
     tick = Input("tick", "n_intervals")
     app.callback(Output("choice", "options"), Output("choice", "value"), tick, State("choice", "value"))(
         dashboard.choose

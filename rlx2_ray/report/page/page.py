@@ -18,7 +18,7 @@ from rlx2_ray.report.page.answer import answer, task_of
 from rlx2_ray.report.page.summary import KINDS, command_of, details, protocol_of
 from rlx2_ray.report.page.tables import DEPLOYED_HEADING, cost_table, score_table, version_table
 from rlx2_ray.report.record.record import Record
-from rlx2_ray.tracking.uri import without_password
+from rlx2_ray.tracking.uri import redacted
 from rlx2_ray.types import BadInput
 
 if TYPE_CHECKING:  # plotly is only for figures
@@ -86,7 +86,7 @@ def report_html(record: Record) -> str:
         words=WORDS,
         verdict=verdict_of(record),
         subtitle=subtitle_of([record]),
-        tracking=record.tracking and replace(record.tracking, uri=without_password(record.tracking.uri)),
+        tracking=record.tracking and replace(record.tracking, uri=redacted(record.tracking.uri)),
     )
 
 

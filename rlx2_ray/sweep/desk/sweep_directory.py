@@ -6,6 +6,7 @@ import json
 import shutil
 import time
 import uuid
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,6 +18,7 @@ from rlx2_ray.report.record.record import Record, TrackedRun
 from rlx2_ray.runs.directory import RunDirectory, Tracking, reason
 from rlx2_ray.runs.lock import FolderLock
 from rlx2_ray.runs.result import installed_versions
+from rlx2_ray.tracking.uri import hide_secret, redacted
 from rlx2_ray.types import BadInput, RunFailed
 
 Result = dict[str, Any]  # the keys of result.json
@@ -93,9 +95,11 @@ class SweepDirectory:
             raise BadInput(f"{self.path} holds no sweep: give a directory that 'rlx2 sweep' or 'compress' wrote.")
         try:
             record = parse_record(self.record_file.read_bytes(), str(self.record_file))
-            tracked_at(record)
+            uri = tracked_at(record).uri
         except (OSError, BadInput):
             raise BadInput(f"{self.record_file} is missing or damaged: restore it from a copy.") from None
+        if redacted(uri) != uri and record.tracking:  # by an earlier version
+            record = replace(record, tracking=replace(record.tracking, uri=hide_secret(uri)))
         tree = configuration.load_stored(self.description_file)
         return (_with_earlier_window(tree) if self._began_before_windows() else tree), record
 

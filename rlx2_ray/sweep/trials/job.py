@@ -29,6 +29,7 @@ class Planner(Protocol):
 class Job(NamedTuple):
     trials: Path  # holds the run directories
     tracking: Tracking  # of the sweep itself
+    store: str  # the URI in `tracking` with its secret: what is here goes from memory to memory
     planner: Planner
     floor: Path | None = None  # file of the returns below which a trial is not worth going on with
     archive: Path | None = None  # of finished runs, which are not run again

@@ -29,6 +29,7 @@ from rlx2_ray.sweep.description.reported import AT_THE_END, OF_DEPLOYED
 from rlx2_ray.sweep.trials import archived
 from rlx2_ray.sweep.trials.futility import load_floor
 from rlx2_ray.sweep.trials.job import Job, Plan
+from rlx2_ray.tracking.uri import hide_secret
 
 LOG_FILE = "log.txt"
 FINAL = ("score", "env_steps", "learner_steps", "wall_s", "ended_early", *AT_THE_END)  # keys of a run's result
@@ -38,6 +39,7 @@ LOCK_WAIT_S = 120.0  # Ray's processes may outlive a killed driver for a minute
 class SweepTrial(tune.Trainable):  # type: ignore[misc]
     def setup(self, config: dict[str, Any], job: Job) -> None:
         self._job = job
+        hide_secret(job.store)
         self._begin(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:

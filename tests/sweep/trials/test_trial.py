@@ -41,7 +41,7 @@ class Driver:
         self.trials = folder / "trials"
         queue = parse_queue(tree)
         tracking = Tracking(database_uri(folder), "tests", "sweep-1a2b")
-        self._job = Job(self.trials, tracking, make_planner(queue), archive=queue.archive)
+        self._job = Job(self.trials, tracking, tracking.uri, make_planner(queue), archive=queue.archive)
         self._made: list[SweepTrial] = []
 
     def trial(self, index: int, **sampled: Any) -> SweepTrial:

@@ -29,7 +29,8 @@ def run_trial(folder: Path, request: Request, floor: Floor | None) -> list[dict[
     """What it reports to Tune, to its end."""
     compile_kernels()
     problem = Problem(parse_compress(compress_tree(steps=STEPS)))
-    job = Job(folder / "trials", Tracking(database_uri(folder), "tests"), problem.planner, folder / "floor.json")
+    uri = database_uri(folder)
+    job = Job(folder / "trials", Tracking(uri, "tests"), uri, problem.planner, folder / "floor.json")
     if floor is not None:
         save_floor(floor, folder / "floor.json")
     trial = SweepTrial.__new__(SweepTrial)
