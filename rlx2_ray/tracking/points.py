@@ -6,12 +6,12 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
+from rlx2_ray.tracking.sending import LARGEST
+
 if TYPE_CHECKING:
     from mlflow.entities import Metric
 
 Point = Mapping[str, float]  # metric name -> value, and "env_steps", which becomes MLflow's step
-
-_MAX_METRICS_PER_BATCH = 1000  # MLflow's limit
 
 
 class Pending(NamedTuple):
@@ -31,7 +31,7 @@ def next_batch(points: list[Pending], logged: set[tuple[str, int]]) -> tuple[dic
     """New metrics of the first points, by (name, step), as many whole points as a batch holds; and their number."""
     batch: dict[tuple[str, int], Metric] = {}
     for count, point in enumerate(points):
-        if count and len(batch) + len(point.values) > _MAX_METRICS_PER_BATCH:
+        if count and len(batch) + len(point.values) > LARGEST["metrics"]:
             return batch, count
         new = {(name, point.step): _metric(point, name) for name in point.values if (name, point.step) not in logged}
         batch = new | batch  # the first of two values for one step stays

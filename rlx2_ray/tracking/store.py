@@ -141,7 +141,8 @@ def find_or_create_run(
     client: MlflowClient, experiment_id: str, name: str, trial_key: str, tags: Mapping[str, str]
 ) -> Run:
     """Find or make the run of a trial key, and set it running; `tags` are only for a new one."""
-    query = f"tags.`{TRIAL_KEY}` = '{trial_key}'"
+    quote = '"' if "'" in trial_key else "'"
+    query = f"tags.`{TRIAL_KEY}` = {quote}{trial_key}{quote}"
     # The oldest of several: a request to create a run that timed out may have arrived all the same.
     found = client.search_runs([experiment_id], query, max_results=1, order_by=["attributes.start_time ASC"])
     if not found:

@@ -10,8 +10,9 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from rlx2_ray.tracking.params import to_params
+from rlx2_ray.tracking.params import LONGEST_VALUE, is_cut, to_params
 from rlx2_ray.tracking.points import Pending, Point, next_batch, pending
+from rlx2_ray.tracking.sending import Kind, send
 from rlx2_ray.tracking.store import (
     alone_with,
     check_writable,
@@ -105,6 +106,12 @@ class Tracker:
         self._artifacts: dict[Path, None] = {}  # a dict, because it keeps the order and drops repetitions
         self._tables: dict[str, str] = {}  # file name -> the newest content
         self._status: Status | None = None
+        self._refused: set[str] = set()  # kinds of which it was said that the store refuses one
+
+    @property
+    def waiting(self) -> int:
+        """The points that the store has not got, as far as they were taken in: all of them after `finish`."""
+        return len(self._points)
 
     @property
     def run_id(self) -> str | None:
@@ -260,7 +267,7 @@ class Tracker:
             client = make_client(self._uri, self._database)
             experiment_id = find_or_create_experiment(client, self._experiment_name, self._artifact_location())
             run = find_or_create_run(client, experiment_id, self._run_name, self._trial_key, self._tags)
-        _log_missing_params(client, run, self._params)
+        self._send_missing_params(client, run)
         return _OpenRun(client, run.info.run_id, _logged_steps(client, run), dict(run.data.tags))
 
     def _artifact_location(self) -> str | None:
@@ -270,7 +277,7 @@ class Tracker:
     def _send_points(self, run: _OpenRun) -> None:
         while self._points:
             metrics, count = next_batch(self._points, run.logged)
-            run.client.log_batch(run.run_id, metrics=list(metrics.values()))
+            self._send(run.client, run.run_id, "metrics", list(metrics.values()))
             run.logged.update(metrics)
             del self._points[:count]
 
@@ -281,26 +288,36 @@ class Tracker:
             listed = with_table(listed, name)
         tags = {**self._tags, LOGGED_ARTIFACTS_TAG: listed} if listed else self._tags
         new = {name: value for name, value in tags.items() if run.tags.get(name) != value}
-        _set_tags(run.client, run.run_id, new)
+        from mlflow.entities import RunTag
+
+        self._send(run.client, run.run_id, "tags", [RunTag(name, value) for name, value in new.items()])
         run.tags.update(new)
         self._tags.clear()
 
+    def _send_missing_params(self, client: MlflowClient, run: Run) -> None:
+        """MLflow refuses to change a parameter, so those that the run has are left alone."""
+        from mlflow.entities import Param
 
-def _log_missing_params(client: MlflowClient, run: Run, params: dict[str, str]) -> None:
-    """MLflow refuses to change a parameter, so those that the run has are left alone."""
-    from mlflow.entities import Param
+        missing = {name: value for name, value in self._params.items() if name not in run.data.params}
+        self._send(client, run.info.run_id, "params", [Param(name, value) for name, value in missing.items()])
+        for name in filter(lambda name: is_cut(missing[name]), missing):
+            self._warn(f"{name} is longer than MLflow takes, which has its first {LONGEST_VALUE} characters.")
 
-    missing = [Param(name, value) for name, value in params.items() if name not in run.data.params]
-    client.log_batch(run.info.run_id, params=missing)
+    def _send(self, client: MlflowClient, run_id: str, kind: Kind, entities: Sequence[Any]) -> None:
+        """What the store refuses is said once of each kind."""
+        refused = send(client, run_id, kind, entities)
+        if refused and kind not in self._refused:
+            self._refused.add(kind)
+            name, why = next(iter(refused.items()))
+            self._warn(
+                redacted(
+                    f"MLflow at {self._uri} refuses {len(refused)} of the run's {kind}, such as {name[:80]!r} ({why}): "
+                    "they are left out, and all others are sent."
+                )
+            )
 
 
 def _logged_steps(client: MlflowClient, run: Run) -> set[tuple[str, int]]:
     """Every (metric, step) of the run, so that a resumed trial, which repeats its last points, adds none twice."""
     names = run.data.metrics
     return {(name, metric.step) for name in names for metric in client.get_metric_history(run.info.run_id, name)}
-
-
-def _set_tags(client: MlflowClient, run_id: str, tags: dict[str, str]) -> None:
-    from mlflow.entities import RunTag
-
-    client.log_batch(run_id, tags=[RunTag(name, value) for name, value in tags.items()])
