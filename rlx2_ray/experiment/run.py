@@ -27,11 +27,11 @@ from rlx2_ray.runs.checkpoint import (
     load_newest,
     save_checkpoint,
 )
-from rlx2_ray.runs.directory import Point, RunDirectory, reason
+from rlx2_ray.runs.directory import Point, RunDirectory, Waiting, reason
 from rlx2_ray.runs.score import score_of_points, scored
 from rlx2_ray.sparse.plan import plan_agent
 from rlx2_ray.tracking import tags
-from rlx2_ray.tracking.tracker import Tracker
+from rlx2_ray.tracking.tracker import Status, Tracker
 from rlx2_ray.types import Interrupted, RunFailed, Spaces
 
 AT_THE_END = {  # keys of a result -> their names in MLflow
@@ -43,6 +43,7 @@ EVALUATION_S = "throughput/evaluation_s"  # of a point: seconds that its evaluat
 
 Replay = TypeVar("Replay")
 Training = Generator[Point, None, dict[str, Any]]  # each point when it was measured; returns the result
+Say = Callable[[str], None]
 Futility = Callable[[Sequence[Point]], bool]  # whether a run with these points so far is not worth going on with
 
 
@@ -218,7 +219,7 @@ class Run:
             return None
         values = loaded[0].values
         self._points = self.directory.rewind(values["env_steps"])
-        self.tracker.log([_tracked(point) for point in self._points])  # it sends those that the store does not have
+        log_points(self.tracker, self._points)
         self._wall_before_s, self._training_before_s = values["wall_s"], values["training_s"]
         return loaded
 
@@ -239,7 +240,7 @@ class Run:
         outcome = self._outcome(env_steps, learner_steps, policy_digest(policy))
         outcome |= {"evaluation_s": self._evaluation_s(deployed_s)}
         outcome |= {"deployed": deployed, "faults": faults or {}}
-        return deliver(self.directory, self.tracker, outcome)
+        return deliver(self.directory, self.tracker, outcome, self.display.say)
 
     def _evaluation_s(self, deployed_s: float) -> float | None:
         """The seconds of all evaluations; None where an earlier version made some, which did not keep them."""
@@ -273,7 +274,7 @@ class Run:
         }
 
 
-def deliver(directory: RunDirectory, tracker: Tracker, outcome: dict[str, Any]) -> dict[str, Any]:
+def deliver(directory: RunDirectory, tracker: Tracker, outcome: dict[str, Any], say: Say) -> dict[str, Any]:
     """Give a finished run's files to the tracker and end its MLflow run; a mark stays while that has not succeeded."""
     directory.mark_undelivered()
     # Earlier versions did not keep all of them.
@@ -283,11 +284,20 @@ def deliver(directory: RunDirectory, tracker: Tracker, outcome: dict[str, Any]) 
         tracker.log_tags({tags.ENDED_EARLY: "true"})
     files = (directory.config_file, directory.policy_file, directory.best_policy_file)
     tracker.log_artifacts([file for file in files if file.exists()])  # a run from an archive has no policies
-    if tracker.finish("FINISHED"):
-        directory.undelivered_mark.unlink()
+    end_tracking(directory, tracker, "FINISHED", say)
     outcome = {**outcome, "mlflow_run_id": tracker.run_id}
     directory.write_result(outcome)
     return outcome
+
+
+def end_tracking(directory: RunDirectory, tracker: Tracker, status: Status, say: Say) -> None:
+    """End the MLflow run; where not all of it gets there, a mark stays, and it is said how much waits."""
+    if tracker.finish(status):
+        directory.undelivered_mark.unlink(missing_ok=True)
+        return
+    waiting = Waiting(status, tracker.waiting)
+    directory.mark_undelivered(waiting)
+    say(waiting.sentence(directory.path))
 
 
 def _tracked_deployed(outcome: dict[str, Any]) -> dict[str, float]:
@@ -295,11 +305,15 @@ def _tracked_deployed(outcome: dict[str, Any]) -> dict[str, float]:
     return {f"deployed/{name}": deployed[name] for name in ("return_mean", "return_std")} if deployed else {}
 
 
-def deliver_again(directory: RunDirectory, tracker: Tracker, outcome: dict[str, Any]) -> dict[str, Any]:
+def deliver_again(directory: RunDirectory, tracker: Tracker, outcome: dict[str, Any], say: Say) -> dict[str, Any]:
     """`deliver` for a run that finished while the store was out of reach, with all its points."""
-    points = directory.rewind(outcome["env_steps"])
+    log_points(tracker, directory.rewind(outcome["env_steps"]))
+    return deliver(directory, tracker, outcome, say)
+
+
+def log_points(tracker: Tracker, points: Sequence[Point]) -> None:
+    """Send those that the store does not have."""
     tracker.log([_tracked(point) for point in points])
-    return deliver(directory, tracker, outcome)
 
 
 def _tracked(point: dict[str, Any]) -> dict[str, float]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager, closing
+from contextlib import AbstractContextManager, closing, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,15 +14,15 @@ from rlx2_ray.experiment.deployed import play_deployed
 from rlx2_ray.experiment.display import Display, make_display
 from rlx2_ray.experiment.interruption import StopWish, stop_on_signals
 from rlx2_ray.experiment.predecessors import inherited_models
-from rlx2_ray.experiment.run import Futility, Run, Training, deliver_again, never
+from rlx2_ray.experiment.run import Futility, Run, Training, deliver_again, end_tracking, log_points, never
 from rlx2_ray.replay.windows import compile_kernels
 from rlx2_ray.runs.directory import Origin, RunDirectory, Tracking
 from rlx2_ray.runs.result import installed_versions
 from rlx2_ray.sparse.plan import plan_agent
 from rlx2_ray.tracking import tags
-from rlx2_ray.tracking.tracker import Tracker
+from rlx2_ray.tracking.tracker import Status, Tracker
 from rlx2_ray.tracking.uri import hide_secret, resolve_tracking_uri
-from rlx2_ray.types import BadInput, Interrupted, Spaces
+from rlx2_ray.types import BadInput, Interrupted, RunFailed, Spaces
 
 Result = dict[str, Any]
 Train = Callable[[Run, bool], Training]  # (run, whether to go on from its newest checkpoint)
@@ -71,7 +71,7 @@ def go_on(path: Path, train: Train, host: Host, changes: Tree | None = None) -> 
         directory.lock(host.lock_wait_s)
         finished = directory.read_result()
         if finished is not None:
-            return _deliver_again(config, directory, origin, _with_deployed(config, directory, finished))
+            return _deliver_again(config, directory, origin, _with_deployed(config, directory, finished), host)
         resolve_tracking_uri(origin.tracking_uri)  # its secret is not on file
         if changes:
             _check_changes(config, changes)
@@ -110,15 +110,33 @@ def _with_deployed(config: ExperimentConfig, directory: RunDirectory, finished: 
     return {**finished, "deployed": deployed}
 
 
-def _deliver_again(config: ExperimentConfig, directory: RunDirectory, origin: Origin, finished: Result) -> Result:
+def deliver_waiting(path: Path, host: Host) -> bool:
+    """Another try to tell MLflow what it has not got of a run that has ended or stopped; whether anything still waits.
+
+    Raises BadInput where the run is damaged.
+    """
+    with closing(RunDirectory(path)) as directory:
+        config, origin = directory.open()
+        directory.lock(host.lock_wait_s)
+        finished, waiting = directory.read_result(), directory.waiting()
+        if finished is not None:
+            _deliver_again(config, directory, origin, finished, host)
+        elif waiting is not None:
+            with closing(host.make_display(config.steps)) as display:
+                tracker = _make_tracker(config, directory, origin, display.say)
+                log_points(tracker, directory.read_points())
+                end_tracking(directory, tracker, waiting.status, display.say)
+        return directory.waiting() is not None
+
+
+def _deliver_again(
+    config: ExperimentConfig, directory: RunDirectory, origin: Origin, finished: Result, host: Host
+) -> Result:
     """The result, after another try to tell MLflow where the first did not succeed."""
     if not directory.undelivered_mark.exists():
         return finished
-    display = make_display(config.steps)
-    try:
-        return deliver_again(directory, _make_tracker(config, directory, origin, display.say), finished)
-    finally:
-        display.close()
+    with closing(host.make_display(config.steps)) as display:
+        return deliver_again(directory, _make_tracker(config, directory, origin, display.say), finished, display.say)
 
 
 def check(config: ExperimentConfig) -> Spaces:
@@ -148,13 +166,18 @@ def _work(
             run = Run(config, spaces, directory, tracker, display, stop, host.is_futile)
             return (yield from train(run, resume))
         except (Interrupted, KeyboardInterrupt, GeneratorExit):
-            tracker.finish("KILLED")
+            _stop_tracking(directory, tracker, "KILLED", display)
             raise
         except BaseException:
-            tracker.finish("FAILED")
+            _stop_tracking(directory, tracker, "FAILED", display)
             raise
         finally:
             display.close()
+
+
+def _stop_tracking(directory: RunDirectory, tracker: Tracker, status: Status, display: Display) -> None:
+    with suppress(RunFailed):  # no room for a mark: what ends the run is to be said
+        end_tracking(directory, tracker, status, display.say)
 
 
 def _make_tracker(

@@ -10,13 +10,14 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 from rlx2_ray import config as configuration
 from rlx2_ray import files
 from rlx2_ray.config import ExperimentConfig, Tree
 from rlx2_ray.runs.checkpoint import copy_checkpoint, list_checkpoints, original
 from rlx2_ray.runs.lock import FolderLock
+from rlx2_ray.tracking.tracker import Status
 from rlx2_ray.tracking.uri import hide_secret, redacted
 from rlx2_ray.types import BadInput, RunFailed
 
@@ -45,6 +46,18 @@ class Origin(NamedTuple):
     tags: dict[str, str] = {}
 
 
+class Waiting(NamedTuple):
+    """What MLflow has not got of a run that has ended, or stopped."""
+
+    status: Status  # with which
+    points: int
+
+    def sentence(self, path: Path) -> str:
+        """Says how it gets there, of a run or a sweep in `path`."""
+        what = "1 point waits" if self.points == 1 else f"{self.points} points wait" if self.points else "Its end waits"
+        return f"{what} for MLflow: 'rlx2 resume {path}' delivers {'them' if self.points > 1 else 'it'}."
+
+
 class RunDirectory:
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -53,7 +66,7 @@ class RunDirectory:
         self.policy_file = path / "policy.safetensors"  # of the end of the run
         self.best_policy_file = path / "best_policy.safetensors"  # of the best evaluation so far
         self.result_file = path / "result.json"
-        self.undelivered_mark = path / "undelivered"  # there while MLflow has not got all of a finished run
+        self.undelivered_mark = path / "undelivered"  # there while MLflow has not got all of a run that has ended
         self._origin_file = path / "run.json"
         self.progress_file = path / "progress.jsonl"
         self._lock = FolderLock(path)
@@ -177,10 +190,26 @@ class RunDirectory:
                 f"{file} cannot be written ({reason(error)}): make room, then 'rlx2 resume {self.path}' goes on."
             ) from None
 
-    def mark_undelivered(self) -> None:
-        """Note that MLflow has not got all of a finished run. Raises RunFailed where there is no room."""
-        with self.writing(self.undelivered_mark):
-            self.undelivered_mark.touch()
+    def mark_undelivered(self, waiting: Waiting | None = None) -> None:
+        """Note that MLflow has not got all of the run; None: nor is it known what. Raises RunFailed for no room."""
+        self._replace(self.undelivered_mark, f"{waiting.status} {waiting.points}\n" if waiting else "")
+
+    def waiting(self) -> Waiting | None:
+        """What MLflow has not got; None where it has all. Raises BadInput where the points cannot be read."""
+        if not self.undelivered_mark.exists():
+            return None
+        known, _, points = self.undelivered_mark.read_text().strip().partition(" ")
+        for status in get_args(Status):
+            if known == status and points.isdigit():
+                return Waiting(status, int(points))
+        # By an earlier version, or killed before it could say
+        return Waiting("FINISHED" if self.result_file.exists() else "KILLED", len(self.read_points()))
+
+    def retrack(self, parent_run_id: str) -> None:
+        """Let the run be a trial of another run of MLflow, in a store that has nothing of it yet."""
+        self._replace(self._origin_file, _to_json(self._read_origin()._replace(parent_run_id=parent_run_id)))
+        if self.result_file.exists() or self.progress_file.exists():
+            self.mark_undelivered()
 
     def append(self, point: Point) -> None:
         """Add a point. Raises RunFailed where there is no room."""

@@ -19,8 +19,9 @@ from rlx2_ray.experiment.display import Display, make_display
 from rlx2_ray.experiment.display import Status as Shown
 from rlx2_ray.experiment.session import check, prepare
 from rlx2_ray.report.record.record import Record, TrackedRun
-from rlx2_ray.runs.directory import Tracking
+from rlx2_ray.runs.directory import Tracking, Waiting
 from rlx2_ray.runs.result import installed_versions
+from rlx2_ray.sweep.delivery import begin_anew, deliver_trials, waiting_points
 from rlx2_ray.sweep.description.budget import Budget
 from rlx2_ray.sweep.desk.record_keeper import RecordKeeper
 from rlx2_ray.sweep.desk.spending import Spending
@@ -114,6 +115,10 @@ class Campaign(ABC):
         """Raises BadInput where a trial could not run, before anything is written."""
         return
 
+    def tell_again(self, desk: Desk) -> Result:
+        """Hand over what MLflow gets of the whole, beside its files; returns what is new of the result."""
+        return {}
+
     @abstractmethod
     def prepare(self, desk: Desk, spaces: Spaces) -> Work:
         """Do what comes before the first trial, and say what it will cost."""
@@ -155,7 +160,7 @@ def _check(campaign: Campaign) -> Spaces:
 def _work(campaign: Campaign, spaces: Spaces, directory: SweepDirectory, record: Record) -> Result:
     with closing(make_display(campaign.examples[0].steps)) as display:
         record = replace(record, state="running", config=campaign.tree, spaces=spaces)
-        desk = _open_desk(campaign, directory, record, display)
+        desk = _open_desk(campaign, directory, record, display, _concurrency(campaign))
         try:
             with _terminating_as_interrupting():
                 return _run(campaign, spaces, desk)
@@ -167,15 +172,19 @@ def _work(campaign: Campaign, spaces: Spaces, directory: SweepDirectory, record:
             raise
 
 
-def _open_desk(campaign: Campaign, directory: SweepDirectory, record: Record, display: Display) -> Desk:
+def _open_desk(
+    campaign: Campaign, directory: SweepDirectory, record: Record, display: Display, concurrency: int
+) -> Desk:
     uri, experiment, key = tracked_at(record)
     tracker = _parent_tracker(campaign, directory, record, display)
-    run_id = tracker.start_or_fail()
+    run_id, before = tracker.start_or_fail(), record.tracking
+    if before and before.run_id not in (None, run_id):
+        begin_anew(directory.trials, run_id)
     record = replace(record, tracking=TrackedRun(uri, experiment, run_id))
     spending = Spending(campaign.budget, record.worked_s or 0.0)
     keeper = RecordKeeper(directory, record, tracker, spending)
     tracking = Tracking(uri, experiment, key, run_id)
-    return Desk(directory, keeper, display, tracker, run_id, spending, tracking, _concurrency(campaign))
+    return Desk(directory, keeper, display, tracker, run_id, spending, tracking, concurrency)
 
 
 def _run(campaign: Campaign, spaces: Spaces, desk: Desk) -> Result:
@@ -201,15 +210,48 @@ def _finish(kind: str, work: Work, desk: Desk, reporter: Reporter) -> Result:
     result = work.conclude(reporter)
     _note_state(desk, "finished")
     record = _report(directory)
-    tracker.log_artifacts([directory.description_file, directory.report_file, directory.figures])
     result |= {"kind": kind, "directory": str(directory.path), "report": str(directory.report_file)}
     result |= {"mlflow_run_id": tracker.run_id, "versions": installed_versions(), "answer": answer(record)}
     failure = work.failure(reporter)
-    tracker.finish("FAILED" if failure else "FINISHED")
+    _deliver(desk, "FAILED" if failure else "FINISHED")
     if failure:
         raise RunFailed(failure)
     directory.write_result(result)
     return result
+
+
+def deliver_again(campaign: Campaign, directory: SweepDirectory, record: Record, result: Result) -> Result:
+    """The result of a campaign that has ended, after another try to tell MLflow what it has not got of it."""
+    directory.lock()
+    with closing(make_display(campaign.examples[0].steps)) as display:
+        try:
+            desk = _open_desk(campaign, directory, record, display, concurrency=1)
+        except RunFailed as failure:
+            display.say(str(failure))
+            _say_waiting(directory, waiting_points(directory.trials), display)
+            return result
+        result = {**result, **campaign.tell_again(desk), "mlflow_run_id": desk.run_id}
+        desk.keeper.write()
+        _report(directory)
+        _deliver(desk, "FINISHED")
+        directory.write_result(result)
+        return result
+
+
+def _deliver(desk: Desk, status: Status) -> None:
+    """The trials first, so that a parent that has ended has all of them; a mark stays where something waits."""
+    directory = desk.directory
+    directory.mark_undelivered()
+    waiting = deliver_trials(directory.trials, desk.display.say)
+    desk.tracker.log_artifacts([directory.description_file, directory.report_file, directory.figures])
+    if desk.tracker.finish(status) and waiting is None:
+        directory.undelivered_mark.unlink()
+    else:
+        _say_waiting(directory, waiting, desk.display)
+
+
+def _say_waiting(directory: SweepDirectory, points: int | None, display: Display) -> None:
+    display.say(Waiting("FINISHED", points or 0).sentence(directory.path))
 
 
 def _report(directory: SweepDirectory) -> Record:
@@ -225,7 +267,10 @@ def _report(directory: SweepDirectory) -> Record:
 
 def _end(desk: Desk, state: str, status: Status) -> None:
     _note_state(desk, state)
-    desk.tracker.finish(status)
+    is_there = desk.tracker.finish(status)
+    waiting = waiting_points(desk.directory.trials)
+    if waiting is not None or not is_there:
+        _say_waiting(desk.directory, waiting, desk.display)
 
 
 def _note_state(desk: Desk, state: str) -> None:

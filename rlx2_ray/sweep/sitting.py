@@ -16,9 +16,10 @@ from rlx2_ray.sweep import campaign
 from rlx2_ray.sweep.description.budget import Budget
 from rlx2_ray.sweep.description.files import plain
 from rlx2_ray.sweep.description.queue import QueueDescription, parse_queue
-from rlx2_ray.sweep.desk.sweep_directory import Result, SweepDirectory
+from rlx2_ray.sweep.desk.sweep_directory import Result, SweepDirectory, tracked_at
 from rlx2_ray.sweep.kinds import KINDS
 from rlx2_ray.sweep.sweeping import ENDED_BY
+from rlx2_ray.tracking.uri import sqlite_file
 from rlx2_ray.types import BadInput
 
 NOUNS = {"sweep": "sweep", "compress": "compression"}
@@ -50,7 +51,15 @@ def resume(directory: SweepDirectory, sitting: Sitting) -> tuple[str, Result]:
     may_go_on = record.kind == "compress" or (result is not None and result.get("ended_by") and sitting.max_hours)
     if result is None or (is_renewed and may_go_on):
         result = campaign.go_on(KINDS[record.kind](tree), directory, record, is_renewed)
+    elif directory.undelivered_mark.exists() or _is_gone(record):
+        result = campaign.deliver_again(KINDS[record.kind](tree), directory, record, result)
     return record.kind, result
+
+
+def _is_gone(record: Record) -> bool:
+    """Whether the database that had it is not there any more."""
+    database = sqlite_file(tracked_at(record).uri)
+    return database is not None and not database.exists()
 
 
 def _renew(tree: Tree, record: Record, sitting: Sitting) -> Tree:

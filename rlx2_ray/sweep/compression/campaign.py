@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from rlx2_ray.config import ExperimentConfig, Tree
+from rlx2_ray.report.record.file import to_content
 from rlx2_ray.sweep.campaign import Campaign, Desk, Work
 from rlx2_ray.sweep.compression.dense_runs import DenseRuns
+from rlx2_ray.sweep.compression.describe import DECISIONS_FILE, decisions_table
 from rlx2_ray.sweep.compression.planner import CompressPlanner
+from rlx2_ray.sweep.compression.policy import keep_policy
 from rlx2_ray.sweep.compression.problem import Problem
 from rlx2_ray.sweep.description.budget import Budget
 from rlx2_ray.sweep.description.files import CompressDescription, compress_tree
+from rlx2_ray.sweep.desk.sweep_directory import Result
 from rlx2_ray.types import BadInput, Spaces
 
 
@@ -52,6 +57,15 @@ class Compression(Campaign):
                 f"compress.archive is {self._section.archive}, which is no directory: make it, or leave it out."
             )
         self._problem.check(spaces)
+
+    def tell_again(self, desk: Desk) -> Result:
+        record = desk.keeper.record
+        if record.decisions:
+            desk.tracker.log_table(DECISIONS_FILE, decisions_table(record.decisions))
+        if record.ultimate is None or record.ultimate.trial is None:
+            return {}
+        desk.keeper.keep(replace(record, ultimate=keep_policy(desk, self._problem.dense, record.ultimate)))
+        return {"ultimate": to_content(desk.keeper.record)["ultimate"]}
 
     def prepare(self, desk: Desk, spaces: Spaces) -> Work:
         from rlx2_ray.sweep.compression.work import CompressWork

@@ -15,6 +15,7 @@ from rlx2_ray.sweep.compression.policy import best_trial
 OF_DECISION = ("policy_sparsity", "critic_sparsity", "compression", "seeds", "ratio", "low", "high", "probability",
                "verdict")  # fmt: skip
 OF_OTHER = ("score", "ratio", "low", "high", "probability")  # by the score that does not decide
+DECISIONS_FILE = "decisions.json"  # of the table in MLflow
 TABLE = (*OF_DECISION, *(f"other_{name}" for name in OF_OTHER))
 
 

@@ -18,7 +18,13 @@ from rlx2_ray.search.ledger import DENSE_PAIR, Request
 from rlx2_ray.search.search import Search, Size
 from rlx2_ray.sweep.campaign import Desk, Work
 from rlx2_ray.sweep.compression.dense_runs import DenseRuns
-from rlx2_ray.sweep.compression.describe import decisions_table, describe_decision, describe_dense, describe_ultimate
+from rlx2_ray.sweep.compression.describe import (
+    DECISIONS_FILE,
+    decisions_table,
+    describe_decision,
+    describe_dense,
+    describe_ultimate,
+)
 from rlx2_ray.sweep.compression.finished_runs import finished_requests
 from rlx2_ray.sweep.compression.forecast import run_seconds
 from rlx2_ray.sweep.compression.other_score import OtherScore
@@ -172,7 +178,7 @@ class CompressWork(Work):
         )
         desk.keeper.keep(record)
         if record.decisions:
-            desk.tracker.log_table("decisions.json", decisions_table(record.decisions))
+            desk.tracker.log_table(DECISIONS_FILE, decisions_table(record.decisions))
         self._write_floor()
         self._say_news(search, request)
         desk.display.retotal((len(search.tells) - self._runs.cached + search.remaining()) * self._problem.steps)

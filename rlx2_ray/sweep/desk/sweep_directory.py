@@ -44,6 +44,7 @@ class SweepDirectory:
         self.floor_file = self.path / "floor.json"
         self.trials = self.path / "trials"
         self.tune = self.path / "tune"
+        self.undelivered_mark = self.path / "undelivered"  # there while MLflow has not got all of a finished sweep
         self._lock = FolderLock(self.path)
 
     @property
@@ -124,6 +125,9 @@ class SweepDirectory:
             return dict(result)
         except (ValueError, TypeError, KeyError):
             raise BadInput(f"{self.result_file} is damaged: remove it, and 'rlx2 resume' writes it again.") from None
+
+    def mark_undelivered(self) -> None:
+        self._write_text(self.undelivered_mark, "")
 
     def lock(self) -> None:
         self._lock.acquire()
