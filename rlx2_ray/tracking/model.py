@@ -115,7 +115,6 @@ def _save_model(path: Path, model: LoggedModel, run_id: str, spaces: Spaces, pol
     from mlflow.models import Model, ModelSignature
     from mlflow.types import Schema, TensorSpec
 
-    float32 = np.dtype(np.float32)
     pyfunc.save_model(
         path,
         mlflow_model=Model(
@@ -123,10 +122,9 @@ def _save_model(path: Path, model: LoggedModel, run_id: str, spaces: Spaces, pol
         ),
         python_model=str(_CODE),  # as code: nothing is pickled
         artifacts={"policy": str(policy_file)},
-        signature=ModelSignature(
-            Schema([TensorSpec(float32, (-1, spaces.observation_size))]),
-            Schema([TensorSpec(float32, (-1, spaces.action_size))]),
-        ),
+        # None for the input: MLflow would refuse lists and float64, which is what clients send; the code takes both.
+        signature=ModelSignature(outputs=Schema([TensorSpec(np.dtype(np.float32), (-1, spaces.action_size))])),
+        metadata={"observation_size": spaces.observation_size, "action_size": spaces.action_size},
         input_example=np.zeros((1, spaces.observation_size), np.float32),
         pip_requirements=[f"{package}=={version(package)}" for package in _REQUIREMENTS],
     )

@@ -37,13 +37,31 @@ class SparsePolicy(PythonModel):  # type: ignore[misc]
             self._layers.append((weights, arrays[key + "bias"]))
 
     def predict(self, context: Any, model_input: np.ndarray, params: dict[str, Any] | None = None) -> np.ndarray:
-        """(N, action_size) actions in the environment's units for (N, observation_size) observations."""
-        hidden = model_input
+        """(N, action_size) actions in the environment's units for (N, observation_size) observations.
+
+        These may be an array of any numbers, lists, a DataFrame, or what MLflow's server makes of a request, whatever
+        the hint says: MLflow warns of others.
+        """
+        hidden = _to_observations(model_input, self._layers[0][0].shape[1])
         for weights, bias in self._layers[:-1]:
             hidden = np.maximum(hidden @ weights.T + bias, 0)
         weights, bias = self._layers[-1]
         action: np.ndarray = np.tanh(hidden @ weights[: self._size].T + bias[: self._size])
         return self._low + (action + 1) * ((self._high - self._low) / 2)
+
+
+def _to_observations(given: Any, size: int) -> np.ndarray:
+    if isinstance(given, Mapping) and len(given) == 1:  # the server's, where a request names its input
+        (given,) = given.values()
+    try:
+        values = np.asarray(given)
+        values = np.asarray(values.ravel().tolist() if values.dtype == object else values, np.float32)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"The observations are no numbers ({error}): give {size} for each.") from None
+    values = values[np.newaxis] if values.ndim == 1 else values
+    if values.ndim != 2 or values.shape[1] != size:
+        raise ValueError(f"The observations have shape {values.shape}: give (N, {size}).")
+    return values
 
 
 def _digest(metadata: Mapping[str, str], arrays: Mapping[str, np.ndarray]) -> str:

@@ -11,12 +11,13 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas
 import pytest
 
 from rlx2_ray.agents.engines import make_learner
@@ -96,6 +97,77 @@ def test_model_acts_as_the_policy(algo: str, uri: str, tmp_path: Path) -> None:
     assert list((tmp_path / "elsewhere").iterdir()) == []
 
 
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, PolicyFile]:
+    """As people load it, and the policy that it is of."""
+    folder = tmp_path_factory.mktemp("model")
+    policy = write_policy(folder / "policy.safetensors")
+    uri = database_uri(folder)
+    register_policy(uri, make_run(uri), folder / "policy.safetensors", NAME, {})
+    return load(uri, f"models:/{NAME}@ultimate"), policy
+
+
+FORMS: dict[str, Callable[[Floats], Any]] = {
+    "float64": lambda array: array.astype(np.float64),
+    "lists": lambda array: array.tolist(),
+    "tuples": lambda array: tuple(map(tuple, array.tolist())),
+    "table": pandas.DataFrame,
+    "table of float64": lambda array: pandas.DataFrame(array.astype(np.float64), columns=list("abcde")),
+    "column of lists": lambda array: pandas.DataFrame({"observation": array.tolist()}),
+    "named": lambda array: {"observation": array.astype(np.float64)},
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_model_takes_what_clients_send(form: str, model: tuple[Any, PolicyFile]) -> None:
+    loaded, policy = model
+    actions = loaded.predict(FORMS[form](observations()))
+    np.testing.assert_allclose(actions, expected_actions(policy), rtol=0, atol=1e-6)
+
+
+def test_model_takes_one_observation_and_whole_numbers(model: tuple[Any, PolicyFile]) -> None:
+    loaded, policy = model
+    one = loaded.predict(observations()[0].tolist())
+    np.testing.assert_allclose(one, expected_actions(policy)[:1], rtol=0, atol=1e-6)
+    np.testing.assert_array_equal(loaded.predict([[1, 0, 0, 2, 0]]), loaded.predict([[1.0, 0, 0, 2, 0]]))
+
+
+@pytest.mark.parametrize("payload", ["inputs", "instances", "named", "records", "split", "whole numbers"])
+def test_model_takes_what_the_server_of_mlflow_makes_of_a_request(payload: str, model: tuple[Any, PolicyFile]) -> None:
+    from mlflow.pyfunc.scoring_server import invocations
+
+    loaded, policy = model
+    rows: Any = observations().tolist()
+    content = {
+        "inputs": {"inputs": rows},
+        "instances": {"instances": rows},
+        "named": {"inputs": {"observation": rows}},
+        "records": {"dataframe_records": [dict(zip("abcde", row, strict=True)) for row in rows]},
+        "split": {"dataframe_split": {"columns": list("abcde"), "data": rows}},
+        "whole numbers": {"inputs": [[0, 0, 0, 0, 0]] * len(rows)},
+    }[payload]
+    schema = loaded.metadata.get_input_schema()
+    answer = invocations(json.dumps(content), "application/json", loaded, schema)
+    assert answer.status == 200, answer.response
+    actions = json.loads(answer.response)["predictions"]
+    if payload != "whole numbers":
+        np.testing.assert_allclose(actions, expected_actions(policy), rtol=0, atol=1e-6)
+    assert np.shape(actions) == (len(rows), 2)
+
+
+@pytest.mark.parametrize(
+    ("given", "problem"),
+    [
+        ([[1.0, 2.0]], r"The observations have shape \(1, 2\): give \(N, 5\)\."),
+        ([["a", "b", "c", "d", "e"]], r"The observations are no numbers .*: give 5 for each\."),
+        ([[1.0], [1.0, 2.0]], r"The observations are no numbers .*: give 5 for each\."),
+    ],
+)
+def test_model_says_what_it_wants(given: Any, problem: str, model: tuple[Any, PolicyFile]) -> None:
+    with pytest.raises(ValueError, match=problem):
+        model[0].predict(given)
+
+
 def test_model_is_described(uri: str, tmp_path: Path) -> None:
     write_policy(tmp_path / "policy.safetensors")
     run_id = make_run(uri)
@@ -105,7 +177,7 @@ def test_model_is_described(uri: str, tmp_path: Path) -> None:
     assert {"score": "98.5", "verdict": "accept"}.items() <= found.tags.items()
 
     model = load(uri, f"models:/{NAME}@ultimate")
-    assert model.metadata.signature.inputs.inputs[0].shape == (-1, 5)
+    assert model.metadata.metadata == {"observation_size": 5, "action_size": 2}
     assert model.metadata.signature.outputs.inputs[0].shape == (-1, 2)
     assert model.predict(model.input_example).shape == (1, 2)
     (output,) = client(uri).get_run(run_id).outputs.model_outputs
