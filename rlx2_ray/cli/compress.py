@@ -85,7 +85,7 @@ def compress(
     assignments: options.Set = None,
     out: Out = None,
     tracking_uri: options.TrackingUri = None,
-    experiment: options.Experiment = "rlx2",
+    experiment: options.Experiment = None,
     as_json: options.Json = False,
 ) -> None:
     """Find the smallest network that keeps the dense agent's return: the ultimate compression ratio of a task."""
@@ -98,9 +98,9 @@ def compress(
     from rlx2_ray.runs.directory import Tracking
     from rlx2_ray.sweep import campaign
     from rlx2_ray.sweep.compression.campaign import Compression
-    from rlx2_ray.tracking.uri import default_tracking_uri
+    from rlx2_ray.tracking.uri import default_experiment, default_tracking_uri
 
-    tracking = Tracking(tracking_uri or default_tracking_uri(), experiment)
+    tracking = Tracking(tracking_uri or default_tracking_uri(), experiment or default_experiment())
     directory = out or default_directory(config_file.stem if config_file else "compress")
     show(campaign.start(Compression(description), directory, tracking), as_json)
 

@@ -79,7 +79,12 @@ TrackingUri = Annotated[
         show_default="MLFLOW_TRACKING_URI, or sqlite:///mlflow.db",
     ),
 ]
-Experiment = Annotated[str, typer.Option("--experiment", metavar="NAME", help="MLflow experiment.")]
+Experiment = Annotated[
+    str | None,
+    typer.Option(
+        "--experiment", metavar="NAME", help="MLflow experiment.", show_default="MLFLOW_EXPERIMENT_NAME, or rlx2"
+    ),
+]
 Concurrent = Annotated[
     str | None, typer.Option("--concurrent", metavar="N", help="Trials at a time.", show_default="what the CPUs allow")
 ]

@@ -38,7 +38,7 @@ def sweep(
     assignments: options.Set = None,
     out: Out = None,
     tracking_uri: options.TrackingUri = None,
-    experiment: options.Experiment = "rlx2",
+    experiment: options.Experiment = None,
     as_json: options.Json = False,
 ) -> None:
     """Run many trials that differ in some keys, with Ray Tune, logged to MLflow below one parent run."""
@@ -50,9 +50,9 @@ def sweep(
     from rlx2_ray.runs.directory import Tracking
     from rlx2_ray.sweep import campaign
     from rlx2_ray.sweep.sweeping import Sweep
-    from rlx2_ray.tracking.uri import default_tracking_uri
+    from rlx2_ray.tracking.uri import default_experiment, default_tracking_uri
 
-    tracking = Tracking(tracking_uri or default_tracking_uri(), experiment)
+    tracking = Tracking(tracking_uri or default_tracking_uri(), experiment or default_experiment())
     show(campaign.start(Sweep(queue), out or default_directory(config_file.stem), tracking), as_json)
 
 

@@ -24,16 +24,16 @@ def train(
     config: ExperimentConfig,
     out: Out = None,
     tracking_uri: options.TrackingUri = None,
-    experiment: options.Experiment = "rlx2",
+    experiment: options.Experiment = None,
     as_json: options.Json = False,
 ) -> None:
     """Train one agent, log it to MLflow, and leave its policy and result in the run directory."""
     from rlx2_ray.distributed.launch import train as train_on_runtime
     from rlx2_ray.experiment import session
     from rlx2_ray.runs.directory import Tracking
-    from rlx2_ray.tracking.uri import default_tracking_uri
+    from rlx2_ray.tracking.uri import default_experiment, default_tracking_uri
 
-    tracking = Tracking(tracking_uri or default_tracking_uri(), experiment)
+    tracking = Tracking(tracking_uri or default_tracking_uri(), experiment or default_experiment())
     directory = out or default_directory(config)
     show(session.start(config, directory, tracking, train_on_runtime), directory, as_json)
 

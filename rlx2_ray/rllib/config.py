@@ -12,7 +12,7 @@ from rlx2_ray import config as configuration
 from rlx2_ray.config import ExperimentConfig
 from rlx2_ray.rllib import settings as rllib_settings
 from rlx2_ray.runs.directory import RunDirectory
-from rlx2_ray.tracking.uri import default_tracking_uri, hide_secret
+from rlx2_ray.tracking.uri import default_experiment, default_tracking_uri, hide_secret
 
 
 class RLx2Config(AlgorithmConfig):  # type: ignore[misc]
@@ -29,7 +29,7 @@ class RLx2Config(AlgorithmConfig):  # type: ignore[misc]
         self.settings: dict[str, Any] = {}
         # Resolved here, for the processes of Tune's trials are in other folders.
         self.tracking_uri = hide_secret(default_tracking_uri())
-        self.mlflow_experiment = "rlx2"
+        self.mlflow_experiment = default_experiment()
         # RLlib's own, with our defaults
         self.lr = 3e-4
         self.train_batch_size_per_learner = 256
@@ -70,7 +70,7 @@ class RLx2Config(AlgorithmConfig):  # type: ignore[misc]
             engine: "sparse" or "torch".
             settings: Any other key of the configuration, with its value, such as {"target.n_step": 3}.
             tracking_uri: Of the MLflow store; by default MLFLOW_TRACKING_URI, or mlflow.db in this folder.
-            mlflow_experiment: Its name in MLflow.
+            mlflow_experiment: Its name in MLflow; by default MLFLOW_EXPERIMENT_NAME, or rlx2.
             **kwargs: RLlib's own: lr, gamma and train_batch_size_per_learner are of use here.
         """
         super().training(**kwargs)

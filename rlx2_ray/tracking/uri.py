@@ -17,6 +17,7 @@ DEFAULT_TRACKING_URI = "sqlite:///mlflow.db"
 DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
 _SERVERS = ("http", "https", "databricks")
 VARIABLE = "MLFLOW_TRACKING_URI"
+DEFAULT_EXPERIMENT = "rlx2"
 HIDDEN = "***"  # in place of a secret
 # A name alone may be a token; where a slash in a password should be quoted, all of it goes.
 _OF_SERVER = re.compile(r"(?i)\b(https?://)(?:[^/?#\s]+@|[^:/@?#\s]*:(?!\d*(?:[/?#\s]|$))[^@\s]*@)")
@@ -31,6 +32,11 @@ _OF_OPTION = re.compile(
 def default_tracking_uri() -> str:
     """The URI that is used where the user names none."""
     return os.environ.get(VARIABLE) or DEFAULT_TRACKING_URI
+
+
+def default_experiment() -> str:
+    """The name of the experiment that is used where the user names none."""
+    return os.environ.get("MLFLOW_EXPERIMENT_NAME") or DEFAULT_EXPERIMENT
 
 
 def redacted(text: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import math
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -13,13 +14,17 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from rlx2_ray.config import ExperimentConfig, load, load_stored, resolve, to_yaml
+from rlx2_ray.distributed.launch import train as train_on_runtime
+from rlx2_ray.experiment import session
 from rlx2_ray.networks.policy_file import PolicyFile, load_policy, save_policy
 from rlx2_ray.report.record.configs import config_of
 from rlx2_ray.runs import archive
 from rlx2_ray.runs.archived_run import parse, to_bytes
+from rlx2_ray.runs.directory import RunDirectory, Tracking
 from rlx2_ray.tracking.params import LONGEST_KEY, from_params, to_params
 from rlx2_ray.types import BadInput, Spaces
 from tests.networks.networks import random_layers
+from tests.support.runs import database_uri, small_config, tracked_run
 
 WORDS = (
     "1e-2",
@@ -147,3 +152,24 @@ def test_a_date_in_a_file_is_the_text_that_it_was(tmp_path: Path) -> None:
     file = tmp_path / "sweep.yaml"
     file.write_text("env: {kwargs: {start: 2024-01-01}}\n")
     assert load_stored(file)["env"]["kwargs"]["start"] == datetime.date(2024, 1, 1).isoformat()
+
+
+def test_a_run_with_infinity_resumes_and_is_archived_as_itself(tmp_path: Path) -> None:
+    """A hopper that may jump as high as it likes."""
+    z_range = [0.7, math.inf]
+    changes = {"env__id": "Hopper-v5", "env__kwargs": {"healthy_z_range": z_range}, "steps": 300}
+    directory = tmp_path / "run"
+    tracking = Tracking(database_uri(tmp_path), "tests")
+    training = session.begin(small_config(**changes), directory, tracking, train_on_runtime, session.PERSON)
+    next(training)
+    training.close()
+    session.resume(directory, train_on_runtime)
+    run = RunDirectory(directory)
+    assert run.open()[0].env.kwargs == {"healthy_z_range": z_range}
+    assert load_policy(run.policy_file).env["kwargs"] == {"healthy_z_range": z_range}
+    assert config_of(tracked_run(directory).data.params).env.kwargs == {"healthy_z_range": z_range}
+    file = archive.add(directory, tmp_path / "archive")
+    assert archive.find(small_config(**changes), tmp_path / "archive") == file
+    for other in (None, -math.inf):
+        changes["env__kwargs"] = {"healthy_z_range": [0.7, other]}
+        assert archive.find(small_config(**changes), tmp_path / "archive") is None

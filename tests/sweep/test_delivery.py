@@ -103,7 +103,7 @@ def test_a_server_that_dies_before_the_end_of_a_sweep(tmp_path: Path, server: Se
     server.start()
     directory = tmp_path / "sweep"
     process = start_rlx2(*sweep_arguments(directory, sweep_tree(), server.uri), folder=tmp_path)
-    wait_for(lambda: finished_trials(directory), process)
+    wait_for(lambda: finished_trials(directory), process, 300)
     server.die()
     _, error = process.communicate(timeout=300)
     assert process.returncode == 0, error
@@ -132,18 +132,21 @@ def test_a_server_that_dies_before_the_end_of_a_sweep(tmp_path: Path, server: Se
 
 
 @pytest.mark.slow
-def test_a_store_that_is_new_at_resume(tmp_path: Path) -> None:
+@pytest.mark.parametrize("is_killed", [True, False])
+def test_a_store_that_is_new_at_resume(is_killed: bool, tmp_path: Path) -> None:
     directory = tmp_path / "sweep"
     process = start_sweep(directory, sweep_tree())
-    wait_for(lambda: finished_trials(directory), process, 300)
-    kill(process, with_ray=True)
-    for resumption in ("killed", "ended"):
-        for file in tmp_path.glob("mlflow.db*"):
-            file.unlink()
-        done = resume_sweep(directory)
-        assert done.code == 0, resumption
-        parent, children = parent_and_children(directory)
-        assert sorted(children) == NAMES
-        assert {run.info.status for run in (parent, *children.values())} == {"FINISHED"}
-        assert done.result["mlflow_run_id"] == parent.info.run_id
-        check_every_point_once(directory, {name: [100, 200, 300] for name in NAMES})
+    if is_killed:
+        wait_for(lambda: finished_trials(directory), process, 300)
+        kill(process, with_ray=True)
+    else:
+        assert process.wait(300) == 0
+    for file in tmp_path.glob("mlflow.db*"):
+        file.unlink()
+    done = resume_sweep(directory)
+    assert done.code == 0, done.error
+    parent, children = parent_and_children(directory)
+    assert sorted(children) == NAMES
+    assert {run.info.status for run in (parent, *children.values())} == {"FINISHED"}
+    assert done.result["mlflow_run_id"] == parent.info.run_id
+    check_every_point_once(directory, {name: [100, 200, 300] for name in NAMES})

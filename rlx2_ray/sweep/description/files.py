@@ -21,6 +21,7 @@ from rlx2_ray.sweep.description.tune_section import PbtScheduler, TuneSection, p
 from rlx2_ray.types import BadInput
 
 SWEEP_SECTIONS = ("param_space", "tune")
+MOST_TRIALS = 10_000
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class SweepDescription:
 
     @property
     def trials(self) -> int:
-        return count_trials(self.space, self.tune.num_samples)
+        return count_trials(self.param_space, self.tune.num_samples) * (self.tune.seeds or 1)
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,9 @@ def parse_sweep(tree: Mapping[str, Any]) -> SweepDescription:
     config = {key: value for key, value in tree.items() if key not in SWEEP_SECTIONS}
     space = parse_space(tree.get("param_space") or {})
     check_space(config, space)
-    description = SweepDescription(config, space, parse_tune(tree.get("tune") or {}, first_config(config, space)))
+    example = first_config(config, space)
+    description = SweepDescription(config, space, parse_tune(tree.get("tune") or {}, example))
+    check_size(description.trials, example.steps)
     _check_sweep(description)
     return description
 
@@ -116,6 +119,15 @@ def check_sections(tree: Mapping[str, Any], own: Iterable[str], others: Mapping[
             raise BadInput(f"The file has {key}, which belongs to '{others[key]}': use that command, or leave it out.")
         if key not in own and key not in ExperimentConfig.model_fields:
             raise BadInput(unknown_key(str(key), [*all_keys(ExperimentConfig), *own]))
+
+
+def check_size(trials: int, steps: int) -> None:
+    """Raises BadInput where so many trials are a slip: each has a directory, and a place in tables."""
+    if trials > MOST_TRIALS:
+        raise BadInput(
+            f"The sweep would have {trials:,} trials of {steps:,} env steps, {trials * steps:,} in all, and one has "
+            f"{MOST_TRIALS:,} at most: lower tune.num_samples or tune.seeds, or leave values of grids out."
+        )
 
 
 def _check_sweep(description: SweepDescription) -> None:

@@ -24,6 +24,7 @@ from rlx2_ray.sweep.description.files import (
     SWEEP_SECTIONS,
     SweepDescription,
     check_sections,
+    check_size,
     parse_sweep,
     plain,
     sweep_tree,
@@ -145,10 +146,15 @@ def parse_queue(tree: Mapping[str, Any]) -> QueueDescription:
             )
         return QueueDescription((Member("", sweep),), sweep.tune, folder)
     members = tuple(map(_parse_member, tree["queue"]))
+    check_size(sum(member.sweep.trials for member in members), _steps(members[0]))
     tune = validate(WholeSection, tree.get("tune") or {}, "tune")
     for member in members:
         check_metric(tune.metric, first_config(member.sweep.config, member.sweep.space), "none")
     return QueueDescription(members, tune, folder)
+
+
+def _steps(member: Member) -> int:
+    return first_config(member.sweep.config, member.sweep.space).steps
 
 
 def _parse_member(tree: Mapping[str, Any]) -> Member:

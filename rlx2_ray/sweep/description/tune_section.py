@@ -116,11 +116,10 @@ def _parse_scheduler(tree: object, example: ExperimentConfig) -> Scheduler:
     key = TIMES.get(name)
     defaults = {key: tenth} if key else {}
     scheduler = validate(SCHEDULERS[name], {**defaults, **tree}, "tune.scheduler")
-    if key and getattr(scheduler, key) > example.steps:
-        raise BadInput(
-            f"tune.scheduler.{key} is {getattr(scheduler, key)} but steps is {example.steps}, so {name} would never "
-            "act: lower it."
-        )
+    if key in tree:
+        _check_in_time(name, f"tune.scheduler.{key}", getattr(scheduler, key), example.steps)
+    if key:
+        _check_in_time(name, _name(example), evaluations, example.steps)
     if isinstance(scheduler, PbtScheduler):
         _check_mutations(scheduler.mutations)
         interval = scheduler.perturbation_interval
@@ -130,6 +129,11 @@ def _parse_scheduler(tree: object, example: ExperimentConfig) -> Scheduler:
                 f"{evaluations}, after which pbt hears of a trial: give a multiple."
             )
     return scheduler
+
+
+def _check_in_time(scheduler: str, key: str, env_steps: int, steps: int) -> None:
+    if env_steps >= steps:
+        raise BadInput(f"{key} is {env_steps} but steps is {steps}, so {scheduler} would never act: lower it.")
 
 
 def _name(example: ExperimentConfig) -> str:

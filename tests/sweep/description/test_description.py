@@ -171,7 +171,30 @@ def test_what_is_reported(tmp_path: Path) -> None:
             "tune.scheduler.grace_period is 200 but steps is 100, so asha would never act: lower it.",
         ),
         (
-            {"param_space": {"steps": {"grid": [100, 200]}}, "tune": {"scheduler": "asha"}},
+            tuned({"scheduler": {"name": "asha", "grace_period": 100}}, steps=100),
+            "tune.scheduler.grace_period is 100 but steps is 100, so asha would never act: lower it.",
+        ),
+        (
+            tuned({"scheduler": "asha"}, steps=1000),
+            "evaluation.interval is 5000 but steps is 1000, so asha would never act: lower it.",
+        ),
+        (
+            {**tuned({"scheduler": {"name": "pbt", "perturbation_interval": 1000}}, steps=3000)}
+            | {"evaluation": {"interval": 1000, "early_interval": 4000}},
+            "evaluation.early_interval is 4000 but steps is 3000, so pbt would never act: lower it.",
+        ),
+        (
+            tuned({"num_samples": "1e6"}, steps=100),
+            "The sweep would have 2,000,000 trials of 100 env steps, 200,000,000 in all, and one has 10,000 at most: "
+            "lower tune.num_samples or tune.seeds, or leave values of grids out.",
+        ),
+        (
+            tuned({"seeds": 10**12}, steps=100),
+            "The sweep would have 2,000,000,000,000 trials of 100 env steps, 200,000,000,000,000 in all, and one has "
+            "10,000 at most: lower tune.num_samples or tune.seeds, or leave values of grids out.",
+        ),
+        (
+            {"param_space": {"steps": {"grid": [100_000, 200_000]}}, "tune": {"scheduler": "asha"}},
             "steps is in param_space, but scheduler asha compares trials of one length: fix it.",
         ),
         (

@@ -116,6 +116,12 @@ def test_budget_of_runs_ends_within_a_member(folder: Path) -> None:
     assert [plan.member for plan in made] == ["ant", "hopper", "hopper", "hopper"]
 
 
+def test_a_queue_has_no_more_trials_than_a_sweep(folder: Path) -> None:
+    members = [{"file": "ant.yaml", "tune": {"num_samples": 6_000}}] * 2
+    with pytest.raises(BadInput, match=r"^The sweep would have 12,000 trials of .* lower tune\.num_samples"):
+        read(folder, {"queue": members})
+
+
 @given(st.lists(st.sampled_from(["hopper.yaml", "ant.yaml"]), min_size=1, max_size=4), st.integers(0, 9))
 def test_stored_queue_has_the_same_trials_and_needs_no_file(
     tmp_path_factory: pytest.TempPathFactory, files: list[str], seed: int
