@@ -116,9 +116,9 @@ def _parse_scheduler(tree: object, example: ExperimentConfig) -> Scheduler:
     key = TIMES.get(name)
     defaults = {key: tenth} if key else {}
     scheduler = validate(SCHEDULERS[name], {**defaults, **tree}, "tune.scheduler")
-    if key in tree:
-        _check_in_time(name, f"tune.scheduler.{key}", getattr(scheduler, key), example.steps)
-    if key:
+    if key is not None:
+        if key in tree:
+            _check_in_time(name, f"tune.scheduler.{key}", getattr(scheduler, key), example.steps)
         _check_in_time(name, _name(example), evaluations, example.steps)
     if isinstance(scheduler, PbtScheduler):
         _check_mutations(scheduler.mutations)
