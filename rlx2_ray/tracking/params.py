@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from rlx2_ray.config import Tree, at, flatten, unflatten, yaml_text
@@ -53,6 +55,11 @@ def _free_params(key: str, value: Any) -> dict[str, str]:
 
 
 def _value(text: str) -> Any:
+    return copy.deepcopy(_parsed(text))  # nobody can change what is kept
+
+
+@lru_cache(maxsize=4096)  # thousands of runs have the same few values
+def _parsed(text: str) -> Any:
     try:
         return yaml_text.read(text, "MLflow", is_stored=True)
     except BadInput:

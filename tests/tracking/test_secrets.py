@@ -9,6 +9,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -134,16 +135,19 @@ def test_campaign(kind: str, tmp_path: Path, server: Server) -> None:
         else [*compress_arguments(directory, compress_tree()), "--tracking-uri", uri]
     )
     with tempfile.TemporaryDirectory(prefix="r") as of_ray:
-        variables = {**cache_variables(tmp_path), "RAY_TMPDIR": of_ray}
+        variables = {**cache_variables(tmp_path), "TMPDIR": of_ray}
         process = start_rlx2(*arguments, "--json", folder=tmp_path, **variables)
         lines: list[str] = []
         while process.poll() is None:
             lines += [command_line(each) for each in family(process)]
+            with suppress(FileNotFoundError):  # at the end Ray's files go
+                check_hidden(Path(of_ray))
+                lines += [str(path) for path in Path(of_ray).rglob("*.log")]
             time.sleep(0.5)
         output, error = process.communicate()
         assert process.returncode == 0, error
         assert any("ray::" in line for line in lines)
-        check_hidden(Path(of_ray))
+        assert any(line.endswith("gcs_server.log") or "session_" in line for line in lines)
     check_hidden(tmp_path, output, error, *lines[1:])  # the first may be from before it hid it
     assert finished_trials(directory)
     again = rlx2("resume", str(directory), folder=tmp_path)
