@@ -23,7 +23,7 @@ def load_stored(path: Path) -> Tree:
 
 def _load(path: Path, is_stored: bool) -> Tree:
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")  # some editors begin files with a mark
     except FileNotFoundError:
         raise BadInput(f"There is no configuration file {path}: check the path.") from None
     except (OSError, UnicodeDecodeError) as error:

@@ -177,6 +177,8 @@ def _work(
 
 def _stop_tracking(directory: RunDirectory, tracker: Tracker, status: Status, display: Display) -> None:
     with suppress(RunFailed):  # no room for a mark: what ends the run is to be said
+        directory.mark_undelivered()  # a process that is told to end may be killed before it has ended
+    with suppress(RunFailed):
         end_tracking(directory, tracker, status, display.say)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from rlx2_ray.experiment import session
 from rlx2_ray.experiment.display import LogDisplay
 from rlx2_ray.runs.directory import RunDirectory
-from rlx2_ray.sweep.trials.trial import LOG_FILE
+from rlx2_ray.sweep.trials.trial import LOCK_WAIT_S, LOG_FILE
 from rlx2_ray.types import BadInput
 
 
@@ -25,7 +25,8 @@ def deliver_trials(trials: Path, say: Callable[[str], None]) -> int | None:
     for run in _runs(trials):
         if is_away or run.waiting() is None:
             continue
-        host = session.Host(make_display=partial(LogDisplay, run.path / LOG_FILE))
+        # The process of a trial that was stopped may still be at it.
+        host = session.Host(make_display=partial(LogDisplay, run.path / LOG_FILE), lock_wait_s=LOCK_WAIT_S)
         try:
             is_away = session.deliver_waiting(run.path, host)
         except BadInput as problem:

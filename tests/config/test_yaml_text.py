@@ -74,6 +74,12 @@ def test_a_key_stands_in_one_place(tmp_path: Path, loads: Any) -> None:
     assert loads(file)["agent"] == {"tau": 0.2}  # which is what merging is for
 
 
+def test_a_mark_at_the_beginning_is_no_part_of_a_key(tmp_path: Path) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_bytes(b"\xef\xbb\xbfsteps: 1e5\n")
+    assert load(file) == {"steps": 1e5}
+
+
 @pytest.mark.parametrize("text", ["&a [*a]", "[" * 2000, "9" * 5000, "<<"])
 def test_what_yaml_stumbles_over_is_a_sentence(text: str) -> None:
     with pytest.raises(BadInput, match=r"^file is not valid YAML.*: correct the file\.$"):

@@ -60,6 +60,8 @@ def test_a_run_that_was_stopped_while_the_store_was_away(tmp_path: Path) -> None
     training.close()
     run = RunDirectory(directory)
     assert run.waiting() == Waiting("KILLED", 2)
+    run.mark_undelivered()  # as where the process was killed before it could say how much
+    assert run.waiting() == Waiting("KILLED", 2)
     said = (directory / "log.txt").read_text().splitlines()[-1]
     assert said.endswith(f"2 points wait for MLflow: 'rlx2 resume {directory}' delivers them.")
     assert deliver_trials(tmp_path, pytest.fail) == 2

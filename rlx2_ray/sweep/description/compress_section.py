@@ -17,7 +17,7 @@ class CompressSection(Section):
     axis: Literal["tied", "policy", "critic", "both"] = "tied"  # what is made sparse; both: each by itself, in 2-D
     critic_density_ratio: float = Field(2.0, gt=0)  # tied: density of the critic over that of the policy, at most 1
     # Sparsities that come into question, log-spaced in density. None: 16, or 9 of each where the axis is both.
-    levels: Annotated[Count, Field(ge=3)] | None = None
+    levels: Annotated[Count, Field(ge=3, le=256)] | None = None
     min_sparsity: Annotated[Sparsity, Field(gt=0)] = 0.5
     max_sparsity: Sparsity = 0.995
     threshold: float = Field(0.97, gt=0)  # of the ratio sparse / dense return
@@ -25,9 +25,11 @@ class CompressSection(Section):
     reject: Fraction = 0.1  # and up to which it is rejected
     score: ScoreName = FINAL  # of a run, by which networks are decided; the other one is stated beside it
     statistic: Literal["iqm", "mean"] = "iqm"  # over seeds
-    dense_seeds: Annotated[Count, Field(ge=2)] = 8
-    max_dense_seeds: Annotated[Count, Field(ge=2)] = 24  # to which the arm grows where it leaves a decision open
-    max_seeds: Annotated[Count, Field(ge=4)] = 12  # for one decision
+    dense_seeds: Annotated[Count, Field(ge=2, le=1000)] = 8
+    max_dense_seeds: Annotated[Count, Field(ge=2, le=1000)] = (
+        24  # to which the arm grows where it leaves a decision open
+    )
+    max_seeds: Annotated[Count, Field(ge=4, le=1000)] = 12  # for one decision
     futility: float = Field(0.5, ge=0, lt=1)  # a seed below this fraction of the dense median stops; 0: none does
     futility_from: Fraction = 0.6  # of the steps
     archive: str | None = None  # folder of finished runs, whose dense ones are not run again
