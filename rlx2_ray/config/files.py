@@ -48,5 +48,5 @@ def parse_assignments(assignments: Iterable[str]) -> Tree:
         key, separator, value = text.partition("=")
         if not separator or not all(key.split(".")):
             raise BadInput(f"--set {text!r} is not KEY=VALUE: write for example --set agent.discount=0.98.")
-        tree = merge(tree, nest(key, yaml_text.read_value(value, f"--set {key}")))
+        tree = merge(tree, nest(key, yaml_text.read_value(value, f"--set {key}={value!r}")))
     return tree

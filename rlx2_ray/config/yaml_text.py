@@ -108,7 +108,7 @@ def read_value(text: str, where: str) -> Any:
     """The value of a text in a command line, in which nobody means a comment. Raises BadInput."""
     value, end = _read(text, where, _Reader, "put the value in quotes")
     if text[end:].strip():
-        raise BadInput(f"{where} has {text!r}, of which YAML reads {text[:end]!r} alone: put it in quotes.")
+        raise BadInput(f"{where} is {text[:end]!r} with a comment, as YAML reads it: put the value in quotes.")
     return value
 
 
