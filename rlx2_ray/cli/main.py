@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import re
+import signal
 import sys
 
 import typer
@@ -35,6 +36,7 @@ def rlx2() -> None:
 
 
 def main() -> None:
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C; a run hears both its own way
     sys.exit(run(sys.argv[1:]))
 
 

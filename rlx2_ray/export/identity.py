@@ -31,7 +31,7 @@ def describe(policy: PolicyFile) -> dict[str, Any]:
     return {
         "algo": policy.algo,
         "env": policy.env,
-        "spaces": policy.spaces._asdict(),
+        "spaces": policy.spaces.fields(),
         **describe_numbers(policy),
         "about": policy.about,
     }
