@@ -42,13 +42,14 @@ class ActionScale:
 
 def half_ranges(spaces: Spaces) -> NDArray[np.float64]:
     """Half of each dimension's span, in the environment's units."""
-    return (np.asarray(spaces.action_high) - np.asarray(spaces.action_low)) / 2
+    low, high = (np.asarray(bound, np.float64) for bound in (spaces.action_low, spaces.action_high))
+    return np.asarray((high - low) / 2)
 
 
 def largest_bounds(spaces: Spaces) -> NDArray[np.float64]:
     return np.maximum(np.abs(spaces.action_low), np.abs(spaces.action_high))
 
 
-def are_far(spaces: Spaces) -> bool:
-    """Whether bounds are so far from zero, for their span, that float32 would move the actions between them."""
-    return bool(np.any(largest_bounds(spaces) > FAR * half_ranges(spaces)))
+def are_far(spaces: Spaces) -> NDArray[np.bool_]:
+    """Which bounds are so far from zero, for their span, that float32 would move the actions between them."""
+    return largest_bounds(spaces) > FAR * half_ranges(spaces)

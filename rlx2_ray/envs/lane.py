@@ -3,9 +3,9 @@
 Because every episode starts from a seed of its own, a lane's state is the episode's number and the actions taken in
 it: `restore` takes them again. That is exact for any deterministic environment and needs nothing from it but `step`.
 
-What the environment answers is held against the rules of gymnasium's own checker (`gymnasium.utils.passive_env_checker`)
-at every step, as far as a run depends on it: what the checker only warns of and a run can do with, such as float64
-where float32 was announced, is taken.
+What the environment answers is held against the rules of gymnasium's own checker (its utils.passive_env_checker) at
+every step, as far as a run depends on it: what the checker only warns of and a run can do with, such as float64 where
+float32 was announced, is taken.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from rlx2_ray.types import Floats, RunFailed, Spaces
 
 LARGEST = math.sqrt(float(np.finfo(np.float32).max))  # of an observation or a reward: losses square them in float32
 FEW = 100  # numbers; more are faster as an array
-NUMBERS = (float, int, np.floating, np.integer, np.bool_)
+NUMBERS: tuple[Any, ...] = (float, int, np.floating, np.integer, np.bool_)
 TRUTHS = (bool, np.bool_, int, np.integer)
 STEP = "(observation, reward, terminated, truncated, info)"
 SHOWN = 60  # letters of a value
@@ -81,7 +81,7 @@ class EnvLane:
             self.begin_episode(0)
         except EnvironmentFailed as error:
             self.close()
-            raise RunFailed(f"{error}, which is its first: correct the environment, or give it what it needs.") from error
+            raise RunFailed(f"{error}, its first: correct the environment, or give it what it needs.") from error
 
     def begin_episode(self, episode: int) -> None:
         seed = self._seed_of(episode)
@@ -166,7 +166,7 @@ class EnvLane:
         try:
             if flat.size > FEW or not math.hypot(*flat.tolist()) <= LARGEST:
                 self._check(flat, where)
-            return flat.astype(np.float32)  # type: ignore[no-any-return]
+            return flat.astype(np.float32)
         except TypeError:
             self._refuse(f"returned an observation of {flat.dtype} and not of numbers", where)
 

@@ -16,8 +16,8 @@ from rlx2_ray.types import BadInput, Spaces
 
 Env = gymnasium.Env[Any, Any]
 
-# By whether actions are whole numbers: what a float32 holds, and up to where a float64 holds each of them.
-LARGEST_BOUND = {False: float(np.finfo(np.float32).max), True: 2.0**53}
+# By whether actions are whole numbers: what a float32 holds, and whose span 32 bits count.
+LARGEST_BOUND = {False: float(np.finfo(np.float32).max), True: 2.0**31}
 
 
 def make_env(config: EnvConfig, render_mode: str | None = None) -> Env:
@@ -52,7 +52,7 @@ def inspect_spaces(env: Env, env_id: str) -> Spaces:
         int(np.prod(actions.shape)),
         tuple(float(bound) for bound in actions.low.ravel()),
         tuple(float(bound) for bound in actions.high.ravel()),
-        actions.dtype.kind in "iub",
+        np.dtype(actions.dtype).kind in "iub",
     )
     # The first knows integer bounds that were given as infinite, and the second such as only float64 holds.
     if not (actions.is_bounded() and np.all(largest_bounds(spaces) <= LARGEST_BOUND[spaces.action_is_integer])):

@@ -101,9 +101,7 @@ class _Played(NamedTuple):
     is_cut: bool
 
 
-def _play(
-    policy: NoiseFreePolicy, lane: EnvLane, episode: int, on_step: Callable[[Any], None], limit: int
-) -> _Played:
+def _play(policy: NoiseFreePolicy, lane: EnvLane, episode: int, on_step: Callable[[Any], None], limit: int) -> _Played:
     total = 0.0
     with failing(f"in evaluation episode {episode}"):
         if (lane.episode, lane.episode_steps) != (episode, 0):  # the lane goes on with the next one by itself
