@@ -43,7 +43,7 @@ def failing(when: str) -> Iterator[None]:
     try:
         yield
     except EnvironmentFailed as error:
-        raise RunFailed(f"{error} {when}: the run stopped there.") from error
+        raise RunFailed(f"{error}, {when}: the run stopped there.") from error
 
 
 class Step(NamedTuple):

@@ -52,7 +52,7 @@ def collect(
         try:
             result = lane.step(action.taken)
         except EnvironmentFailed as error:
-            refusal = StepRefused(f"{error} at env step {time + step + 1}: the run stopped there.")
+            refusal = StepRefused(f"{error}, at env step {time + step + 1}: the run stopped there.")
             refusal.action = action
             raise refusal from error
         piece.append(*action, result.reward, result.next_observation)

@@ -114,6 +114,13 @@ class Run:
             raise Interrupted(f"Stopped without a checkpoint of this moment: make room, then {self._remedy()}")
         raise Interrupted(f"Stopped; 'rlx2 resume {self.directory.path}' goes on.")
 
+    def stop_is_wished(self) -> bool:
+        return self._stop.wished
+
+    def end_unsaved(self) -> None:
+        """Raises Interrupted: the user asked to stop, and what is to be saved does not answer."""
+        raise Interrupted(f"Stopped, though not all actors answered: {self._remedy()}") from None
+
     def check_stop(self, env: object = None) -> None:
         """Raises StopAsked where the user asked to stop: at every env step of an evaluation."""
         self._stop.check()
