@@ -14,7 +14,7 @@ from rlx2_ray.networks.sparse_layer import Layers
 from rlx2_ray.seeding import make_generator
 from rlx2_ray.types import Spaces
 
-CALL_S = 2.0
+CALL_S = 1.0
 
 
 class Learned(NamedTuple):

@@ -19,7 +19,7 @@ TICK_S = 0.5
 STALL_S = 60.0  # without anything done, after which the user is told
 ANSWER_S = 600.0  # of an actor that is there
 PLACE_S = 3600.0  # until an actor is there: a cluster may have to start a machine first
-STOP_S = 4.0  # from the wish to stop, so that all is over in ten seconds
+STOP_S = 3.0  # from the wish to stop, so that all is over in ten seconds
 NO_PLACE = "If actors wait for a place, give the cluster more CPUs ('ray status')."
 
 

@@ -16,7 +16,7 @@ from rlx2_ray.seeding import make_generator
 from rlx2_ray.types import Fragment
 
 EPISODES_OF_A_GENERATION = 2**32
-CALL_S = 2.0  # of a call, so that a wish to stop need not wait for many slow env steps
+CALL_S = 1.0  # of a call, so that a wish to stop need not wait for many slow env steps
 
 
 class Inserter(Protocol):

@@ -176,7 +176,7 @@ class EnvLane:
         fits = np.abs(flat) <= LARGEST  # not what is NaN
         if np.count_nonzero(fits) < flat.size:
             index = int(np.flatnonzero(~fits)[0])
-            self._refuse(f"returned {flat[index]} as observation[{index}]", where)
+            self._refuse(f"returned {_show(flat[index])} as observation[{index}]", where)
 
     def _call(self, work: Callable[[], Any], where: str) -> Any:
         try:
@@ -204,5 +204,7 @@ def _show(value: Any) -> str:
         return f"a tuple of {len(value)}"
     if isinstance(value, np.generic):
         value = value.item()
+    if isinstance(value, float):
+        return f"{value:g}"
     text = " ".join(repr(value).split())
     return text if len(text) <= SHOWN and not isinstance(value, dict | list) else f"a {type(value).__name__}"

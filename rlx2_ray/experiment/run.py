@@ -11,13 +11,14 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from rlx2_ray.algorithms import ALGORITHMS
 from rlx2_ray.config import ExperimentConfig
 from rlx2_ray.experiment.deployed import play_deployed
 from rlx2_ray.experiment.display import Display
 from rlx2_ray.experiment.evaluation import Evaluation
 from rlx2_ray.experiment.interruption import StopAsked, StopWish
 from rlx2_ray.networks.policy_file import PolicyFile, policy_digest, save_policy
-from rlx2_ray.networks.sparse_layer import Arrays, Layers
+from rlx2_ray.networks.sparse_layer import Arrays, Layers, from_arrays
 from rlx2_ray.runs import result
 from rlx2_ray.runs.checkpoint import (
     Checkpoint,
@@ -32,7 +33,7 @@ from rlx2_ray.runs.score import score_of_points, scored
 from rlx2_ray.sparse.plan import plan_agent
 from rlx2_ray.tracking import tags
 from rlx2_ray.tracking.tracker import Tracker
-from rlx2_ray.types import Interrupted, RunFailed, Spaces
+from rlx2_ray.types import BadInput, Interrupted, RunFailed, Spaces
 
 AT_THE_END = {  # keys of a result -> their names in MLflow
     **{name: name for name in ("env_steps", "score", "size_ratio", "compression")},
@@ -227,11 +228,23 @@ class Run:
         if loaded is None:
             self.directory.rewind(0)
             return None
+        self._check_sizes(loaded[0].arrays)
         values = loaded[0].values
         self._points = self.directory.rewind(values["env_steps"])
         self.tracker.log([_tracked(point) for point in self._points])  # it sends those that the store does not have
         self._wall_before_s, self._training_before_s = values["wall_s"], values["training_s"]
         return loaded
+
+    def _check_sizes(self, arrays: Arrays) -> None:
+        """Raises BadInput where the environment has become another one than the policy was made for."""
+        layers, spaces = from_arrays(arrays, "policy"), self.spaces
+        was = layers[0].shape[1], layers[-1].shape[0] // ALGORITHMS[self.config.algo].outputs_per_action
+        if was != (spaces.observation_size, spaces.action_size):
+            raise BadInput(
+                f"env.id is {self.config.env.id}, which has {spaces.observation_size} observations and "
+                f"{spaces.action_size} actions, another size than the {was[0]} and {was[1]} that "
+                f"{self.directory.path} was trained with: make it as it was."
+            )
 
     def finish(
         self, env_steps: int, learner_steps: int, policy: Layers, faults: dict[str, int] | None = None

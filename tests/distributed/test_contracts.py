@@ -250,7 +250,7 @@ def test_rollout_names_what_broke(form: Form) -> None:
 
     config = make_config(env__id=f"{MODULE}:Broken-v0", env__kwargs={"what": "reward", "step": 4})
     rollout = form.rollout(config, {})
-    with pytest.raises(Exception, match="inf as reward .*, at env step 1004") as caught:
+    with pytest.raises(Exception, match=r"inf as reward .*, at env step 1004") as caught:
         rollout.collect(50, 1000, 0, None)
     assert isinstance(root_cause(caught.value), RunFailed)
 

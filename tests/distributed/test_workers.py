@@ -183,7 +183,7 @@ def test_fragments_name_the_place_in_their_episode() -> None:
 def test_rollout_names_the_step_at_which_an_environment_broke() -> None:
     config = drift_config(env__id=f"{MODULE}:Broken-v0", env__kwargs={"what": "reward", "step": 4})
     rollout = RolloutWorker(config, [0], make_shards(config), 0)
-    with pytest.raises(RunFailed, match="inf as reward .*, at env step 1004"):
+    with pytest.raises(RunFailed, match=r"inf as reward .*, at env step 1004"):
         rollout.collect(10, 1000, 0, None)
 
 
