@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import errno
 import re
-import signal
 import sys
 
+import rlx2_ray.cli.signals as signals  # before what takes time to import
+
+# isort: split
 import typer
 from typer.exceptions import TyperException
 
@@ -36,14 +38,15 @@ def rlx2() -> None:
 
 
 def main() -> None:
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C; a run hears both its own way
+    signals.interrupt_from_now_on()
     sys.exit(run(sys.argv[1:]))
 
 
 def run(arguments: list[str]) -> int:
     """Run one command and return its exit code; what went wrong is one sentence on standard error."""
     try:
-        return int(app(arguments, standalone_mode=False) or 0)
+        code = int(app(arguments, standalone_mode=False) or 0)
+        return _fail("Interrupted.", code) if code == signals.CODE else code  # typer makes a code of the exception
     except BadInput as error:
         return _fail(str(error), 2)
     except TyperException as error:

@@ -148,7 +148,8 @@ def _work(
             run = Run(config, spaces, directory, tracker, display, stop, host.is_futile)
             return (yield from train(run, resume))
         except KeyboardInterrupt:
-            tracker.finish("KILLED")
+            if tracker.run_id is not None:  # else MLflow knows nothing of it, and may be half imported
+                tracker.finish("KILLED")
             raise Interrupted(f"Ended at once: {describe_resuming(directory)}") from None
         except (Interrupted, GeneratorExit):
             tracker.finish("KILLED")

@@ -86,9 +86,7 @@ def test_limit_that_is_none_leaves_identities_as_they_were() -> None:
     ],
     ids=["evaluation", "deployed policy", "training"],
 )
-def test_ctrl_c_is_heard_at_every_env_step(
-    step: int, changes: Changes, checkpoint: int, tmp_path: Path
-) -> None:
+def test_ctrl_c_is_heard_at_every_env_step(step: int, changes: Changes, checkpoint: int, tmp_path: Path) -> None:
     directory, file = tmp_path / "run", tmp_path / "press"
     env = {"env.kwargs": {"step": step, "file": str(file)}}
     file.touch()
