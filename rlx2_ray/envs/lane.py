@@ -25,7 +25,7 @@ from rlx2_ray.envs.make import close_env, inspect_spaces, make_env
 from rlx2_ray.seeding import derive_seed
 from rlx2_ray.types import Floats, RunFailed, Spaces
 
-LARGEST = math.sqrt(float(np.finfo(np.float32).max))  # of an observation or a reward: losses square them in float32
+LARGEST = 1e18  # of an observation or a reward: losses square sums of them in float32, which ends at 3e38
 FEW = 100  # numbers; more are faster as an array
 NUMBERS: tuple[Any, ...] = (float, int, np.floating, np.integer, np.bool_)
 TRUTHS = (bool, np.bool_, int, np.integer)
