@@ -7,7 +7,7 @@ It is worked out in double precision, for bounds may lie far from zero: float32 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,27 +17,31 @@ from rlx2_ray.types import Spaces
 FAR = 8.0  # half-ranges of a bound from zero, from which on float32 is too coarse to be calculated in
 
 
-class ActionScale:
-    """-1 and 1 are the bounds of each dimension, which need not be symmetric.
+Scale = Callable[[Sequence[float]], list[float]]
+
+
+def make_scale(spaces: Spaces) -> Scale:
+    """The rule for one action: -1 and 1 are the bounds of each dimension, which need not be symmetric.
 
     Of an integer space the result is the nearest whole number, halves upwards. A replay keeps the action as the learner
     chose it, between two of them: so the critic learns what the environment makes of any action, and the policy's
     gradient is that at the action that it gave.
     """
+    bounds = zip(spaces.action_low, spaces.action_high, strict=True)
+    dimensions = [(low, high, (high - low) / 2) for low, high in bounds]
 
-    def __init__(self, spaces: Spaces) -> None:
-        bounds = zip(spaces.action_low, spaces.action_high, strict=True)
-        self._bounds = [(low, high, (high - low) / 2) for low, high in bounds]
-        self._is_integer = spaces.action_is_integer
-
-    def __call__(self, action: Sequence[float]) -> list[float]:
-        # Few numbers are faster one by one than as an array, and an action is few. What rounding has put beyond a
-        # bound is the bound: some environments refuse it.
-        scaled = [
+    # Few numbers are faster one by one than as an array, and an action is few. What rounding has put beyond a bound is
+    # the bound: some environments refuse it.
+    def scale(action: Sequence[float]) -> list[float]:
+        return [
             units if low <= (units := low + (value + 1.0) * half) <= high else min(max(units, low), high)
-            for value, (low, high, half) in zip(action, self._bounds, strict=True)
+            for value, (low, high, half) in zip(action, dimensions, strict=True)
         ]
-        return [math.floor(units + 0.5) for units in scaled] if self._is_integer else scaled
+
+    def scale_and_round(action: Sequence[float]) -> list[float]:
+        return [math.floor(units + 0.5) for units in scale(action)]
+
+    return scale_and_round if spaces.action_is_integer else scale
 
 
 def half_ranges(spaces: Spaces) -> NDArray[np.float64]:

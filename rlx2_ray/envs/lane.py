@@ -14,13 +14,14 @@ import math
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 
 from rlx2_ray.config import EnvConfig
-from rlx2_ray.envs.actions import ActionScale
+from rlx2_ray.envs.actions import make_scale
 from rlx2_ray.envs.make import close_env, inspect_spaces, make_env
 from rlx2_ray.seeding import derive_seed
 from rlx2_ray.types import Floats, RunFailed, Spaces
@@ -74,7 +75,7 @@ class EnvLane:
         self.spaces: Spaces = inspect_spaces(self.env, config.id)
         self._id = config.id
         self._seed_path = (seed, stream, lane)
-        self._scale = ActionScale(self.spaces)
+        self._scale = make_scale(self.spaces)
         self._action_dtype, self._action_shape = self.env.action_space.dtype, self.env.action_space.shape
         self._observation_shape = self.env.observation_space.shape
         try:
@@ -124,14 +125,12 @@ class EnvLane:
             self._refuse(f"answered with {_show(answer)} and not {STEP}")
         raw, reward, terminated, truncated, _ = answer
         next_observation = self._flatten(raw)
-        # Not what is NaN.
-        if not (isinstance(reward, NUMBERS) and abs(reward) <= LARGEST):
-            self._refuse(f"returned {_show(reward)} as reward")
+        reward = self._check_reward(reward)
         if not (isinstance(terminated, TRUTHS) and isinstance(truncated, TRUTHS)):
             self._refuse(f"returned {_show(terminated)} and {_show(truncated)} as terminated and truncated")
         self.observation = next_observation
         self._actions.append(action)
-        return Step(self.observation, float(reward), bool(terminated), bool(truncated))
+        return Step(next_observation, reward, bool(terminated), bool(truncated))
 
     def state(self) -> LaneState:
         actions = np.asarray(self._actions, dtype=np.float32).reshape(-1, self.spaces.action_size)
@@ -158,7 +157,7 @@ class EnvLane:
         return f"at step {len(self._actions) + 1} of the episode of seed {self._seed_of(self.episode)}"
 
     def _flatten(self, raw: Any, where: str | None = None) -> Floats:
-        array = raw if type(raw) is np.ndarray else self._call(lambda: np.asarray(raw), where or self._moment)
+        array = raw if type(raw) is np.ndarray else self._call(partial(np.asarray, raw), where or self._moment)
         if array.shape != self._observation_shape:
             self._refuse(f"returned {_show(raw)} as observation and not one of shape {self._observation_shape}", where)
         flat = array.ravel()
@@ -169,6 +168,15 @@ class EnvLane:
             return flat.astype(np.float32)
         except TypeError:
             self._refuse(f"returned an observation of {flat.dtype} and not of numbers", where)
+
+    def _check_reward(self, reward: Any) -> float:
+        if isinstance(reward, NUMBERS):
+            try:
+                if abs(value := float(reward)) <= LARGEST:  # not what is NaN
+                    return value
+            except OverflowError:  # an int that no float holds
+                pass
+        self._refuse(f"returned {_show(reward)} as reward")
 
     def _check(self, flat: Any, where: str | None) -> None:
         if np.iscomplexobj(flat):

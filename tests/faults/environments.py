@@ -1,12 +1,12 @@
 """Environments that misbehave as those of people do, each in one way, while a file is there; their id is `FAULTY`.
 
-Without the file all of them are the same environment, so a run that goes on after the repair ends as one that was never
-disturbed.
+The file says which and from when. Without it all of them are the same environment, so a run that goes on after the
+repair ends as one that was never disturbed.
 """
 
 from __future__ import annotations
 
-import warnings
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -92,7 +92,7 @@ FAULTS: dict[str, Fault] = {
     "a ragged list observed": Fault("raised ValueError", with_(0, [[1.0, 2.0], [3.0]])),
     "text observed": Fault("an observation of <U3 and not of numbers", with_(0, np.array(["one", "two"]))),
     "objects observed": Fault("an observation of object and not", with_(0, np.array([None, 1.0]))),
-    "complex observed": Fault("an observation of complex128 and not", with_(0, lambda seen: seen + 1j)),
+    "complex observed": Fault("an observation of complex64 and not", with_(0, lambda seen: seen + 1j)),
     # Rewards
     "nan rewarded": Fault("returned nan as reward", with_(1, np.nan)),
     "inf rewarded": Fault("returned -inf as reward", with_(1, -np.inf)),
@@ -134,38 +134,47 @@ REFUSED = [name for name, fault in FAULTS.items() if fault.problem is not None]
 TAKEN = [name for name, fault in FAULTS.items() if fault.problem is None]
 
 
+class Switch(NamedTuple):
+    """A fault that shows from step `step` and reset `reset` of every instance's life on, while it is on file."""
+
+    fault: str
+    step: int
+    reset: int
+
+    def write(self, file: Path) -> None:
+        file.write_text(json.dumps(self._asdict()))
+
+
 class Faulty(Drift):
-    """From step `step` and reset `reset` of every instance's life on its fault shows, while `switch` exists.
+    """It cannot be closed, as many simulators. Its observation is one array, written again at every step."""
 
-    `close_fails`: it cannot be closed, as many simulators. The observation is one array, written again at every step.
-    """
-
-    def __init__(self, fault: str, switch: str, step: int, reset: int) -> None:
-        self._fault, self._switch = FAULTS[fault], Path(switch)
-        self._first_step, self._first_reset = step, reset
+    def __init__(self, file: str, fault: str | None = None) -> None:
+        """`fault`: in place of the one in the file."""
+        self._file, self._fault = Path(file), fault
         self._steps_ever = self._resets = 0
         self._seen = np.zeros(2, np.float32)
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
         self._resets += 1
-        answer = super().reset(seed=seed)
-        return self._answer(self._fault.reset, answer) if self._resets >= self._first_reset else answer
+        answer, switch = super().reset(seed=seed), self._switch()
+        change = FAULTS[switch.fault].reset if switch and self._resets >= switch.reset else None
+        return change(answer) if change else answer
 
     def step(self, action: np.ndarray) -> Any:
         self._steps_ever += 1
-        answer = super().step(action)
+        answer, switch = super().step(action), self._switch()
         action[:] = 0
-        return self._answer(self._fault.step, answer) if self._steps_ever >= self._first_step else answer
+        change = FAULTS[switch.fault].step if switch and self._steps_ever >= switch.step else None
+        return change(answer) if change else answer
 
     def close(self) -> None:
         raise RuntimeError("the simulator is gone")
 
-    def _answer(self, change: Callable[[Any], Any] | None, answer: Any) -> Any:
-        if change is None or not self._switch.exists():
-            return answer
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return change(answer)
+    def _switch(self) -> Switch | None:
+        if not self._file.exists():
+            return None
+        switch = Switch(**json.loads(self._file.read_text()))
+        return switch._replace(fault=self._fault) if self._fault else switch
 
     def _observation(self) -> np.ndarray:
         self._seen[:] = super()._observation()

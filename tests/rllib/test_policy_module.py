@@ -17,7 +17,7 @@ from ray.rllib.env.single_agent_env_runner import SingleAgentEnvRunner
 from ray.rllib.env.single_agent_episode import SingleAgentEpisode
 from ray.rllib.utils.spaces.space_utils import unsquash_action
 
-from rlx2_ray.envs.actions import ActionScale
+from rlx2_ray.envs.actions import make_scale
 from rlx2_ray.experiment.playback import STREAM, find_policy, play, playable
 from rlx2_ray.networks.policy import densify, make_evaluation_policy
 from rlx2_ray.networks.policy_file import PolicyFile, policy_digest, save_policy
@@ -192,7 +192,7 @@ def test_whole_numbers_are_the_nearest_in_rllibs_hands_too(tmp_path: Path) -> No
     )
     given = unsquash_action(actions_of(module), space)
     policy = find_policy(make_file(tmp_path, "td3"), pytest.fail)
-    scale = ActionScale(policy.spaces._replace(action_low=(-2.0,), action_high=(4.0,), action_is_integer=True))
+    scale = make_scale(policy.spaces._replace(action_low=(-2.0,), action_high=(4.0,), action_is_integer=True))
     chosen = make_evaluation_policy("td3", densify(policy.layers)).action(OBSERVATIONS)
     assert given.tolist() == [scale(action) for action in chosen.tolist()]
     assert all(space.contains(action) for action in given)
