@@ -10,6 +10,7 @@ float32 was announced, is taken.
 
 from __future__ import annotations
 
+import logging
 import math
 import traceback
 from collections.abc import Callable, Iterator
@@ -32,6 +33,8 @@ NUMBERS: tuple[Any, ...] = (float, int, np.floating, np.integer, np.bool_)
 TRUTHS = (bool, np.bool_, int, np.integer)
 STEP = "(observation, reward, terminated, truncated, info)"
 SHOWN = 60  # letters of a value
+
+logger = logging.getLogger(__name__)
 
 
 class EnvironmentFailed(RunFailed):
@@ -117,11 +120,14 @@ class EnvLane:
         if not math.isfinite(sum(values)):
             raise EnvironmentFailed(f"the policy gave {action} as action")
         taken = np.array(self._scale(values), self._action_dtype).reshape(self._action_shape)
+        answer: Any
         try:
             answer = self.env.step(taken)
         except (Exception, SystemExit) as error:
-            self._raise_anew(error, self._moment)
+            answer = self._failure(error, self._moment)
         if not (isinstance(answer, tuple) and len(answer) == 5):
+            if isinstance(answer, EnvironmentFailed):
+                raise answer
             self._refuse(f"answered with {_show(answer)} and not {STEP}")
         raw, reward, terminated, truncated, _ = answer
         next_observation = self._flatten(raw)
@@ -190,15 +196,18 @@ class EnvLane:
         try:
             return work()
         except (Exception, SystemExit) as error:
-            self._raise_anew(error, where)
+            failure = self._failure(error, where)
+        raise failure
 
-    def _raise_anew(self, error: BaseException, where: str) -> NoReturn:
+    def _failure(self, error: BaseException, where: str) -> EnvironmentFailed:
+        """To be raised where the error is no longer handled, or it would go along to processes that cannot read it."""
         said = " ".join(str(error).split()).rstrip(".")
         last = traceback.extract_tb(error.__traceback__)[-1]
         source = f"{Path(last.filename).name}, line {last.lineno}"
-        raise EnvironmentFailed(
+        logger.info("What %s raised:", self._id, exc_info=error)
+        return EnvironmentFailed(
             f"{self._id} raised {type(error).__name__} ({said + '; ' if said else ''}{source}) {where}"
-        ) from error
+        )
 
     def _refuse(self, problem: str, where: str | None = None) -> NoReturn:
         raise EnvironmentFailed(f"{self._id} {problem} {where or self._moment}")
