@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +34,14 @@ class Spaces(NamedTuple):
     action_size: int
     action_low: tuple[float, ...]
     action_high: tuple[float, ...]
+    action_is_integer: bool = False  # the environment takes whole numbers alone
+
+    def fields(self) -> dict[str, Any]:
+        """The values by name, for files; that of integers only where it says something, as it came later."""
+        named = self._asdict()
+        if not self.action_is_integer:
+            del named["action_is_integer"]
+        return named
 
 
 class Fragment(NamedTuple):

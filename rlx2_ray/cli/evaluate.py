@@ -9,6 +9,7 @@ import typer
 
 from rlx2_ray.cli import options
 from rlx2_ray.cli.output import print_json
+from rlx2_ray.config import UNLIMITED_STEPS
 from rlx2_ray.types import BadInput
 
 PolicyPath = Annotated[
@@ -20,6 +21,16 @@ PolicyPath = Annotated[
 ]
 Episodes = Annotated[int, typer.Option("--episodes", metavar="N", min=1, help="Noise-free episodes.")]
 EvaluationSeed = Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Of the episodes.")]
+MaxEpisodeSteps = Annotated[
+    int | None,
+    typer.Option(
+        "--max-episode-steps",
+        metavar="N",
+        min=1,
+        help="Cut episodes there.",
+        show_default=f"{UNLIMITED_STEPS}, where the environment has no limit",
+    ),
+]
 Video = Annotated[
     Path | None, typer.Option("--video", metavar="FILE.mp4", help="Film the first episode; it needs no screen.")
 ]
@@ -31,17 +42,18 @@ def evaluate(
     seed: EvaluationSeed = 0,
     video: Video = None,
     best: options.Best = False,
+    max_episode_steps: MaxEpisodeSteps = None,
     as_json: options.Json = False,
 ) -> None:
     """Play noise-free episodes of a run's policy (of its newest checkpoint, if it has not ended) and report returns."""
     if video is None:
-        content = _play(path, episodes, seed, best)
+        content = _play(path, episodes, seed, best, max_episode_steps)
     else:
         from rlx2_ray.experiment.film import call_with_renderer
 
         if not video.parent.is_dir():
             raise BadInput(f"--video is {video}, whose folder does not exist: make it, or name another file.")
-        content = call_with_renderer(_film, path, episodes, seed, best, video)
+        content = call_with_renderer(_film, path, episodes, seed, best, max_episode_steps, video)
     if as_json:
         print_json(content)
     else:
@@ -49,17 +61,24 @@ def evaluate(
         typer.echo(f"{content['env_id']}: return {mean:.1f} ± {std:.1f} over {episodes} episodes")
 
 
-def _play(path: Path, episodes: int, seed: int, best: bool, video: Path | None = None) -> dict[str, Any]:
+def _play(
+    path: Path, episodes: int, seed: int, best: bool, max_episode_steps: int | None, video: Path | None = None
+) -> dict[str, Any]:
     from rlx2_ray.experiment.playback import play
     from rlx2_ray.export.formats import load_playable
 
-    with load_playable(path, lambda text: typer.echo(text, err=True), best) as played:
-        return play(played, path, episodes, seed, video)
+    def warn(text: str) -> None:
+        typer.echo(text, err=True)
+
+    with load_playable(path, warn, best) as played:
+        return play(played, path, episodes, seed, video, max_episode_steps, warn)
 
 
-def _film(path: Path, episodes: int, seed: int, best: bool, video: Path) -> dict[str, Any]:
+def _film(
+    path: Path, episodes: int, seed: int, best: bool, max_episode_steps: int | None, video: Path
+) -> dict[str, Any]:
     """In a process whose renderer has been chosen."""
     from rlx2_ray.experiment.film import load_renderer
 
     load_renderer()
-    return _play(path, episodes, seed, best, video)
+    return _play(path, episodes, seed, best, max_episode_steps, video)

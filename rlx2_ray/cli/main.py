@@ -9,6 +9,9 @@ import sys
 from contextlib import suppress
 from itertools import pairwise
 
+import rlx2_ray.cli.signals as signals  # before what takes time to import
+
+# isort: split
 import typer
 from typer.exceptions import TyperException
 
@@ -39,6 +42,7 @@ def rlx2() -> None:
 
 
 def main() -> None:
+    signals.interrupt_from_now_on()
     hide_secret_of_command_line()
     sys.exit(run(sys.argv[1:]))
 
@@ -59,7 +63,8 @@ def hide_secret_of_command_line() -> None:
 def run(arguments: list[str]) -> int:
     """Run one command and return its exit code; what went wrong is one sentence on standard error."""
     try:
-        return int(app(arguments, standalone_mode=False) or 0)
+        code = int(app(arguments, standalone_mode=False) or 0)
+        return _fail("Interrupted.", code) if code == signals.CODE else code  # typer makes a code of the exception
     except BadInput as error:
         return _fail(str(error), 2)
     except TyperException as error:

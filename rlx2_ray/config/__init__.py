@@ -14,7 +14,9 @@ from rlx2_ray.config.files import load, load_stored, parse_assignments, to_yaml
 from rlx2_ray.config.messages import all_keys, unknown_key, validate
 from rlx2_ray.config.resolution import dense_counterpart, resolve, resolve_stored
 from rlx2_ray.config.schema import (
+    LARGEST,
     LARGEST_WINDOW,
+    UNLIMITED_STEPS,
     AgentConfig,
     Count,
     EnvConfig,
@@ -33,9 +35,10 @@ from rlx2_ray.config.schema import (
 from rlx2_ray.config.trees import Tree, at, flatten, merge, nest, unflatten
 
 __all__ = [
-    "LARGEST_WINDOW", "AgentConfig", "Count", "EnvConfig", "EvaluationConfig", "ExperimentConfig", "Fraction",
-    "NonNegative", "Positive", "ReplayConfig", "RuntimeConfig", "Section", "Sparsity", "TopologyConfig", "Tree",
-    "all_keys", "at", "dense_counterpart", "evaluated_steps", "flatten", "load", "load_stored", "merge", "nest",
-    "next_evaluation", "parse_assignments", "resolve", "resolve_stored", "to_yaml", "unflatten", "unknown_key",
+    "LARGEST", "LARGEST_WINDOW", "UNLIMITED_STEPS", "AgentConfig", "Count", "EnvConfig", "EvaluationConfig",
+    "ExperimentConfig", "Fraction", "NonNegative", "Positive", "ReplayConfig", "RuntimeConfig", "Section", "Sparsity",
+    "TopologyConfig", "Tree", "all_keys", "at", "dense_counterpart", "evaluated_steps", "flatten", "load",
+    "load_stored", "merge", "nest", "next_evaluation", "parse_assignments", "resolve", "resolve_stored", "to_yaml",
+    "unflatten", "unknown_key",
     "updates_due", "validate",
 ]  # fmt: skip

@@ -30,6 +30,7 @@ def parse_count(value: object) -> object:
 Count = Annotated[int, BeforeValidator(parse_count)]
 LARGEST = 10**15  # beyond it a count is a slip, and sums of counts would leave 64 bits
 LARGEST_RATIO = 1_000
+UNLIMITED_STEPS = 100_000  # of an evaluation's episode in an environment without a time limit: it ends, at least
 LARGEST_WINDOW = 30  # evaluations: RLx2's protocol; that of every run until it followed from a run's length
 Positive = Annotated[Count, Field(gt=0, le=LARGEST)]
 NonNegative = Annotated[Count, Field(ge=0, le=LARGEST)]
@@ -134,6 +135,8 @@ class EvaluationConfig(Section):
     episodes: Positive = 10
     score_window: Positive  # last evaluations, whose mean is the score
     deployed_episodes: NonNegative = 30  # that the policy of the best evaluation plays again at the end; 0 for none
+    # Steps after which an episode of any evaluation is cut; none: UNLIMITED_STEPS, where the environment has no limit.
+    max_episode_steps: Positive | None = None
 
 
 class CheckpointConfig(Section):
@@ -175,7 +178,8 @@ class ExperimentConfig(Section):
         """All values, JSON-ready, for digests: without keys that came later, where all is as it was before them."""
         tree = self.model_dump(mode="json")
         evaluation = tree["evaluation"]
-        for key, before in (("early_interval", evaluation["interval"]), ("score_window", LARGEST_WINDOW)):
+        later = {"early_interval": evaluation["interval"], "score_window": LARGEST_WINDOW, "max_episode_steps": None}
+        for key, before in later.items():
             if evaluation[key] == before:
                 del evaluation[key]
         return tree

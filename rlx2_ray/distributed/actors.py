@@ -1,6 +1,6 @@
 """The one place where plain classes become Ray actors, and the handles that hide it.
 
-A handle's methods that end in `_later` return a reference to wait for; the others wait.
+A handle's methods that end in `_later` return a reference to wait for (`patience`); the others wait.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from rlx2_ray.agents.learner import LearnerState
 from rlx2_ray.config import ExperimentConfig
 from rlx2_ray.distributed.evaluation_worker import EvaluationWorker
 from rlx2_ray.distributed.learner_worker import LearnerWorker
+from rlx2_ray.distributed.patience import ANSWER_S
 from rlx2_ray.distributed.replay_shard import ReplayShard, ShardStatus
 from rlx2_ray.distributed.rollout_worker import RolloutWorker
 from rlx2_ray.types import Floats, Fragment, Spaces
@@ -36,7 +37,7 @@ class PendingChunk:
     def get(self) -> Floats | None:
         while True:
             try:
-                return ray.get(self._reference)  # type: ignore[no-any-return]
+                return ray.get(self._reference, timeout=ANSWER_S)  # type: ignore[no-any-return]
             except (ObjectLostError, ActorUnavailableError):  # went with the shard's node: any other windows will do
                 self._reference = self._actor.sample.remote(*self._request)
 
@@ -54,7 +55,7 @@ class ReplayActor:
         self._actor = _make_actor(ReplayShard, config, spaces, shard, checkpoints, **options, **_placement(node))
 
     def insert(self, fragments: Sequence[Fragment], horizon: int) -> ShardStatus:
-        return ray.get(self._actor.insert.remote(fragments, horizon))  # type: ignore[no-any-return]
+        return ray.get(self._actor.insert.remote(fragments, horizon), timeout=ANSWER_S)  # type: ignore[no-any-return]
 
     def sample(self, counts: list[int], n_step: int, every_step: bool) -> PendingChunk:
         return PendingChunk(self._actor, (counts, n_step, every_step))
@@ -107,12 +108,12 @@ class LearnerActor:
     def __init__(self, config: ExperimentConfig, spaces: Spaces) -> None:
         self._actor = _make_actor(LearnerWorker, config, spaces)
 
-    def node(self) -> str:
+    def node_later(self) -> Reference:
         """Ray's id of the node that it runs on."""
-        return ray.get(self._actor.__ray_call__.remote(_node_id))  # type: ignore[no-any-return]
+        return self._actor.__ray_call__.remote(_node_id)
 
-    def connect(self, shards: Sequence[ReplayActor]) -> None:
-        ray.get(self._actor.connect.remote(shards))
+    def connect_later(self, shards: Sequence[ReplayActor]) -> Reference:
+        return self._actor.connect.remote(shards)
 
     def learn_later(self, updates: int, sizes: Sequence[int]) -> Learning:
         return Learning(*self._actor.learn.options(num_returns=2).remote(updates, sizes))
@@ -120,11 +121,11 @@ class LearnerActor:
     def weights_later(self) -> Reference:
         return self._actor.policy_layers.remote()
 
-    def state(self) -> LearnerState:
-        return ray.get(self._actor.state.remote())  # type: ignore[no-any-return]
+    def state_later(self) -> Reference:
+        return self._actor.state.remote()
 
-    def restore(self, state: LearnerState) -> int:
-        return ray.get(self._actor.restore.remote(state))  # type: ignore[no-any-return]
+    def restore_later(self, state: LearnerState) -> Reference:
+        return self._actor.restore.remote(state)
 
     def kill(self) -> None:
         ray.kill(self._actor)
@@ -144,8 +145,8 @@ class EvaluatorActor:
 
 
 def get(references: Any) -> Any:
-    """The value of a reference, or the values of several."""
-    return ray.get(references)
+    """The value of a reference, or the values of several, of actors that are there."""
+    return ray.get(references, timeout=ANSWER_S)
 
 
 def wait_for_some(references: Sequence[Reference], timeout_s: float) -> list[Reference]:

@@ -20,6 +20,7 @@ from rlx2_ray.distributed.private import private_folder, private_token
 from rlx2_ray.types import BadInput, RunFailed
 
 EXIT_S = 5.0  # for actors whose Ray has gone
+ESSENTIAL = ("raylet", "gcs_server")
 OBJECT_STORE_BYTES = 512 * 1024**2  # batches in flight are tens of megabytes at most
 
 _ENVIRONMENT = {
@@ -29,6 +30,10 @@ _ENVIRONMENT = {
     "RAY_worker_niceness": "0",  # by default 15: beside any other work on the machine the learner would starve
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # the coming default; without it Ray warns
 }
+
+
+class Unreachable(RunFailed):
+    """Actors are gone for good, or do not answer; the text says why, and lacks what is to be done."""
 
 
 def prepare_environment() -> None:
@@ -111,6 +116,16 @@ def running_ray(address: str, folders: Sequence[Path]) -> Iterator[None]:
         yield
 
 
+def check_own_ray() -> None:
+    """Raises Unreachable where a process is gone that the Ray of this process needs and had started itself."""
+    from ray._private import worker
+
+    node = worker._global_node
+    dead = [kind for kind, _ in node.dead_processes() if kind in ESSENTIAL] if node else []
+    if dead:
+        raise Unreachable(f"Ray's own process {dead[0]} died")
+
+
 def cluster_cpus() -> int:
     """The CPUs of the Ray that this process is on, with all its nodes of now."""
     import ray
@@ -133,8 +148,16 @@ def _connect(address: str, **options: Any) -> None:
         import ray
 
         on_sigterm = signal.getsignal(signal.SIGTERM)
-        ray.init(address=address, log_to_driver=False, logging_level="ERROR", **options)
-        signal.signal(signal.SIGTERM, on_sigterm)  # Ray puts a handler of its own, which would end the run unsaved
+        try:
+            ray.init(address=address, log_to_driver=False, logging_level="ERROR", **options)
+        except SystemExit:  # by Ray's own handler of SIGTERM
+            ray.shutdown()
+            raise KeyboardInterrupt from None
+        except BaseException:
+            ray.shutdown()
+            raise
+        finally:
+            signal.signal(signal.SIGTERM, on_sigterm)  # Ray's would end the run unsaved
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from ray.exceptions import RayError
 
@@ -12,6 +12,7 @@ from rlx2_ray.distributed import actors
 from rlx2_ray.distributed.actors import LearnerActor, Learning, Reference, ReplayActor
 from rlx2_ray.distributed.faults import Faults
 from rlx2_ray.distributed.learner_worker import Learned
+from rlx2_ray.distributed.patience import ANSWER_S, PLACE_S, Patience
 from rlx2_ray.experiment.run import Run
 from rlx2_ray.networks.sparse_layer import Layers
 from rlx2_ray.runs.checkpoint import load_newest
@@ -20,7 +21,7 @@ Answer = TypeVar("Answer")
 
 
 class LearnerSeat:
-    def __init__(self, run: Run, faults: Faults, on_death: Callable[[RayError], None]) -> None:
+    def __init__(self, run: Run, faults: Faults, patience: Patience, on_death: Callable[[RayError], None]) -> None:
         """`on_death` is told of every learner that dies, and may end the run by raising."""
         self.actor = LearnerActor(run.config, run.spaces)
         self.learner_steps = 0  # updates done
@@ -28,16 +29,21 @@ class LearnerSeat:
         self.weights: Reference = None  # the policy's layers, after `begin`
         self._run = run
         self._faults = faults
+        self._patience = patience
         self._on_death = on_death
         self._shards: list[ReplayActor] = []
+
+    def node(self) -> str:
+        """Ray's id of the node that it runs on."""
+        return str(self._get(self.actor.node_later(), PLACE_S))
 
     def connect(self, shards: list[ReplayActor]) -> None:
         """Let batches come from these shards, for this learner and those that take its place."""
         self._shards = shards
-        self.actor.connect(shards)
+        self._get(self.actor.connect_later(shards), PLACE_S)
 
     def restore(self, state: LearnerState) -> None:
-        self.learner_steps = self.actor.restore(state)
+        self.learner_steps = self._get(self.actor.restore_later(state))
 
     def begin(self) -> None:
         """Ask for the first weights."""
@@ -48,12 +54,12 @@ class LearnerSeat:
         self._take_weights(learning.weights)
 
     def state(self) -> LearnerState:
-        return self._ask(LearnerActor.state)
+        return self._ask(lambda learner: self._get(learner.state_later()))  # type: ignore[no-any-return]
 
     def policy_layers(self) -> Layers:
         """The current policy's weights."""
         try:
-            return actors.get(self.weights)  # type: ignore[no-any-return]
+            return self._get(self.weights)  # type: ignore[no-any-return]
         except RayError:
             self.refresh_weights()
             return self.policy_layers()
@@ -63,7 +69,7 @@ class LearnerSeat:
 
         def ask(learner: LearnerActor) -> Reference:
             weights = learner.weights_later()
-            actors.get(weights)
+            self._get(weights)
             return weights
 
         self._take_weights(self._ask(ask))
@@ -76,7 +82,7 @@ class LearnerSeat:
             self.actor.kill()
             try:
                 self.actor = LearnerActor(self._run.config, self._run.spaces)
-                self.actor.connect(self._shards)
+                self.connect(self._shards)
                 self._restore_newest()
                 break
             except RayError as another:
@@ -91,6 +97,9 @@ class LearnerSeat:
         if newest is not None:
             checkpoint, _ = newest
             self.restore(LearnerState(checkpoint.arrays, checkpoint.values["learner"]))
+
+    def _get(self, reference: Reference, limit_s: float = ANSWER_S) -> Any:
+        return self._patience.get(reference, "learner", limit_s)
 
     def _take_weights(self, weights: Reference) -> None:
         self.weights = weights

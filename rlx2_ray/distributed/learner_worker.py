@@ -14,10 +14,12 @@ from rlx2_ray.networks.sparse_layer import Layers
 from rlx2_ray.seeding import make_generator
 from rlx2_ray.types import Spaces
 
+CALL_S = 1.0
+
 
 class Learned(NamedTuple):
     learner_steps: int
-    undone: int  # updates of the call that were not done
+    undone: int  # updates of the call for which a shard had nothing
     metrics: dict[str, float]
 
 
@@ -37,22 +39,27 @@ class LearnerWorker:
     def learn(self, updates: int, sizes: Sequence[int]) -> tuple[Learned, Layers]:
         """Do `updates` updates on shards of these sizes, and return what was done and the policy after it.
 
+        Fewer are done where they take longer than `CALL_S`, after which a wish to stop is to be heard.
+
         Fewer are done where a shard has become empty, which happens when it died before the first checkpoint.
         """
         update_s, started = 0.0, time.perf_counter()
-        done = 0
-        while done < updates and (batch := self._stream.next(sizes)) is not None:
+        done = undone = 0
+        while done < updates and time.perf_counter() - started <= CALL_S:
+            batch = self._stream.next(sizes)
+            if batch is None:
+                undone = updates - done
+                self._begin_stream()
+                break
             before = time.perf_counter()
             self._learner.update(batch)
             update_s += time.perf_counter() - before
             done += 1
-        if done < updates:
-            self._begin_stream()
         metrics = self._learner.metrics()
         if done:
             metrics["actors/update_us"] = 1e6 * update_s / done
             metrics["actors/batch_us"] = 1e6 * (time.perf_counter() - started - update_s) / done
-        return Learned(self._learner.learner_steps, updates - done, metrics), self._learner.policy_layers()
+        return Learned(self._learner.learner_steps, undone, metrics), self._learner.policy_layers()
 
     def policy_layers(self) -> Layers:
         return self._learner.policy_layers()

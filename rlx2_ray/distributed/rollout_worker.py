@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from time import monotonic
 from typing import NamedTuple, Protocol
 
 from rlx2_ray.config import ExperimentConfig
 from rlx2_ray.distributed.replay_shard import ShardStatus
-from rlx2_ray.envs.lane import EnvLane
+from rlx2_ray.envs.lane import EnvLane, failing
 from rlx2_ray.experiment.rollout import collect
 from rlx2_ray.networks.policy import ActingPolicy, densify, make_acting_policy
 from rlx2_ray.networks.sparse_layer import Layers
@@ -15,6 +16,7 @@ from rlx2_ray.seeding import make_generator
 from rlx2_ray.types import Fragment
 
 EPISODES_OF_A_GENERATION = 2**32
+CALL_S = 1.0  # of a call, so that a wish to stop need not wait for many slow env steps
 
 
 class Inserter(Protocol):
@@ -35,31 +37,44 @@ class RolloutWorker:
         """
         self._config = config
         self._shards = shards
-        self._lanes = {lane: EnvLane(config.env, config.seed, "environment", lane) for lane in lanes}
-        for lane in self._lanes.values():
-            lane.begin_episode(generation * EPISODES_OF_A_GENERATION)
+        self._numbers = lanes
+        self._first_episode = generation * EPISODES_OF_A_GENERATION
+        self._lanes: dict[int, EnvLane] = {}
         self._generator = make_generator(config.seed, "exploration", lanes[0], generation)
         self._version = -1
         self._policy: ActingPolicy | None = None
 
     def collect(self, steps: int, time: int, version: int, weights: Layers | None) -> Collected:
-        """Take `steps` env steps, shared out among the lanes; `weights` None: random actions.
+        """Take `steps` env steps, shared out among the lanes, or what `CALL_S` has time for; `weights` None: random.
 
-        Raises RunFailed for NaN or infinity.
+        Raises RunFailed where an environment fails.
 
         `time`: env steps of the whole run begun before these.
         """
+        until = monotonic() + CALL_S
+        self._open_lanes()
         self._update_policy(version, weights)
         horizon = time + steps - self._config.replay.max_capacity
         statuses: dict[int, ShardStatus] = {}
-        done = 0
+        begun = done = 0
         for turn, (number, lane) in enumerate(self._lanes.items()):
-            share = (steps - done) // (len(self._lanes) - turn)
-            fragments = collect(lane, number, self._policy, self._generator, share, time + done)
+            share = (steps - begun) // (len(self._lanes) - turn)
+            fragments = collect(lane, number, self._policy, self._generator, share, time + begun, until=until)
             shard = number % len(self._shards)
             statuses[shard] = self._shards[shard].insert(fragments, horizon)
-            done += share
-        return Collected(steps, statuses)
+            begun += share
+            done += sum(len(fragment.rewards) for fragment in fragments)
+        return Collected(done, statuses)
+
+    def _open_lanes(self) -> None:
+        """Make the environments at the first call: what an actor raises while it is made, Ray takes for its death."""
+        if self._lanes:
+            return
+        with failing("when it began"):
+            for number in self._numbers:
+                lane = EnvLane(self._config.env, self._config.seed, "environment", number)
+                lane.begin_episode(self._first_episode)
+                self._lanes[number] = lane
 
     def _update_policy(self, version: int, weights: Layers | None) -> None:
         if weights is not None and version != self._version:

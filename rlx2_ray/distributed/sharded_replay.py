@@ -6,16 +6,18 @@ capacity rule.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from rlx2_ray.config import ExperimentConfig
-from rlx2_ray.distributed import actors
-from rlx2_ray.distributed.actors import ReplayActor
+from rlx2_ray.distributed.actors import Reference, ReplayActor
+from rlx2_ray.distributed.patience import ANSWER_S, PLACE_S, Patience
 from rlx2_ray.distributed.replay_shard import ShardStatus
 from rlx2_ray.distributed.union import oldest_of_union, time_after
 from rlx2_ray.types import Floats, Indices, Spaces
+
+SHARDS = "replay shards"
 
 
 class ShardLoss(NamedTuple):
@@ -31,12 +33,15 @@ class ShardedReplay:
     Paths may be relative to this process's working directory, which need not be the actors'.
     """
 
-    def __init__(self, config: ExperimentConfig, spaces: Spaces, checkpoints: Path, node: str | None) -> None:
+    def __init__(
+        self, config: ExperimentConfig, spaces: Spaces, checkpoints: Path, node: str | None, patience: Patience
+    ) -> None:
+        self._patience = patience
         checkpoints = checkpoints.absolute()
         self.shards = [
             ReplayActor(config, spaces, shard, checkpoints, node) for shard in range(config.runtime.replay_shards)
         ]
-        self._statuses = actors.get([shard.status_later() for shard in self.shards])
+        self._statuses = self._ask(ReplayActor.status_later, PLACE_S)
         self._past_lives: set[str] = set()
         self._losses: list[ShardLoss] = []
 
@@ -61,7 +66,7 @@ class ShardedReplay:
 
     def refresh(self) -> None:
         """Ask every shard for its state."""
-        self.note(dict(enumerate(actors.get([shard.status_later() for shard in self.shards]))))
+        self.note(dict(enumerate(self._ask(ReplayActor.status_later))))
 
     def take_losses(self) -> list[ShardLoss]:
         """Return the losses since the last call."""
@@ -70,20 +75,25 @@ class ShardedReplay:
 
     def oldest(self, count: int) -> tuple[Floats, Floats, Indices]:
         """As one buffer: the observations, policy actions and times of the min(count, size) oldest transitions."""
-        return oldest_of_union(actors.get([shard.oldest_later(count) for shard in self.shards]), count)
+        return oldest_of_union(self._ask(lambda shard: shard.oldest_later(count)), count)
 
     def evict_oldest(self, count: int) -> None:
-        times = actors.get([shard.oldest_times_later(count) for shard in self.shards])
+        times = self._ask(lambda shard: shard.oldest_times_later(count))
         self.evict_before(time_after(times, count))
 
     def evict_before(self, time: int) -> None:
         """Forget every transition older than `time`."""
-        self.note(dict(enumerate(actors.get([shard.evict_before_later(time) for shard in self.shards]))))
+        self.note(dict(enumerate(self._ask(lambda shard: shard.evict_before_later(time)))))
 
     def save(self, directory: Path, previous: Path | None) -> None:
         directory, previous = directory.absolute(), previous.absolute() if previous else None
-        actors.get([shard.save_later(directory / f"shard{k}", previous) for k, shard in enumerate(self.shards)])
+        saving = [shard.save_later(directory / f"shard{k}", previous) for k, shard in enumerate(self.shards)]
+        self._patience.get(saving, SHARDS, stop_s=ANSWER_S)  # a large replay takes its time, and is to be saved
 
     def load(self, directory: Path) -> None:
         """Take over what any number of shards saved. Raises ValueError or OSError where it is damaged or missing."""
-        self._statuses = actors.get([shard.load_later(directory.absolute()) for shard in self.shards])
+        self._statuses = self._ask(lambda shard: shard.load_later(directory.absolute()))
+
+    def _ask(self, ask: Callable[[ReplayActor], Reference], limit_s: float = ANSWER_S) -> Any:
+        """The answers of all shards."""
+        return self._patience.get([ask(shard) for shard in self.shards], SHARDS, limit_s)

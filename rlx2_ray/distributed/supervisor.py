@@ -22,29 +22,30 @@ from rlx2_ray.agents.learner import LearnerState
 from rlx2_ray.config import updates_due
 from rlx2_ray.distributed import actors
 from rlx2_ray.distributed.actors import EvaluatorActor, Learning, RolloutActor
-from rlx2_ray.distributed.cluster import ray_of
+from rlx2_ray.distributed.cluster import Unreachable, check_own_ray, ray_of
 from rlx2_ray.distributed.faults import Faults
 from rlx2_ray.distributed.learner_seat import LearnerSeat
 from rlx2_ray.distributed.learner_worker import Learned
 from rlx2_ray.distributed.metric_means import MetricMeans
+from rlx2_ray.distributed.patience import ANSWER_S, STOP_S, TICK_S, Patience, Wait, unanswered
 from rlx2_ray.distributed.rate_limiter import make_rate_limiter
 from rlx2_ray.distributed.rollout_worker import Collected
 from rlx2_ray.distributed.sharded_replay import ShardedReplay
 from rlx2_ray.distributed.tasks import Task, Tasks
 from rlx2_ray.experiment.capacity_check import check_capacity
 from rlx2_ray.experiment.evaluation import Evaluation
+from rlx2_ray.experiment.interruption import StopAsked
 from rlx2_ray.experiment.milestones import Milestones
 from rlx2_ray.experiment.run import Run, Training
 from rlx2_ray.networks.policy import densify, make_evaluation_policy
 from rlx2_ray.networks.sparse_layer import Layers
 from rlx2_ray.runs.directory import Point
-from rlx2_ray.types import RunFailed
+from rlx2_ray.types import BadInput, RunFailed
 
 CALL_STEPS = 32  # env steps of one call to a rollout, for each of its lanes
 CALL_UPDATES = 64  # of one call to the learner, at most
+GOES_ON = "'rlx2 resume {}' goes on from the last checkpoint."
 MAX_EVALUATIONS = 2  # waiting; beyond it training waits for the evaluator
-TICK_S = 0.5
-STALL_S = 60.0  # without anything done, after which the user is told
 
 
 def train_on_actors(run: Run, resume: bool) -> Training:
@@ -52,15 +53,17 @@ def train_on_actors(run: Run, resume: bool) -> Training:
     with ray_of(run.config.runtime, run.directory.path):
         try:
             return (yield from Supervisor(run, resume).train())
+        except StopAsked:
+            run.end_unsaved()
+            raise
+        except Unreachable as error:
+            raise RunFailed(f"{error}: {GOES_ON.format(run.directory.path)}") from None
         except RayError as error:
             cause = actors.root_cause(error)
-            if isinstance(cause, RunFailed):
+            if isinstance(cause, RunFailed | BadInput):
                 raise cause from None
             if actors.is_loss(error):
-                raise RunFailed(
-                    f"{actors.describe_death(cause)}: 'rlx2 resume {run.directory.path}' goes on from the last "
-                    "checkpoint."
-                ) from None
+                raise RunFailed(f"{actors.describe_death(cause)}: {GOES_ON.format(run.directory.path)}") from None
             raise
 
 
@@ -82,10 +85,12 @@ class Supervisor:
         self._milestones = Milestones(config)
         self._metrics = MetricMeans()
         self._faults = Faults()
-        self._tasks = Tasks(self._faults.note_success, before_failure=self._save)
-        self._learner = LearnerSeat(run, self._faults, self._note_learner_death)
-        node = self._learner.actor.node() if runtime.shard_placement == "near" else None
-        self._replay = ShardedReplay(config, run.spaces, run.directory.checkpoints, node)
+        self._wait = Wait(run.display.say)
+        self._tasks = Tasks(self._wait.done, self._faults.note_success, before_failure=self._save)
+        patience = Patience(run.display.say, run.stop_is_wished)
+        self._learner = LearnerSeat(run, self._faults, patience, self._note_learner_death)
+        node = self._learner.node() if runtime.shard_placement == "near" else None
+        self._replay = ShardedReplay(config, run.spaces, run.directory.checkpoints, node, patience)
         self._learner.connect(self._replay.shards)
         self._evaluator = EvaluatorActor(config)
         ahead = CALL_STEPS * runtime.rollout_actors * runtime.envs_per_rollout
@@ -113,10 +118,9 @@ class Supervisor:
 
     def _work(self) -> Iterator[Point]:
         while not self._is_finished():
-            self._run.check_interrupted(self._save)
+            self._run.check_interrupted(self._save_in_time)
             self._start_tasks()
-            self._tasks.take_what_is_done(TICK_S)
-            self._say_what_is_awaited()
+            self._take_what_is_done()
             self._reach_milestones()
             self._note_shard_losses()
             self._run.advance(self._counters.env_steps, self._replay.size, self._milestones.policy_distance)
@@ -169,7 +173,7 @@ class Supervisor:
             self._replay.note(collected.statuses)
 
         lose = partial(self._replace_rollout, rollout, steps)
-        self._tasks.add(reference, Task("rollout", handle, lose, env_steps=steps))
+        self._tasks.add(reference, Task("rollout", handle, lose, rollout.kill, env_steps=steps))
 
     def _start_learn(self, updates: int) -> None:
         learning = self._learner.actor.learn_later(updates, self._replay.sizes)
@@ -205,17 +209,18 @@ class Supervisor:
             self._replace_evaluator(evaluator, error)
             self._evaluate(env_steps, learner_steps, policy, metrics)
 
-        self._tasks.add(reference, Task("evaluator", handle, lose))
+        self._tasks.add(reference, Task("evaluator", handle, lose, evaluator.kill))
 
-    def _say_what_is_awaited(self) -> None:
-        if not self._tasks or time.monotonic() <= self._tasks.last_done + STALL_S:
+    def _take_what_is_done(self) -> None:
+        """Take in what is done, and say what is awaited. Raises RunFailed where that will not come."""
+        self._tasks.take_what_is_done(TICK_S)
+        kinds = sorted(set(self._tasks.kinds()))
+        if not kinds or self._wait.seconds < 2 * TICK_S:
             return
-        kinds = ", ".join(sorted(set(self._tasks.kinds())))
-        self._run.display.say(
-            f"Nothing was done for {STALL_S:.0f} s; calls to {kinds} are waited for. "
-            "If actors wait for a place, give the cluster more CPUs ('ray status')."
-        )
-        self._tasks.last_done = time.monotonic()
+        check_own_ray()
+        self._wait.say_stalled(", ".join(kinds))
+        if kinds == ["learner"] and self._wait.seconds > ANSWER_S:  # the others may have slow environments
+            raise unanswered("learner", ANSWER_S)
 
     def _reach_milestones(self) -> None:
         if self._milestones.reaches_check(self._counters.env_steps):
@@ -281,8 +286,22 @@ class Supervisor:
 
     # State
 
+    def _save_in_time(self) -> None:
+        """Save soon, as the user wants to stop, without what would take longer. Raises StopAsked where that fails."""
+        deadline = time.monotonic() + STOP_S
+        while self._tasks and time.monotonic() < deadline:
+            self._take_what_is_done()
+        self._tasks.abandon()  # the env steps are taken anew, and the evaluation is made anew
+        if self._tasks:
+            raise StopAsked
+        self._replay.refresh()  # do they answer?
+        self._save()
+
     def _save(self) -> None:
-        self._tasks.drain()
+        while self._tasks:
+            self._take_what_is_done()
+            if self._tasks:
+                self._run.check_interrupted(self._save_in_time)
         with self._run.pause_training_clock():
             state = self._learner.state()
             values = {

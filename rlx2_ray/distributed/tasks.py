@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -18,6 +17,7 @@ class Task(NamedTuple):
     kind: str  # "rollout", "learner" or "evaluator"
     handle: Callable[[Any], None]
     lose: Callable[[RayError], None]
+    abandon: Callable[[], None] | None = None  # end it, where the run can do without it
     env_steps: int = 0  # that it is to take
     updates: int = 0  # that it is to do
 
@@ -25,9 +25,11 @@ class Task(NamedTuple):
 class Tasks:
     """Tasks by their references, in the order in which they were handed out."""
 
-    def __init__(self, note_success: Callable[[str], None], before_failure: Callable[[], None]) -> None:
+    def __init__(
+        self, note_done: Callable[[], None], note_success: Callable[[str], None], before_failure: Callable[[], None]
+    ) -> None:
         """`note_success` is told the kind; `before_failure` is called before an error of the work itself is raised."""
-        self.last_done = time.monotonic()
+        self._note_done = note_done
         self._note_success = note_success
         self._before_failure = before_failure
         self._pending: dict[Reference, Task] = {}
@@ -61,14 +63,16 @@ class Tasks:
             if reference in self._pending:  # what came before may have taken in all, or given it up
                 self._finish(reference)
 
-    def drain(self) -> None:
-        """Wait for all, and take them in, in the order in which they were handed out."""
-        while self._pending:
-            self._finish(next(iter(self._pending)))
+    def abandon(self) -> None:
+        """End those that the run can do without."""
+        for reference, task in list(self._pending.items()):
+            if task.abandon is not None:
+                del self._pending[reference]
+                task.abandon()
 
     def _finish(self, reference: Reference) -> None:
         task = self._pending.pop(reference)
-        self.last_done = time.monotonic()
+        self._note_done()
         try:
             value = actors.get(reference)
         except RayError as error:

@@ -11,9 +11,13 @@ import gymnasium
 import numpy as np
 
 from rlx2_ray.config import EnvConfig
+from rlx2_ray.envs.actions import largest_bounds
 from rlx2_ray.types import BadInput, Spaces
 
 Env = gymnasium.Env[Any, Any]
+
+# By whether actions are whole numbers: what a float32 holds, and whose span 32 bits count.
+LARGEST_BOUND = {False: float(np.finfo(np.float32).max), True: 2.0**31}
 
 
 def make_env(config: EnvConfig, render_mode: str | None = None) -> Env:
@@ -36,29 +40,41 @@ def make_env(config: EnvConfig, render_mode: str | None = None) -> Env:
 
 def inspect_spaces(env: Env, env_id: str) -> Spaces:
     """Read sizes and bounds. Raises BadInput where observations are no Box or actions no bounded Box."""
-    observations, actions = env.observation_space, env.action_space
+    observations, actions = getattr(env, "observation_space", None), getattr(env, "action_space", None)
     if not isinstance(observations, gymnasium.spaces.Box):
         raise BadInput(f"env.id is {env_id!r}, whose observations are {observations}: choose one with a Box.")
     if not isinstance(actions, gymnasium.spaces.Box):
         raise BadInput(
             f"env.id is {env_id!r}, whose actions are {actions}, not continuous: choose one with a bounded Box."
         )
-    if not np.isfinite([actions.low, actions.high]).all():
-        raise BadInput(
-            f"env.id is {env_id!r}, whose actions are unbounded ({actions}): wrap it so that they have finite bounds."
-        )
-    return Spaces(
+    spaces = Spaces(
         int(np.prod(observations.shape)),
         int(np.prod(actions.shape)),
         tuple(float(bound) for bound in actions.low.ravel()),
         tuple(float(bound) for bound in actions.high.ravel()),
+        np.dtype(actions.dtype).kind in "iub",
     )
+    # The first knows integer bounds that were given as infinite, and the second such as only float64 holds.
+    if not (actions.is_bounded() and np.all(largest_bounds(spaces) <= LARGEST_BOUND[spaces.action_is_integer])):
+        raise BadInput(
+            f"env.id is {env_id!r}, whose actions are unbounded ({actions}): wrap it so that they have finite bounds."
+        )
+    return spaces
 
 
 def probe_spaces(config: EnvConfig) -> Spaces:
     """Read the spaces of an environment, which is made and closed at once."""
-    with contextlib.closing(make_env(config)) as env:
+    env = make_env(config)
+    try:
         return inspect_spaces(env, config.id)
+    finally:
+        close_env(env)
+
+
+def close_env(env: Env) -> None:
+    """Close it; one that cannot be closed has done its work all the same."""
+    with contextlib.suppress(Exception):
+        env.close()  # type: ignore[no-untyped-call]
 
 
 def import_renderer() -> None:

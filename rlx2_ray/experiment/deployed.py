@@ -6,6 +6,7 @@ episodes whose seeds are a stream of their own, which the choice never saw. The 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import closing
 from typing import Any
 
@@ -20,11 +21,17 @@ from rlx2_ray.types import RunFailed
 STREAM = "deployed"
 
 
-def play_deployed(config: ExperimentConfig, directory: RunDirectory) -> dict[str, Any] | None:
+def play_deployed(
+    config: ExperimentConfig,
+    directory: RunDirectory,
+    say: Callable[[str], None],
+    on_step: Callable[[Any], None] = lambda env: None,
+) -> dict[str, Any] | None:
     """Play the policy of the best evaluation, `evaluation.deployed_episodes` times.
 
     Returns the env step that the policy is of, mean and standard deviation of its returns, and the number of episodes;
     None where none are asked for, or no policy was trained or kept. Raises RunFailed where the environment fails.
+    `on_step` as in `evaluate`.
     """
     episodes, file = config.evaluation.deployed_episodes, directory.best_policy_file
     if not episodes or not file.exists():
@@ -33,9 +40,12 @@ def play_deployed(config: ExperimentConfig, directory: RunDirectory) -> dict[str
     player = make_evaluation_policy(policy.algo, densify(policy.layers))
     try:
         with closing(EnvLane(config.env, config.seed, STREAM)) as lane:
-            evaluation = evaluate(player, lane, episodes, first_episode=0)
+            limit = config.evaluation.max_episode_steps
+            evaluation = evaluate(player, lane, episodes, 0, on_step, limit)
     except RunFailed as failure:
         raise RunFailed(f"While the policy of the best evaluation was played again: {failure}") from None
+    if evaluation.warning:
+        say(evaluation.warning)
     return {
         "env_steps": policy.about["env_steps"],
         "return_mean": evaluation.mean,

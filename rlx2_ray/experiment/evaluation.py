@@ -5,23 +5,24 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from rlx2_ray.config import ExperimentConfig, evaluated_steps
-from rlx2_ray.envs.lane import EnvLane, NonFinite
+from rlx2_ray.config import LARGEST, UNLIMITED_STEPS, EvaluationConfig, ExperimentConfig, evaluated_steps
+from rlx2_ray.envs.lane import EnvLane, failing
 from rlx2_ray.networks.policy import NoiseFreePolicy
-from rlx2_ray.types import RunFailed
 
 STREAM = "evaluation"  # of seeds, apart from those of the training environments
-UNLIMITED_STEPS = 1000  # taken for an episode's length where the environment sets no limit
+USUAL_STEPS = 1000  # taken for an episode's length where the environment sets no limit
 
 
 @dataclass(frozen=True)
 class Evaluation:
     returns: tuple[float, ...]
     seconds: float = field(default=0.0, compare=False)  # that playing them took
+    cut: int = 0  # episodes that were ended after `limit` steps
+    limit: int = field(default=0, compare=False)
 
     @property
     def mean(self) -> float:
@@ -32,6 +33,16 @@ class Evaluation:
         """The standard deviation over episodes, population form."""
         return float(np.std(self.returns))
 
+    @property
+    def warning(self) -> str | None:
+        """A sentence where episodes were cut."""
+        if not self.cut:
+            return None
+        return (
+            f"{self.cut} of {len(self.returns)} evaluation episodes were cut after {self.limit} steps, and count as "
+            "far as they went (evaluation.max_episode_steps; of 'rlx2 evaluate' --max-episode-steps)."
+        )
+
 
 def evaluate(
     policy: NoiseFreePolicy,
@@ -39,28 +50,60 @@ def evaluate(
     episodes: int,
     first_episode: int,
     on_step: Callable[[Any], None] = lambda env: None,
+    max_episode_steps: int | None = None,
 ) -> Evaluation:
     """Play `episodes` episodes for their undiscounted returns; which they are depends on `first_episode` alone.
 
     `on_step` is given the environment before the first and after every step, an episode's last excepted, after which
-    it already stands at the next episode's start. (A video takes its frames there.)
+    it already stands at the next episode's start. (A video takes its frames there, and a run that is to stop raises.)
+    Episodes are cut after `max_episode_steps`, by default as `episode_limit` says.
     """
     started = time.monotonic()
-    returns = tuple(_play(policy, lane, first_episode + k, on_step) for k in range(episodes))
-    return Evaluation(returns, time.monotonic() - started)
+    limit = episode_limit(lane.env, max_episode_steps)
+    played = [_play(policy, lane, first_episode + k, on_step, limit) for k in range(episodes)]
+    returns = tuple(each.total for each in played)
+    return Evaluation(returns, time.monotonic() - started, sum(each.is_cut for each in played), limit)
+
+
+def evaluate_as(
+    evaluation: EvaluationConfig,
+    policy: NoiseFreePolicy,
+    lane: EnvLane,
+    first_episode: int,
+    on_step: Callable[[Any], None] = lambda env: None,
+) -> Evaluation:
+    """Play an evaluation of a run."""
+    return evaluate(policy, lane, evaluation.episodes, first_episode, on_step, evaluation.max_episode_steps)
+
+
+def episode_limit(env: Any, max_episode_steps: int | None) -> int:
+    """Steps after which an episode of an evaluation is cut: as asked for, or where the environment has no limit."""
+    if max_episode_steps is not None:
+        return max_episode_steps
+    return LARGEST if _own_limit(env) else UNLIMITED_STEPS
+
+
+def _own_limit(env: Any) -> int | None:
+    """Its time limit, where it was registered with one or made with one."""
+    return env.spec.max_episode_steps if env.spec else None
 
 
 def evaluation_steps(config: ExperimentConfig, env: Any) -> int:
     """The env steps of a run's evaluations and of its deployed score, at most: those of a policy that never fails."""
-    length = (env.spec and env.spec.max_episode_steps) or UNLIMITED_STEPS
     evaluation = config.evaluation
+    length = min(_own_limit(env) or USUAL_STEPS, evaluation.max_episode_steps or LARGEST)
     episodes = len(list(evaluated_steps(config))) * evaluation.episodes + evaluation.deployed_episodes
     return episodes * int(length)
 
 
-def _play(policy: NoiseFreePolicy, lane: EnvLane, episode: int, on_step: Callable[[Any], None]) -> float:
+class _Played(NamedTuple):
+    total: float
+    is_cut: bool
+
+
+def _play(policy: NoiseFreePolicy, lane: EnvLane, episode: int, on_step: Callable[[Any], None], limit: int) -> _Played:
     total = 0.0
-    try:
+    with failing(f"in evaluation episode {episode}"):
         if (lane.episode, lane.episode_steps) != (episode, 0):  # the lane goes on with the next one by itself
             lane.begin_episode(episode)
         on_step(lane.env)
@@ -69,6 +112,6 @@ def _play(policy: NoiseFreePolicy, lane: EnvLane, episode: int, on_step: Callabl
             on_step(lane.env)
             total += step.reward
             if step.terminated or step.truncated:
-                return total
-    except NonFinite as error:
-        raise RunFailed(f"{error} in evaluation episode {episode}: the run stopped there.") from None
+                return _Played(total, False)
+            if lane.episode_steps >= limit:
+                return _Played(total, True)

@@ -6,7 +6,9 @@ tried in a process of its own, and the first that draws also plays.
 
 from __future__ import annotations
 
+import multiprocessing
 import os
+import signal
 import sys
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
@@ -49,6 +51,10 @@ def call_with_renderer(
                 refusals[renderer] = str(error)
             except BrokenProcessPool:
                 refusals[renderer] = "its process died"
+            except KeyboardInterrupt:  # the pool would wait until all is played
+                for process in multiprocessing.active_children():
+                    process.kill()
+                raise
     raise BadInput(_refusal(refusals))
 
 
@@ -74,6 +80,7 @@ def _refusal(refusals: dict[str, str]) -> str:
 
 def _choose(renderer: str) -> None:
     os.environ[RENDERER] = renderer
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that waits for this one ends it
     sys.unraisablehook = _ignore  # gymnasium's viewer complains when it is dropped half made
 
 

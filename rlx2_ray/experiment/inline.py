@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rlx2_ray.experiment.interruption import StopAsked
 from rlx2_ray.experiment.member import Member
 from rlx2_ray.experiment.predecessors import make_run_learner
 from rlx2_ray.experiment.run import Run, Training
@@ -71,6 +72,9 @@ class InlineTrainer:
             evaluation = member.evaluate(learner.evaluated_policy())
         except RunFailed:
             self._save()
+            raise
+        except StopAsked:
+            self._run.check_interrupted(self._save)  # which raises
             raise
         metrics = learner.metrics() | member.metrics()
         self._run.record(member.env_steps, learner.learner_steps, evaluation, learner.policy_layers(), metrics)

@@ -1,4 +1,8 @@
-"""Ctrl-C and SIGTERM as a wish to stop at the next safe moment; the second Ctrl-C ends at once."""
+"""Ctrl-C and SIGTERM as a wish to stop at the next safe moment; the second ends at once.
+
+A run hears the wish once it has begun its work (`hear`). Until then there is nothing to save, and the first signal ends
+it at once.
+"""
 
 from __future__ import annotations
 
@@ -10,16 +14,31 @@ from types import FrameType
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
+class StopAsked(Exception):
+    """Raised in the middle of work that a wish to stop cuts short; whoever began it saves what there is."""
+
+
 class StopWish:
     """`wished` turns True at the first signal."""
 
     def __init__(self) -> None:
         self.wished = False
+        self._is_heard = False
 
     def handle(self, signal_number: int, frame: FrameType | None) -> None:
-        if self.wished:
+        if self.wished or not self._is_heard:
             raise KeyboardInterrupt
         self.wished = True
+
+    def hear(self) -> bool:
+        """Whether the user asked to stop; from now on it is asked for."""
+        self._is_heard = True
+        return self.wished
+
+    def check(self) -> None:
+        """Raises StopAsked where the user asked to stop. To be called at every env step."""
+        if self.wished:
+            raise StopAsked
 
 
 @contextmanager

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+
 from rlx2_ray.agents.learner import LearnerState, window_spec
 from rlx2_ray.config import updates_due
-from rlx2_ray.envs.lane import EnvLane, LaneState
+from rlx2_ray.envs.lane import EnvLane, LaneState, failing
 from rlx2_ray.experiment.capacity_check import check_capacity
-from rlx2_ray.experiment.evaluation import STREAM, Evaluation, evaluate
+from rlx2_ray.experiment.evaluation import STREAM, Evaluation, evaluate_as
 from rlx2_ray.experiment.milestones import Milestones
-from rlx2_ray.experiment.rollout import collect
+from rlx2_ray.experiment.rollout import Action, StepRefused, collect
 from rlx2_ray.experiment.run import Run
 from rlx2_ray.networks.policy import ActingPolicy, NoiseFreePolicy
 from rlx2_ray.networks.sparse_layer import Arrays
@@ -36,6 +38,7 @@ class Member:
         ]
         self._evaluation_lane = EnvLane(config.env, config.seed, STREAM)
         self._exploration = make_generator(config.seed, "exploration")
+        self._refused: Action | None = None  # drawn, but its env step is still to be taken
         self._replay = ReplayBuffer(
             spaces.observation_size,
             spaces.action_size,
@@ -62,7 +65,15 @@ class Member:
         """Take one env step; the lanes take turns. Raises RunFailed with all as it was, if the lane refuses it."""
         number = self.env_steps % len(self._lanes)
         policy = acting if self.env_steps >= self._config.agent.warmup_steps else None
-        for fragment in collect(self._lanes[number], number, policy, self._exploration, 1, self.env_steps):
+        try:
+            fragments = collect(
+                self._lanes[number], number, policy, self._exploration, 1, self.env_steps, self._refused
+            )
+        except StepRefused as refusal:
+            self._refused = refusal.action
+            raise
+        self._refused = None
+        for fragment in fragments:
             self._replay.insert(fragment)
         self.env_steps += 1
 
@@ -79,10 +90,11 @@ class Member:
         return not self.milestones.are_all_evaluated and self.env_steps >= self.milestones.next_evaluation
 
     def evaluate(self, policy: NoiseFreePolicy) -> Evaluation:
-        """Play the evaluation of this env step. Where it raises RunFailed, it stays due."""
-        episodes = self._config.evaluation.episodes
+        """Play the evaluation of this env step. Where it raises RunFailed or StopAsked, it stays due."""
         try:
-            evaluation = evaluate(policy, self._evaluation_lane, episodes, first_episode=self.env_steps)
+            evaluation = evaluate_as(
+                self._config.evaluation, policy, self._evaluation_lane, self.env_steps, self.run.check_stop
+            )
         except RunFailed as failure:
             raise RunFailed(f"At env step {self.env_steps}: {failure}") from None
         self.milestones.evaluated = self.env_steps
@@ -104,6 +116,8 @@ class Member:
         arrays: Arrays = dict(learner.arrays)
         for number, lane in enumerate(lanes):
             arrays |= {f"lane.{number}.actions": lane.actions, f"lane.{number}.observation": lane.observation}
+        if self._refused is not None and np.isfinite(self._refused).all():
+            arrays |= {"refused": np.array(self._refused)}
         values = {
             "learner": learner.values,
             "episodes": [lane.episode for lane in lanes],
@@ -125,9 +139,12 @@ class Member:
         self.env_steps = values["env_steps"]
         self.milestones.restore(values, self.env_steps, self.run.last_evaluated)
         self._exploration = restore_generator(values["exploration"])
+        self._refused = Action(*arrays["refused"]) if "refused" in arrays else None
         for number, (lane, episode) in enumerate(zip(self._lanes, values["episodes"], strict=True)):
             state = LaneState(episode, arrays[f"lane.{number}.actions"], arrays[f"lane.{number}.observation"])  # type: ignore[arg-type]
-            if not lane.restore(state):
+            with failing("while the episode of the checkpoint was played again"):
+                is_same = lane.restore(state)
+            if not is_same:
                 self.run.display.say(
                     f"{self._config.env.id} did not repeat its episode, so the run goes on with a new one: "
                     "it will not equal an uninterrupted run to the bit."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -23,6 +24,8 @@ from rlx2_ray.types import BadInput, Spaces
 
 STREAM = "evaluate command"
 
+logger = logging.getLogger(__name__)
+
 
 class Playable(NamedTuple):
     """A policy from whatever kind of file, ready to act."""
@@ -38,7 +41,15 @@ def playable(policy: PolicyFile) -> Playable:
     return Playable(evaluated, policy.env, policy.spaces, policy_digest(policy.layers))
 
 
-def play(played: Playable, source: Path, episodes: int, seed: int, video: Path | None = None) -> dict[str, Any]:
+def play(
+    played: Playable,
+    source: Path,
+    episodes: int,
+    seed: int,
+    video: Path | None = None,
+    max_episode_steps: int | None = None,
+    warn: Callable[[str], None] = logger.warning,
+) -> dict[str, Any]:
     """Play noise-free episodes of the policy in `source`, and return what they came to.
 
     Raises BadInput where its environment does not fit.
@@ -54,7 +65,10 @@ def play(played: Playable, source: Path, episodes: int, seed: int, video: Path |
                 f"{source} is a policy for sizes {expected}, but {env.id} has {sizes}: use the same version."
             )
         film = stack.enter_context(Film(video, lane)) if video else None
-        evaluation = evaluate(played.policy, lane, episodes, first_episode=0, on_step=film.frame if film else _nothing)
+        on_step = film.frame if film else _nothing
+        evaluation = evaluate(played.policy, lane, episodes, 0, on_step, max_episode_steps)
+    if evaluation.warning:
+        warn(evaluation.warning)
     return {
         "env_id": env.id,
         "episodes": episodes,

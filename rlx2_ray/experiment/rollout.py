@@ -2,43 +2,75 @@
 
 from __future__ import annotations
 
+import math
+from time import monotonic
+from typing import NamedTuple
+
 import numpy as np
 
-from rlx2_ray.envs.lane import EnvLane, NonFinite
+from rlx2_ray.envs.lane import EnvironmentFailed, EnvLane
 from rlx2_ray.networks.policy import ActingPolicy
 from rlx2_ray.types import Floats, Fragment, RunFailed
 
 
+class Action(NamedTuple):
+    taken: Floats  # (action_size,), in [-1, 1]
+    of_policy: Floats  # the same without noise
+
+
+class StepRefused(RunFailed):
+    """An environment failed; names the env step, and what it did. `action` is what it was to do."""
+
+    action: Action
+
+
 def collect(
-    lane: EnvLane, number: int, policy: ActingPolicy | None, generator: np.random.Generator, steps: int, time: int
+    lane: EnvLane,
+    number: int,
+    policy: ActingPolicy | None,
+    generator: np.random.Generator,
+    steps: int,
+    time: int,
+    first: Action | None = None,
+    until: float = math.inf,
 ) -> list[Fragment]:
     """Take `steps` exploring actions in `lane`, uniformly random ones where `policy` is None.
 
     Args:
         number: of the lane in the run.
         time: env steps of the whole run before these.
+        first: the first of the actions, where it was drawn before.
+        until: the moment of the monotonic clock after which no further step begins; one is always taken.
 
     Raises:
-        RunFailed: the environment returned NaN or infinity; names the env step and the value.
+        StepRefused: the environment failed.
     """
     fragments = []
     piece = _Piece(lane)
     for step in range(steps):
-        if policy is None:
-            action = policy_action = generator.uniform(-1, 1, lane.spaces.action_size).astype(np.float32)
-        else:
-            action, policy_action = policy.explore(lane.observation, generator)
+        action, first = first or _draw(lane, policy, generator), None
         try:
-            result = lane.step(action)
-        except NonFinite as error:
-            raise RunFailed(f"{error} at env step {time + step + 1}: the run stopped there.") from None
-        piece.append(action, policy_action, result.reward, result.next_observation)
+            result = lane.step(action.taken)
+        except EnvironmentFailed as error:
+            refusal = StepRefused(f"{error}, at env step {time + step + 1}: the run stopped there.")
+            refusal.action = action
+            raise refusal from error
+        piece.append(*action, result.reward, result.next_observation)
         if result.terminated or result.truncated:
             fragments.append(piece.finish(number, time + step + 1, result.terminated, result.truncated))
             piece = _Piece(lane)
+        if monotonic() > until:
+            break
     if piece.rewards:
-        fragments.append(piece.finish(number, time + steps, False, False))
+        fragments.append(piece.finish(number, time + step + 1, False, False))
     return fragments
+
+
+def _draw(lane: EnvLane, policy: ActingPolicy | None, generator: np.random.Generator) -> Action:
+    if policy is not None:
+        return Action(*policy.explore(lane.observation, generator))
+    action = generator.uniform(-1, 1, lane.spaces.action_size).astype(np.float32)
+    return Action(action, action)
 
 
 class _Piece:

@@ -11,13 +11,14 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from rlx2_ray.algorithms import ALGORITHMS
 from rlx2_ray.config import ExperimentConfig
 from rlx2_ray.experiment.deployed import play_deployed
 from rlx2_ray.experiment.display import Display
 from rlx2_ray.experiment.evaluation import Evaluation
-from rlx2_ray.experiment.interruption import StopWish
+from rlx2_ray.experiment.interruption import StopAsked, StopWish
 from rlx2_ray.networks.policy_file import PolicyFile, policy_digest, save_policy
-from rlx2_ray.networks.sparse_layer import Arrays, Layers
+from rlx2_ray.networks.sparse_layer import Arrays, Layers, from_arrays
 from rlx2_ray.runs import result
 from rlx2_ray.runs.checkpoint import (
     Checkpoint,
@@ -32,7 +33,7 @@ from rlx2_ray.runs.score import score_of_points, scored
 from rlx2_ray.sparse.plan import plan_agent
 from rlx2_ray.tracking import tags
 from rlx2_ray.tracking.tracker import Status, Tracker
-from rlx2_ray.types import Interrupted, RunFailed, Spaces
+from rlx2_ray.types import BadInput, Interrupted, RunFailed, Spaces
 
 AT_THE_END = {  # keys of a result -> their names in MLflow
     **{name: name for name in ("env_steps", "score", "size_ratio", "compression")},
@@ -108,12 +109,23 @@ class Run:
 
     def check_interrupted(self, save: Callable[[], None]) -> None:
         """Raises Interrupted, after `save`, where the user asked to stop."""
-        if not self._stop.wished:
+        if not self._stop.hear():
             return
         save()
         if self._is_behind:
-            raise Interrupted(f"Stopped without a checkpoint of this moment: {self._remedy()}")
+            raise Interrupted(f"Stopped without a checkpoint of this moment: make room, then {self._remedy()}")
         raise Interrupted(f"Stopped; 'rlx2 resume {self.directory.path}' goes on.")
+
+    def stop_is_wished(self) -> bool:
+        return self._stop.wished
+
+    def end_unsaved(self) -> None:
+        """Raises Interrupted: the user asked to stop, and what is to be saved does not answer."""
+        raise Interrupted(f"Stopped, though not all actors answered: {self._remedy()}") from None
+
+    def check_stop(self, env: object = None) -> None:
+        """Raises StopAsked where the user asked to stop: at every env step of an evaluation."""
+        self._stop.check()
 
     def advance(self, env_steps: int, replay_size: int, policy_distance: float) -> None:
         """Show progress."""
@@ -162,6 +174,8 @@ class Run:
         self._new_points.append(point)
         self.ended_early = self.ended_early or self._is_futile(self._points)
         self.tracker.log([_tracked(point)])
+        if evaluation.warning:
+            self.display.say(evaluation.warning)
         self.display.say(
             f"env step {env_steps}  return {evaluation.mean:.1f} ± {evaluation.std:.1f}  "
             f"buffer {metrics['replay/size']:.0f}  {rates['throughput/env_steps_per_s']:.0f} steps/s"
@@ -196,13 +210,11 @@ class Run:
         self.display.say(f"The checkpoint {path} cannot be written ({why}), so {left}: make room for the next one.")
 
     def _newest_checkpoint(self) -> Path | None:
-        return next(reversed(list_checkpoints(self.directory.checkpoints)), None)
+        return newest_checkpoint(self.directory)
 
     def _remedy(self) -> str:
         """How a run that ends without the checkpoint it should have had goes on."""
-        newest = self._newest_checkpoint()
-        rest = f"goes on from {newest.name}" if newest else "begins anew"
-        return f"make room, then 'rlx2 resume {self.directory.path}' {rest}."
+        return describe_resuming(self.directory)
 
     def load_checkpoint(self, load_replay: Callable[[Path], Replay]) -> tuple[Checkpoint, Replay] | None:
         """Read the newest good checkpoint, with the points as they were then; None where the run begins anew.
@@ -217,11 +229,23 @@ class Run:
         if loaded is None:
             self.directory.rewind(0)
             return None
+        self._check_sizes(loaded[0].arrays)
         values = loaded[0].values
         self._points = self.directory.rewind(values["env_steps"])
         log_points(self.tracker, self._points)
         self._wall_before_s, self._training_before_s = values["wall_s"], values["training_s"]
         return loaded
+
+    def _check_sizes(self, arrays: Arrays) -> None:
+        """Raises BadInput where the environment has become another one than the policy was made for."""
+        layers, spaces = from_arrays(arrays, "policy"), self.spaces
+        was = layers[0].shape[1], layers[-1].shape[0] // ALGORITHMS[self.config.algo].outputs_per_action
+        if was != (spaces.observation_size, spaces.action_size):
+            raise BadInput(
+                f"env.id is {self.config.env.id}, which has {spaces.observation_size} observations and "
+                f"{spaces.action_size} actions, another size than the {was[0]} and {was[1]} that "
+                f"{self.directory.path} was trained with: make it as it was."
+            )
 
     def finish(
         self, env_steps: int, learner_steps: int, policy: Layers, faults: dict[str, int] | None = None
@@ -231,16 +255,22 @@ class Run:
         `faults`: what died and what was lost, by name.
         """
         if self._is_behind:
-            raise RunFailed(f"The last checkpoint is not written: {self._remedy()}")
+            raise RunFailed(f"The last checkpoint is not written: make room, then {self._remedy()}")
         self._write_policy(self.directory.policy_file, policy, {})
         with self.pause_training_clock():
             before = time.monotonic()
-            deployed = play_deployed(self.config, self.directory)
+            deployed = self._play_deployed()
             deployed_s = time.monotonic() - before
         outcome = self._outcome(env_steps, learner_steps, policy_digest(policy))
         outcome |= {"evaluation_s": self._evaluation_s(deployed_s)}
         outcome |= {"deployed": deployed, "faults": faults or {}}
         return deliver(self.directory, self.tracker, outcome, self.display.say)
+
+    def _play_deployed(self) -> dict[str, Any] | None:
+        try:
+            return play_deployed(self.config, self.directory, self.display.say, self.check_stop)
+        except StopAsked:
+            raise Interrupted(f"Stopped; 'rlx2 resume {self.directory.path}' goes on.") from None
 
     def _evaluation_s(self, deployed_s: float) -> float | None:
         """The seconds of all evaluations; None where an earlier version made some, which did not keep them."""
@@ -272,6 +302,17 @@ class Run:
             "checkpoint": str(newest) if newest else None,
             "versions": result.installed_versions(),
         }
+
+
+def newest_checkpoint(directory: RunDirectory) -> Path | None:
+    return next(reversed(list_checkpoints(directory.checkpoints)), None)
+
+
+def describe_resuming(directory: RunDirectory) -> str:
+    """From where a run goes on that ended at once."""
+    newest = newest_checkpoint(directory)
+    rest = f"goes on from {newest.name}" if newest else "begins anew"
+    return f"'rlx2 resume {directory.path}' {rest}."
 
 
 def deliver(directory: RunDirectory, tracker: Tracker, outcome: dict[str, Any], say: Say) -> dict[str, Any]:

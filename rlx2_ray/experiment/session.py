@@ -14,7 +14,16 @@ from rlx2_ray.experiment.deployed import play_deployed
 from rlx2_ray.experiment.display import Display, make_display
 from rlx2_ray.experiment.interruption import StopWish, stop_on_signals
 from rlx2_ray.experiment.predecessors import inherited_models
-from rlx2_ray.experiment.run import Futility, Run, Training, deliver_again, end_tracking, log_points, never
+from rlx2_ray.experiment.run import (
+    Futility,
+    Run,
+    Training,
+    deliver_again,
+    describe_resuming,
+    end_tracking,
+    log_points,
+    never,
+)
 from rlx2_ray.replay.windows import compile_kernels
 from rlx2_ray.runs.directory import Origin, RunDirectory, Tracking
 from rlx2_ray.runs.result import installed_versions
@@ -103,7 +112,8 @@ def _with_deployed(config: ExperimentConfig, directory: RunDirectory, finished: 
     """The result with the deployed score, which runs that ended under an earlier version do not have yet."""
     if "deployed" in finished:
         return finished
-    deployed = play_deployed(config, directory)
+    with closing(make_display(config.steps)) as display:
+        deployed = play_deployed(config, directory, display.say)
     if deployed is None:  # nor did it keep its best policy
         return finished
     directory.mark_undelivered()
@@ -165,7 +175,11 @@ def _work(
             tracker.start()
             run = Run(config, spaces, directory, tracker, display, stop, host.is_futile)
             return (yield from train(run, resume))
-        except (Interrupted, KeyboardInterrupt, GeneratorExit):
+        except KeyboardInterrupt:
+            if tracker.run_id is not None:  # else MLflow knows nothing of it, and may be half imported
+                _stop_tracking(directory, tracker, "KILLED", display)
+            raise Interrupted(f"Ended at once: {describe_resuming(directory)}") from None
+        except (Interrupted, GeneratorExit):
             _stop_tracking(directory, tracker, "KILLED", display)
             raise
         except BaseException:

@@ -13,7 +13,7 @@ from rlx2_ray.experiment.playback import Playable
 from rlx2_ray.export.c_compiler import Library, find_compiler, run_program
 from rlx2_ray.export.c_reader import CSource, read_source
 from rlx2_ray.export.c_source import write_text
-from rlx2_ray.export.check import Check, check, random_observations
+from rlx2_ray.export.check import Check, check, random_observations, resolution
 from rlx2_ray.export.compact import compact
 from rlx2_ray.export.identity import InUnits, describe, in_units
 from rlx2_ray.export.placing import placing
@@ -68,7 +68,8 @@ def _check(source: CSource, trained: DenseNetwork, folder: Path) -> Check:
     compiler, spaces = find_compiler(), source.identity.spaces
     act = partial(run_program, compiler, source, folder=folder) if compiler else source.act
     by = compiler[0] if compiler else TABLES
-    return check(InUnits(act, spaces), trained, by, random_observations(spaces.observation_size))
+    observations = random_observations(spaces.observation_size)
+    return check(InUnits(act, spaces), trained, by, observations, resolution(spaces))
 
 
 def _notes(policy: PolicyFile, rounding: Rounding | None, loss: Loss | None) -> list[str]:

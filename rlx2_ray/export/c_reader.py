@@ -36,7 +36,10 @@ class CSource(NamedTuple):
         tables = read_tables(self.text)
         network = read_network(tables, self.identity.spaces.observation_size)
         squashed = network.outputs(observations, network.output_size)
-        actions: Floats = tables["low"] + (squashed + 1) * tables["half_range"]
+        above_low = (squashed + 1) * tables["half_range"]
+        if self.identity.spaces.action_is_integer:
+            above_low = np.floor(above_low + 0.5)
+        actions: Floats = (tables["low"] + above_low).astype(np.float32)
         return actions
 
 
@@ -60,7 +63,7 @@ def read_tables(text: str) -> dict[str, NDArray[Any]]:
     tables = {}
     for kind, name, size, body in TABLE.findall(text):
         numbers = [number.strip().rstrip("f") for number in body.split(",") if number.strip()]
-        parsed: list[Any] = [float(number) if kind == "float" else int(number) for number in numbers]
+        parsed: list[Any] = [float(number) if kind in ("float", "double") else int(number) for number in numbers]
         if len(parsed) != int(size):
             raise ValueError(f"{name} has {len(parsed)} numbers and says {size}")
         tables[name] = np.array(parsed, DTYPES[kind])

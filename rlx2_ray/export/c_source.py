@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rlx2_ray import __version__
+from rlx2_ray.envs.actions import are_far, half_ranges
 from rlx2_ray.export.identity import sha256
 from rlx2_ray.export.tables import COLUMNS, DENSE, GAPS, Tables
 from rlx2_ray.types import BadInput, Spaces
@@ -23,7 +24,9 @@ NO_DIGEST = "0" * 64
 WIDTH = 110
 NEW_LINE = "\n"  # which an f-string's expressions may not hold in Python 3.11
 
-C_TYPES = {"float32": "float"} | {each: f"{each}_t" for each in ("int8", "int16", "uint8", "uint16", "uint32")}
+C_TYPES = {"float32": "float", "float64": "double"} | {
+    each: f"{each}_t" for each in ("int8", "int16", "uint8", "uint16", "uint32")
+}
 
 # Lambert's continued fraction, from the inside out: x / (1 + x^2 / (3 + x^2 / (5 + ...))).
 TANH = """\
@@ -101,6 +104,7 @@ def write_text(
 
 def _header(name: str, spaces: Spaces, env_id: str) -> str:
     macro = name.upper()
+    integer = ", and is a whole number, the nearest" if spaces.action_is_integer else ""
     return f"""\
 /* A policy for {_in_comment(env_id)}, written by rlx2 {__version__}; the source beside it says more. */
 #ifndef {macro}_H
@@ -113,7 +117,9 @@ def _header(name: str, spaces: Spaces, env_id: str) -> str:
 extern "C" {{
 #endif
 
-/* Both in the environment's units; the action lies within its bounds, but for rounding. */
+/* Both in the environment's units; the action lies within its bounds, but for rounding{integer}.
+   Where a number of the observation is NaN or infinite, every action is NaN: the trainer stops there, and what drives
+   a machine has to do as it does. (Not with -ffast-math, which takes such numbers for impossible.) */
 void {name}_act(const float observation[{macro}_OBSERVATION_SIZE], float action[{macro}_ACTION_SIZE]);
 
 #ifdef __cplusplus
@@ -161,12 +167,14 @@ def _tables(number: int, tables: Tables) -> str:
 
 
 def _bounds(spaces: Spaces) -> str:
-    low, high = np.asarray(spaces.action_low), np.asarray(spaces.action_high)
-    return _table("low", low.astype(np.float32)) + _table("half_range", ((high - low) / 2).astype(np.float32))
+    dtype = np.float64 if are_far(spaces).any() else np.float32
+    low, half_range = np.asarray(spaces.action_low), half_ranges(spaces)
+    return _table("low", low.astype(dtype)) + _table("half_range", half_range.astype(dtype))
 
 
 def _table(name: str, array: NDArray[Any]) -> str:
-    values = [_literal(value) for value in array.tolist()] or ["0"]  # C has no empty arrays
+    literal = _double_literal if array.dtype == np.float64 else _literal
+    values = [literal(value) for value in array.tolist()] or ["0"]  # C has no empty arrays
     lines = [""]
     for value in values:
         if len(lines[-1]) + len(value) > WIDTH:
@@ -182,6 +190,10 @@ def _literal(value: float) -> str:
         return str(value)
     text = f"{value:.9g}"
     return f"{text}f" if set(text) & set(".en") else f"{text}.0f"
+
+
+def _double_literal(value: float) -> str:
+    return repr(value)
 
 
 def _layer_function(tables: Tables) -> str:
@@ -219,7 +231,9 @@ def _buffer_sizes(layers: Sequence[Tables]) -> list[int]:
 def _act(name: str, layers: Sequence[Tables], spaces: Spaces) -> str:
     macro, buffers = name.upper(), ("first", "second")
     lines = [f"float {buffer}[{size}];" for buffer, size in zip(buffers, _buffer_sizes(layers), strict=False)]
-    lines.append("size_t index;")
+    lines += ["float fault = 0.0f;  /* or NaN, of an observation that is none */", "size_t index;"]
+    observations = f"for (index = 0; index < {spaces.observation_size}; index++)"
+    lines.append(f"{observations} fault += observation[index] * 0.0f;")
     source = "observation"
     for number, tables in enumerate(layers, start=1):
         is_last = number == len(layers)
@@ -229,7 +243,7 @@ def _act(name: str, layers: Sequence[Tables], spaces: Spaces) -> str:
             lines.append(f"relu({target}, {tables.outputs});")
         source = target
     lines.append(f"for (index = 0; index < {spaces.action_size}; index++) {{")
-    lines.append("    action[index] = low[index] + (squash(action[index]) + 1.0f) * half_range[index];")
+    lines.append(f"    action[index] = fault == 0.0f ? {_scaled(spaces)} : fault;")
     lines.append("}")
     body = "".join(f"    {line}\n" for line in lines)
     return f"""\
@@ -237,6 +251,14 @@ void {name}_act(const float observation[{macro}_OBSERVATION_SIZE], float action[
 {{
 {body}}}
 """
+
+
+def _scaled(spaces: Spaces) -> str:
+    above_low = "(squash(action[index]) + 1.0f) * half_range[index]"
+    if spaces.action_is_integer:
+        above_low = f"(float)(uint32_t)({above_low} + 0.5f)"
+    scaled = f"low[index] + {above_low}"
+    return f"(float)({scaled})" if are_far(spaces).any() else scaled
 
 
 def _arguments(number: int, tables: Tables, source: str, target: str) -> list[str]:

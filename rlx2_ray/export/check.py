@@ -6,8 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from rlx2_ray.envs.actions import are_far, half_ranges, largest_bounds
 from rlx2_ray.networks.policy import DenseLayer, DenseNetwork, NoiseFreePolicy
-from rlx2_ray.types import Floats, RunFailed
+from rlx2_ray.types import Floats, RunFailed, Spaces
 
 OBSERVATIONS = 1000
 TOLERANCE = 1e-5  # in units of the action's bounds
@@ -24,12 +25,26 @@ def random_observations(size: int, count: int = OBSERVATIONS) -> Floats:
     return np.random.default_rng(0).standard_normal((count, size), dtype=np.float32)
 
 
-def check(written: NoiseFreePolicy, trained: DenseNetwork, by: str, observations: Floats) -> Check:
-    """Compares an exported policy with its own. Raises RunFailed where they differ, which should never happen."""
+def resolution(spaces: Spaces) -> Floats:
+    """How far a file's float32, or its whole number, may be from an action; in units of the action's bounds."""
+    half = half_ranges(spaces)
+    steps = np.where(are_far(spaces), np.spacing(largest_bounds(spaces).astype(np.float32)), 0.0)
+    steps += 0.5 * spaces.action_is_integer
+    # Between equal bounds there is one action, whatever the policy says.
+    return np.where(half == 0, 2.0, steps / np.where(half == 0, 1.0, half))
+
+
+def check(
+    written: NoiseFreePolicy, trained: DenseNetwork, by: str, observations: Floats, unresolved: Floats | float = 0.0
+) -> Check:
+    """Compares an exported policy with its own. Raises RunFailed where they differ, which should never happen.
+
+    `unresolved`: see `resolution`.
+    """
     actions = written.action(observations)
     size = actions.shape[1]
     expected = trained.outputs(observations, size)[:, :size]
-    difference = float(np.abs(actions - expected).max())
+    difference = float(np.maximum(np.abs(actions - expected) - unresolved, 0).max())
     allowed = max(TOLERANCE, ROUNDING * float(np.abs(expected - _exact(trained, observations)[:, :size]).max()))
     if not difference <= allowed:
         raise RunFailed(

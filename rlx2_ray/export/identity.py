@@ -9,14 +9,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from rlx2_ray.envs.actions import half_ranges
 from rlx2_ray.experiment.playback import Playable
 from rlx2_ray.networks.policy_file import PolicyFile, policy_digest, to_spaces
 from rlx2_ray.types import BadInput, Floats, Spaces
 
-TRANSFORMS = {
-    "observation_scaling": "none: the environment's observation, flattened",
-    "action_scaling": "action = action_low + (tanh + 1) / 2 * (action_high - action_low), the environment's units",
-}
+SCALING = "action = action_low + (tanh + 1) / 2 * (action_high - action_low), the environment's units"
+ROUNDED = ", rounded to the nearest whole number"
 
 
 class Identity(NamedTuple):
@@ -31,7 +30,7 @@ def describe(policy: PolicyFile) -> dict[str, Any]:
     return {
         "algo": policy.algo,
         "env": policy.env,
-        "spaces": policy.spaces._asdict(),
+        "spaces": policy.spaces.fields(),
         **describe_numbers(policy),
         "about": policy.about,
     }
@@ -46,7 +45,12 @@ def describe_numbers(policy: PolicyFile) -> dict[str, Any]:
         }
         for layer in policy.layers
     ]
-    return {"policy_digest": policy_digest(policy.layers), "layers": layers, **TRANSFORMS}
+    return {
+        "policy_digest": policy_digest(policy.layers),
+        "layers": layers,
+        "observation_scaling": "none: the environment's observation, flattened",
+        "action_scaling": SCALING + (ROUNDED if policy.spaces.action_is_integer else ""),
+    }
 
 
 def read_identity(description: Mapping[str, Any]) -> Identity:
@@ -69,7 +73,7 @@ class InUnits:
     def __init__(self, act: Callable[[Floats], Floats], spaces: Spaces) -> None:
         self._act = act  # (N, observation_size) -> (N, action_size)
         self._low = np.asarray(spaces.action_low)
-        half_range = (np.asarray(spaces.action_high) - self._low) / 2
+        half_range = half_ranges(spaces)
         self._half_range = np.where(half_range == 0, 1, half_range)
 
     def action(self, observation: Floats) -> Floats:

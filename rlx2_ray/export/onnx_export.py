@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from rlx2_ray.experiment.playback import Playable
-from rlx2_ray.export.check import check, random_observations
+from rlx2_ray.export.check import check, random_observations, resolution
 from rlx2_ray.export.compact import compact
 from rlx2_ray.export.identity import InUnits, describe, in_units
 from rlx2_ray.export.onnx_model import make_model, read_model, write_model
@@ -25,7 +25,8 @@ def write(policy: PolicyFile, out: Path) -> dict[str, Any]:
         write_model(file, make_model(network, policy.spaces), describe(policy))
         acting = InUnits(read_model(file).act, policy.spaces)
         observations = random_observations(policy.spaces.observation_size)
-        return {"check": check(acting, densify(policy.layers), "onnxruntime", observations)._asdict()}
+        unresolved = resolution(policy.spaces)
+        return {"check": check(acting, densify(policy.layers), "onnxruntime", observations, unresolved)._asdict()}
 
 
 @contextmanager

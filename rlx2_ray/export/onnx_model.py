@@ -18,6 +18,7 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from onnx import TensorProto, helper, numpy_helper
 
 from rlx2_ray import __version__
+from rlx2_ray.envs.actions import are_far, half_ranges
 from rlx2_ray.export.identity import Identity, damaged, read_identity, sha256
 from rlx2_ray.networks.policy import DenseLayer
 from rlx2_ray.types import BadInput, Floats, Spaces
@@ -45,11 +46,19 @@ def make_model(network: Sequence[DenseLayer], spaces: Spaces) -> onnx.ModelProto
 
 
 def _scaling(spaces: Spaces) -> list[Step]:
-    """From [-1, 1] to the bounds; nothing that changes nothing."""
-    low, high = np.asarray(spaces.action_low), np.asarray(spaces.action_high)
-    half_range, middle = ((high - low) / 2).astype(np.float32), ((high + low) / 2).astype(np.float32)
-    steps = [Step("Mul", {"half_range": half_range})] if np.any(half_range != 1) else []
-    return [*steps, Step("Add", {"middle": middle})] if np.any(middle != 0) else steps
+    """From [-1, 1] to the bounds; nothing that changes nothing, and in double where float32 is too coarse."""
+    is_integer, in_double = spaces.action_is_integer, spaces.action_is_integer or bool(are_far(spaces).any())
+    dtype = np.float64 if in_double else np.float32
+    half_range = half_ranges(spaces)
+    middle = np.asarray(spaces.action_low) + half_range + 0.5 * is_integer
+    steps = [Step("Mul", {"half_range": half_range.astype(dtype)})] if np.any(half_range != 1) else []
+    steps += [Step("Add", {"middle": middle.astype(dtype)})] if np.any(middle != 0) else []
+    steps += [Step("Floor")] if is_integer else []
+    return [_cast(TensorProto.DOUBLE), *steps, _cast(TensorProto.FLOAT)] if in_double else steps
+
+
+def _cast(kind: int) -> Step:
+    return Step("Cast", attributes={"to": kind})
 
 
 def _chain(steps: Sequence[Step], spaces: Spaces) -> onnx.ModelProto:

@@ -8,6 +8,7 @@ from typing import Any
 
 from rlx2_ray.config import ExperimentConfig
 from rlx2_ray.envs.make import probe_spaces
+from rlx2_ray.export.identity import ROUNDED
 from rlx2_ray.networks.policy_file import load_policy
 from rlx2_ray.replay.parquet import Contents, write_parquet
 from rlx2_ray.runs.checkpoint import Checkpoint, list_checkpoints, load_newest
@@ -68,6 +69,6 @@ def _metadata(config: ExperimentConfig, directory: RunDirectory) -> dict[str, An
         "config_hash": config.hash,
         "action_low": spaces.action_low,
         "action_high": spaces.action_high,
-        "action_scaling": SCALING,
+        "action_scaling": SCALING + (ROUNDED if spaces.action_is_integer else ""),
         "versions": installed_versions(),
     }

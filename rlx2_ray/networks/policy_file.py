@@ -42,7 +42,7 @@ def save_policy(path: Path, policy: PolicyFile) -> None:
         "format": FORMAT,
         "algo": policy.algo,
         "env": json.dumps(policy.env),
-        "spaces": json.dumps(policy.spaces._asdict()),
+        "spaces": json.dumps(policy.spaces.fields()),
     }
     if policy.about:
         metadata["about"] = json.dumps(policy.about)

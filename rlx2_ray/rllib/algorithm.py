@@ -124,7 +124,8 @@ class RLx2(Algorithm):  # type: ignore[misc]
         episodes, seed = self._experiment.evaluation.episodes, self._experiment.seed
         self._check_begun()
         played = playable(find_policy(self._directory.path, logger.warning))
-        return results.of_evaluation(play(played, self._directory.path, episodes, seed))
+        limit = self._experiment.evaluation.max_episode_steps
+        return results.of_evaluation(play(played, self._directory.path, episodes, seed, max_episode_steps=limit))
 
     def get_module(self, *args: Any, **kwargs: Any) -> RLx2PolicyModule:
         """The policy of the latest iteration. Raises BadInput before the first one."""

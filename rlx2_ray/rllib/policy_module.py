@@ -21,7 +21,7 @@ from rlx2_ray.networks.masked_mlp import MLP, forward
 from rlx2_ray.networks.policy_file import PolicyFile, save_policy
 from rlx2_ray.networks.sparse_layer import Layers, SparseLayer
 from rlx2_ray.rllib.checkpoint_files import local_folder, write_class_files
-from rlx2_ray.types import BadInput, Floats, Spaces
+from rlx2_ray.types import BadInput, Spaces
 
 POLICY_FILE = "policy.safetensors"
 EXPLORATION_NOISE = 0.1  # of TD3 where none is given, as `agent.exploration_noise`
@@ -103,7 +103,16 @@ class RLx2PolicyModule(TorchRLModule):  # type: ignore[misc]
         return observations.reshape(len(observations), -1).float()
 
     def _actions(self, actions: Tensor) -> dict[str, Any]:
+        if self._is_integer:  # RLlib's connectors take them for numbers of places above the lower bound
+            span = self.action_space.high.astype(np.float64) - self.action_space.low
+            half_range = torch.from_numpy(span.ravel() / 2).to(actions.device)
+            dtype = torch.from_numpy(np.empty(0, self.action_space.dtype)).dtype
+            actions = ((actions + 1.0) * half_range + 0.5).floor().to(torch.int64).to(dtype)
         return {Columns.ACTIONS: actions.reshape(len(actions), *self.action_space.shape)}
+
+    @property
+    def _is_integer(self) -> bool:
+        return bool(self.action_space.dtype.kind in "iub")
 
     # Saved as what `rlx2 evaluate` takes too, with the files that RLlib wants beside it.
 
@@ -132,7 +141,7 @@ class RLx2PolicyModule(TorchRLModule):  # type: ignore[misc]
         spaces = _read(file).spaces
         made: Self = cls(
             observation_space=gymnasium.spaces.Box(-np.inf, np.inf, (spaces.observation_size,), np.float32),
-            action_space=gymnasium.spaces.Box(_bound(spaces.action_low), _bound(spaces.action_high)),
+            action_space=_action_space(spaces),
             inference_only=True,
             model_config={"policy": str(file), **kwargs},
         )
@@ -144,7 +153,7 @@ class RLx2PolicyModule(TorchRLModule):  # type: ignore[misc]
             for layer in self.layers
         )
         low, high = (tuple(map(float, bound.ravel())) for bound in (self.action_space.low, self.action_space.high))
-        spaces = Spaces(self.model_config["sizes"][0], self.model_config["action_size"], low, high)
+        spaces = Spaces(self.model_config["sizes"][0], self.model_config["action_size"], low, high, self._is_integer)
         return PolicyFile(layers, self.model_config["algo"], self.model_config["env"], spaces)
 
 
@@ -166,8 +175,10 @@ def _describe(policy: PolicyFile) -> dict[str, Any]:
     return {"algo": policy.algo, "env": policy.env, "sizes": sizes, "action_size": policy.spaces.action_size}
 
 
-def _bound(values: tuple[float, ...]) -> Floats:
-    return np.asarray(values, np.float32)
+def _action_space(spaces: Spaces) -> gymnasium.spaces.Box:
+    dtype: type[Any] = np.int64 if spaces.action_is_integer else np.float32
+    low, high = (np.asarray(bound).astype(dtype) for bound in (spaces.action_low, spaces.action_high))
+    return gymnasium.spaces.Box(low, high, dtype=dtype)
 
 
 def _size(space: gymnasium.Space[Any]) -> int:

@@ -28,8 +28,10 @@ class SparsePolicy(PythonModel):  # type: ignore[misc]
             raise ValueError(f"{path} is damaged (its content does not match its digest): register the policy again.")
         spaces = json.loads(metadata["spaces"])
         self._size = int(spaces["action_size"])  # of SAC's outputs the first half, the mean
-        self._low = np.asarray(spaces["action_low"], np.float32)
-        self._high = np.asarray(spaces["action_high"], np.float32)
+        # In double, since bounds may lie far from zero.
+        self._low = np.asarray(spaces["action_low"], np.float64)
+        self._high = np.asarray(spaces["action_high"], np.float64)
+        self._is_integer = spaces.get("action_is_integer", False)
         self._layers: list[tuple[np.ndarray, np.ndarray]] = []  # (weights, bias)
         while (key := f"policy.{len(self._layers)}.") + "shape" in arrays:
             weights = np.zeros(arrays[key + "shape"], np.float32)
@@ -46,8 +48,9 @@ class SparsePolicy(PythonModel):  # type: ignore[misc]
         for weights, bias in self._layers[:-1]:
             hidden = np.maximum(hidden @ weights.T + bias, 0)
         weights, bias = self._layers[-1]
-        action: np.ndarray = np.tanh(hidden @ weights[: self._size].T + bias[: self._size])
-        return self._low + (action + 1) * ((self._high - self._low) / 2)
+        action = np.tanh(hidden @ weights[: self._size].T + bias[: self._size])
+        scaled: np.ndarray = self._low + (action + 1.0) * ((self._high - self._low) / 2)
+        return (np.floor(scaled + 0.5) if self._is_integer else scaled).astype(np.float32)
 
 
 def _to_observations(given: Any, size: int) -> np.ndarray:

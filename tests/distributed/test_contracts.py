@@ -120,9 +120,9 @@ class Remote:
     def learner(self, shards: Sequence[Any]) -> Any:
         from rlx2_ray.distributed.actors import LearnerActor
 
-        learner = LearnerActor(CONFIG, DRIFT)
+        learner = Waiting(LearnerActor(CONFIG, DRIFT))
         learner.connect([shard.handle for shard in shards])
-        return Waiting(learner)
+        return learner
 
     def evaluator(self) -> Any:
         from rlx2_ray.distributed.actors import EvaluatorActor
@@ -250,7 +250,7 @@ def test_rollout_names_what_broke(form: Form) -> None:
 
     config = make_config(env__id=f"{MODULE}:Broken-v0", env__kwargs={"what": "reward", "step": 4})
     rollout = form.rollout(config, {})
-    with pytest.raises(Exception, match="inf as reward at env step 1004") as caught:
+    with pytest.raises(Exception, match=r"inf as reward .*, at env step 1004") as caught:
         rollout.collect(50, 1000, 0, None)
     assert isinstance(root_cause(caught.value), RunFailed)
 
@@ -309,10 +309,15 @@ def kill_process_of(shard: Any) -> None:
         ray.get(shard._actor.__ray_call__.options(max_task_retries=0).remote(end))
 
 
-def test_shards_are_one_replay(ray_here: None, tmp_path: Path) -> None:
+def sharded_replay(checkpoints: Path) -> Any:
+    from rlx2_ray.distributed.patience import Patience
     from rlx2_ray.distributed.sharded_replay import ShardedReplay
 
-    replay, source = ShardedReplay(CONFIG, MADE_UP, NO_CHECKPOINTS, None), FragmentSource()
+    return ShardedReplay(CONFIG, MADE_UP, checkpoints, None, Patience(pytest.fail, lambda: False))
+
+
+def test_shards_are_one_replay(ray_here: None, tmp_path: Path) -> None:
+    replay, source = sharded_replay(NO_CHECKPOINTS), FragmentSource()
     fragments = [source.make(3, "open", lane) for lane in (0, 1, 2, 3, 4, 0, 1, 2)]
     buffer = ReplayBuffer(OBSERVATION_SIZE, ACTION_SIZE, range(LANES), EVERYTHING, np.random.default_rng(0))
     insert(replay, fragments)
@@ -333,9 +338,9 @@ def test_shards_are_one_replay(ray_here: None, tmp_path: Path) -> None:
 
 
 def test_shard_that_is_killed_comes_back_with_the_newest_checkpoint(ray_here: None, tmp_path: Path) -> None:
-    from rlx2_ray.distributed.sharded_replay import ShardedReplay, ShardLoss
+    from rlx2_ray.distributed.sharded_replay import ShardLoss
 
-    replay, source = ShardedReplay(CONFIG, MADE_UP, tmp_path, None), FragmentSource()
+    replay, source = sharded_replay(tmp_path), FragmentSource()
     insert(replay, [source.make(3, "open", lane) for lane in range(LANES)])
     replay.save(checkpoint_path(tmp_path, 15) / REPLAY, None)
     insert(replay, [source.make(3, "open", lane) for lane in range(LANES)])

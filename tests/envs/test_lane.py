@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from rlx2_ray.config import EnvConfig
-from rlx2_ray.envs.lane import EnvLane, LaneState, NonFinite, Step
+from rlx2_ray.envs.lane import EnvironmentFailed, EnvLane, LaneState, Step
+from rlx2_ray.seeding import derive_seed
 from rlx2_ray.types import Floats
 from tests.envs.environments import LIMITED, TIME_LIMIT, TOY
 
@@ -131,23 +132,27 @@ def test_an_episode_that_ended_early_is_left_for_a_new_one(length: int) -> None:
     [
         (math.nan, False, r"nan as observation\[2\]"),
         (-math.inf, False, r"-inf as observation\[2\]"),
-        (1e300, False, r"inf as observation\[2\]"),  # beyond float32
+        (1e300, False, r"1e\+300 as observation\[2\]"),  # beyond float32
+        (-1e20, False, r"-1e\+20 as observation\[2\]"),  # as its square
         (math.nan, True, "nan as reward"),
         (math.inf, True, "inf as reward"),
+        (1e39, True, r"1e\+39 as reward"),
+        (-1e20, True, r"-1e\+20 as reward"),
     ],
 )
 def test_what_is_no_number_is_named_and_changes_nothing(bad: float, bad_reward: bool, problem: str) -> None:
     lane = make_lane(bad=bad, bad_reward=bad_reward, bad_step=3)
     walk(lane, 2)
     before = lane.state()
-    with pytest.raises(NonFinite, match=f"^{TOY} returned {problem}$"):
+    seed = derive_seed(0, "environment", 0, 0)
+    with pytest.raises(EnvironmentFailed, match=f"^{TOY} returned {problem} at step 3 of the episode of seed {seed}$"):
         walk(lane, 1)
     assert as_values(lane.state()) == as_values(before)
 
 
 def test_a_policy_that_gives_no_number_is_named() -> None:
     lane = make_lane()
-    with pytest.raises(NonFinite, match=r"the policy gave .*nan.* as action"):
+    with pytest.raises(EnvironmentFailed, match=r"the policy gave .*nan.* as action"):
         lane.step(action(0, math.nan))
     assert lane.episode_steps == 0
 

@@ -88,7 +88,7 @@ def test_every_frame_of_an_episode_is_shown() -> None:
 
 
 def test_what_is_no_number_names_the_episode() -> None:
-    with pytest.raises(RunFailed, match=f"^{TOY} returned inf as reward in evaluation episode 8: .*\\.$"):
+    with pytest.raises(RunFailed, match=f"^{TOY} returned inf as reward at step 2 .* in evaluation episode 8: .*\\.$"):
         evaluate(random_policy(4, 2), make_lane(bad=math.inf, bad_step=2, bad_reward=True), 2, 8)
 
 

@@ -15,7 +15,9 @@ from ray.rllib.core.columns import Columns
 from ray.rllib.core.rl_module.rl_module import RLModule, RLModuleSpec
 from ray.rllib.env.single_agent_env_runner import SingleAgentEnvRunner
 from ray.rllib.env.single_agent_episode import SingleAgentEpisode
+from ray.rllib.utils.spaces.space_utils import unsquash_action
 
+from rlx2_ray.envs.actions import make_scale
 from rlx2_ray.experiment.playback import STREAM, find_policy, play, playable
 from rlx2_ray.networks.policy import densify, make_evaluation_policy
 from rlx2_ray.networks.policy_file import PolicyFile, policy_digest, save_policy
@@ -177,3 +179,21 @@ def test_any_other_configuration_of_rllib_acts_with_it(file: Path) -> None:
     actions = np.concatenate([episode.get_actions() for episode in episodes])
     assert np.abs(actions).max() <= 1, "RLlib keeps them in units of the bounds"
     assert all(len(episode) == 200 for episode in episodes)
+
+
+def test_whole_numbers_are_the_nearest_in_rllibs_hands_too(tmp_path: Path) -> None:
+    """RLlib shifts whole numbers by the lower bound, and scales only the others."""
+    space = Box(np.array([-2], np.int16), np.array([4], np.int16), dtype=np.int16)
+    module = RLx2PolicyModule(
+        observation_space=Box(-1, 1, (3,)),
+        action_space=space,
+        inference_only=True,
+        model_config={"policy": str(make_file(tmp_path, "td3"))},
+    )
+    given = unsquash_action(actions_of(module), space)
+    policy = find_policy(make_file(tmp_path, "td3"), pytest.fail)
+    scale = make_scale(policy.spaces._replace(action_low=(-2.0,), action_high=(4.0,), action_is_integer=True))
+    chosen = make_evaluation_policy("td3", densify(policy.layers)).action(OBSERVATIONS)
+    assert given.tolist() == [scale(action) for action in chosen.tolist()]
+    assert all(space.contains(action) for action in given)
+    assert module.to_policy_file().spaces.action_is_integer

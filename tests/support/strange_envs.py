@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import time
+from pathlib import Path
 from typing import Any
 
 import gymnasium
@@ -77,6 +79,35 @@ class Interrupting(Drift):
         return super().step(action)
 
 
+class Endless(Drift):
+    """No episode ever ends. Once, at step `step` of an instance's life, it presses Ctrl-C, where `file` is there."""
+
+    episode_steps = 0
+
+    def __init__(self, step: int = 0, file: str = "") -> None:
+        self._interrupted_step, self._file, self._steps_ever = step, Path(file), 0
+
+    def step(self, action: np.ndarray) -> Stepped:
+        self._steps_ever += 1
+        if self._steps_ever == self._interrupted_step and self._file.is_file():
+            self._file.unlink()
+            os.kill(os.getpid(), signal.SIGINT)
+        return super().step(action)
+
+
+class Hanging(Drift):
+    """Never comes back from step `step` of every instance's life."""
+
+    def __init__(self, step: int) -> None:
+        self._last_step, self._steps_ever = step, 0
+
+    def step(self, action: np.ndarray) -> Stepped:
+        self._steps_ever += 1
+        while self._steps_ever >= self._last_step:
+            time.sleep(0.05)
+        return super().step(action)
+
+
 class Dying(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray]):
     """A real pendulum that kills its process with SIGKILL at step `step` of its life, where `MAY_DIE` is set."""
 
@@ -98,6 +129,6 @@ class Forgetful(Interrupting):
         return super().reset(seed=None)
 
 
-for _environment in (Drift, Unbounded, Broken, Interrupting, Forgetful):
+for _environment in (Drift, Unbounded, Broken, Interrupting, Endless, Hanging, Forgetful):
     gymnasium.register(f"{_environment.__name__}-v0", _environment)
 gymnasium.register("Dying-v0", lambda step: Dying(step))  # gymnasium takes no wrapper's class

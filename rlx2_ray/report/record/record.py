@@ -24,7 +24,7 @@ SPARSITIES = ("sparsity.policy", "sparsity.critic")
 
 IfKnown = Field(exclude_if=lambda value: value is None)  # no null in the file
 Unwritten = Field(exclude=True)
-SpacesInFile = Annotated[Spaces, PlainSerializer(Spaces._asdict)]
+SpacesInFile = Annotated[Spaces, PlainSerializer(Spaces.fields)]
 
 
 @dataclass(frozen=True)

@@ -33,4 +33,4 @@ def random_score(config: ExperimentConfig, spaces: Spaces) -> float:
     """Mean return of `EPISODES` episodes, whose starts do not depend on the run's seed."""
     policy = RandomPolicy(spaces.action_size, make_generator(0, "random policy"))
     with closing(EnvLane(config.env, 0, STREAM)) as lane:
-        return evaluate(policy, lane, EPISODES, first_episode=0).mean
+        return evaluate(policy, lane, EPISODES, 0, max_episode_steps=config.evaluation.max_episode_steps).mean
