@@ -15,6 +15,7 @@ from rlx2_ray.types import BadInput
 PolicyPath = Annotated[
     Path,
     typer.Argument(
+        callback=options.there,
         metavar="DIR|FILE",
         help="A run directory, or a policy: a .safetensors, an exported .onnx, or an exported .c, which is compiled.",
     ),

@@ -15,7 +15,12 @@ FORMATS = ("safetensors", "onnx", "c", "parquet")
 EPISODES = 10
 
 Source = Annotated[
-    Path, typer.Argument(metavar="DIR|FILE", help="A run directory that 'rlx2 train' wrote, or a policy.safetensors.")
+    Path,
+    typer.Argument(
+        callback=options.there,
+        metavar="DIR|FILE",
+        help="A run directory that 'rlx2 train' wrote, or a policy.safetensors.",
+    ),
 ]
 Format = Annotated[
     str,

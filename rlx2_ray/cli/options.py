@@ -17,6 +17,15 @@ from rlx2_ray import config as configuration
 from rlx2_ray.config import ExperimentConfig
 from rlx2_ray.config.run_paths import with_absolute_runs
 from rlx2_ray.methods import METHODS
+from rlx2_ray.types import BadInput
+
+
+def there(path: Path) -> Path:
+    """Raises BadInput where nothing is."""
+    if not path.exists():
+        raise BadInput(f"There is no {path}: check the path, which is seen from {Path.cwd()}.")
+    return path
+
 
 ConfigFile = Annotated[
     Path | None,

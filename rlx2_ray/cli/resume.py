@@ -33,7 +33,10 @@ MaxRuns = Annotated[
     typer.Option(metavar="N", help="Of a compression: new budget, in runs, in all.", show_default="as before"),
 ]
 Directory = Annotated[
-    Path, typer.Argument(metavar="DIR", help="A directory that 'rlx2 train', 'sweep' or 'compress' wrote.")
+    Path,
+    typer.Argument(
+        callback=options.there, metavar="DIR", help="A directory that 'rlx2 train', 'sweep' or 'compress' wrote."
+    ),
 ]
 
 

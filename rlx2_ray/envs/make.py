@@ -23,12 +23,17 @@ LARGEST_BOUND = {False: float(np.finfo(np.float32).max), True: 2.0**31}
 def make_env(config: EnvConfig, render_mode: str | None = None) -> Env:
     """Make the environment. Raises BadInput, naming the id and gymnasium's reason, where it cannot be made."""
     quieten_mujoco()
+    if config.kwargs.get("render_mode") == "human":  # without a screen it may end the process
+        raise BadInput(
+            "env.kwargs.render_mode is 'human', which opens a window: leave it out; 'rlx2 evaluate DIR --video "
+            "FILE.mp4' films."
+        )
     # Not every environment's constructor takes a render mode, so it is given only where one is wanted.
-    rendering: dict[str, Any] = {} if render_mode is None else {"render_mode": render_mode}
+    rendering = {} if render_mode is None else {"render_mode": render_mode}
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # gymnasium's advice on newer versions of an environment
-            env: Env = gymnasium.make(config.id, disable_env_checker=True, **rendering, **config.kwargs)
+            env: Env = gymnasium.make(config.id, disable_env_checker=True, **(config.kwargs | rendering))
     except Exception as error:  # whatever an environment's own constructor raises
         reason = " ".join(str(error).split()).rstrip(".")
         raise BadInput(

@@ -50,3 +50,23 @@ def test_a_run_to_start_from_is_kept_with_its_whole_path(tmp_path: Path, monkeyp
     again = ("--method", "ticket", "--set", "topology.ticket=first")
     assert run(["train", *common, *again, "--out", "second"]) == 0
     assert yaml.safe_load(Path("second/config.yaml").read_text())["topology"]["ticket"] == str(tmp_path / "first")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("evaluate", "missing.safetensors"),
+        ("evaluate", "missing.onnx"),
+        ("evaluate", "missing.c"),
+        ("evaluate", "missing"),
+        ("export", "missing", "--format", "c"),
+        ("resume", "missing"),
+    ],
+    ids=" ".join,
+)
+def test_what_is_not_there_is_said_to_be_not_there(
+    arguments: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    sentence = f"rlx2: There is no {arguments[1]}: check the path, which is seen from {tmp_path}.\n"
+    assert refused(capsys, *arguments) == sentence

@@ -75,3 +75,13 @@ env.step(env.action_space.sample())
 def test_mujoco_warnings_leave_no_file(tmp_path: Path, prelude: str, files: list[str]) -> None:
     subprocess.run([sys.executable, "-c", UNSTABLE.format(prelude=prelude)], cwd=tmp_path, check=True)
     assert [path.name for path in tmp_path.iterdir()] == files
+
+
+def test_a_render_mode_that_opens_a_window_is_refused() -> None:
+    with pytest.raises(BadInput, match=rf"^env\.kwargs\.render_mode is 'human', which opens a window{SENTENCE}"):
+        probe_spaces(EnvConfig(id="InvertedPendulum-v5", kwargs={"render_mode": "human"}))
+
+
+def test_the_render_mode_that_is_asked_for_wins_over_the_configured_one() -> None:
+    config = EnvConfig(id="Pendulum-v1", kwargs={"render_mode": "rgb_array_list"})
+    assert [make_env(config, mode).render_mode for mode in (None, "rgb_array")] == ["rgb_array_list", "rgb_array"]
