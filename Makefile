@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PEERS := .venv-peers
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo test test-slow test-cluster lint format type check bench bench-engines bench-runtimes bench-scaling bench-searcher \
+.PHONY: demo test test-slow test-damage test-cluster lint format type check bench bench-engines bench-runtimes bench-scaling bench-searcher \
 	bench-service bench-exports results soak bench-speed bench-peers clean
 
 demo: $(INSTALLED)  ## find the smallest network that keeps the dense return of InvertedPendulum-v5; minutes
@@ -22,6 +22,9 @@ test-slow: $(INSTALLED)
 
 test-cluster: $(INSTALLED)  ## `ray up`, a sweep and `ray down` on two machines out of namespaces, about two minutes
 	$(BIN)/pytest -m slow -rs tests/cluster
+
+test-damage: $(INSTALLED)  ## kill sweeps and compressions, damage one file of each, and see what becomes of them; hours
+	$(BIN)/python -m tests.damage --cases 300
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

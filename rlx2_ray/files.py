@@ -40,11 +40,25 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        aside.replace(path)
+        aside.replace(path)  # what it holds has been synced
     except BaseException:
         aside.unlink(missing_ok=True)
         raise
     sync(path.parent)
+
+
+def move(source: Path, target: Path) -> None:
+    """Give a file or a folder another name, in whose place nothing is or a file, when all that it holds is durable."""
+    for path in (source, *(source.rglob("*") if source.is_dir() else ())):
+        sync(path)
+    source.replace(target)
+    sync(target.parent)
+
+
+def copy(source: Path, target: Path) -> None:
+    """Make `target` a copy of a file, whole or not at all."""
+    with replacing(target) as file, source.open("rb") as content:
+        shutil.copyfileobj(content, file)
 
 
 def remove_unfinished(folder: Path) -> None:

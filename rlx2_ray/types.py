@@ -16,6 +16,10 @@ class BadInput(Exception):
     """What the user gave cannot be used. The text is one sentence that names the key, the value and the remedy."""
 
 
+class Damaged(BadInput):
+    """A file is not as this program wrote it. The text is one sentence that names the file and the remedy."""
+
+
 class RunFailed(Exception):
     """The work itself failed. The text is one sentence that says where; what was saved before is kept."""
 

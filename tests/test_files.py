@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 import subprocess
 import sys
@@ -61,6 +62,39 @@ def test_link_at_the_name_is_replaced_and_not_followed(tmp_path: Path) -> None:
     files.write(tmp_path / "file", "new")
     assert (tmp_path / "precious").read_text() == "kept"
     assert (tmp_path / "file").read_text() == "new"
+
+
+def test_moved_folder_and_copied_file_are_durable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All that a name stands for is on the disk before the name, and the name before the call returns."""
+    (tmp_path / "old" / "inner").mkdir(parents=True)
+    (tmp_path / "old" / "inner" / "file").write_text("content")
+    synced: list[str] = []
+    fsync = os.fsync
+
+    def note(descriptor: int) -> None:
+        synced.append(Path(os.readlink(f"/proc/self/fd/{descriptor}")).name)
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", note)
+    files.move(tmp_path / "old", tmp_path / "new")
+    assert sorted(synced[:-1]) == ["file", "inner", "old"]
+    assert synced[-1] == tmp_path.name
+    del synced[:]
+    files.copy(tmp_path / "new" / "inner" / "file", tmp_path / "copy")
+    assert (tmp_path / "copy").read_text() == "content"
+    assert synced[0].startswith(".copy.")
+    assert synced[-1] == tmp_path.name
+
+
+def test_nothing_is_renamed_or_copied_but_by_this_module() -> None:
+    """A power cut may leave an empty file of a name that was given without the syncs."""
+    package = Path(files.__file__).parent
+    modules = {path: path.read_text() for path in package.rglob("*.py") if path != package / "files.py"}
+    naming = re.compile(r"\.rename\(|os\.replace\(|\b(aside|path|file)\.replace\(|shutil\.(move|copyfile)\b")
+    assert sorted(str(path.relative_to(package)) for path, text in modules.items() if naming.search(text)) == [
+        "distributed/private.py",  # a folder of this boot
+        "sweep/trials/trial.py",  # into a folder of Ray Tune, which nobody reads after a kill
+    ]
 
 
 def test_what_a_killed_process_was_writing_is_removed_and_nothing_else(tmp_path: Path) -> None:

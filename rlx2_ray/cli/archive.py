@@ -10,7 +10,7 @@ import typer
 from rlx2_ray import config as configuration
 from rlx2_ray.cli import options
 from rlx2_ray.cli.output import print_json
-from rlx2_ray.types import BadInput
+from rlx2_ray.types import BadInput, Damaged
 
 Directories = Annotated[
     list[Path],
@@ -24,7 +24,7 @@ def archive(directories: Directories, into: Into = Path("results/runs"), as_json
     """Add finished runs to an archive, one Parquet file each; `rlx2 report` makes the tables of it."""
     from rlx2_ray.runs.archive import add, list_runs
 
-    groups: dict[str, Paths] = {"added": [], "there": [], "unfinished": [], "changing": []}
+    groups: dict[str, Paths] = {"added": [], "there": [], "unfinished": [], "changing": [], "damaged": []}
     known = set(list_runs(into))
     for run in (run for directory in directories for run in _runs_in(directory)):
         if not (run / "result.json").exists():
@@ -32,7 +32,14 @@ def archive(directories: Directories, into: Into = Path("results/runs"), as_json
         elif _changed_while_it_ran(run):
             groups["changing"].append(run)
         else:
-            file = add(run, into)
+            try:
+                file = add(run, into)
+            except Damaged as damage:
+                if run in directories:
+                    raise
+                typer.echo(f"left out, damaged: {damage}", err=True)
+                groups["damaged"].append(run)
+                continue
             groups["there" if file in known else "added"].append(file)
             known.add(file)
     if as_json:
@@ -45,7 +52,7 @@ def _runs_in(directory: Path) -> Paths:
     """The directories of runs at it and below. Raises BadInput where there is none."""
     if not directory.is_dir():
         raise BadInput(f"{directory} is no directory: give those of runs, sweeps or compressions.")
-    runs = sorted(file.parent for file in directory.rglob("config.yaml") if file.with_name("run.json").exists())
+    runs = sorted({file.parent for name in ("run.json", "checkpoints") for file in directory.rglob(name)})
     if not runs:
         raise BadInput(f"{directory} holds no run: give a directory that 'rlx2 train', 'sweep' or 'compress' wrote.")
     return runs
@@ -61,11 +68,12 @@ def _changed_while_it_ran(run: Path) -> bool:
     return scheduler_name(configuration.load_stored(description)) == "pbt"
 
 
-def _show(into: Path, added: Paths, there: Paths, unfinished: Paths, changing: Paths) -> None:
+def _show(into: Path, added: Paths, there: Paths, unfinished: Paths, changing: Paths, damaged: Paths) -> None:
     for file in added:
         typer.echo(f"added {file.name}")
     for run in unfinished:
         typer.echo(f"left out, unfinished: {run}")
     for run in changing:
         typer.echo(f"left out, its values changed while it ran (pbt): {run}")
-    typer.echo(f"{into}: {len(added)} added, {len(there)} there already, {len(unfinished) + len(changing)} left out")
+    left_out = len(unfinished) + len(changing) + len(damaged)
+    typer.echo(f"{into}: {len(added)} added, {len(there)} there already, {left_out} left out")

@@ -56,7 +56,7 @@ def resume(
 ) -> None:
     """Go on with a run, a sweep or a compression that was interrupted or killed, in the same MLflow runs."""
     changes = options.read_tree(locals(), assignments)
-    if (directory / "sweep.yaml").exists():
+    if any((directory / name).exists() for name in ("sweep.yaml", "record.json")):
         _resume_campaign(directory, changes, Given(max_hours, concurrent, max_runs), as_json)
         return
     for option, value in (("--max-hours", max_hours), ("--concurrent", concurrent), ("--max-runs", max_runs)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -28,7 +29,7 @@ from rlx2_ray.runs.checkpoint import (
     load_newest,
     save_checkpoint,
 )
-from rlx2_ray.runs.directory import Point, RunDirectory, Waiting, reason
+from rlx2_ray.runs.directory import Point, RunDirectory, Waiting, describe_evaluations, reason
 from rlx2_ray.runs.score import score_of_points, scored
 from rlx2_ray.sparse.plan import plan_agent
 from rlx2_ray.tracking import tags
@@ -191,7 +192,8 @@ class Run:
         for name, array in arrays.items():
             if not np.isfinite(array).all():
                 raise RunFailed(f"{name} is not finite at env step {env_steps}; the last good checkpoint is kept.")
-        spent = {"env_steps": env_steps, "wall_s": self.wall_s, "training_s": self.training_s}
+        points = [point for point in self._points if point["env_steps"] <= env_steps]
+        spent = {"env_steps": env_steps, "wall_s": self.wall_s, "training_s": self.training_s, "points": points}
         root, keep = self.directory.checkpoints, self.config.checkpoint.keep
         try:
             path = save_checkpoint(root, env_steps, arrays, values | spent, save_replay, keep)
@@ -222,16 +224,22 @@ class Run:
         Raises RunFailed where there are checkpoints, but none that can be read.
         """
         root = self.directory.checkpoints
-        loaded = load_newest(root, load_replay, self.display.say)
-        if loaded is None and list_checkpoints(root):
-            raise RunFailed(f"No checkpoint in {root} can be read: restore one, or remove them all to begin anew.")
+        damages: list[str] = []
+        loaded = load_newest(root, load_replay, damages.append)
+        for damage in damages:
+            self.display.say(damage)
+        if loaded is None and damages:
+            newest = damages[0].partition(";")[0]
+            raise RunFailed(
+                f"No checkpoint in {root} can be read ({newest}): restore one, or remove them all to begin anew."
+            )
         forget_after(root, loaded[0].path if loaded else None)
         if loaded is None:
-            self.directory.rewind(0)
+            self.directory.write_points(())
             return None
         self._check_sizes(loaded[0].arrays)
         values = loaded[0].values
-        self._points = self.directory.rewind(values["env_steps"])
+        self._points = self._points_of(loaded[0])
         log_points(self.tracker, self._points)
         self._wall_before_s, self._training_before_s = values["wall_s"], values["training_s"]
         return loaded
@@ -246,6 +254,29 @@ class Run:
                 f"{spaces.action_size} actions, another size than the {was[0]} and {was[1]} that "
                 f"{self.directory.path} was trained with: make it as it was."
             )
+
+    def _points_of(self, checkpoint: Checkpoint) -> list[Point]:
+        """The points up to a checkpoint, which holds them, so that whatever became of their own file is made good.
+
+        Those of an earlier version do not: there it is the file's word alone.
+        """
+        env_steps, known = checkpoint.values["env_steps"], checkpoint.values.get("points")
+        if known is None:
+            return self.directory.rewind(env_steps)
+        try:
+            on_file = [point for point in self.directory.read_points() if point["env_steps"] <= env_steps]
+        except BadInput:
+            on_file = []
+        if json.dumps(on_file[: len(known)]) == json.dumps(known):
+            points = on_file  # on actors an evaluation may end after the checkpoint of a later step
+        else:
+            points = known
+            self.display.say(
+                f"{self.directory.progress_file} lacked evaluations or had been changed: those up to env step "
+                f"{env_steps} are taken from {checkpoint.path.name}."
+            )
+        self.directory.write_points(points)
+        return points
 
     def finish(
         self, env_steps: int, learner_steps: int, policy: Layers, faults: dict[str, int] | None = None
@@ -292,7 +323,7 @@ class Run:
             "ended_early": self.ended_early,
             "score_window": scored([point["env_steps"] for point in self._points], self.config.evaluation),
             "score": score_of_points(self._points, self.config.evaluation),
-            "evaluations": result.describe_evaluations(self._points),
+            "evaluations": describe_evaluations(self._points),
             **result.describe_costs(self.config, plan),
             "env_steps_per_s": env_steps / self.training_s,
             "learner_steps_per_s": learner_steps / self.training_s,

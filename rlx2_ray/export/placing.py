@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from rlx2_ray import files
 from rlx2_ray.types import BadInput
 
 
@@ -25,7 +26,7 @@ def placing(targets: Sequence[Path]) -> Iterator[Path]:
         with tempfile.TemporaryDirectory(prefix=".rlx2-export-", dir=folder) as aside:
             yield Path(aside)
             for target in targets:
-                Path(aside, target.name).replace(target)
+                files.move(Path(aside, target.name), target)
     except OSError as error:
         raise BadInput(
             f"--out is {targets[-1]}, which cannot be written ({error.strerror or error}): "

@@ -11,6 +11,7 @@ from typing import Any
 from ray import cloudpickle
 from ray.rllib.utils.checkpoints import CHECKPOINT_VERSION_LEARNER_AND_ENV_RUNNER, Checkpointable
 
+from rlx2_ray import files
 from rlx2_ray.types import BadInput
 
 EMPTY = b"\x80"  # a map, in msgpack
@@ -36,7 +37,7 @@ def write_class_files(made: Checkpointable, folder: Path) -> None:
         "checkpoint_version": str(CHECKPOINT_VERSION_LEARNER_AND_ENV_RUNNER),
         **made.get_metadata(),
     }
-    (folder / made.METADATA_FILE_NAME).write_text(json.dumps(metadata))
+    files.write(folder / made.METADATA_FILE_NAME, json.dumps(metadata))
     content = {"class": type(made), "ctor_args_and_kwargs": made.get_ctor_args_and_kwargs()}
-    (folder / made.CLASS_AND_CTOR_ARGS_FILE_NAME).write_bytes(cloudpickle.dumps(content))
-    (folder / f"{made.STATE_FILE_NAME}.msgpack").write_bytes(EMPTY)
+    files.write(folder / made.CLASS_AND_CTOR_ARGS_FILE_NAME, cloudpickle.dumps(content))
+    files.write(folder / f"{made.STATE_FILE_NAME}.msgpack", EMPTY)

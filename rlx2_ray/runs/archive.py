@@ -31,10 +31,10 @@ def add(run_dir: Path, folder: Path) -> Path:
     """
     directory = RunDirectory(run_dir)
     config, _ = directory.open()
-    result = directory.read_result()
+    result, points = directory.read_whole()
     if result is None:
         raise BadInput(f"{run_dir} is not finished: 'rlx2 resume {run_dir}' goes on.")
-    content = to_bytes(config.model_dump(mode="json"), result, directory.read_points(), run_dir)
+    content = to_bytes(config.model_dump(mode="json"), result, points, run_dir)
     file = find(config, folder) or folder / f"{_stem(config)}-{identity(config)}{SUFFIX}"
     if not file.exists():
         return _write(file, content)
@@ -64,8 +64,7 @@ def restore(run: ArchivedRun, run_dir: Path, tracking: Tracking | None = None) -
     with closing(RunDirectory(run_dir)) as directory:
         directory.check_unused()
         directory.create(run.config, tracking or Tracking(default_tracking_uri(), "rlx2"))
-        with directory.writing(directory.progress_file):
-            directory.progress_file.write_text("".join(json.dumps(point) + "\n" for point in run.points))
+        directory.write_points(run.points)
         directory.write_result(run.result)
 
 

@@ -19,9 +19,8 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from rlx2_ray.config import ExperimentConfig, Tree, resolve_stored
-from rlx2_ray.runs.directory import Point
-from rlx2_ray.runs.result import describe_evaluations
-from rlx2_ray.types import BadInput
+from rlx2_ray.runs.directory import Point, describe_evaluations
+from rlx2_ray.types import BadInput, Damaged
 
 FORMAT = 1
 METADATA = b"rlx2.run"  # key of the file's metadata; its value is a JSON object
@@ -139,9 +138,9 @@ def _digest(head: Tree, points: Sequence[Point]) -> str:
 def _check(result: Tree, points: Sequence[Point], source: Path) -> None:
     for number, point in enumerate(points, start=1):
         if not _is_evaluation(point):
-            raise BadInput(f"{source / 'progress.jsonl'} has no evaluation in line {number}: restore it from a copy.")
-    if json.dumps(result.get(EVALUATIONS)) != json.dumps(describe_evaluations(list(points))):
-        raise BadInput(f"{source} has other evaluations in result.json than in progress.jsonl: restore a copy.")
+            raise Damaged(f"{source / 'progress.jsonl'} has no evaluation in line {number}: restore it from a copy.")
+    if json.dumps(result.get(EVALUATIONS)) != json.dumps(describe_evaluations(points)):
+        raise Damaged(f"{source} has other evaluations in result.json than in progress.jsonl: restore a copy.")
 
 
 def _is_evaluation(point: object) -> bool:

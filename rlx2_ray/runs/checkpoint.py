@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from safetensors.numpy import load_file, save
 
-from rlx2_ray.files import link_or_copy, sha256_of, sync
+from rlx2_ray.files import link_or_copy, move, sha256_of
 from rlx2_ray.networks.sparse_layer import Arrays
 
 ARRAYS, VALUES, CHECKSUMS, REPLAY = "arrays.safetensors", "values.json", "checksums.json", "replay"
@@ -57,23 +57,42 @@ def save_checkpoint(
         (aside / REPLAY).mkdir()
         save_replay(aside / REPLAY, older[-1] / REPLAY if older else None)
         _write_checksums(aside)
-        for path in (aside, *aside.rglob("*")):
-            sync(path)
         shutil.rmtree(target, ignore_errors=True)
-        aside.rename(target)
+        move(aside, target)
     except BaseException:
         _remove_unfinished(root)
         raise
-    sync(root)
     for path in [*older, target][:-keep]:
         shutil.rmtree(path)
     return target
 
 
 def copy_checkpoint(source: Path, root: Path) -> None:
-    """Make a copy the only checkpoint below `root`. Its files are linked where that can be."""
-    shutil.rmtree(root, ignore_errors=True)
-    shutil.copytree(source, root / source.name, copy_function=link_or_copy)  # they are never written to again
+    """Make a copy the only checkpoint below `root`. Its files are linked where that can be.
+
+    A kill leaves the old ones or the copy; `finish_copy` puts them where they belong.
+    """
+    aside, given_up = _asides(root)
+    shutil.rmtree(aside, ignore_errors=True)
+    shutil.copytree(source, aside / source.name, copy_function=link_or_copy)  # they are never written to again
+    if root.exists():
+        move(root, given_up)
+    move(aside, root)
+    shutil.rmtree(given_up, ignore_errors=True)
+
+
+def finish_copy(root: Path) -> None:
+    """Clean up after a copying that was killed; to be called by who has the folder alone."""
+    aside, given_up = _asides(root)
+    if given_up.exists() and not root.exists():
+        move(given_up, root)
+    for path in (aside, given_up):
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def _asides(root: Path) -> tuple[Path, Path]:
+    """Where a copy is made, and where what it replaces is until it is there."""
+    return root.with_name(f".{root.name}.copy"), root.with_name(f".{root.name}.given_up")
 
 
 def forget_after(root: Path, newest: Path | None) -> None:
@@ -130,6 +149,11 @@ def checkpoint_path(root: Path, env_steps: int) -> Path:
 def list_checkpoints(root: Path) -> list[Path]:
     """The complete checkpoints, oldest first."""
     return sorted(root.glob(f"{PREFIX}*"))
+
+
+def steps_of(path: Path) -> int:
+    """The env steps that a checkpoint is of."""
+    return int(path.name.removeprefix(PREFIX))
 
 
 def _write_state(directory: Path, arrays: Arrays, values: dict[str, Any]) -> None:

@@ -7,21 +7,24 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, get_args
 
 from rlx2_ray import config as configuration
 from rlx2_ray import files
 from rlx2_ray.config import ExperimentConfig, Tree
-from rlx2_ray.runs.checkpoint import copy_checkpoint, list_checkpoints, original
+from rlx2_ray.runs import sealed
+from rlx2_ray.runs.checkpoint import copy_checkpoint, finish_copy, list_checkpoints, original
 from rlx2_ray.runs.lock import FolderLock
 from rlx2_ray.tracking.tracker import Status
 from rlx2_ray.tracking.uri import hide_secret, redacted
-from rlx2_ray.types import BadInput, RunFailed
+from rlx2_ray.types import BadInput, Damaged, RunFailed
 
 Point = dict[str, Any]  # one evaluation: env_steps, learner_steps, return_mean, return_std, and metrics
+NEEDED = {"env", "algo", "steps", "seed"}  # keys that every version has written to config.yaml
+OF_EVALUATION = ("env_steps", "return_mean", "return_std")  # what a result repeats of every point
 
 
 class Tracking(NamedTuple):
@@ -44,6 +47,7 @@ class Origin(NamedTuple):
     changes: Tree = {}  # of the configuration, since the run began
     parent_run_id: str | None = None
     tags: dict[str, str] = {}
+    result_sha256: str | None = None  # of what result.json says; None: not known
 
 
 class Waiting(NamedTuple):
@@ -90,8 +94,8 @@ class RunDirectory:
         self.lock()
         text = configuration.to_yaml(config)
         try:
-            origin = _begin(config, tracking)._replace(config_sha256=hashlib.sha256(text.encode()).hexdigest())
-            files.write(self._origin_file, _to_json(origin))
+            origin = _begin(config, tracking)._replace(config_sha256=_sha256(text))
+            files.write(self._origin_file, sealed.to_text(origin._asdict(), 2))
             files.write(self.config_file, text)  # last: it is what marks the directory as a run
         except OSError as error:
             for path in (self._origin_file, self._lock.file):
@@ -101,22 +105,55 @@ class RunDirectory:
             ) from None
 
     def open(self) -> tuple[ExperimentConfig, Origin]:
-        """Read the configuration, with its changes, and the origin. Raises BadInput where there is no run."""
+        """Read the configuration, with its changes, and the origin: the one way in which either is ever read.
+
+        Raises BadInput where there is no run, Damaged where a file is not as the run wrote it.
+        """
         if not self.config_file.exists():
+            if list_checkpoints(self.checkpoints):
+                raise Damaged(f"{self.config_file} is missing, and there are checkpoints: restore it from a copy.")
             raise BadInput(f"{self.path} holds no run: give a directory that 'rlx2 train' wrote.")
         origin = self._read_origin()
-        with suppress(OSError):  # `load` says of a file why it cannot be read
-            if origin.config_sha256 not in (None, files.sha256_of(self.config_file)):
-                raise BadInput(f"{self.config_file} is not as the run wrote it: restore it from a copy.")
+        if not self._is_as_written(origin):
+            raise Damaged(f"{self.config_file} is not as the run wrote it: restore it from a copy.")
         config = configuration.load_stored(self.config_file)
+        if not config.keys() >= NEEDED:  # else defaults would stand for it
+            raise Damaged(f"{self.config_file} is empty or cut short: restore it from a copy.")
         return configuration.resolve_stored(configuration.merge(config, origin.changes)), origin
+
+    def _is_as_written(self, origin: Origin) -> bool:
+        try:
+            return origin.config_sha256 in (None, files.sha256_of(self.config_file))
+        except OSError as error:
+            raise BadInput(f"{self.config_file} cannot be read ({error.strerror}): make it readable.") from None
+
+    def mend(self, config: ExperimentConfig, tracking: Tracking) -> None:
+        """Write config.yaml or run.json again where it is missing or damaged and the other says what was in it.
+
+        `config` and `tracking`: of the run, as its sweep knows them. Raises Damaged where they are not what it had.
+        """
+        try:
+            self.open()
+        except Damaged as damage:
+            text = configuration.to_yaml(config)
+            begun = _begin(config, tracking)._replace(config_sha256=_sha256(text))
+            try:
+                origin = self._read_origin()
+            except Damaged:
+                origin = begun
+                if not self.config_file.exists() or not self._is_as_written(begun):
+                    raise damage from None
+            if origin.config_sha256 != begun.config_sha256:
+                raise
+            self._write_origin(origin)
+            self._replace(self.config_file, text)
 
     def change(self, changes: Tree) -> ExperimentConfig:
         """Let the run go on with other values than it began with. Raises BadInput with nothing changed."""
         config, origin = self.open()
         changed = configuration.resolve(configuration.merge(config.model_dump(), changes))
         origin = origin._replace(changes=configuration.merge(origin.changes, changes))
-        self._replace(self._origin_file, _to_json(origin))
+        self._write_origin(origin)
         return changed
 
     def adopt(self, config: ExperimentConfig, tracking: Tracking, checkpoint: Path, points: Path) -> None:
@@ -126,18 +163,23 @@ class RunDirectory:
         """
         if not self.config_file.exists():
             self.create(config, tracking)
-        origin = self._read_origin()._replace(config_sha256=None, changes={})
-        self._replace(self._origin_file, _to_json(origin))  # until both are there, for readers and kills
-        self._replace(self.config_file, configuration.to_yaml(config))
-        self._replace(self._origin_file, _to_json(origin._replace(config_sha256=files.sha256_of(self.config_file))))
-        copy_checkpoint(checkpoint, self.checkpoints)
-        shutil.copyfile(points, self.progress_file)
+        origin = self._read_origin()._replace(config_sha256=None, changes={}, result_sha256=None)
+        text = configuration.to_yaml(config)
+        self._write_origin(origin)  # until both are there, for readers and kills
+        self._replace(self.config_file, text)
+        self._write_origin(origin._replace(config_sha256=_sha256(text)))
         for file in (self.result_file, self.policy_file, self.best_policy_file):  # of what is given up
             file.unlink(missing_ok=True)
         best = points.with_name(self.best_policy_file.name)
         if best.exists():
-            shutil.copyfile(best, self.best_policy_file)
+            self._copy(best, self.best_policy_file)
+        copy_checkpoint(checkpoint, self.checkpoints)
+        self._copy(points, self.progress_file)
         self.close()
+
+    def _copy(self, source: Path, target: Path) -> None:
+        with self.writing(target):
+            files.copy(source, target)
 
     def copy_to(self, target: Path) -> None:
         """Copy what the run needs to go on from its newest checkpoint to another directory, where no run is left.
@@ -154,7 +196,7 @@ class RunDirectory:
             for source, copy in zip(self._files(), other._files(), strict=True):
                 copy.unlink(missing_ok=True)
                 if source.exists():
-                    shutil.copyfile(source, copy)
+                    self._copy(source, copy)
 
     def _files(self) -> list[Path]:
         """All but checkpoints, the mark of a run last."""
@@ -163,9 +205,9 @@ class RunDirectory:
 
     def _read_origin(self) -> Origin:
         try:
-            origin = Origin(**json.loads(self._origin_file.read_text()))
+            origin = Origin(**sealed.parse(self._origin_file.read_bytes()))
         except (OSError, ValueError, TypeError):
-            raise BadInput(f"{self._origin_file} is missing or damaged: restore it from a copy.") from None
+            raise Damaged(f"{self._origin_file} is missing or damaged: restore it from a copy.") from None
         uri = origin.tracking_uri
         is_whole = redacted(uri) != uri  # by an earlier version
         return origin._replace(tracking_uri=hide_secret(uri)) if is_whole else origin
@@ -176,6 +218,7 @@ class RunDirectory:
         Raises BadInput while another process works on the run. It goes with `close`, or with the process.
         """
         self._lock.acquire(wait_s)
+        finish_copy(self.checkpoints)
 
     def close(self) -> None:
         self._lock.release()
@@ -207,7 +250,7 @@ class RunDirectory:
 
     def retrack(self, parent_run_id: str) -> None:
         """Let the run be a trial of another run of MLflow, in a store that has nothing of it yet."""
-        self._replace(self._origin_file, _to_json(self._read_origin()._replace(parent_run_id=parent_run_id)))
+        self._write_origin(self._read_origin()._replace(parent_run_id=parent_run_id))
         if self.result_file.exists() or self.progress_file.exists():
             self.mark_undelivered()
 
@@ -221,41 +264,101 @@ class RunDirectory:
     def rewind(self, env_steps: int) -> list[Point]:
         """Forget the points after `env_steps`, which will be measured again, and return the others.
 
-        Raises BadInput where a line is damaged, RunFailed where there is no room.
+        Raises Damaged where a line is damaged, RunFailed where there is no room.
         """
         points = [point for point in self.read_points() if point["env_steps"] <= env_steps]
-        self._replace(self.progress_file, "".join(json.dumps(point) + "\n" for point in points))
+        self.write_points(points)
         return points
 
+    def write_points(self, points: Iterable[Point]) -> None:
+        """Let these be all points. Raises RunFailed where there is no room."""
+        self._replace(self.progress_file, "".join(json.dumps(point) + "\n" for point in points))
+
     def read_points(self) -> list[Point]:
-        """Read all points measured so far. Raises BadInput where a line is damaged."""
+        """Read all points measured so far. Raises Damaged where a line is damaged."""
         lines = self.progress_file.read_bytes().splitlines() if self.progress_file.exists() else []
         points = []
         for number, line in enumerate(lines, start=1):
             try:
-                points.append(json.loads(line))
+                points.append(_parse_point(line))
             except ValueError:
                 if number == len(lines):
                     break  # the process was killed, or the disk was full, while it wrote this line
-                raise BadInput(
-                    f"{self.progress_file} is damaged in line {number}: restore it from a copy, or remove the line."
+                raise Damaged(
+                    f"{self.progress_file} is damaged in line {number}: 'rlx2 resume {self.path}' takes it from the "
+                    "newest checkpoint, or restore it from a copy."
                 ) from None
         return points
 
     def write_result(self, result: dict[str, Any]) -> None:
         """Write the result, which makes the run a finished one. Raises RunFailed where there is no room."""
+        self._note_result(None)  # a kill leaves one that nobody vouches for, or one that is as it was written
         self._replace(self.result_file, json.dumps(result, indent=2) + "\n")
+        self._note_result(sealed.digest(result))
+
+    def _note_result(self, digest: str | None) -> None:
+        if self._origin_file.exists():
+            origin = self._read_origin()
+            if origin.result_sha256 != digest:
+                self._write_origin(origin._replace(result_sha256=digest))
+
+    def _write_origin(self, origin: Origin) -> None:
+        self._replace(self._origin_file, sealed.to_text(origin._asdict(), 2))
 
     def _replace(self, file: Path, text: str) -> None:
         with self.writing(file):
             files.write(file, text)
 
     def read_result(self) -> dict[str, Any] | None:
-        """Read the result; None where the run is not finished. Raises BadInput where it is damaged."""
+        """Read the result; None where the run is not finished. Raises Damaged where it is damaged."""
+        if not self.result_file.exists():
+            return None
         try:
-            return json.loads(self.result_file.read_bytes()) if self.result_file.exists() else None
-        except ValueError:
-            raise BadInput(f"{self.result_file} is damaged: remove it, and 'rlx2 resume' writes it again.") from None
+            result = dict(json.loads(self.result_file.read_bytes()))
+            if self._digest_of_result() not in (None, sealed.digest(result)):
+                raise ValueError("not as it was written")
+            return result
+        except (ValueError, TypeError):
+            raise Damaged(f"{self.result_file} is damaged: remove it, and 'rlx2 resume' writes it again.") from None
+
+    def _digest_of_result(self) -> str | None:
+        try:
+            return self._read_origin().result_sha256
+        except Damaged:
+            return None
+
+    def read_whole(self) -> tuple[dict[str, Any] | None, list[Point]]:
+        """Read the result, None where the run is not finished, and the points, of which it was made.
+
+        Raises Damaged where either is damaged, or the points are no longer those of the result.
+        """
+        result, points = self.read_result(), self.read_points()
+        told = None if result is None else result.get("evaluations")
+        if told is not None and json.dumps(told) != json.dumps(describe_evaluations(points)):
+            raise Damaged(
+                f"{self.path} has other evaluations in result.json than in progress.jsonl: restore the latter from a "
+                "copy."
+            )
+        return result, points
+
+
+def is_run(path: Path) -> bool:
+    """Whether a folder holds a run, or what is left of one."""
+    directory = RunDirectory(path)
+    return directory.config_file.exists() or bool(list_checkpoints(directory.checkpoints))
+
+
+def describe_evaluations(points: Iterable[Point]) -> list[dict[str, float]]:
+    """What a result repeats of every point."""
+    return [{key: point[key] for key in OF_EVALUATION if key in point} for point in points]
+
+
+def _parse_point(line: bytes) -> Point:
+    """Raises ValueError where it is none."""
+    point = json.loads(line)
+    if not isinstance(point, dict) or not isinstance(point.get("env_steps"), int):
+        raise ValueError("no point")
+    return point
 
 
 def _begin(config: ExperimentConfig, tracking: Tracking) -> Origin:
@@ -271,5 +374,5 @@ def reason(error: Exception) -> str:
     return getattr(error, "strerror", None) or str(error)
 
 
-def _to_json(origin: Origin) -> str:
-    return json.dumps(origin._asdict(), indent=2) + "\n"
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -7,7 +7,6 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from rlx2_ray.config import ExperimentConfig
-from rlx2_ray.runs.directory import Point
 from rlx2_ray.sparse.costs import relative_costs
 from rlx2_ray.sparse.plan import AgentPlan, NetworkPlan
 
@@ -43,10 +42,6 @@ def describe_identity(config: ExperimentConfig) -> dict[str, Any]:
         "engine": config.engine,
         "runtime": config.runtime.kind,
     }
-
-
-def describe_evaluations(points: list[Point]) -> list[dict[str, float]]:
-    return [{key: point[key] for key in ("env_steps", "return_mean", "return_std")} for point in points]
 
 
 def installed_versions() -> dict[str, str]:

@@ -62,10 +62,10 @@ class Search:
 
     def ask(self) -> Request | None:
         """Returns the next run to do; None where none is useful before the next tell, or the search has ended."""
-        if self._finished:
-            return None
         if self._again:
             return self._again.pop(0)
+        if self._finished:
+            return None
         if self._ledger.runs >= self.options.max_runs:
             return None
         arm = self._next_arm()

@@ -23,6 +23,7 @@ from rlx2_ray.runs.directory import Tracking, Waiting
 from rlx2_ray.runs.result import installed_versions
 from rlx2_ray.sweep.delivery import begin_anew, deliver_trials, waiting_points
 from rlx2_ray.sweep.description.budget import Budget
+from rlx2_ray.sweep.desk.mending import mend_trials
 from rlx2_ray.sweep.desk.record_keeper import RecordKeeper
 from rlx2_ray.sweep.desk.spending import Spending
 from rlx2_ray.sweep.desk.sweep_directory import Result, SweepDirectory, tracked_at
@@ -111,6 +112,11 @@ class Campaign(ABC):
         """Of finished runs, which are not run again."""
         return None
 
+    @property
+    def has_scheduler(self) -> bool:
+        """Whether trials are stopped for good; where there is none, those that a budget ended may go on."""
+        return False
+
     def check(self, spaces: Spaces) -> None:
         """Raises BadInput where a trial could not run, before anything is written."""
         return
@@ -136,15 +142,15 @@ def start(campaign: Campaign, out: Path, tracking: Tracking) -> Result:
             return _work(campaign, spaces, directory, record)
 
 
-def go_on(campaign: Campaign, directory: SweepDirectory, record: Record, is_renewed: bool = False) -> Result:
-    """Go on with a campaign that was interrupted or killed, to its end; `is_renewed`: not as it was described."""
+def go_on(campaign: Campaign, directory: SweepDirectory, record: Record) -> Result:
+    """Go on with a campaign that was interrupted or killed, or is not as it was described before, to its end."""
     directory.lock()
     spaces = _check(campaign)
     uri = tracked_at(record).uri
     check_store(uri)
     with _ray(campaign, directory, uri):
-        if is_renewed:
-            directory.renew(campaign.tree)
+        record = directory.write_description(record, campaign.tree)
+        directory.forget_result()
         return _work(campaign, spaces, directory, record)
 
 
@@ -159,7 +165,9 @@ def _check(campaign: Campaign) -> Spaces:
 
 def _work(campaign: Campaign, spaces: Spaces, directory: SweepDirectory, record: Record) -> Result:
     with closing(make_display(campaign.examples[0].steps)) as display:
-        record = replace(record, state="running", config=campaign.tree, spaces=spaces)
+        record = replace(record, state="running", spaces=spaces)
+        for sentence in directory.mended:
+            display.say(sentence)
         desk = _open_desk(campaign, directory, record, display, _concurrency(campaign))
         try:
             with _terminating_as_interrupting():
@@ -188,14 +196,16 @@ def _open_desk(
 
 
 def _run(campaign: Campaign, spaces: Spaces, desk: Desk) -> Result:
+    directory = desk.directory
+    stopped = frozenset(desk.keeper.record.stopped if campaign.has_scheduler else ())
+    store, floor = resolve_tracking_uri(desk.tracking.uri), directory.floor_file
+    job = Job(directory.trials, desk.tracking, store, campaign.planner, floor, campaign.archive, stopped)
+    known = mend_trials(job, desk.display.say)
     work = campaign.prepare(desk, spaces)
     desk.keeper.write()
     from rlx2_ray.sweep.reporter import Reporter
 
-    reporter = Reporter(campaign.planner, desk.keeper, desk.display, work.status, work.is_spent)
-    directory = desk.directory
-    store = resolve_tracking_uri(desk.tracking.uri)
-    job = Job(directory.trials, desk.tracking, store, campaign.planner, directory.floor_file, campaign.archive)
+    reporter = Reporter(campaign.planner, desk.keeper, desk.display, work.status, work.is_spent, known | stopped)
     run_trials(work.tuning(job), directory.path, reporter)
     if not work.is_complete(reporter):
         raise Interrupted(f"Stopped; 'rlx2 resume {directory.path}' goes on.")

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import itertools
+import random
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rlx2_ray.config import Tree, resolve
 from rlx2_ray.sweep.description.queue import Member, QueueDescription
 from rlx2_ray.sweep.description.space import Space, config_of, trial_name, unpack
-from rlx2_ray.sweep.description.space_tune import clip, to_tune
+from rlx2_ray.sweep.description.space_tune import clip, to_mutations, to_tune
 from rlx2_ray.sweep.description.tune_section import PbtScheduler
-from rlx2_ray.sweep.trials.job import Plan
+from rlx2_ray.sweep.trials.job import Plan, Planner
+
+if TYPE_CHECKING:
+    from ray.tune.experiment import Trial
 
 INDEX = "trial"  # in Tune's configuration of a trial: which of the drawn samples it has
+LABEL = "label"  # there: how the name of a trial begins that is not drawn beforehand
 
 
 class Sample(NamedTuple):
@@ -40,7 +46,9 @@ class SweepPlanner:
 
     def plan(self, sampled: Mapping[str, Any], trial_id: str) -> Plan:
         index = _index(sampled, trial_id)
-        sample = Sample(self.members[0], sampled, trial_id) if index is None else self.samples[index]
+        sample = (
+            Sample(self.members[0], sampled, sampled.get(LABEL, trial_id)) if index is None else self.samples[index]
+        )
         changes = sample.changes
         mutations = tuple(parameter for parameter in self.mutations if parameter.name in sampled)
         mutated = unpack(mutations, clip(mutations, sampled))
@@ -48,6 +56,28 @@ class SweepPlanner:
         config = resolve(config_of(sample.member.sweep.config, {**moments, **changes, **mutated}))
         name = trial_name({key: changes[key] for key in changes if key not in mutated}, sample.label)
         return Plan(name, config, "trial", sample.member.name)
+
+    def planned(self, name: str) -> Plan | None:
+        return self._by_name.get(name)
+
+    @property
+    def planned_names(self) -> Iterable[str]:
+        """The names of the samples, in their order."""
+        return self._by_name
+
+    @cached_property
+    def _by_name(self) -> dict[str, Plan]:
+        mutated = {parameter.name for parameter in self.mutations}
+        sampled = (
+            {INDEX: index, **{key: value for key, value in sample.drawn.items() if key in mutated}}
+            for index, sample in enumerate(self.samples)
+        )
+        return {plan.name: plan for plan in (self.plan(each, "") for each in sampled)}
+
+
+def name_of(planner: Planner, trial: Trial) -> str:
+    """The name of one of Tune's trials."""
+    return planner.plan(trial.config, trial.trial_id).name
 
 
 def _index(sampled: Mapping[str, Any], trial_id: str) -> int | None:
@@ -67,17 +97,30 @@ def make_planner(queue: QueueDescription) -> SweepPlanner:
     return SweepPlanner(queue.members, first.mutations, samples, interval)
 
 
-def tune_space(planner: SweepPlanner) -> dict[str, Any]:
-    """Returns Tune's `param_space` of drawn samples; what PBT changes is there from the beginning."""
+def tune_space(planner: SweepPlanner, begun: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Returns Tune's `param_space` of drawn samples; what PBT changes is there from the beginning.
+
+    `begun`: name of a trial -> the values that it has come to have.
+    """
     from ray import tune
 
-    space = planner.members[0].sweep.space
-    mutated = {parameter.name for parameter in planner.mutations} & {parameter.name for parameter in space}
-    samples = planner.samples
+    names = list(planner.planned_names)
+    mutations = to_mutations(planner.mutations)
+
+    def first(config: Mapping[str, Any], name: str) -> Any:
+        index = config[INDEX]
+        known = begun.get(names[index], planner.samples[index].drawn)
+        return known[name] if name in known else _sample(mutations[name])
+
     return {
-        INDEX: tune.grid_search(list(range(len(samples)))),
-        **{name: tune.sample_from(lambda config, name=name: samples[config[INDEX]].drawn[name]) for name in mutated},
+        INDEX: tune.grid_search(list(range(len(planner.samples)))),
+        **{name: tune.sample_from(partial(first, name=name)) for name in mutations},
     }
+
+
+def _sample(mutation: Any) -> Any:
+    """As PBT does it."""
+    return random.choice(mutation) if isinstance(mutation, list) else mutation.sample()
 
 
 def _draw_all(members: Iterable[Member]) -> Iterator[Sample]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -38,8 +38,14 @@ class Reporter(tune.Callback):  # type: ignore[misc]
         display: Display,
         belief: Callable[[], Status],
         is_spent: Callable[[Reporter], bool],
+        known: Container[str] = (),
     ) -> None:
-        """`belief`: what else to show; `is_spent`: whether the trials in progress are to stop where they are."""
+        """
+        Args:
+            belief: what else to show.
+            is_spent: whether the trials in progress are to stop where they are.
+            known: names of trials that had ended before, of which no more is said.
+        """
         super().__init__()
         self.trials: list[Trial] = []
         self.is_cut_short = False  # by the budget
@@ -49,10 +55,11 @@ class Reporter(tune.Callback):  # type: ignore[misc]
         self._display = display
         self._belief = belief
         self._is_spent = is_spent
+        self._known = known
         _reporters[:] = [self]
 
     def __reduce__(self) -> Any:
-        """Tune stores its callbacks with the sweep; one that is read back is that of the process that reads it."""
+        """Tune stores its callbacks with the sweep; nobody reads that, but for copies in this process."""
         return _newest, ()
 
     def end_if_spent(self) -> bool:
@@ -99,6 +106,8 @@ class Reporter(tune.Callback):  # type: ignore[misc]
 
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         self.trials = trials
+        if self.name(trial) in self._known:
+            return
         result = trial.last_result
         how = "" if _has_ended(trial) and not result["ended_early"] else ", stopped early"
         self._display.say(f"{self.name(trial)}  score {result.get('score', math.nan):.1f}{_deployed(result)}{how}")

@@ -1,8 +1,7 @@
 """A sweep that goes on with more hours or other trials at a time, and a compression that goes on with more runs.
 
-Its trials stay the ones that were planned. Tune is told of them anew, since what it keeps says that all has ended; a
-finished trial then only says again what it came to, and one that was stopped goes on from its checkpoint. The search
-of a compression begins anew, is told of all its runs, and asks for more where it may.
+Its trials stay the ones that were planned, and a finished one only says again what it came to. The search of a
+compression is told of all its runs, and asks for more where it may.
 """
 
 from __future__ import annotations
@@ -16,6 +15,7 @@ from rlx2_ray.sweep import campaign
 from rlx2_ray.sweep.description.budget import Budget
 from rlx2_ray.sweep.description.files import plain
 from rlx2_ray.sweep.description.queue import QueueDescription, parse_queue
+from rlx2_ray.sweep.desk.mending import lost_trials
 from rlx2_ray.sweep.desk.sweep_directory import Result, SweepDirectory, tracked_at
 from rlx2_ray.sweep.kinds import KINDS
 from rlx2_ray.sweep.sweeping import ENDED_BY
@@ -49,8 +49,11 @@ def resume(directory: SweepDirectory, sitting: Sitting) -> tuple[str, Result]:
         record = replace(record, messages=tuple(each for each in record.messages if not each.startswith(ENDED_BY)))
     result = directory.read_result()
     may_go_on = record.kind == "compress" or (result is not None and result.get("ended_by") and sitting.max_hours)
-    if result is None or (is_renewed and may_go_on):
-        result = campaign.go_on(KINDS[record.kind](tree), directory, record, is_renewed)
+    lost = lost_trials(directory.trials, result, record) if result is not None else []
+    if lost:
+        directory.mended.append(f"Without a whole result, and so run again: {', '.join(lost)}.")
+    if result is None or directory.mended or (is_renewed and may_go_on):
+        result = campaign.go_on(KINDS[record.kind](tree), directory, record)
     elif directory.undelivered_mark.exists() or _is_gone(record):
         result = campaign.deliver_again(KINDS[record.kind](tree), directory, record, result)
     return record.kind, result

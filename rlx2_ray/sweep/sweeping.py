@@ -17,15 +17,16 @@ from rlx2_ray.sweep.campaign import Campaign, Desk, Work
 from rlx2_ray.sweep.description.budget import Budget
 from rlx2_ray.sweep.description.files import SweepDescription
 from rlx2_ray.sweep.description.queue import QueueDescription, distinguishing_keys, queue_tree
-from rlx2_ray.sweep.description.space import to_tree
+from rlx2_ray.sweep.description.space import pack, to_tree
 from rlx2_ray.sweep.description.space_check import first_config
-from rlx2_ray.sweep.description.space_tune import clip, to_mutations, to_tune
+from rlx2_ray.sweep.description.space_tune import clip, to_mutations
 from rlx2_ray.sweep.description.tune_section import AshaScheduler, PbtScheduler
 from rlx2_ray.sweep.desk.sweep_directory import Result
-from rlx2_ray.sweep.planner import INDEX, SweepPlanner, make_planner, tune_space
+from rlx2_ray.sweep.past import Past
+from rlx2_ray.sweep.planner import INDEX, SweepPlanner, make_planner, name_of, tune_space
 from rlx2_ray.sweep.trials.job import Job
 from rlx2_ray.sweep.tuning import Tuning
-from rlx2_ray.types import BadInput, Spaces
+from rlx2_ray.types import BadInput, RunFailed, Spaces
 
 if TYPE_CHECKING:
     from ray.tune.schedulers import TrialScheduler
@@ -100,6 +101,10 @@ class Sweep(Campaign):
         return self.queue.archive
 
     @property
+    def has_scheduler(self) -> bool:
+        return self.only.tune.scheduler.name != "none"
+
+    @property
     def trials(self) -> int:
         return min(self.queue.trials, self.budget.runs or self.queue.trials)
 
@@ -133,17 +138,18 @@ class SweepWork(Work):
     def tuning(self, job: Job) -> Tuning:
         from ray import tune
 
-        planner, is_optuna = self._sweep.planner, self._only.tune.searcher.name == "optuna"
+        past = Past(self._desk.directory.trials, self._desk.keeper.record)
+        is_optuna = self._only.tune.searcher.name == "optuna"
         config = tune.TuneConfig(
             metric=self._tune.metric,
             mode=self._tune.mode,
             num_samples=self._sweep.trials if is_optuna else 1,
-            search_alg=self._optuna() if is_optuna else None,
-            scheduler=self._scheduler(),
+            search_alg=self._optuna(past) if is_optuna else None,
+            scheduler=self._scheduler(past),
             max_concurrent_trials=self._limit(),
             reuse_actors=True,
         )
-        space = to_tune(self._only.space) if is_optuna else tune_space(planner)
+        space = None if is_optuna else tune_space(self._sweep.planner, past.values if self._only.mutations else {})
         return Tuning(job, space, config, self._tune.max_failures)
 
     def _limit(self) -> int | None:
@@ -151,19 +157,31 @@ class SweepWork(Work):
         is_elastic = self._sweep.examples[0].runtime.address is not None and bool(self._sweep.planner.samples)
         return self._tune.max_concurrent if is_elastic else self._desk.concurrency
 
-    def _optuna(self) -> Searcher:
-        import optuna
-        from ray.tune.search.optuna import OptunaSearch
+    def _optuna(self, past: Past) -> Searcher:
+        from rlx2_ray.sweep.optuna_searcher import OptunaSearcher
 
-        optuna.logging.set_verbosity(optuna.logging.WARNING)
-        return OptunaSearch(seed=self._only.tune.searcher.seed)
+        space, planner, keeper = self._only.space, self._sweep.planner, self._desk.keeper
+        searcher = OptunaSearcher(
+            space,
+            self._only.tune.searcher.seed,
+            self._tune.metric,
+            self._tune.mode,
+            name_of=lambda drawn, label: planner.plan(drawn, label).name,
+            drawn_of=lambda name: pack(space, past.values.get(name, {})),
+            value_of=lambda name: past.value_of(name, self._tune.metric),
+            note=lambda event, name: keeper.note(event, name),
+        )
+        searcher.go_on(past.events)
+        return searcher
 
-    def _scheduler(self) -> TrialScheduler | None:
-        from ray.tune.schedulers import ASHAScheduler, PopulationBasedTraining
+    def _scheduler(self, past: Past) -> TrialScheduler | None:
+        from rlx2_ray.sweep.schedulers import Asha, Pbt
 
-        scheduler = self._only.tune.scheduler
+        scheduler, named = self._only.tune.scheduler, partial(name_of, self._sweep.planner)
         if isinstance(scheduler, AshaScheduler):
-            return ASHAScheduler(
+            return Asha(
+                past.reports,
+                named,
                 time_attr="env_steps",
                 max_t=max(config.steps for config in self._sweep.examples),
                 grace_period=scheduler.grace_period,
@@ -171,7 +189,9 @@ class SweepWork(Work):
                 brackets=scheduler.brackets,
             )
         if isinstance(scheduler, PbtScheduler):
-            return PopulationBasedTraining(
+            return Pbt(
+                past.reports,
+                named,
                 time_attr="env_steps",
                 perturbation_interval=scheduler.perturbation_interval,
                 hyperparam_mutations=to_mutations(self._only.mutations),
@@ -200,6 +220,7 @@ class SweepWork(Work):
     def conclude(self, reporter: Reporter) -> Result:
         self._desk.keeper.write()  # the trials that were stopped, which are read back here
         trials = [_row(trial) for trial in read_directory(self._desk.directory.path).trials]
+        self._check_none_is_lost({row["name"] for row in trials}, reporter)
         spent = self._desk.spending.what_is_spent(reporter.env_steps) if reporter.is_cut_short else None
         if spent:
             self._say_end(spent, sum(row["state"] == "finished" for row in trials))
@@ -211,6 +232,16 @@ class SweepWork(Work):
             "env_steps": sum(row["env_steps"] for row in trials),
             "ended_by": spent,
         }
+
+    def _check_none_is_lost(self, found: set[str], reporter: Reporter) -> None:
+        """Raises RunFailed where a trial has gone while the sweep ran."""
+        lost = [reporter.name(trial) for trial in reporter.trials if reporter.name(trial) not in found]
+        if lost and not reporter.is_cut_short:
+            directory = self._desk.directory
+            raise RunFailed(
+                f"{', '.join(lost)} cannot be found or read in {directory.trials} any more: "
+                f"'rlx2 resume {directory.path}' runs what is lost again."
+            )
 
     def _say_end(self, spent: str, finished: int) -> None:
         message = f"{ENDED_BY} {spent}, after {finished} of {self._sweep.trials} trials."

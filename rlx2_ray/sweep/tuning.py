@@ -1,9 +1,14 @@
-"""Ray Tune as it is used here: trials as described, quiet, and restored from its own state where it was killed."""
+"""Ray Tune as it is used here: trials as described, quiet, and never restored from what it has written.
+
+A sweep that goes on is told to Tune anew, from its record and the directories of its trials: a trial that has ended
+only says again what it came to. So nothing is unpickled that lay on a disk, and no file of Tune's can end a sweep.
+"""
 
 from __future__ import annotations
 
 import logging
 import os
+import shutil
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,7 +17,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from rlx2_ray.config import ExperimentConfig
 from rlx2_ray.distributed.cluster import actor_cpus
 from rlx2_ray.sweep.trials.job import Job
-from rlx2_ray.sweep.tune_state import OF_TRIALS, forget_unusable
 
 if TYPE_CHECKING:
     from ray import tune
@@ -24,7 +28,7 @@ NAME = "tune"  # of Tune's folder below that of the sweep
 
 ENVIRONMENT = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # trials keep their own files
-    "TUNE_GLOBAL_CHECKPOINT_S": "2",  # what is younger is done over after a kill, which is cheap but not free
+    "TUNE_GLOBAL_CHECKPOINT_S": "86400",  # nobody reads its state
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
     "RAY_CHDIR_TO_TRIAL_DIR": "0",  # paths in a configuration mean what they mean to `rlx2 train`
@@ -58,19 +62,13 @@ def run_trials(tuning: Tuning, folder: Path, reporter: Reporter) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Ray's own deprecations
         trainable = tune.with_resources(tune.with_parameters(SweepTrial, job=tuning.job), resources)
-        path = folder / NAME
-        forget_unusable(path, OF_TRIALS)
-        if tune.Tuner.can_restore(str(path)):
-            tuner = tune.Tuner.restore(
-                str(path), trainable, param_space=tuning.param_space, resume_unfinished=True, restart_errored=True
-            )
-        else:
-            tuner = tune.Tuner(
-                trainable,
-                param_space=tuning.param_space,
-                tune_config=tuning.config,
-                run_config=_run_config(tuning, folder, reporter),
-            )
+        shutil.rmtree(folder / NAME, ignore_errors=True)
+        tuner = tune.Tuner(
+            trainable,
+            param_space=tuning.param_space,
+            tune_config=tuning.config,
+            run_config=_run_config(tuning, folder, reporter),
+        )
         tuner.fit()
 
 

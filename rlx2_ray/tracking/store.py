@@ -101,7 +101,7 @@ def _create_database(database: Path) -> None:
     engine = utils.create_sqlalchemy_engine(f"sqlite:///{aside}")
     utils._initialize_tables(engine)
     engine.dispose()
-    aside.rename(database)
+    files.move(aside, database)
 
 
 def check_writable(database: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from rlx2_ray.config import Tree
 from rlx2_ray.runs.directory import Tracking
 from rlx2_ray.sweep.description.queue import gather, parse_queue, queue_tree
 from rlx2_ray.sweep.desk.sweep_directory import SweepDirectory
+from tests.cli.test_bad_input import check_refusal
 from tests.support.archives import made_runs, write_run
 from tests.support.commands import succeeded
 from tests.support.sweeps import BASE, cut
@@ -51,6 +54,29 @@ def test_finished_runs_are_added_once(capsys: pytest.CaptureFixture[str], runs: 
         0,
         0,
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "damage"),
+    [
+        ("config.yaml", lambda file: file.write_bytes(b"")),
+        ("run.json", lambda file: file.unlink()),
+        ("progress.jsonl", lambda file: file.write_text("")),
+        ("result.json", lambda file: file.write_text("{")),
+    ],
+)
+def test_damaged_run_is_left_out_and_named(
+    name: str, damage: Callable[[Path], object], capsys: pytest.CaptureFixture[str], runs: Path, tmp_path: Path
+) -> None:
+    (runs / "set-0" / "checkpoints").mkdir(exist_ok=True)
+    damage(runs / "set-0" / name)
+    assert run(["archive", str(runs), "--into", str(tmp_path / "archive"), "--json"]) == 0
+    output, error = capsys.readouterr()
+    assert counts(json.loads(output)) == (2, 0, 1, 0)
+    assert json.loads(output)["damaged"] == [str(runs / "set-0")]
+    assert error.startswith(f"left out, damaged: {runs / 'set-0'}")
+    assert name in error
+    check_refusal(["archive", str(runs / "set-0")], [name], tmp_path, capsys)
 
 
 def test_what_was_done_is_said(capsys: pytest.CaptureFixture[str], runs: Path, tmp_path: Path) -> None:

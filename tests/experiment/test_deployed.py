@@ -75,6 +75,6 @@ def test_run_that_trained_nothing_has_no_policy_to_play(tmp_path: Path) -> None:
 def test_run_that_ended_under_an_earlier_version_gets_it_when_it_is_resumed(finished: Path) -> None:
     before = read_result(finished)
     without = {key: value for key, value in before.items() if key != "deployed"}
-    (finished / "result.json").write_text(json.dumps(without))
+    RunDirectory(finished).write_result(without)
     resume(finished)
     assert read_result(finished) == before

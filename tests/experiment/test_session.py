@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ import pytest
 from rlx2_ray.cli.main import run
 from rlx2_ray.distributed.launch import train as train_on_runtime
 from rlx2_ray.experiment import session
+from rlx2_ray.files import sha256_of
 from rlx2_ray.runs.directory import RunDirectory, Tracking
 from rlx2_ray.types import BadInput, Interrupted, RunFailed
 from tests.support.runs import (
@@ -188,3 +191,50 @@ def test_what_the_store_missed_is_delivered_by_resume(tmp_path: Path) -> None:
     assert tracked_run(tmp_path / "run").info.status == "FINISHED"
     assert [step for step, _ in metric_histories(tmp_path / "run")["evaluation/return_mean"]] == [100, 200, 300]
     assert resume(tmp_path / "run") == delivered  # nothing is left to deliver
+
+
+def interrupted(folder: Path) -> Path:
+    """A run of 500 steps with an evaluation each 100, which stopped at 300."""
+    with pytest.raises(Interrupted):
+        train(folder / "run", **strange("Interrupting", step=300))
+    return folder / "run"
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        pytest.param(lambda lines: [], id="all lines lost"),
+        pytest.param(lambda lines: lines[1:], id="the first lost"),
+        pytest.param(lambda lines: lines[:-1], id="the last lost"),
+        pytest.param(lambda lines: [lines[1].replace('"return_mean": ', '"return_mean": 9'), *lines[1:]], id="altered"),
+        pytest.param(lambda lines: ["{", *lines[1:]], id="damaged"),
+    ],
+)
+def test_points_that_were_lost_come_back_from_the_checkpoint(
+    damage: Callable[[list[str]], list[str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """So that no score is that of what is left."""
+    run = interrupted(tmp_path)
+    before, file = read_points(run), run / "progress.jsonl"
+    file.write_text("".join(f"{line}\n" for line in damage(file.read_text().splitlines())))
+    resumed = resume(run)
+    undisturbed = train(tmp_path / "undisturbed", **strange("Drift"))
+    assert (resumed["score"], resumed["evaluations"]) == (undisturbed["score"], undisturbed["evaluations"])
+    assert read_points(run)[: len(before)] == before
+    said = f"{file} lacked evaluations or had been changed: those up to env step 300 are taken from step_000000000300."
+    assert said in capsys.readouterr().err
+
+
+def test_checkpoint_of_an_earlier_version_has_no_points_and_is_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = interrupted(tmp_path)
+    (newest,) = [path for path in (run / "checkpoints").iterdir() if path.name == "step_000000000300"]
+    values = json.loads((newest / "values.json").read_text())
+    del values["points"]
+    (newest / "values.json").write_text(json.dumps(values))
+    checksums = json.loads((newest / "checksums.json").read_text())
+    (newest / "checksums.json").write_text(json.dumps(checksums | {"values.json": sha256_of(newest / "values.json")}))
+    resume(run)
+    assert evaluated_steps(run) == [100, 200, 300, 400, 500]
+    assert "lacked" not in capsys.readouterr().err

@@ -64,23 +64,6 @@ FILES: dict[str, tuple[str, Tree]] = {  # by directory: command and its file
     "sweep": ("sweep", {**RUN, "checkpoint": KEEP_ONE, "param_space": {"seed": {"grid": [0, 1, 2]}}}),
     "compression": ("compress", COMPRESSION),
 }
-# Never resumed here, for its checkpoints are large; what Tune writes of its scheduler names more of our modules.
-PBT: Tree = {
-    **{key: value for key, value in RUN.items() if key != "agent"},
-    "checkpoint": {"interval": 100},
-    "param_space": {},
-    "tune": {
-        "seeds": 2,
-        "scheduler": {
-            "name": "pbt",
-            "perturbation_interval": 200,
-            "hyperparam_mutations": {
-                "agent.learning_rate": {"loguniform": [1.0e-4, 2.0e-3]},
-                "target.n_step": {"choice": [1, 2, 3]},
-            },
-        },
-    },
-}
 FINISHED = {"sweep": 1, "compression": 5}  # trials, before the interruption of the next one
 
 
@@ -110,7 +93,6 @@ def main() -> None:
         directory = _interrupted(name, command, tree)
         _pack(directory)
         expected[name] = _outcome(directory)
-    shutil.copy(_interrupted("pbt", "sweep", PBT) / "tune" / "tuner.pkl", DATA / "pbt_tuner.pkl")
     (DATA / "expected.json").write_text(_to_json(expected))
 
 

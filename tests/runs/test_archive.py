@@ -48,8 +48,9 @@ def copy_of(run: Path, folder: Path, **result: Any) -> Path:
     """The run again, with other values in its result."""
     copy = folder / "copy"
     shutil.copytree(run, copy)
-    file = copy / "result.json"
-    file.write_text(json.dumps(json.loads(file.read_text()) | result))
+    directory = RunDirectory(copy)
+    if result:
+        directory.write_result((directory.read_result() or {}) | result)
     return copy
 
 
@@ -165,10 +166,10 @@ def test_ids_with_slashes_are_file_names(finished: Path, tmp_path: Path) -> None
     ("spoil", "said"),
     [
         (lambda run: (run / "result.json").unlink(), "is not finished: 'rlx2 resume"),
-        (lambda run: (run / "config.yaml").unlink(), "holds no run"),
+        (lambda run: (run / "config.yaml").unlink(), "config.yaml is missing, and there are checkpoints"),
         (lambda run: (run / "progress.jsonl").unlink(), "has other evaluations in result.json"),
-        (lambda run: (run / "progress.jsonl").write_text("[1]\n"), "has no evaluation in line 1"),
-        (lambda run: (run / "progress.jsonl").write_text('{"env_steps": 1}\n'), "has no evaluation in line 1"),
+        (lambda run: (run / "progress.jsonl").write_text("[1]\n"), "has other evaluations in result.json"),
+        (lambda run: (run / "progress.jsonl").write_text("[1]\n[2]\n"), "damaged in line 1"),
         (lambda run: (run / "result.json").write_text("{"), "result.json is damaged"),
     ],
 )

@@ -12,8 +12,9 @@ import pytest
 
 from rlx2_ray import files
 from rlx2_ray.cli.main import run
+from rlx2_ray.runs.checkpoint import copy_checkpoint
 from rlx2_ray.runs.directory import RunDirectory, Tracking, reason
-from rlx2_ray.types import BadInput, RunFailed
+from rlx2_ray.types import BadInput, Damaged, RunFailed
 from tests.support.runs import flip_byte, small_config
 
 
@@ -147,9 +148,12 @@ def test_configuration_that_differs_in_any_byte_is_refused(created: RunDirectory
 
 def test_run_of_an_earlier_version_has_no_checksum_and_is_opened(created: RunDirectory) -> None:
     origin = json.loads((created.path / "run.json").read_text())
-    del origin["config_sha256"]
+    del origin["config_sha256"], origin["sha256"]
     (created.path / "run.json").write_text(json.dumps(origin))
     assert created.open()[0] == small_config()
+    created.config_file.write_text("seed: 0\nsteps: 300\n")
+    with pytest.raises(Damaged, match=r"config\.yaml is empty or cut short"):  # and no default stands for it
+        created.open()
 
 
 def test_line_of_the_progress_that_is_damaged_is_named_and_no_point_is_lost(directory: RunDirectory) -> None:
@@ -159,7 +163,7 @@ def test_line_of_the_progress_that_is_damaged_is_named_and_no_point_is_lost(dire
     progress = directory.path / "progress.jsonl"
     flip_byte(progress)
     damaged = progress.read_bytes()
-    with pytest.raises(BadInput, match=r"progress\.jsonl is damaged in line 2: restore it from a copy, or remove"):
+    with pytest.raises(BadInput, match=r"progress\.jsonl is damaged in line 2: 'rlx2 resume"):
         directory.rewind(100)
     assert progress.read_bytes() == damaged
 
@@ -214,3 +218,57 @@ def test_run_that_takes_another_s_state_can_be_opened_at_any_moment(
             directory.adopt(after, tracking, directory.path / "no checkpoint", directory.path / "no points")
     assert directory.open()[0] == (after if written > 1 else before)
     directory.close()
+
+
+def test_copy_of_a_checkpoint_that_was_killed_leaves_the_one_or_the_other(
+    directory: RunDirectory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, root in (("step_000000000400", directory.checkpoints), ("step_000000000200", tmp_path)):
+        (root / name).mkdir(parents=True)
+        (root / name / "values.json").write_text(name)
+    rename = Path.replace
+    for renamed in range(3):
+        left = iter(range(renamed))
+
+        def rename_some(path: Path, target: Path, left: Iterator[int] = left) -> Path:
+            if next(left, None) is None:
+                raise KeyboardInterrupt
+            return rename(path, target)
+
+        with monkeypatch.context() as patched, suppress(KeyboardInterrupt):
+            patched.setattr(Path, "replace", rename_some)
+            copy_checkpoint(tmp_path / "step_000000000200", directory.checkpoints)
+        directory.lock()
+        directory.close()
+        (there,) = directory.checkpoints.iterdir()
+        assert (there / "values.json").read_text() == there.name
+        assert there.name == ("step_000000000200" if renamed == 2 else "step_000000000400")
+
+
+# What a sweep knows of its trials
+
+
+@pytest.mark.parametrize("damage", [flip_byte, cut, empty, Path.unlink])
+@pytest.mark.parametrize("name", ["config.yaml", "run.json"])
+def test_file_is_written_again_where_the_other_says_that_it_was_so(
+    name: str, damage: Callable[[Path], None], created: RunDirectory
+) -> None:
+    tracking = Tracking(f"sqlite:///{created.path}/mlflow.db", "hopper", created.open()[1].trial_key)
+    (created.checkpoints / "step_000000000100").mkdir(parents=True)
+    before, file = created.open(), created.path / name
+    damage(file)
+    with pytest.raises(Damaged, match=name):
+        created.open()
+    with pytest.raises(Damaged, match=name):
+        created.mend(small_config(seed=9), tracking)
+    created.mend(small_config(), tracking)
+    assert created.open() == before
+
+
+def test_result_that_says_something_else_is_damaged(created: RunDirectory) -> None:
+    created.write_result({"score": 1.5})
+    created.write_result({"score": 2.5})
+    assert created.read_result() == {"score": 2.5}
+    created.result_file.write_text(created.result_file.read_text().replace("2.5", "1.5"))
+    with pytest.raises(Damaged, match=r"result\.json is damaged"):
+        created.read_result()

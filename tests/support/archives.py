@@ -9,8 +9,8 @@ from typing import Any
 
 from rlx2_ray.config import Tree, merge, nest, unflatten
 from rlx2_ray.runs import archive
-from rlx2_ray.runs.directory import RunDirectory, Tracking
-from rlx2_ray.runs.result import describe_costs, describe_evaluations, describe_identity
+from rlx2_ray.runs.directory import RunDirectory, Tracking, describe_evaluations
+from rlx2_ray.runs.result import describe_costs, describe_identity
 from rlx2_ray.sparse.plan import plan_agent
 from tests.support.sweeps import ACTION, OBSERVATION, VERSIONS, Made, make_trial
 

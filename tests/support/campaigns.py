@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -13,6 +12,7 @@ from typing import Any
 import yaml
 
 from rlx2_ray.config import Tree, merge, nest
+from rlx2_ray.runs import sealed
 from tests.support.runs import (
     SMALL,
     Changes,
@@ -121,13 +121,11 @@ def moments(directory: Path) -> dict[str, int]:
 
 def read_result(directory: Path) -> dict[str, Any]:
     """Of a run or a sweep."""
-    content: dict[str, Any] = json.loads((directory / "result.json").read_text())
-    return content
+    return sealed.parse((directory / "result.json").read_bytes())
 
 
 def read_record(directory: Path) -> dict[str, Any]:
-    content: dict[str, Any] = json.loads((directory / "record.json").read_text())
-    return content
+    return sealed.parse((directory / "record.json").read_bytes())
 
 
 def digests(directory: Path) -> dict[str, str]:

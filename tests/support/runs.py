@@ -23,6 +23,7 @@ from rlx2_ray.config import ExperimentConfig, resolve, unflatten
 from rlx2_ray.distributed.launch import train as train_on_runtime
 from rlx2_ray.experiment import session
 from rlx2_ray.replay import windows as replay
+from rlx2_ray.runs import sealed
 from rlx2_ray.runs.directory import Tracking
 from rlx2_ray.tracking.tracker import Tracker
 from rlx2_ray.types import Spaces
@@ -225,8 +226,9 @@ def copy_run(source: Path, folder: Path) -> Path:
     run = folder / source.name
     shutil.copytree(source, run)
     shutil.copy(source.parent / "mlflow.db", folder)
-    origin = json.loads((run / "run.json").read_text())
-    (run / "run.json").write_text(json.dumps(origin | {"tracking_uri": f"sqlite:///{folder / 'mlflow.db'}"}))
+    origin = sealed.parse((run / "run.json").read_bytes())
+    moved = origin | {"tracking_uri": f"sqlite:///{folder / 'mlflow.db'}"}
+    (run / "run.json").write_text(sealed.to_text(moved))
     return run
 
 

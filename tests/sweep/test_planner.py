@@ -40,7 +40,7 @@ def planner(space: Tree = SPACE, **tune: Any) -> SweepPlanner:
 
 def variants(planner: SweepPlanner) -> list[dict[str, Any]]:
     """The configurations that Tune makes."""
-    return [config for _, config in generate_variants(tune_space(planner))]
+    return [config for _, config in generate_variants(tune_space(planner, {}))]
 
 
 @pytest.fixture
@@ -145,6 +145,23 @@ def test_value_that_pbt_carries_out_of_its_range_is_put_back(population: SweepPl
 def test_checkpoints_are_due_when_pbt_copies_them(population: SweepPlanner) -> None:
     assert population.plan({INDEX: 0}, "a_00000").config.checkpoint.interval == 200
     assert planner().plan({INDEX: 0}, "a_00000").config.checkpoint.interval == resolve(BASE).checkpoint.interval
+
+
+def test_population_that_goes_on_has_the_values_that_it_had_come_to(population: SweepPlanner) -> None:
+    begun = {"00001-seed=1": {"agent.tau": 0.0123, "target.n_step": 3, "steps": 1000}}
+    first, second, *_ = [config for _, config in generate_variants(tune_space(population, begun))]
+    assert (second["agent.tau"], second["target.n_step"]) == (0.0123, 3)
+    assert 0.001 <= first["agent.tau"] <= 0.02
+    assert first["agent.tau"] != 0.0123
+    assert first["target.n_step"] in (1, 2, 3)
+
+
+def test_trials_that_are_planned_are_known_by_name(population: SweepPlanner) -> None:
+    drawn = planner(num_samples=2)
+    plans = [drawn.plan({INDEX: index}, "") for index in range(len(drawn.samples))]
+    assert [drawn.planned(plan.name) for plan in plans] == plans
+    assert list(population.planned_names) == [f"{index:05}-seed={index}" for index in range(4)]
+    assert drawn.planned("00009-seed=9") is None
 
 
 def test_key_that_pbt_changes_may_begin_on_a_grid() -> None:

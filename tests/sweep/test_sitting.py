@@ -37,12 +37,12 @@ PBT: Tree = sweep_tree({}, {"seeds": 4, "scheduler": {"name": "pbt", "hyperparam
 
 
 @pytest.fixture
-def went_on(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Tree, bool]]:
-    """What campaigns went on with, in place of going on: their description, and whether it is a new one."""
-    calls: list[tuple[Tree, bool]] = []
+def went_on(monkeypatch: pytest.MonkeyPatch) -> list[Tree]:
+    """The descriptions that campaigns went on with, in place of going on."""
+    calls: list[Tree] = []
 
-    def go_on(made: campaign.Campaign, directory: SweepDirectory, record: Record, is_renewed: bool) -> Result:
-        calls.append((made.tree, is_renewed))
+    def go_on(made: campaign.Campaign, directory: SweepDirectory, record: Record) -> Result:
+        calls.append(made.tree)
         return {}
 
     monkeypatch.setattr(campaign, "go_on", go_on)
@@ -63,28 +63,22 @@ def made(folder: Path, tree: Tree, kind: str = "sweep", worked_s: float | None =
     return directory
 
 
-def test_interrupted_one_goes_on_as_it_was(directory: SweepDirectory, went_on: list[tuple[Tree, bool]]) -> None:
+def test_interrupted_one_goes_on_as_it_was(directory: SweepDirectory, went_on: list[Tree]) -> None:
     sitting.resume(directory, Sitting())
-    ((tree, is_renewed),) = went_on
-    assert (tree["tune"]["budget"], tree["tune"]["max_concurrent"], is_renewed) == (
-        {"env_steps": 500, "runs": 9},
-        2,
-        False,
-    )
+    (tree,) = went_on
+    assert (tree["tune"]["budget"], tree["tune"]["max_concurrent"]) == ({"env_steps": 500, "runs": 9}, 2)
 
 
-def test_new_hours_are_from_now_on_in_place_of_the_budget(
-    directory: SweepDirectory, went_on: list[tuple[Tree, bool]]
-) -> None:
+def test_new_hours_are_from_now_on_in_place_of_the_budget(directory: SweepDirectory, went_on: list[Tree]) -> None:
     sitting.resume(directory, Sitting(max_hours="2"))
-    ((tree, is_renewed),) = went_on
-    assert (tree["tune"]["budget"], is_renewed) == ({"hours": 2.5, "runs": 9}, True)  # half an hour has been worked
+    (tree,) = went_on
+    assert tree["tune"]["budget"] == {"hours": 2.5, "runs": 9}  # half an hour has been worked
 
 
-def test_other_concurrency(directory: SweepDirectory, went_on: list[tuple[Tree, bool]]) -> None:
+def test_other_concurrency(directory: SweepDirectory, went_on: list[Tree]) -> None:
     sitting.resume(directory, Sitting(concurrent="5"))
-    ((tree, is_renewed),) = went_on
-    assert (tree["tune"]["max_concurrent"], tree["tune"]["budget"]["env_steps"], is_renewed) == (5, 500, True)
+    (tree,) = went_on
+    assert (tree["tune"]["max_concurrent"], tree["tune"]["budget"]["env_steps"]) == (5, 500)
 
 
 @pytest.mark.parametrize(
@@ -97,7 +91,7 @@ def test_other_concurrency(directory: SweepDirectory, went_on: list[tuple[Tree, 
     ],
 )
 def test_ended_one_goes_on_only_where_a_budget_ended_it_and_there_is_a_new_one(
-    ended_by: str | None, given: Sitting, goes_on: bool, directory: SweepDirectory, went_on: list[tuple[Tree, bool]]
+    ended_by: str | None, given: Sitting, goes_on: bool, directory: SweepDirectory, went_on: list[Tree]
 ) -> None:
     directory.write_result({"kind": "sweep", "ended_by": ended_by})
     sitting.resume(directory, given)
@@ -138,17 +132,17 @@ def test_only_for_trials_that_are_planned_beforehand(
 COMPRESSION: Tree = {"env": {"id": "Hopper-v5"}, "compress": {"budget": {"runs": 20}, "max_seeds": 8}}
 
 
-def test_compression_goes_on_with_more_runs(tmp_path: Path, went_on: list[tuple[Tree, bool]]) -> None:
+def test_compression_goes_on_with_more_runs(tmp_path: Path, went_on: list[Tree]) -> None:
     """One that has ended too: the trials that it had stay done."""
     directory = made(tmp_path, COMPRESSION, "compress")
     directory.write_result({"kind": "compress"})
     sitting.resume(directory, Sitting(max_runs="60", changes={"compress": {"max_seeds": "16", "score": "deployed"}}))
-    ((tree, is_renewed),) = went_on
+    (tree,) = went_on
     assert tree["compress"]["score"] == "deployed"
-    assert (tree["compress"]["budget"], tree["compress"]["max_seeds"], is_renewed) == ({"runs": 60}, 16, True)
+    assert (tree["compress"]["budget"], tree["compress"]["max_seeds"]) == ({"runs": 60}, 16)
 
 
-def test_compression_that_has_ended_is_shown_as_it_is(tmp_path: Path, went_on: list[tuple[Tree, bool]]) -> None:
+def test_compression_that_has_ended_is_shown_as_it_is(tmp_path: Path, went_on: list[Tree]) -> None:
     directory = made(tmp_path, COMPRESSION, "compress")
     directory.write_result({"kind": "compress"})
     assert sitting.resume(directory, Sitting()) == ("compress", {"kind": "compress"})

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import time
 from pathlib import Path
 
 import pytest
+import yaml
 
 from rlx2_ray.config import Tree
 from rlx2_ray.report.record.directory import read_directory
@@ -31,7 +33,7 @@ from tests.support.campaigns import (
     trial_directories,
     trial_names,
 )
-from tests.support.runs import Ended, actors_of, ended, read_points, start_rlx2, tracked_runs, wait_for
+from tests.support.runs import Ended, actors_of, ended, flip_byte, read_points, start_rlx2, tracked_runs, wait_for
 from tests.tracking.test_outage import Server, server
 
 __all__ = ["server"]  # a fixture
@@ -101,6 +103,32 @@ def test_driver_killed_again_and_again(undisturbed: Ended, tmp_path: Path) -> No
 
 def _has_got_to(directory: Path, finished: int) -> bool:
     return bool(trial_directories(directory)) and len(finished_trials(directory)) >= finished
+
+
+def test_trials_that_a_finished_sweep_has_lost_are_run_again(undisturbed: Ended, tmp_path: Path) -> None:
+    done = sweep(tmp_path / "sweep", PACED, *TWO)
+    whole = moments(done.directory)
+    removed, cut_short, lacking, kept = trial_directories(done.directory)
+    shutil.rmtree(removed)
+    (cut_short / "result.json").write_text("{")
+    (lacking / "progress.jsonl").write_text("")
+    resumed = resume_sweep(done.directory)
+    check_as_undisturbed(resumed, undisturbed)
+    names = [path.name for path in (removed, cut_short, lacking)]
+    assert f"Without a whole result, and so run again: {', '.join(names)}." in resumed.error
+    assert moments(done.directory)[kept.name] == whole[kept.name]
+    assert resume_sweep(done.directory).result == resumed.result, "nothing is lost now"
+
+
+@pytest.mark.parametrize("name", ["record.json", "sweep.yaml", "result.json"])
+def test_file_of_a_finished_sweep_is_made_again(name: str, undisturbed: Ended, tmp_path: Path) -> None:
+    done = sweep(tmp_path / "sweep", PACED, *TWO)
+    flip_byte(done.directory / name)
+    before = moments(done.directory)
+    resumed = resume_sweep(done.directory)
+    check_as_undisturbed(resumed, undisturbed)
+    assert moments(done.directory) == before
+    assert str(done.directory / name) in resumed.error
 
 
 def test_queue_killed_in_its_second_member(tmp_path: Path) -> None:
@@ -230,6 +258,28 @@ def test_population_based_training(tmp_path: Path) -> None:
     check_complete(done, 4)
     assert {trial["state"] for trial in done.result["trials"]} == {"finished"}
     assert [trial["seed"] for trial in done.result["trials"]] == [0, 1, 2, 3], "each keeps its own, whatever it copies"
+
+
+def test_population_killed_in_the_middle_goes_on(tmp_path: Path) -> None:
+    mutations = {"agent.learning_rate": {"loguniform": [1.0e-4, 2.0e-3]}, "target.n_step": {"choice": [1, 2, 3]}}
+    scheduler = {"name": "pbt", "perturbation_interval": 200, "hyperparam_mutations": mutations}
+    tree = {**PACED, "steps": 1000, "param_space": {}, "tune": {"seeds": 4, "scheduler": scheduler}}
+    directory = tmp_path / "sweep"
+    with ended(start_sweep(directory, tree, *TWO)) as process:
+        wait_for(lambda: sum(len(read_points(path)) for path in trial_directories(directory)) >= 18, process, 300)
+        kill(process, with_ray=True)
+    before = {path.name: read_config(path) for path in trial_directories(directory)}
+    resumed = resume_sweep(directory)
+    check_complete(resumed, 4)
+    assert {trial["state"] for trial in resumed.result["trials"]} == {"finished"}
+    assert [trial["seed"] for trial in resumed.result["trials"]] == [0, 1, 2, 3]
+    kept = [name for name, rate in before.items() if read_config(directory / "trials" / name) == rate]
+    assert kept, "whoever copied nothing since has the values that it had"
+
+
+def read_config(path: Path) -> Tree:
+    tree: Tree = yaml.safe_load((path / "config.yaml").read_text())
+    return {"agent": tree["agent"]["learning_rate"], "target": tree["target"]["n_step"]}
 
 
 # Many at once

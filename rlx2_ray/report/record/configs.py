@@ -7,7 +7,9 @@ from typing import NamedTuple
 
 from rlx2_ray.config import ExperimentConfig, Tree, flatten, resolve, resolve_stored
 from rlx2_ray.tracking.params import from_params
+from rlx2_ray.types import BadInput
 
+NEEDED = {"env.id", "algo", "steps"}  # parameters that every version has given MLflow
 BASIS = ("env.id", "algo", "method", "steps")  # what the other defaults follow from
 
 
@@ -27,7 +29,10 @@ def described(config: ExperimentConfig) -> Described:
 
 def config_of(params: Mapping[str, str]) -> ExperimentConfig:
     """Reads MLflow's parameters: dotted keys, values as text. Raises BadInput where they are no configuration."""
-    return resolve_stored(from_params(params))
+    config = resolve_stored(from_params(params))
+    if not params.keys() >= NEEDED:  # or defaults would stand for them
+        raise BadInput(f"{min(NEEDED - params.keys())} is not among its parameters.")
+    return config
 
 
 def flat(config: ExperimentConfig) -> Tree:

@@ -12,13 +12,14 @@ from typing import Any, NamedTuple
 from rlx2_ray.config import ExperimentConfig, Tree
 from rlx2_ray.report.record.configs import described, differing_keys, swept_changes
 from rlx2_ray.report.record.file import RECORD_FILE, as_seen, parse_record
+from rlx2_ray.report.record.rebuild import DESCRIPTION_FILE, rebuild
 from rlx2_ray.report.record.record import Record, TrackedRun
 from rlx2_ray.report.record.trial import RETURN, Series, Trial
-from rlx2_ray.runs.directory import Origin, RunDirectory
+from rlx2_ray.runs.directory import Origin, RunDirectory, is_run
 from rlx2_ray.runs.score import score
 from rlx2_ray.runs.scores import deployed_of
 from rlx2_ray.tracking.tags import MEMBER, PURPOSE
-from rlx2_ray.types import BadInput, Spaces
+from rlx2_ray.types import BadInput, Damaged, Spaces
 
 TRIALS = "trials"
 
@@ -33,7 +34,7 @@ class Run(NamedTuple):
 
 def read_directory(path: Path) -> Record:
     """Returns the record of a campaign or a run. Raises BadInput where there is none, or it is damaged."""
-    if (path / RECORD_FILE).exists():
+    if any((path / name).exists() for name in (RECORD_FILE, DESCRIPTION_FILE)):
         return _read_campaign(path)
     if RunDirectory(path).config_file.exists():
         return _read_run(path)
@@ -44,12 +45,37 @@ def read_directory(path: Path) -> Record:
 
 
 def _read_campaign(path: Path) -> Record:
-    record = as_seen(parse_record(_read(path / RECORD_FILE), str(path / RECORD_FILE)))
-    runs = [_open(file.parent) for file in sorted((path / TRIALS).glob("*/config.yaml"))]
+    """The record, without the trials that are damaged, which its messages name."""
+    try:
+        record = as_seen(parse_record(_read(path / RECORD_FILE), str(path / RECORD_FILE)))
+    except Damaged:
+        record = rebuild(path)
+    runs, messages = _open_all(path / TRIALS)
     keys = record.varied or differing_keys([described(run.config) for run in runs])
     spaces = record.spaces or next(filter(None, map(_spaces, runs)), None)
     record = replace(record, spaces=spaces, source=str(path))
-    return record.with_trials([_read_trial(run, record, keys) for run in runs])
+    trials = []
+    for run in runs:
+        try:
+            trials.append(_read_trial(run, record, keys))
+        except Damaged as damage:
+            messages.append(_left_out(run.directory.path, damage))
+    return replace(record, messages=(*record.messages, *messages)).with_trials(trials)
+
+
+def _open_all(trials: Path) -> tuple[list[Run], list[str]]:
+    """The runs that can be opened, and what is said of the others."""
+    runs, messages = [], []
+    for path in sorted(path for path in trials.glob("*") if is_run(path)):
+        try:
+            runs.append(_open(path))
+        except BadInput as damage:
+            messages.append(_left_out(path, damage))
+    return runs, messages
+
+
+def _left_out(path: Path, damage: BadInput) -> str:
+    return f"{path.name} is left out: {damage}"
 
 
 def _read_run(path: Path) -> Record:
@@ -72,16 +98,17 @@ def _open(path: Path) -> Run:
 
 def _read(file: Path) -> bytes:
     try:
-        return file.read_bytes()
+        return file.read_bytes() if file.exists() else b""
     except OSError as error:
         raise BadInput(f"{file} cannot be read ({error.strerror}): make it readable.") from None
 
 
 def _read_trial(run: Run, record: Record, keys: Sequence[str]) -> Trial:
-    result = run.directory.read_result() or {}
+    found, points = run.directory.read_whole()
+    result = found or {}
     name, tags = run.directory.path.name, run.origin.tags
     member = tags.get(MEMBER, "")
-    series = series_of(run.directory.read_points())
+    series = series_of(points)
     ended_early = bool(result.get("ended_early")) or name in record.stopped
     return Trial(
         name=name,
@@ -126,8 +153,11 @@ def _series(points: Sequence[Mapping[str, Any]], name: str) -> Series:
 
 
 def _spaces(run: Run) -> Spaces | None:
-    """Those of the policy that a finished trial left."""
+    """Those of the policy that a finished trial left; None also where it is damaged."""
     from rlx2_ray.networks.policy_file import load_policy
 
     file = run.directory.policy_file
-    return load_policy(file).spaces if file.exists() else None
+    try:
+        return load_policy(file).spaces if file.exists() else None
+    except BadInput:
+        return None

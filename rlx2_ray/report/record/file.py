@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from dataclasses import replace
 from functools import cache
@@ -11,7 +10,8 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from rlx2_ray.report.record.record import DenseArm, Record
-from rlx2_ray.types import BadInput
+from rlx2_ray.runs import sealed
+from rlx2_ray.types import Damaged
 
 RECORD_FILE = "record.json"
 SILENCE_S = 120.0  # without a new record, after which its writer is taken for dead
@@ -21,7 +21,7 @@ WRITTEN_EMPTY = {"sweep": ("spaces_of",), "compress": ("dense", "decisions", "be
 
 def to_json(record: Record) -> str:
     """Returns the text of its file."""
-    return json.dumps(to_content(record), indent=1) + "\n"
+    return sealed.to_text(to_content(record), 1)
 
 
 def to_content(record: Record) -> dict[str, Any]:
@@ -32,15 +32,15 @@ def to_content(record: Record) -> dict[str, Any]:
 
 
 def parse_record(text: str | bytes, where: str) -> Record:
-    """Returns the record without its trials. Raises BadInput where the text is not as a campaign writes it."""
+    """Returns the record without its trials. Raises Damaged where the text is not as a campaign writes it."""
     try:
-        content = {key: value for key, value in json.loads(text).items() if key not in ("trials", "source")}
+        content = {key: value for key, value in sealed.parse(text).items() if key not in ("trials", "source")}
         return _adapter().validate_python(content)
     except ValidationError as error:
         problem = _words(error)
-    except (ValueError, AttributeError) as error:
+    except ValueError as error:
         problem = str(error)
-    raise BadInput(f"{where} is damaged or of another version ({problem}): restore it from a copy.")
+    raise Damaged(f"{where} is damaged or of another version ({problem}): restore it from a copy.")
 
 
 @cache

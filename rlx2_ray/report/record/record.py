@@ -20,6 +20,7 @@ from rlx2_ray.search.belief import Belief
 from rlx2_ray.search.decision import Decision
 from rlx2_ray.types import Spaces
 
+EVENTS = ("begun", "ended", "failed")
 SPARSITIES = ("sparsity.policy", "sparsity.critic")
 
 IfKnown = Field(exclude_if=lambda value: value is None)  # no null in the file
@@ -133,6 +134,8 @@ class Record:
     mode: str = "max"
     planned: Mapping[str, int | float] = field(default_factory=dict)  # runs, env_steps, hours
     stopped: tuple[str, ...] = ()  # names of the trials that the scheduler ended
+    history: tuple[tuple[str, str], ...] = ()  # (one of EVENTS, name of a trial), as a search asked and was told
+    description_sha256: str | None = None  # of sweep.yaml; None: not known of a campaign of an earlier version
     # Of a sweep
     param_space: Tree = field(default_factory=dict)  # by name, which is a key or several with commas between them
     members: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # of a queue: name -> the keys that vary in it

@@ -74,7 +74,7 @@ def _with_trials(reader: TrackingReader, record: Record, runs: Sequence[StoredRu
         try:
             readable.append((run, _described(frozenset(run.params.items()))))
         except BadInput as problem:
-            messages.append(f"The run {run.name} is of another version and left out: {problem}")
+            messages.append(f"The run {run.name} is of another version or lacks parameters, and is left out: {problem}")
     keys = record.varied or differing_keys([this for _, this in readable])
     histories = reader.histories([run for run, _ in readable])
     trials = [_trial(record, run, this, keys, histories[run.run_id]) for run, this in readable]

@@ -77,5 +77,5 @@ class Compression(Campaign):
             runs.recall(seed)
         work = CompressWork(self._problem, desk, runs, runs.random(spaces), self._problem.size_of(spaces))
         work.announce(spaces)
-        work.tell_finished()
+        work.go_on()
         return work

@@ -5,9 +5,9 @@ It is that of the best evaluation of the run that scored best: the last policy o
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import replace
 
+from rlx2_ray import files
 from rlx2_ray.config import ExperimentConfig
 from rlx2_ray.report.record.record import Ultimate
 from rlx2_ray.runs.directory import RunDirectory
@@ -39,7 +39,7 @@ def keep_policy(desk: Desk, dense: ExperimentConfig, ultimate: Ultimate) -> Ulti
     source = RunDirectory(desk.directory.trials / ultimate.trial)
     file = desk.directory.path / "policy.safetensors"
     best = source.best_policy_file
-    shutil.copyfile(best if best.exists() else source.policy_file, file)  # a run of an earlier version has none
+    files.copy(best if best.exists() else source.policy_file, file)  # a run of an earlier version has none
     name, alias = registered_name(dense.env.id, dense.algo), ALIASES[ultimate.verdict]
     tags = {key: getattr(ultimate, key) for key in TAGS}
     kept = replace(ultimate, policy=str(file))

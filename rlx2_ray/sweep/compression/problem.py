@@ -21,9 +21,11 @@ class Problem:
     def __init__(self, description: CompressDescription) -> None:
         """Raises BadInput where the levels are no grid."""
         self.section: CompressSection = description.compress
-        self.planner = CompressPlanner(description.config)
         self.levels = _levels(self.section)
         self.pairs = _pairs(self.section, self.levels)
+        is_plane = self.section.axis == "both"
+        networks = plane_networks(self.levels, self.levels, Rule()).pairs if is_plane else self.pairs
+        self.planner = CompressPlanner(description.config, networks)
         self.dense = self.planner.config(Request(*DENSE_PAIR, 0, "dense"))
         self.densest = self._config(self.pairs[0])
         self.middle = self._config(self.pairs[len(self.pairs) // 2])  # where the search begins

@@ -25,7 +25,7 @@ from rlx2_ray.sweep.compression.describe import (
     describe_dense,
     describe_ultimate,
 )
-from rlx2_ray.sweep.compression.finished_runs import finished_requests
+from rlx2_ray.sweep.compression.finished_runs import past_of
 from rlx2_ray.sweep.compression.forecast import run_seconds
 from rlx2_ray.sweep.compression.other_score import OtherScore
 from rlx2_ray.sweep.compression.planner import name_of
@@ -44,7 +44,6 @@ from rlx2_ray.sweep.compression.words import (
 from rlx2_ray.sweep.desk.sweep_directory import Result
 from rlx2_ray.sweep.trials.futility import make_floor, save_floor
 from rlx2_ray.sweep.trials.job import Job
-from rlx2_ray.sweep.tune_state import OF_SEARCH, forget_unusable
 from rlx2_ray.sweep.tuning import Tuning
 from rlx2_ray.types import Spaces
 
@@ -65,6 +64,7 @@ class CompressWork(Work):
         self._random = random
         self._size = size
         self._said: dict[Pair, Verdict] = {}
+        self._has_floor = False
         self._searcher = CompressSearcher(
             self._make_search,
             desk.concurrency,
@@ -81,18 +81,12 @@ class CompressWork(Work):
 
     # Before the first trial
 
-    def tell_finished(self) -> None:
-        """Tell a search that begins anew of all runs that have ended; one that Tune restores is told by that."""
-        requests = finished_requests(self._desk.directory.trials)
-        if self._desk.directory.tune.exists() or not requests:
-            return
+    def go_on(self) -> None:
+        """Let the search know what it knew before, of one that goes on."""
+        record, trials = self._desk.keeper.record, self._desk.directory.trials
         known = [Request(*DENSE_PAIR, seed, "dense") for seed in sorted(self._runs.seeds)]
-        search = self._searcher.search
-        for request in [*known, *requests]:
-            score = self._score_of(request)
-            if score is not None:
-                search.tell(request, score)
-        self._note(search, None)
+        past = past_of(record, trials, self._problem.planner.requests, known if any(trials.glob("*")) else [])
+        self._searcher.go_on(past)
 
     def announce(self, spaces: Spaces) -> None:
         """Say what it will cost, or, where it goes on, what is left; and note how it decides."""
@@ -142,7 +136,6 @@ class CompressWork(Work):
     # The search
 
     def tuning(self, job: Job) -> Tuning:
-        forget_unusable(self._desk.directory.tune, OF_SEARCH)
         config = tune.TuneConfig(
             metric="score", mode="max", num_samples=MANY, search_alg=self._searcher, reuse_actors=True
         )
@@ -175,6 +168,7 @@ class CompressWork(Work):
             beliefs=tuple(search.beliefs),
             ultimate=describe_ultimate(search, self._other),
             runs=len(search.tells),
+            history=tuple(("failed" if failed else "ended", name_of(each)) for each, failed in self._searcher.told),
         )
         desk.keeper.keep(record)
         if record.decisions:
@@ -198,8 +192,9 @@ class CompressWork(Work):
 
     def _write_floor(self) -> None:
         section, file, seeds = self._section, self._desk.directory.floor_file, self._runs.seeds
-        if section.futility and len(seeds) >= section.dense_seeds and not file.exists():
-            curves = [known.curve for known in seeds.values()]
+        if section.futility and len(seeds) >= section.dense_seeds and not self._has_floor:
+            self._has_floor = True  # written by every process: the file may have been damaged since
+            curves = [known.curve for known in list(seeds.values())[: section.dense_seeds]]
             first_step = section.futility_from * self._problem.steps
             save_floor(make_floor(curves, self._random, section.futility, first_step), file)
 

@@ -97,6 +97,20 @@ def unpack(space: Space, sampled: Mapping[str, Any]) -> dict[str, Any]:
     return changes
 
 
+def pack(space: Space, values: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Do the reverse of `unpack`; None where the values are none of the space."""
+    drawn: dict[str, Any] = {}
+    for parameter in space:
+        there = [values.get(key) for key in parameter.keys]
+        value = there[0] if len(there) == 1 else there
+        if parameter.form in LISTS:
+            if value not in _plain(parameter.arguments):
+                return None
+            value = parameter.arguments[_plain(parameter.arguments).index(value)]
+        drawn[parameter.name] = json.dumps(value) if parameter.is_packed else value
+    return drawn
+
+
 def config_of(base: Mapping[str, Any], changes: Mapping[str, Any]) -> Tree:
     """Returns the base with one sample's values."""
     return merge(base, unflatten(changes))

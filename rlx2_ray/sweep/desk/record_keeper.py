@@ -32,6 +32,11 @@ class RecordKeeper:
         """Take in a sentence that the report repeats."""
         self.keep(replace(self.record, messages=(*self.record.messages, message)))
 
+    def note(self, event: str, name: str) -> None:
+        """Take in an event of a search, and write it: what is asked next depends on it."""
+        self.keep(replace(self.record, history=(*self.record.history, (event, name))))
+        self.write()
+
     def write_soon(self) -> None:
         if time.monotonic() - self._written > (REST_S if self._is_new else SIGN_OF_LIFE_S):
             self.write()

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import shutil
+import hashlib
 import time
 import uuid
 from dataclasses import replace
@@ -14,12 +13,14 @@ from rlx2_ray import config as configuration
 from rlx2_ray import files
 from rlx2_ray.config import Tree, yaml_text
 from rlx2_ray.report.record.file import RECORD_FILE, parse_record, to_json
+from rlx2_ray.report.record.rebuild import rebuild
 from rlx2_ray.report.record.record import Record, TrackedRun
+from rlx2_ray.runs import sealed
 from rlx2_ray.runs.directory import RunDirectory, Tracking, reason
 from rlx2_ray.runs.lock import FolderLock
 from rlx2_ray.runs.result import installed_versions
 from rlx2_ray.tracking.uri import hide_secret, redacted
-from rlx2_ray.types import BadInput, RunFailed
+from rlx2_ray.types import BadInput, Damaged, RunFailed
 
 Result = dict[str, Any]  # the keys of result.json
 LEFTOVERS = {"trials", "run.lock", RECORD_FILE}  # of a creation that was killed
@@ -45,11 +46,12 @@ class SweepDirectory:
         self.trials = self.path / "trials"
         self.tune = self.path / "tune"
         self.undelivered_mark = self.path / "undelivered"  # there while MLflow has not got all of a finished sweep
+        self.mended: list[str] = []  # sentences on files that were damaged
         self._lock = FolderLock(self.path)
 
     @property
     def is_there(self) -> bool:
-        return self.description_file.exists()
+        return self.description_file.exists() or (self.record_file.exists() and any(self.trials.glob("*")))
 
     def check_unused(self) -> None:
         """Raises BadInput where the path holds a sweep or anything else."""
@@ -77,13 +79,15 @@ class SweepDirectory:
             versions=installed_versions(),
             tracking=TrackedRun(tracking.uri, tracking.experiment),
             key=f"{kind}-{uuid.uuid4().hex[:12]}",
+            config=tree,
+            description_sha256=_sha256(_to_text(tree)),
         )
         try:
             self.trials.mkdir(parents=True, exist_ok=True)
             self.lock()
             self.check_unused()  # again: now nobody else can be about to create one
             files.write(self.record_file, to_json(record))
-            files.write(self.description_file, yaml_text.write(tree))  # marks the directory as a sweep
+            files.write(self.description_file, _to_text(tree))  # marks the directory as a sweep
         except OSError as error:
             raise BadInput(
                 f"--out is {self.path}, which cannot be written to ({reason(error)}): make room, or give another one."
@@ -91,40 +95,66 @@ class SweepDirectory:
         return record
 
     def open(self) -> tuple[Tree, Record]:
-        """Returns the description and the record. Raises BadInput where there is none, or it is damaged."""
+        """Returns the description and the record, either made good from the other, or from the trials.
+
+        Raises BadInput where there is none, or neither says it.
+        """
         if not self.is_there:
             raise BadInput(f"{self.path} holds no sweep: give a directory that 'rlx2 sweep' or 'compress' wrote.")
+        record = self._read_record()
+        tree = self._read_description(record)
+        return (_with_earlier_window(tree) if self._began_before_windows() else tree), record
+
+    def _read_record(self) -> Record:
         try:
             record = parse_record(self.record_file.read_bytes(), str(self.record_file))
             uri = tracked_at(record).uri
         except (OSError, BadInput):
-            raise BadInput(f"{self.record_file} is missing or damaged: restore it from a copy.") from None
+            record = rebuild(self.path)
+            uri = tracked_at(record).uri
+            self.mended += record.messages
         if redacted(uri) != uri and record.tracking:  # by an earlier version
             record = replace(record, tracking=replace(record.tracking, uri=hide_secret(uri)))
-        tree = configuration.load_stored(self.description_file)
-        return (_with_earlier_window(tree) if self._began_before_windows() else tree), record
+        return record
+
+    def _read_description(self, record: Record) -> Tree:
+        known = record.description_sha256
+        if known is None or (self.description_file.exists() and files.sha256_of(self.description_file) == known):
+            return configuration.load_stored(self.description_file)
+        self.mended.append(
+            f"{self.description_file} was not as the {record.kind} wrote it, and is written again from {RECORD_FILE}."
+        )
+        return dict(record.config)
 
     def _began_before_windows(self) -> bool:
         """Whether it has trials of an earlier version, with whose scores those of new trials are to be compared."""
-        configs = (RunDirectory(trial).config_file for trial in self.trials.glob("*"))
-        return any("score_window" not in file.read_text() for file in configs if file.exists())
+        return any(_has_no_window(RunDirectory(trial)) for trial in self.trials.glob("*"))
 
-    def renew(self, tree: Tree) -> None:
-        """Let it go on as `tree` says, whatever Tune or the result of its end says. Raises RunFailed for no room."""
-        self._write_text(self.description_file, yaml_text.write(tree))
-        shutil.rmtree(self.tune, ignore_errors=True)
-        self.result_file.unlink(missing_ok=True)  # last: until then it is what it was
+    def write_description(self, record: Record, tree: Tree) -> Record:
+        """Let it go on as `tree` says; returns the record that says so too. Raises RunFailed where there is no room."""
+        text = _to_text(tree)
+        if record.description_sha256 != _sha256(text) or record.config != tree:
+            record = replace(record, config=tree, description_sha256=_sha256(text))
+            self.write_record(record)  # before the file: what is not as the record says is written again
+        if not self.description_file.exists() or self.description_file.read_text(errors="replace") != text:
+            self._write_text(self.description_file, text)
+        return record
 
     def read_result(self) -> Result | None:
-        """Returns that of a finished sweep. Raises BadInput where it is damaged."""
+        """Returns that of a finished sweep; None where it is not finished, or what says so is damaged."""
         if not self.result_file.exists():
             return None
         try:
-            result = json.loads(self.result_file.read_bytes())
+            result = sealed.parse(self.result_file.read_bytes())
             result["kind"]
-            return dict(result)
-        except (ValueError, TypeError, KeyError):
-            raise BadInput(f"{self.result_file} is damaged: remove it, and 'rlx2 resume' writes it again.") from None
+            return result
+        except (ValueError, KeyError):
+            self.mended.append(f"{self.result_file} is damaged, and is written again.")
+            return None
+
+    def forget_result(self) -> None:
+        """Let it be one that has not finished."""
+        self.result_file.unlink(missing_ok=True)
 
     def mark_undelivered(self) -> None:
         self._write_text(self.undelivered_mark, "")
@@ -139,7 +169,7 @@ class SweepDirectory:
         self._write_text(self.record_file, to_json(record))
 
     def write_result(self, result: Result) -> None:
-        self._write_text(self.result_file, json.dumps(result, indent=1) + "\n")
+        self._write_text(self.result_file, sealed.to_text(result, 1))
 
     def _write_text(self, file: Path, text: str) -> None:
         """Raises RunFailed where there is no room."""
@@ -154,8 +184,25 @@ class SweepDirectory:
 def tracked_at(record: Record) -> Tracked:
     """Returns where a record says that it is tracked. Raises BadInput where it does not say."""
     if record.tracking is None or record.key is None:
-        raise BadInput("The record has no tracking or no key: restore it from a copy.")
+        raise Damaged("The record has no tracking or no key: restore it from a copy.")
     return Tracked(record.tracking.uri, record.tracking.experiment, record.key)
+
+
+def _has_no_window(run: RunDirectory) -> bool:
+    """Whether it is of an earlier version; a file that is damaged says nothing."""
+    try:
+        run.open()
+        return "score_window" not in run.config_file.read_text()
+    except BadInput:
+        return False
+
+
+def _to_text(tree: Tree) -> str:
+    return yaml_text.write(tree)
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _with_earlier_window(tree: Tree) -> Tree:

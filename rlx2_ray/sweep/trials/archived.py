@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 
+from rlx2_ray import files
 from rlx2_ray.runs import archive, archived_run
 from rlx2_ray.runs.directory import RunDirectory
 from rlx2_ray.sweep.trials.job import Job, Plan
@@ -27,5 +28,5 @@ def restore(job: Job, plan: Plan) -> bool:
     archive.restore(archived_run.read(file), aside, tracking)
     RunDirectory(aside).mark_undelivered()  # MLflow is told of it when it goes on
     job.trials.mkdir(parents=True, exist_ok=True)
-    aside.replace(job.directory(plan))
+    files.move(aside, job.directory(plan))
     return True

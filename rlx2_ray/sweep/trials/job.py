@@ -25,6 +25,10 @@ class Planner(Protocol):
         """Returns the trial that Tune means by its configuration and its id; the same at every call."""
         ...
 
+    def planned(self, name: str) -> Plan | None:
+        """Returns the trial of that name; None where it is not known beforehand."""
+        ...
+
 
 class Job(NamedTuple):
     trials: Path  # holds the run directories
@@ -33,6 +37,7 @@ class Job(NamedTuple):
     planner: Planner
     floor: Path | None = None  # file of the returns below which a trial is not worth going on with
     archive: Path | None = None  # of finished runs, which are not run again
+    stopped: frozenset[str] = frozenset()  # names of trials that the scheduler ended in an earlier process
 
     def directory(self, plan: Plan) -> Path:
         return self.trials / plan.name

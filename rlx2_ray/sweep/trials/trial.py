@@ -1,13 +1,12 @@
 """A trial of a sweep: a run as `rlx2 train` makes it, for Tune one evaluation at a time.
 
 Its state is its run directory, so a trial that dies, and one whose sweep was killed, goes on from its own newest
-checkpoint, and a finished one only says again what it came to. Only PBT, which gives one trial's state to another, has
-Tune carry checkpoints.
+checkpoint, and one that has ended only says again what it came to. Only PBT, which gives one trial's state to another,
+has Tune carry checkpoints.
 """
 
 from __future__ import annotations
 
-import math
 import shutil
 from contextlib import nullcontext
 from functools import partial
@@ -23,16 +22,13 @@ from rlx2_ray.experiment.interruption import StopWish
 from rlx2_ray.experiment.run import Training, never
 from rlx2_ray.runs.checkpoint import list_checkpoints
 from rlx2_ray.runs.directory import Point, RunDirectory
-from rlx2_ray.runs.score import score_of_points
-from rlx2_ray.runs.scores import deployed_of
-from rlx2_ray.sweep.description.reported import AT_THE_END, OF_DEPLOYED
 from rlx2_ray.sweep.trials import archived
 from rlx2_ray.sweep.trials.futility import load_floor
 from rlx2_ray.sweep.trials.job import Job, Plan
+from rlx2_ray.sweep.trials.reports import final_report, report_of
 from rlx2_ray.tracking.uri import hide_secret
 
 LOG_FILE = "log.txt"
-FINAL = ("score", "env_steps", "learner_steps", "wall_s", "ended_early", *AT_THE_END)  # keys of a run's result
 LOCK_WAIT_S = 120.0  # Ray's processes may outlive a killed driver for a minute
 
 
@@ -56,9 +52,16 @@ class SweepTrial(tune.Trainable):  # type: ignore[misc]
     def _directory(self) -> Path:
         return self._job.directory(self._plan)
 
+    @property
+    def _has_stopped(self) -> bool:
+        """Whether the scheduler ended it in an earlier process: it only says again where it was."""
+        return self._plan.name in self._job.stopped
+
     def _open(self) -> Training:
         job, directory = self._job, self._directory
         self._points: list[Point] = []  # until now
+        if self._has_stopped:
+            return _nothing()
         floor = load_floor(job.floor) if job.floor else None
         host = session.Host(
             make_display=partial(LogDisplay, directory / LOG_FILE),
@@ -66,7 +69,8 @@ class SweepTrial(tune.Trainable):  # type: ignore[misc]
             is_futile=floor.is_futile if floor and self._plan.purpose != "dense" else never,
             lock_wait_s=LOCK_WAIT_S,
         )
-        if not RunDirectory(directory).config_file.exists():
+        run = RunDirectory(directory)
+        if not run.config_file.exists() and not list_checkpoints(run.checkpoints):
             shutil.rmtree(directory, ignore_errors=True)  # killed before it became a run
             if not archived.restore(job, self._plan):
                 return session.begin(self._plan.config, directory, job.tracking_of(self._plan), train_on_runtime, host)
@@ -74,14 +78,15 @@ class SweepTrial(tune.Trainable):  # type: ignore[misc]
 
     def step(self) -> dict[str, Any]:
         """Work until the next evaluation; with the last one, to the end, since a scheduler may stop a trial there."""
+        if self._has_stopped:
+            self._points = RunDirectory(self._directory).read_points()
+            return {**self._newest(), "done": True}
         try:
             while self._take(next(self._training))["env_steps"] >= self._plan.config.steps:
                 pass
         except StopIteration as end:
             self._points = self._points or RunDirectory(self._directory).read_points()
-            deployed = deployed_of(end.value)
-            final = {key: end.value[key] for key in FINAL}
-            return {**self._newest(), **final, **({} if deployed is None else {OF_DEPLOYED: deployed}), "done": True}
+            return {**final_report(self._points, self._plan.config.evaluation, end.value), "done": True}
         return self._newest()
 
     def _take(self, point: Point) -> Point:
@@ -93,8 +98,7 @@ class SweepTrial(tune.Trainable):  # type: ignore[misc]
         return point
 
     def _newest(self) -> dict[str, Any]:
-        so_far = score_of_points(self._points, self._plan.config.evaluation)
-        return {**self._points[-1], "score": so_far, OF_DEPLOYED: math.nan}  # Tune wants its metric in every report
+        return report_of(self._points, self._plan.config.evaluation)
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Give PBT a checkpoint, which is there at every moment at which it may ask for one."""
@@ -115,3 +119,8 @@ class SweepTrial(tune.Trainable):  # type: ignore[misc]
 
     def cleanup(self) -> None:
         self._training.close()
+
+
+def _nothing() -> Training:
+    yield from ()
+    return {}

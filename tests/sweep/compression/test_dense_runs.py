@@ -13,8 +13,7 @@ import pytest
 from rlx2_ray.envs.make import probe_spaces
 from rlx2_ray.report.record.record import DenseSeed
 from rlx2_ray.runs import archive
-from rlx2_ray.runs.directory import RunDirectory, Tracking
-from rlx2_ray.runs.result import describe_evaluations
+from rlx2_ray.runs.directory import RunDirectory, Tracking, describe_evaluations
 from rlx2_ray.sweep.compression import dense_runs
 from rlx2_ray.sweep.compression.dense_cache import DenseCache
 from rlx2_ray.sweep.compression.dense_runs import DenseRuns

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import subprocess
 from pathlib import Path
@@ -35,7 +36,7 @@ from tests.support.compressions import (
     resume_compression,
     start_compression,
 )
-from tests.support.runs import Ended, ended, read_points, start_rlx2, wait_for
+from tests.support.runs import Ended, ended, flip_byte, read_points, start_rlx2, wait_for
 
 pytestmark = pytest.mark.slow
 
@@ -128,20 +129,21 @@ def test_driver_killed_in_every_phase_one_after_the_other(undisturbed: Ended, tm
     check_as_undisturbed(Ended(directory, process.returncode, output, error), undisturbed)
 
 
-def test_state_of_tune_that_a_kill_left_half_written(undisturbed: Ended, tmp_path: Path) -> None:
-    """The runs know what they came to, and the search asks for the same again."""
+def test_state_of_tune_and_results_that_are_lost(undisturbed: Ended, tmp_path: Path) -> None:
+    """Nobody reads what Tune has written, and a run whose result is gone is done over, from its newest checkpoint."""
     directory = tmp_path / "out"
     with ended(start_compression(directory, PACED, *ONE)) as process:
         wait_for(lambda: (directory / "record.json").exists() and is_in_search_phase(directory), process, 400)
         kill(process, with_ray=True)
+    for file in (path for path in (directory / "tune").rglob("*") if path.is_file()):
+        file.write_bytes(b"")
+    first, second, *others = finished_trials(directory)
+    flip_byte(first / "result.json")
+    shutil.rmtree(second)
     before = moments(directory)
-    states = list((directory / "tune").glob("experiment_state-*.json"))
-    assert states
-    for state in states:
-        state.write_bytes(state.read_bytes()[:100])
     check_as_undisturbed(resume_compression(directory), undisturbed)
     after = moments(directory)
-    assert {name: after[name] for name in before} == before
+    assert [after[path.name] for path in others] == [before[path.name] for path in others]
 
 
 def _start_resume(directory: Path) -> subprocess.Popen[str]:

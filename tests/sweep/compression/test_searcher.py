@@ -1,13 +1,12 @@
-"""The compression search in Tune's hands, played without Tune: suggestions, completions, failures, saves, restores."""
+"""The compression search in Tune's hands, played without Tune: suggestions, completions, failures, restarts."""
 
 from __future__ import annotations
 
-import json
+import itertools
 import math
 import pickle
 import random
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,6 +17,7 @@ from ray.tune.search import Searcher
 
 from rlx2_ray.search.ledger import Request
 from rlx2_ray.search.search import Search
+from rlx2_ray.sweep.compression.finished_runs import Past
 from rlx2_ray.sweep.compression.searcher import CompressSearcher
 from tests.search.searches import DENSE, RANDOM, ScoreOf, line_search, noisy, plane_search, play
 
@@ -43,6 +43,7 @@ class Game:
         self.limit = limit  # runs of the budget
         self.noted: list[Request | None] = []
         self.asked: list[Request] = []
+        self.numbers = itertools.count()
         self.trials: dict[str, Request] = {}  # in progress
         self.done = dict(done or {})  # known without a trial
         self.make = lambda: CompressSearcher(
@@ -54,7 +55,7 @@ class Game:
         self.noted.append(request)
 
     def begin(self) -> bool:
-        trial_id = f"trial{len(self.asked)}"
+        trial_id = f"trial{next(self.numbers)}"
         suggested = self.searcher.suggest(trial_id)
         if suggested is None or suggested == Searcher.FINISHED:
             return False
@@ -70,6 +71,7 @@ class Game:
         if score is None:
             self.searcher.on_trial_complete(trial_id, error=True)
         else:
+            self.done[request] = score
             self.searcher.on_trial_complete(trial_id, {"score": score, "done": True, "config": request._asdict()})
 
     def play(self, restart: Restart = lambda game: None) -> Game:
@@ -92,15 +94,15 @@ class Game:
         return [tell.request for tell in self.searcher.search.tells]
 
 
-def restarted(folder: Path) -> Restart:
-    """The driver is killed and resumed: a new searcher, with the state that Tune saved."""
-
-    def restart(game: Game) -> None:
-        game.searcher.save_to_dir(str(folder), "session")
-        game.searcher = game.make()
-        game.searcher.restore_from_dir(str(folder))
-
-    return restart
+def restart(game: Game) -> None:
+    """The driver is killed and resumed: a new searcher, which is told what the one before was told."""
+    told, begun = game.searcher.told, game.searcher.requests
+    game.searcher = game.make()
+    game.searcher.go_on(Past(told, begun))
+    asked, game.trials = game.asked[:], {}
+    while len(game.trials) < len(begun):  # Tune begins them anew
+        assert game.begin()
+    game.asked = asked
 
 
 NOISY: ScoreOf = noisy(collapses, 0.05)
@@ -134,96 +136,50 @@ def test_no_more_than_so_many_at_a_time(concurrency: int) -> None:
 @pytest.mark.parametrize("score_of", [NOISY, FAILING], ids=["no failures", "failures"])
 @pytest.mark.parametrize(("make", "concurrency"), [(line_search, 1), (line_search, 3), (plane_search, 2)])
 def test_restart_at_every_point_changes_nothing(
-    make: Callable[..., Search], concurrency: int, score_of: ScoreOf, tmp_path: Path
+    make: Callable[..., Search], concurrency: int, score_of: ScoreOf
 ) -> None:
     def make_search() -> Search:
         return make(concurrency=concurrency)
 
     undisturbed = Game(score_of, make_search, concurrency).play()
-    game = Game(score_of, make_search, concurrency).play(restarted(tmp_path))
+    game = Game(score_of, make_search, concurrency).play(restart)
     assert game.story == undisturbed.story
     assert len(set(game.asked)) == len(game.asked), "requests in progress are not asked for twice"
 
 
-def test_state_is_plain_json_of_tells_and_requests(tmp_path: Path) -> None:
-    game = Game(NOISY)
-    game.begin()
-    game.end()
-    game.begin()
-    game.searcher.save(str(tmp_path / "state"))
-    state = json.loads((tmp_path / "state").read_text())
-    assert state == {
-        "tells": [[[0.0, 0.0, 0, "dense"], pytest.approx(NOISY(Request(0.0, 0.0, 0, "dense")))]],
-        "requests": {"trial1": [0.0, 0.0, 1, "dense"]},
-    }
+@pytest.mark.parametrize("concurrency", [1, 3])
+@pytest.mark.parametrize("lost", [0, 3, 11, -1])
+def test_run_whose_result_is_lost_is_done_over_first_and_nothing_changes(lost: int, concurrency: int) -> None:
+    def make_search() -> Search:
+        return line_search(concurrency=concurrency)
 
-
-def test_pickled_searcher_is_that_of_the_process() -> None:
-    game = Game(NOISY)
-    assert pickle.loads(pickle.dumps(game.searcher)) is game.searcher
-
-
-# What a kill may leave, at any moment: Tune and the searcher save one after the other
-
-
-def test_trial_that_ended_after_the_save_is_taken_from_its_directory(tmp_path: Path) -> None:
-    """Tune knows that it ended, and will not say it again."""
-    undisturbed = Game(NOISY).play()
-    game = Game(NOISY)
-    for _ in range(10):
-        game.begin()
+    undisturbed = Game(NOISY, make_search, concurrency).play()
+    game = Game(NOISY, make_search, concurrency)
+    for _ in range(14):
+        while game.begin():
+            pass
         game.end()
-    game.begin()
-    game.searcher.save_to_dir(str(tmp_path), "session")
-    (last,) = game.trials.values()
-    game.trials.clear()
-    score = NOISY(last)
-    assert score is not None
-    game.done[last] = score
-    game.searcher = game.make()
-    game.searcher.restore_from_dir(str(tmp_path))
-    assert game.searcher.requests == []
+    request = game.told[lost]
+    del game.done[request]
+    told, begun = game.searcher.told, game.searcher.requests
+    game.searcher, game.trials = game.make(), {}
+    game.searcher.go_on(Past(told, begun))
+    assert game.searcher.told == told, "a second kill loses nothing"
+    assert game.begin()
+    assert game.asked[-1] == request
+    assert not game.begin(), "nothing else is asked for before it is there"
+    game.end()
+    game.asked.pop()
+    asked = game.asked[:]
+    while len(game.trials) < len(begun):
+        assert game.begin()
+    game.asked = asked
     assert game.play().story == undisturbed.story
 
 
-def test_trial_that_ended_twice_is_told_once(tmp_path: Path) -> None:
-    """Both know it: the directory, and Tune, which runs the finished trial again and hears at once that it is done."""
-    game = Game(NOISY)
-    game.begin()
-    game.searcher.save_to_dir(str(tmp_path), "session")
-    score = NOISY(game.asked[0])
-    assert score is not None
-    game.done[game.asked[0]] = score
-    game.searcher = game.make()
-    game.searcher.restore_from_dir(str(tmp_path))
-    game.end()
-    assert game.told == game.asked
-
-
-def test_trial_that_began_after_the_save_is_asked_for_again(tmp_path: Path) -> None:
-    """Tune knows of it and runs it to its end; the search, which does not, asks again and finds it done."""
-    undisturbed = Game(NOISY).play()
-    game = Game(NOISY)
-    game.begin()
-    game.end()
-    game.searcher.save_to_dir(str(tmp_path), "session")
-    game.begin()
-    game.searcher = game.make()
-    game.searcher.restore_from_dir(str(tmp_path))
-    score = NOISY(game.asked[-1])
-    assert score is not None
-    game.done[game.asked[-1]] = score
-    game.end()
-    assert len(game.told) == 1
-    assert game.play().story == undisturbed.story
-
-
-def test_errored_trial_that_tune_tries_again_is_told_once() -> None:
-    game = Game(FAILING).play()
-    told = game.told
-    failed = next(index for index, tell in enumerate(game.searcher.search.tells) if tell.score is None)
-    game.searcher.on_trial_complete(f"trial{failed}", {"score": 1.0, "done": True})
-    assert game.told == told
+def test_pickled_searcher_is_nothing() -> None:
+    """Tune pickles it, and that is never read."""
+    assert pickle.loads(pickle.dumps(Game(NOISY).searcher)) == ""
 
 
 # Runs that need no trial
@@ -273,25 +229,25 @@ def test_what_counts_as_a_failure(result: dict[str, Any] | None, error: bool) ->
     assert [tell.score for tell in game.searcher.search.tells] == [None]
 
 
-def test_dense_arm_no_better_than_random_ends_it(tmp_path: Path) -> None:
+def test_dense_arm_no_better_than_random_ends_it() -> None:
     game = Game(lambda request: RANDOM).play()
     assert len(game.asked) == 8
     assert game.searcher.is_finished
     assert "no better than a random policy's" in str(game.searcher.failure)
-    restarted(tmp_path)(game)
+    restart(game)
     assert game.searcher.is_finished
     assert "no better than a random policy's" in str(game.searcher.failure), "also after it was resumed"
 
 
-def test_dense_arm_that_fails_ends_it(tmp_path: Path) -> None:
-    game = Game(lambda request: None).play(restarted(tmp_path))
+def test_dense_arm_that_fails_ends_it() -> None:
+    game = Game(lambda request: None).play(restart)
     assert len(game.asked) == 5
     assert "5 runs of the dense arm ended in errors" in str(game.searcher.failure)
 
 
 @pytest.mark.parametrize("limit", [1, 9, 14])
-def test_budget_ends_it_with_a_statement(limit: int, tmp_path: Path) -> None:
-    game = Game(NOISY, limit=limit).play(restarted(tmp_path))
+def test_budget_ends_it_with_a_statement(limit: int) -> None:
+    game = Game(NOISY, limit=limit).play(restart)
     assert len(game.told) == limit
     assert not game.searcher.search.is_finished
     assert game.searcher.suggest("more") == Searcher.FINISHED
@@ -311,16 +267,16 @@ def test_nothing_accepted() -> None:
     assert {decision.verdict for decision in game.searcher.search.decisions()} == {"reject"}
 
 
-def test_any_order_of_ends_restores(tmp_path: Path) -> None:
+def test_any_order_of_ends_restores() -> None:
     order = random.Random(0)
 
-    def restart(game: Game) -> None:
+    def restart_shuffled(game: Game) -> None:
+        restart(game)
         trials = list(game.trials.items())
         order.shuffle(trials)
         game.trials = dict(trials)
-        restarted(tmp_path)(game)
 
-    game = Game(NOISY, lambda: line_search(concurrency=4), 4).play(restart)
+    game = Game(NOISY, lambda: line_search(concurrency=4), 4).play(restart_shuffled)
     assert sorted(game.told) == sorted(game.asked)
     assert max(tell.score or 0 for tell in game.searcher.search.tells) < 2 * DENSE
 

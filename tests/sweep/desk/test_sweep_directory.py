@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,10 @@ import pytest
 import yaml
 
 from rlx2_ray import files
-from rlx2_ray.config import to_yaml
+from rlx2_ray.report.record.directory import read_directory
 from rlx2_ray.report.record.record import Record, TrackedRun
-from rlx2_ray.runs.directory import Tracking
+from rlx2_ray.runs import sealed
+from rlx2_ray.runs.directory import RunDirectory, Tracking
 from rlx2_ray.sweep.desk.sweep_directory import SweepDirectory
 from rlx2_ray.types import BadInput, RunFailed
 from tests.support.runs import small_config
@@ -167,6 +169,7 @@ def test_directory_that_became_a_sweep_meanwhile_is_not_overwritten(directory: S
 
 def test_directory_with_trials_is_not_free(directory: SweepDirectory) -> None:
     directory.description_file.unlink()
+    directory.record_file.unlink()
     (directory.trials / "00000-seed=0").mkdir()
     assert "is not an empty directory" in refusal(directory.check_unused)
 
@@ -187,25 +190,80 @@ def test_directory_with_trials_is_not_free(directory: SweepDirectory) -> None:
         ),
     ],
 )
-def test_damaged_record(content: bytes | None, directory: SweepDirectory) -> None:
+def test_damaged_record_is_made_again_of_the_trials(content: bytes | None, directory: SweepDirectory) -> None:
+    tree, record = directory.open()
     if content is None:
         directory.record_file.unlink()
     else:
         directory.record_file.write_bytes(content)
-    assert refusal(directory.open) == f"{directory.record_file} is missing or damaged: restore it from a copy."
+    assert refusal(directory.open) == (
+        f"{directory.record_file} is missing or damaged, and no trial tells what was in it: restore it from a copy, "
+        "or begin anew in another directory."
+    )
+    for name in ("00000-seed=0", "00001-seed=1"):
+        add_trial(directory, name, record)
+    (directory.trials / "00000-seed=0" / "run.json").unlink()
+    again, made = directory.open()
+    assert again == tree
+    assert (made.kind, made.name, made.key, made.config) == (record.kind, record.name, record.key, tree)
+    assert made.tracking == TrackedRun(TRACKING.uri, TRACKING.experiment, "parent")
+    assert directory.mended == list(made.messages)
+    assert f"{directory.record_file} was missing or damaged, and was made again of the trials" in made.messages[0]
+    assert [trial.name for trial in read_directory(directory.path).trials] == ["00001-seed=1"], "a report has it too"
 
 
-def test_damaged_description(directory: SweepDirectory) -> None:
+def add_trial(directory: SweepDirectory, name: str, record: Record) -> None:
+    with closing(RunDirectory(directory.trials / name)) as trial:
+        trial.create(small_config(), TRACKING._replace(trial_key=f"{record.key}-{name}", parent_run_id="parent"))
+
+
+def test_record_that_says_something_else_is_damaged(directory: SweepDirectory) -> None:
+    text = directory.record_file.read_text()
+    directory.record_file.write_text(text.replace('"kind": "sweep"', '"kind": "sweet"'))
+    assert "record.json is missing or damaged" in refusal(directory.open)
+    directory.record_file.write_text(text)
+    directory.open()
+
+
+@pytest.mark.parametrize("content", [None, "", "param_space: {seed: [", "steps: 500\n"])
+def test_description_that_is_not_as_the_sweep_wrote_it_is_taken_from_the_record(
+    content: str | None, directory: SweepDirectory
+) -> None:
+    tree, record = directory.open()
+    add_trial(directory, "00000-seed=0", record)
+    before = directory.description_file.read_bytes()
+    if content is None:
+        directory.description_file.unlink()
+    else:
+        directory.description_file.write_text(content)
+    assert directory.open() == (tree, record)
+    assert directory.mended == [
+        f"{directory.description_file} was not as the sweep wrote it, and is written again from record.json."
+    ]
+    assert directory.write_description(record, tree) == record
+    assert directory.description_file.read_bytes() == before
+
+
+def test_description_of_an_earlier_version_is_read_as_it_is(directory: SweepDirectory) -> None:
+    directory.write_record(replace(directory.open()[1], description_sha256=None))
+    directory.description_file.write_text("steps: 500\n")
+    assert directory.open()[0] == {"steps": 500}
     directory.description_file.write_text("param_space: {seed: [")
     assert "sweep.yaml" in refusal(directory.open)
+
+
+def test_description_that_changes_is_in_both(directory: SweepDirectory) -> None:
+    _, record = directory.open()
+    changed = directory.write_description(record, {**TREE, "steps": 900})
+    assert directory.open() == ({**TREE, "steps": 900}, changed)
+    assert directory.mended == []
 
 
 @pytest.mark.parametrize("content", [b"", b'{"metric": ', b"\xff\xfe", b"[]", b"{}", b"null"])
 def test_damaged_result(content: bytes, directory: SweepDirectory) -> None:
     directory.result_file.write_bytes(content)
-    assert refusal(directory.read_result) == (
-        f"{directory.result_file} is damaged: remove it, and 'rlx2 resume' writes it again."
-    )
+    assert directory.read_result() is None
+    assert directory.mended == [f"{directory.result_file} is damaged, and is written again."]
 
 
 def test_record_is_replaced_whole_or_not_at_all(directory: SweepDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -226,7 +284,7 @@ def test_result_is_read_back(directory: SweepDirectory) -> None:
     result: dict[str, Any] = {"kind": "sweep", "best": {"name": "00001", "score": 2.5}, "trials": []}
     directory.write_result(result)
     assert directory.read_result() == result
-    assert json.loads(directory.result_file.read_text()) == result
+    assert json.loads(directory.result_file.read_text()).items() >= result.items()
     assert yaml.safe_load(directory.description_file.read_text()) == TREE
 
 
@@ -243,10 +301,14 @@ def test_a_sweep_with_trials_of_before_goes_on_with_the_score_window_of_before(
     with closing(SweepDirectory(tmp_path / "sweep")) as directory:
         directory.create("sweep", tree, TRACKING)
     assert directory.open()[0] == tree, "it has no trials"
-    text = to_yaml(small_config())
-    config = directory.trials / "trial" / "config.yaml"
-    config.parent.mkdir()
-    config.write_text(text)
+    add_trial(directory, "trial", directory.open()[1])
     assert directory.open()[0] == tree, "its trial is of now"
-    config.write_text("".join(line for line in text.splitlines(keepends=True) if "score_window" not in line))
+    trial = directory.trials / "trial"
+    text = (trial / "config.yaml").read_text()
+    (trial / "config.yaml").write_text("")
+    assert directory.open()[0] == tree, "a damaged file says nothing"
+    text = "".join(line for line in text.splitlines(keepends=True) if "score_window" not in line)
+    (trial / "config.yaml").write_text(text)
+    origin = sealed.parse((trial / "run.json").read_bytes()) | {"config_sha256": None}
+    (trial / "run.json").write_text(json.dumps(origin))
     assert window_of(directory.open()[0]) == {"score_window": 30}

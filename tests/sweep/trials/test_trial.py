@@ -17,7 +17,8 @@ from rlx2_ray.sweep.description.queue import parse_queue
 from rlx2_ray.sweep.planner import INDEX, make_planner
 from rlx2_ray.sweep.trials import trial as trial_module
 from rlx2_ray.sweep.trials.job import Job
-from rlx2_ray.sweep.trials.trial import FINAL, SweepTrial
+from rlx2_ray.sweep.trials.reports import FINAL
+from rlx2_ray.sweep.trials.trial import SweepTrial
 from rlx2_ray.types import BadInput
 from tests.support.campaigns import read_result, sweep_tree
 from tests.support.runs import checkpoint_names, database_uri, evaluated_steps, read_points, tracked_runs, train
