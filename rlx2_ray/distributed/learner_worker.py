@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -14,7 +15,7 @@ from rlx2_ray.networks.sparse_layer import Layers
 from rlx2_ray.seeding import make_generator
 from rlx2_ray.types import Spaces
 
-CALL_S = 1.0
+CALL_S = 1.0  # of a call, after its first update
 
 
 class Learned(NamedTuple):
@@ -45,7 +46,8 @@ class LearnerWorker:
         """
         update_s, started = 0.0, time.perf_counter()
         done = undone = 0
-        while done < updates and time.perf_counter() - started <= CALL_S:
+        until = math.inf
+        while done < updates and time.perf_counter() < until:
             batch = self._stream.next(sizes)
             if batch is None:
                 undone = updates - done
@@ -55,6 +57,8 @@ class LearnerWorker:
             self._learner.update(batch)
             update_s += time.perf_counter() - before
             done += 1
+            if done == 1:  # which may have had to wait for its batch
+                until = time.perf_counter() + CALL_S
         metrics = self._learner.metrics()
         if done:
             metrics["actors/update_us"] = 1e6 * update_s / done

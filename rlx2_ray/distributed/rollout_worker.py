@@ -51,9 +51,9 @@ class RolloutWorker:
 
         `time`: env steps of the whole run begun before these.
         """
-        until = monotonic() + CALL_S
         self._open_lanes()
         self._update_policy(version, weights)
+        until = monotonic() + CALL_S
         horizon = time + steps - self._config.replay.max_capacity
         statuses: dict[int, ShardStatus] = {}
         begun = done = 0

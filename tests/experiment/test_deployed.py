@@ -69,7 +69,7 @@ def test_none_are_played_where_none_are_asked_for(tmp_path: Path) -> None:
 
 def test_run_that_trained_nothing_has_no_policy_to_play(tmp_path: Path) -> None:
     directory = RunDirectory(tmp_path)
-    assert play_deployed(small_config(), directory) is None
+    assert play_deployed(small_config(), directory, pytest.fail) is None
 
 
 def test_run_that_ended_under_an_earlier_version_gets_it_when_it_is_resumed(finished: Path) -> None:
