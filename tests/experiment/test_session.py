@@ -238,3 +238,15 @@ def test_checkpoint_of_an_earlier_version_has_no_points_and_is_read(
     resume(run)
     assert evaluated_steps(run) == [100, 200, 300, 400, 500]
     assert "lacked" not in capsys.readouterr().err
+
+
+def test_points_that_a_finished_run_lost_are_not_delivered_as_all(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    train(run, steps=300)
+    RunDirectory(run).mark_undelivered()
+    file = run / "progress.jsonl"
+    file.write_text("".join(file.read_text().splitlines(keepends=True)[1:]))
+    before = file.read_bytes()
+    with pytest.raises(BadInput, match=r"other evaluations in result\.json than in progress\.jsonl"):
+        resume(run)
+    assert file.read_bytes() == before
