@@ -23,6 +23,7 @@ from tests.support.runs import (
     database_uri,
     ended,
     evaluated_steps,
+    flip_byte,
     metric_histories,
     read_points,
     resume,
@@ -225,13 +226,23 @@ def test_points_that_were_lost_come_back_from_the_checkpoint(
     assert said in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("damage", [Path.unlink, flip_byte, lambda file: file.write_bytes(b"")])
+def test_best_policy_comes_back_from_the_checkpoint(damage: Callable[[Path], object], tmp_path: Path) -> None:
+    run = interrupted(tmp_path)
+    damage(run / "best_policy.safetensors")
+    resumed = resume(run)
+    undisturbed = train(tmp_path / "undisturbed", **strange("Drift"))
+    assert resumed["deployed"] == undisturbed["deployed"]
+    assert resumed["deployed"] is not None
+
+
 def test_checkpoint_of_an_earlier_version_has_no_points_and_is_read(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = interrupted(tmp_path)
     (newest,) = [path for path in (run / "checkpoints").iterdir() if path.name == "step_000000000300"]
     values = json.loads((newest / "values.json").read_text())
-    del values["points"]
+    del values["points"], values["best_policy"]
     (newest / "values.json").write_text(json.dumps(values))
     checksums = json.loads((newest / "checksums.json").read_text())
     (newest / "checksums.json").write_text(json.dumps(checksums | {"values.json": sha256_of(newest / "values.json")}))
