@@ -19,7 +19,7 @@ from rlx2_ray.experiment.display import Display
 from rlx2_ray.experiment.evaluation import Evaluation
 from rlx2_ray.experiment.interruption import StopAsked, StopWish
 from rlx2_ray.networks.policy_file import PolicyFile, policy_digest, save_policy
-from rlx2_ray.networks.sparse_layer import Arrays, Layers, from_arrays
+from rlx2_ray.networks.sparse_layer import Arrays, Layers, from_arrays, to_arrays
 from rlx2_ray.runs import result
 from rlx2_ray.runs.checkpoint import (
     Checkpoint,
@@ -41,6 +41,7 @@ AT_THE_END = {  # keys of a result -> their names in MLflow
     "wall_s": "throughput/wall_s",
     "evaluation_s": "throughput/all_evaluations_s",
 }
+BEST = "best_policy"  # prefix of arrays, and key of values, in a checkpoint
 EVALUATION_S = "throughput/evaluation_s"  # of a point: seconds that its evaluation took
 
 Replay = TypeVar("Replay")
@@ -74,6 +75,7 @@ class Run:
         self._is_futile = is_futile
         self._points: list[Point] = []
         self._new_points: list[Point] = []
+        self._best: tuple[Arrays, dict[str, Any] | None] = ({}, None)  # the best policy, and what is said of it
         self._wall_before_s = self._training_before_s = 0.0
         self._started = time.monotonic()
         self._paused_s = 0.0
@@ -171,6 +173,7 @@ class Run:
         if learner_steps and evaluation.mean >= max(before, default=-math.inf):
             about = {name: point[name] for name in ("env_steps", "learner_steps", "return_mean", "return_std")}
             self._write_policy(self.directory.best_policy_file, policy, about)
+            self._best = ({name: array.copy() for name, array in to_arrays(policy, BEST).items()}, about)
         self._points.append(point)
         self._new_points.append(point)
         self.ended_early = self.ended_early or self._is_futile(self._points)
@@ -193,10 +196,12 @@ class Run:
             if not np.isfinite(array).all():
                 raise RunFailed(f"{name} is not finite at env step {env_steps}; the last good checkpoint is kept.")
         points = [point for point in self._points if point["env_steps"] <= env_steps]
-        spent = {"env_steps": env_steps, "wall_s": self.wall_s, "training_s": self.training_s, "points": points}
+        best, about = self._best
+        spent = {"env_steps": env_steps, "wall_s": self.wall_s, "training_s": self.training_s}
+        own = {**spent, "points": points, BEST: about}
         root, keep = self.directory.checkpoints, self.config.checkpoint.keep
         try:
-            path = save_checkpoint(root, env_steps, arrays, values | spent, save_replay, keep)
+            path = save_checkpoint(root, env_steps, arrays | best, values | own, save_replay, keep)
         except OSError as error:
             self._say_unwritten(checkpoint_path(root, env_steps), error)
             self._is_behind = True
@@ -240,6 +245,7 @@ class Run:
         self._check_sizes(loaded[0].arrays)
         values = loaded[0].values
         self._points = self._points_of(loaded[0])
+        self._restore_best(loaded[0])
         log_points(self.tracker, self._points)
         self._wall_before_s, self._training_before_s = values["wall_s"], values["training_s"]
         return loaded
@@ -254,6 +260,17 @@ class Run:
                 f"{spaces.action_size} actions, another size than the {was[0]} and {was[1]} that "
                 f"{self.directory.path} was trained with: make it as it was."
             )
+
+    def _restore_best(self, checkpoint: Checkpoint) -> None:
+        """The best policy as it was then, whatever became of its file; a checkpoint of an earlier version has none."""
+        if BEST not in checkpoint.values:
+            return
+        layers, about = from_arrays(checkpoint.arrays, BEST), checkpoint.values[BEST]
+        self._best = (to_arrays(layers, BEST), about)
+        if about is None:
+            self.directory.best_policy_file.unlink(missing_ok=True)
+        else:
+            self._write_policy(self.directory.best_policy_file, layers, about)
 
     def _points_of(self, checkpoint: Checkpoint) -> list[Point]:
         """The points up to a checkpoint, which holds them, so that whatever became of their own file is made good.
@@ -379,7 +396,7 @@ def _tracked_deployed(outcome: dict[str, Any]) -> dict[str, float]:
 
 def deliver_again(directory: RunDirectory, tracker: Tracker, outcome: dict[str, Any], say: Say) -> dict[str, Any]:
     """`deliver` for a run that finished while the store was out of reach, with all its points."""
-    log_points(tracker, directory.rewind(outcome["env_steps"]))
+    log_points(tracker, directory.read_whole()[1])
     return deliver(directory, tracker, outcome, say)
 
 

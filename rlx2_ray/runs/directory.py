@@ -241,7 +241,7 @@ class RunDirectory:
         """What MLflow has not got; None where it has all. Raises BadInput where the points cannot be read."""
         if not self.undelivered_mark.exists():
             return None
-        known, _, points = self.undelivered_mark.read_text().strip().partition(" ")
+        known, _, points = self.undelivered_mark.read_text(errors="replace").strip().partition(" ")
         for status in get_args(Status):
             if known == status and points.isdigit():
                 return Waiting(status, int(points))

@@ -23,6 +23,7 @@ from tests.support.runs import (
     database_uri,
     ended,
     evaluated_steps,
+    flip_byte,
     metric_histories,
     read_points,
     resume,
@@ -225,16 +226,38 @@ def test_points_that_were_lost_come_back_from_the_checkpoint(
     assert said in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("damage", [Path.unlink, flip_byte, lambda file: file.write_bytes(b"")])
+def test_best_policy_comes_back_from_the_checkpoint(damage: Callable[[Path], object], tmp_path: Path) -> None:
+    run = interrupted(tmp_path)
+    damage(run / "best_policy.safetensors")
+    resumed = resume(run)
+    undisturbed = train(tmp_path / "undisturbed", **strange("Drift"))
+    assert resumed["deployed"] == undisturbed["deployed"]
+    assert resumed["deployed"] is not None
+
+
 def test_checkpoint_of_an_earlier_version_has_no_points_and_is_read(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = interrupted(tmp_path)
     (newest,) = [path for path in (run / "checkpoints").iterdir() if path.name == "step_000000000300"]
     values = json.loads((newest / "values.json").read_text())
-    del values["points"]
+    del values["points"], values["best_policy"]
     (newest / "values.json").write_text(json.dumps(values))
     checksums = json.loads((newest / "checksums.json").read_text())
     (newest / "checksums.json").write_text(json.dumps(checksums | {"values.json": sha256_of(newest / "values.json")}))
     resume(run)
     assert evaluated_steps(run) == [100, 200, 300, 400, 500]
     assert "lacked" not in capsys.readouterr().err
+
+
+def test_points_that_a_finished_run_lost_are_not_delivered_as_all(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    train(run, steps=300)
+    RunDirectory(run).mark_undelivered()
+    file = run / "progress.jsonl"
+    file.write_text("".join(file.read_text().splitlines(keepends=True)[1:]))
+    before = file.read_bytes()
+    with pytest.raises(BadInput, match=r"other evaluations in result\.json than in progress\.jsonl"):
+        resume(run)
+    assert file.read_bytes() == before

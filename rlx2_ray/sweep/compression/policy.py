@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from rlx2_ray import files
 from rlx2_ray.config import ExperimentConfig
+from rlx2_ray.networks.policy_file import load_policy
 from rlx2_ray.report.record.record import Ultimate
 from rlx2_ray.runs.directory import RunDirectory
 from rlx2_ray.search.decision import Pair
@@ -39,7 +40,9 @@ def keep_policy(desk: Desk, dense: ExperimentConfig, ultimate: Ultimate) -> Ulti
     source = RunDirectory(desk.directory.trials / ultimate.trial)
     file = desk.directory.path / "policy.safetensors"
     best = source.best_policy_file
-    files.copy(best if best.exists() else source.policy_file, file)  # a run of an earlier version has none
+    policy = best if best.exists() else source.policy_file  # a run of an earlier version has no best one
+    load_policy(policy)  # or a damaged one would be handed out
+    files.copy(policy, file)
     name, alias = registered_name(dense.env.id, dense.algo), ALIASES[ultimate.verdict]
     tags = {key: getattr(ultimate, key) for key in TAGS}
     kept = replace(ultimate, policy=str(file))

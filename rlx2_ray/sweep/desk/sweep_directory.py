@@ -44,7 +44,6 @@ class SweepDirectory:
         self.figures = self.path / "figures"
         self.floor_file = self.path / "floor.json"
         self.trials = self.path / "trials"
-        self.tune = self.path / "tune"
         self.undelivered_mark = self.path / "undelivered"  # there while MLflow has not got all of a finished sweep
         self.mended: list[str] = []  # sentences on files that were damaged
         self._lock = FolderLock(self.path)
