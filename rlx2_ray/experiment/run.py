@@ -18,7 +18,7 @@ from rlx2_ray.experiment.deployed import play_deployed
 from rlx2_ray.experiment.display import Display
 from rlx2_ray.experiment.evaluation import Evaluation
 from rlx2_ray.experiment.interruption import StopAsked, StopWish
-from rlx2_ray.networks.policy_file import PolicyFile, policy_digest, save_policy
+from rlx2_ray.networks.policy_file import PolicyFile, load_policy, policy_digest, save_policy
 from rlx2_ray.networks.sparse_layer import Arrays, Layers, from_arrays, to_arrays
 from rlx2_ray.runs import result
 from rlx2_ray.runs.checkpoint import (
@@ -267,10 +267,11 @@ class Run:
             return
         layers, about = from_arrays(checkpoint.arrays, BEST), checkpoint.values[BEST]
         self._best = (to_arrays(layers, BEST), about)
+        file = self.directory.best_policy_file
         if about is None:
-            self.directory.best_policy_file.unlink(missing_ok=True)
-        else:
-            self._write_policy(self.directory.best_policy_file, layers, about)
+            file.unlink(missing_ok=True)
+        elif not _is_there(file, layers, about):
+            self._write_policy(file, layers, about)
 
     def _points_of(self, checkpoint: Checkpoint) -> list[Point]:
         """The points up to a checkpoint, which holds them, so that whatever became of their own file is made good.
@@ -350,6 +351,14 @@ class Run:
             "checkpoint": str(newest) if newest else None,
             "versions": result.installed_versions(),
         }
+
+
+def _is_there(file: Path, layers: Layers, about: dict[str, Any]) -> bool:
+    try:
+        there = load_policy(file)
+    except BadInput:
+        return False
+    return there.about == about and policy_digest(there.layers) == policy_digest(layers)
 
 
 def newest_checkpoint(directory: RunDirectory) -> Path | None:

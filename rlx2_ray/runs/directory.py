@@ -292,7 +292,8 @@ class RunDirectory:
 
     def write_result(self, result: dict[str, Any]) -> None:
         """Write the result, which makes the run a finished one. Raises RunFailed where there is no room."""
-        self._note_result(None)  # a kill leaves one that nobody vouches for, or one that is as it was written
+        if self.result_file.exists():
+            self._note_result(None)  # a kill leaves one that nobody vouches for, or one that is as it was written
         self._replace(self.result_file, json.dumps(result, indent=2) + "\n")
         self._note_result(sealed.digest(result))
 
