@@ -15,8 +15,9 @@ TIME_LIMIT = 3
 class Toy(gymnasium.Env[Any, Any]):
     """Observation (2, 2) float64: the episode's random number, the step, and the last action in its own units.
 
-    The reward is the step. `length`: steps until termination. `bad`: from `bad_step` on, put `bad` into the observation
-    at (1, 0), or into the reward where `bad_reward`. `drifts`: the random number also depends on all resets so far.
+    The reward is the step. `length`: steps until termination. `bad`: a number, or its text, that from `bad_step` on is
+    in the observation at (1, 0), or the reward where `bad_reward`. `drifts`: the random number also depends on all
+    resets so far.
     """
 
     metadata = {"render_modes": []}
@@ -27,13 +28,14 @@ class Toy(gymnasium.Env[Any, Any]):
     def __init__(
         self,
         length: int = 5,
-        bad: float = 0.0,
+        bad: float | str = 0.0,
         bad_step: int = 10**9,
         bad_reward: bool = False,
         drifts: bool = False,
         render_mode: str | None = None,
     ) -> None:
-        self.length, self.bad, self.bad_step, self.bad_reward, self.drifts = length, bad, bad_step, bad_reward, drifts
+        self.length, self.bad, self.bad_step = length, float(bad), bad_step
+        self.bad_reward, self.drifts = bad_reward, drifts
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         super().reset(seed=seed)

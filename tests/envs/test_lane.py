@@ -141,7 +141,7 @@ def test_an_episode_that_ended_early_is_left_for_a_new_one(length: int) -> None:
     ],
 )
 def test_what_is_no_number_is_named_and_changes_nothing(bad: float, bad_reward: bool, problem: str) -> None:
-    lane = make_lane(bad=bad, bad_reward=bad_reward, bad_step=3)
+    lane = make_lane(bad=str(bad), bad_reward=bad_reward, bad_step=3)
     walk(lane, 2)
     before = lane.state()
     seed = derive_seed(0, "environment", 0, 0)

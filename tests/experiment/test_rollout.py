@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -87,6 +86,6 @@ def test_a_policys_noise_free_action_is_kept_beside_the_executed_one() -> None:
 
 @pytest.mark.parametrize("bad_reward", [True, False])
 def test_what_is_no_number_names_the_step_of_the_run(bad_reward: bool) -> None:
-    lane = make_lane(bad=math.nan, bad_step=3, bad_reward=bad_reward)
+    lane = make_lane(bad="nan", bad_step=3, bad_reward=bad_reward)
     with pytest.raises(RunFailed, match=f"^{TOY} returned nan as .* at env step 103: the run stopped there.$"):
         take(lane, 10)
