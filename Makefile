@@ -15,7 +15,7 @@ demo: $(INSTALLED)  ## find the smallest network that keeps the dense return of 
 	@echo "Look at it with: $(BIN)/rlx2 dashboard"
 
 test: $(INSTALLED)
-	$(BIN)/pytest -m "not slow"
+	$(BIN)/pytest -m "not slow" --numprocesses auto --maxprocesses 4 --dist loadfile
 
 test-slow: $(INSTALLED)
 	$(BIN)/pytest -m slow
