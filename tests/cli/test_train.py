@@ -134,8 +134,9 @@ def test_unreachable_mlflow_is_said_once_and_the_run_goes_on(tmp_path: Path) -> 
     process = rlx2("train", *arguments, folder=tmp_path)
     assert process.returncode == 0
     words = [line for line in process.stderr.splitlines() if not line.startswith("env step")]
-    assert len(words) == 1
+    assert len(words) == 2
     assert "MLflow at http://127.0.0.1:1 cannot be used" in words[0]
+    assert words[1] == "3 points wait for MLflow: 'rlx2 resume run' delivers them."
     result = json.loads(process.stdout.splitlines()[-1])
     assert result["mlflow_run_id"] is None
     assert (result["env_steps"], len(result["evaluations"])) == (200, 2)

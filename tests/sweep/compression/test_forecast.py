@@ -9,7 +9,7 @@ import pytest
 
 from rlx2_ray.envs.lane import EnvLane
 from rlx2_ray.envs.make import probe_spaces
-from rlx2_ray.experiment.evaluation import UNLIMITED_STEPS, evaluation_steps
+from rlx2_ray.experiment.evaluation import USUAL_STEPS, evaluation_steps
 from rlx2_ray.sweep.compression import forecast
 from rlx2_ray.sweep.compression.forecast import MARGIN, START_S, run_seconds
 from tests.support.compression_envs import MODULE
@@ -34,7 +34,7 @@ def test_evaluations_are_of_full_episodes() -> None:
 def test_episodes_without_a_limit_are_taken_to_be_long() -> None:
     changes: Changes = {"env__id": f"{MODULE}:Indifferent-v0", "steps": 200, "evaluation__interval": 200}
     changes["evaluation__deployed_episodes"] = 0
-    assert steps_of(**changes, evaluation__episodes=3) == 3 * UNLIMITED_STEPS
+    assert steps_of(**changes, evaluation__episodes=3) == 3 * USUAL_STEPS
 
 
 def test_seconds_are_those_of_updates_and_env_steps(monkeypatch: pytest.MonkeyPatch) -> None:
