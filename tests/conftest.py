@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 
 import numpy as np
@@ -10,6 +11,7 @@ from hypothesis import settings
 
 settings.register_profile("rlx2", deadline=None)  # a busy machine is not a failing test
 settings.load_profile("rlx2")
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell has it ignored in what runs in the background
 
 
 @pytest.fixture(autouse=True)
