@@ -25,7 +25,7 @@ from rlx2_ray.experiment.run import (
     never,
 )
 from rlx2_ray.replay.windows import compile_kernels
-from rlx2_ray.runs.directory import Origin, RunDirectory, Tracking
+from rlx2_ray.runs.directory import Origin, RunDirectory, Tracking, is_run
 from rlx2_ray.runs.result import installed_versions
 from rlx2_ray.sparse.plan import plan_agent
 from rlx2_ray.tracking import tags
@@ -51,7 +51,7 @@ PERSON = Host()
 
 def start(config: ExperimentConfig, out: Path, tracking: Tracking, train: Train) -> Result:
     """Train a new run in `out`, to its end. Raises BadInput with nothing written."""
-    return _to_the_end(begin(config, out, tracking, train, PERSON))
+    return _to_the_end(begin(config, out, tracking, train, PERSON), out)
 
 
 def resume(path: Path, train: Train, changes: Tree | None = None) -> Result:
@@ -59,7 +59,7 @@ def resume(path: Path, train: Train, changes: Tree | None = None) -> Result:
 
     Raises BadInput for changes of anything but where and on how many actors it runs.
     """
-    return _to_the_end(go_on(path, train, PERSON, changes))
+    return _to_the_end(go_on(path, train, PERSON, changes), path)
 
 
 def begin(config: ExperimentConfig, out: Path, tracking: Tracking, train: Train, host: Host) -> Training:
@@ -90,13 +90,17 @@ def go_on(path: Path, train: Train, host: Host, changes: Tree | None = None) -> 
         return (yield from _work(config, spaces, directory, host, resume=True, train=train))
 
 
-def _to_the_end(training: Training) -> Result:
+def _to_the_end(training: Training, path: Path) -> Result:
     while True:
         try:
             next(training)
         except StopIteration as end:
             result: Result = end.value
             return result
+        except KeyboardInterrupt:
+            if not is_run(path):  # it had not begun
+                raise
+            raise Interrupted(f"Ended at once: {describe_resuming(RunDirectory(path))}") from None
 
 
 def _check_changes(config: ExperimentConfig, changes: Tree) -> None:
@@ -178,7 +182,7 @@ def _work(
         except KeyboardInterrupt:
             if tracker.run_id is not None:  # else MLflow knows nothing of it, and may be half imported
                 _stop_tracking(directory, tracker, "KILLED", display)
-            raise Interrupted(f"Ended at once: {describe_resuming(directory)}") from None
+            raise
         except (Interrupted, GeneratorExit):
             _stop_tracking(directory, tracker, "KILLED", display)
             raise
