@@ -14,7 +14,7 @@ from tests.damage.cases import Case, Harness
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--cases", type=int, default=300, help="so many (default 300, about two hours)")
+    parser.add_argument("--cases", type=int, default=300, help="so many (default 300)")
     parser.add_argument("--first", type=int, default=0, help="number of the first, such as one that was not good")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="rlx2-damage-") as folder:

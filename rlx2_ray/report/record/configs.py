@@ -40,9 +40,9 @@ def flat(config: ExperimentConfig) -> Tree:
     return flatten(config.model_dump(mode="json"))
 
 
-def swept_changes(this: Described, keys: Sequence[str]) -> Tree:
-    """Returns the values of the swept keys, the seed left out."""
-    return {key: this.values.get(key) for key in keys if key != "seed"}
+def swept_changes(values: Tree, keys: Sequence[str]) -> Tree:
+    """Returns those of the values that belong to swept keys, the seed left out."""
+    return {key: values.get(key) for key in keys if key != "seed"}
 
 
 def differing_keys(all_of_them: Sequence[Described]) -> list[str]:

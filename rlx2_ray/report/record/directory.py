@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from rlx2_ray.config import ExperimentConfig, Tree
-from rlx2_ray.report.record.configs import described, differing_keys, swept_changes
+from rlx2_ray.report.record.configs import described, differing_keys, flat, swept_changes
 from rlx2_ray.report.record.file import RECORD_FILE, as_seen, parse_record
 from rlx2_ray.report.record.rebuild import DESCRIPTION_FILE, rebuild
 from rlx2_ray.report.record.record import Record, TrackedRun
@@ -115,7 +115,7 @@ def _read_trial(run: Run, record: Record, keys: Sequence[str]) -> Trial:
         state=_state(name, result, record),
         purpose=tags.get(PURPOSE, "trial"),
         config=run.config,
-        changes=swept_changes(described(run.config), record.members.get(member, keys)),
+        changes=swept_changes(flat(run.config), record.members.get(member, keys)),
         series=series,
         score=result["score"] if "score" in result else score_of_stopped(series, run.config, ended_early),
         ended_early=ended_early,

@@ -99,7 +99,7 @@ def _trial(
         state=_state(run, record),
         purpose=run.tags.get(PURPOSE, "trial"),
         config=this.config,
-        changes=swept_changes(this, record.members.get(member, keys)),
+        changes=swept_changes(this.values, record.members.get(member, keys)),
         series=series,
         score=_score(run, series, this.config, ended_early),
         ended_early=ended_early,
