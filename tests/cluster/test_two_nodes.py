@@ -13,10 +13,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import psutil
 import pytest
 import yaml
 
-from rlx2_ray.config import Tree
+from rlx2_ray.runs.checkpoint import list_checkpoints
 from tests.cluster.lab import ADDRESSES, CLIENT, ROOT, Lab, make_lab, what_is_missing
 from tests.support.campaigns import check_every_point_once, parent_and_children, sweep_tree, trial_names
 
@@ -45,7 +46,7 @@ class Finished(NamedTuple):
     output: str
     code: int
     directory: Path
-    nodes_before: dict[str, str]  # address of the node of each trial that had reported, before the cut
+    nodes_before: dict[str, str]  # address of the node of each trial seen at work before the cut
     refusals: dict[str, tuple[int, str]]  # exit code and output of commands that a cluster does not let in
     left: dict[str, list[str]]  # processes on each node after `ray down`
     folder: Path
@@ -85,7 +86,7 @@ def work(lab: Lab) -> Finished:
         prepare(lab, storage, cluster)
         check(lab.run("ray", "up", "--yes", str(cluster), timeout=300))
         refusals = refused(lab)
-        output, code, before = sweep_with_a_cut(lab, cluster, storage)
+        output, code, before = sweep_with_a_cut(lab, cluster)
         check(lab.run("ray", "down", "--yes", str(cluster)))
         left = wait_for_quiet(lab)
     finally:
@@ -125,18 +126,24 @@ def refused(lab: Lab) -> dict[str, tuple[int, str]]:
     }
 
 
-def sweep_with_a_cut(lab: Lab, cluster: Path, storage: Path) -> tuple[str, int, dict[str, str]]:
-    file = str(lab.folder / "sweep.yaml")
-    submitted = lab.start("ray", "submit", str(cluster), "sweep.py", "--", file)
+def sweep_with_a_cut(lab: Lab, cluster: Path) -> tuple[str, int, dict[str, str]]:
+    """The worker is cut off in the middle of a trial, when each node has been seen at work."""
+    seen: dict[str, str] = {}
+
+    def is_time() -> bool:
+        now = at_work(lab)
+        seen.update(now)
+        return ADDRESSES["worker"] in now.values() and set(seen.values()) == set(ADDRESSES.values())
+
+    submitted = lab.start("ray", "submit", str(cluster), "sweep.py", "--", str(lab.folder / "sweep.yaml"))
     try:
-        wait_until(lambda: ADDRESSES["worker"] in unfinished(storage).values(), submitted, 300)
+        wait_until(is_time, submitted, 300)
         lab.pull_cable("worker")
-        before = nodes(storage)
         output, _ = submitted.communicate(timeout=300)
     finally:
         submitted.kill()
     lab.plug_cable("worker")
-    return output, submitted.returncode, before
+    return output, submitted.returncode, seen
 
 
 def wait_until(condition: Callable[[], bool], process: subprocess.Popen[str], seconds: float) -> None:
@@ -148,25 +155,21 @@ def wait_until(condition: Callable[[], bool], process: subprocess.Popen[str], se
         time.sleep(0.2)
 
 
-def results(storage: Path) -> dict[str, Tree]:
-    """The newest report of each trial, by its number, as Tune has stored them."""
-    found: dict[str, Tree] = {}
-    for state in sorted(storage.glob("*/tune/experiment_state-*.json")):
-        with suppress(ValueError):  # it is being written
-            for static, live in json.loads(state.read_text())["trial_data"]:
-                found[json.loads(static)["trial_id"].rpartition("_")[2]] = json.loads(live).get("last_result") or {}
+def at_work(lab: Lab) -> dict[str, str]:
+    """The node of each trial that has a checkpoint and is not at its end: the one with the trial's lock."""
+    found = {}
+    for node in lab.nodes.values():
+        for trial in {Path(lock).parent for process in node.processes() for lock in locks(process)}:
+            if list_checkpoints(trial / "checkpoints") and not (trial / "result.json").exists():
+                found[trial.name] = node.address
     return found
 
 
-def nodes(storage: Path) -> dict[str, str]:
-    return {trial: result["node_ip"] for trial, result in results(storage).items() if "node_ip" in result}
-
-
-def unfinished(storage: Path) -> dict[str, str]:
-    """Of the trials that have reported and are not at their end."""
-    return {
-        trial: result["node_ip"] for trial, result in results(storage).items() if result.get("env_steps", STEPS) < STEPS
-    }
+def locks(process: psutil.Process) -> list[str]:
+    """Files of trials that it holds; none of a process that has gone."""
+    with suppress(psutil.Error):
+        return [file.path for file in process.open_files() if Path(file.path).match("trials/*/run.lock")]
+    return []
 
 
 def wait_for_quiet(lab: Lab, seconds: float = 90) -> dict[str, list[str]]:
