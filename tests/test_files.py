@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import re
 import stat
 import subprocess
@@ -110,6 +111,28 @@ def test_what_a_killed_process_was_writing_is_removed_and_nothing_else(tmp_path:
 def test_digest_is_that_of_the_content(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"abc")  # FIPS 180-2, appendix B.1
     assert files.sha256_of(tmp_path / "file") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+
+def test_reading_gives_the_content_up_to_a_bound(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"abc")
+    assert files.read(tmp_path / "file", 3) == b"abc"
+    with pytest.raises(OSError, match="3 bytes, more than the 2 that such a file has"):
+        files.read(tmp_path / "file", 2)
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device", "folder", "socket"])
+def test_reading_of_what_is_no_regular_file_is_refused_at_once(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / kind
+    {"pipe": os.mkfifo, "device": lambda path: path.symlink_to("/dev/zero"), "folder": Path.mkdir, "socket": listen}[
+        kind
+    ](path)
+    with pytest.raises(OSError, match="not a regular file|Is a directory|No such device"):
+        files.read(path, 100)
+
+
+def listen(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as end:
+        end.bind(str(path))
 
 
 def test_linked_file_is_the_same_file(tmp_path: Path) -> None:
