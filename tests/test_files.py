@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-import socket
 import re
+import socket
 import stat
 import subprocess
 import sys
@@ -126,7 +126,7 @@ def test_reading_of_what_is_no_regular_file_is_refused_at_once(kind: str, tmp_pa
     {"pipe": os.mkfifo, "device": lambda path: path.symlink_to("/dev/zero"), "folder": Path.mkdir, "socket": listen}[
         kind
     ](path)
-    with pytest.raises(OSError, match="not a regular file|Is a directory|No such device"):
+    with pytest.raises(OSError, match=r"not a regular file|Is a directory|No such device"):
         files.read(path, 100)
 
 
