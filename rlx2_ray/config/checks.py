@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
+import operator
 
 from rlx2_ray.config.schema import EvaluationConfig, ExperimentConfig
 from rlx2_ray.config.trees import at
 from rlx2_ray.methods import NEEDS
 from rlx2_ray.topology_rules import TOPOLOGY_RULES
 from rlx2_ray.types import BadInput
+
+MOST_WEIGHTS = 268_435_456  # between hidden layers, 16,384 of 16,384 units: a gigabyte
+MOST_NUMBERS = 100_000_000  # of one array that an update keeps: 400 MB
 
 
 def check_together(config: ExperimentConfig) -> None:
@@ -17,6 +21,7 @@ def check_together(config: ExperimentConfig) -> None:
     _check_sparsity(config)
     _check_topology(config)
     _check_evaluation(config.evaluation)
+    _check_memory(config)
     replay, runtime = config.replay, config.runtime
     if config.agent.warmup_steps >= config.steps:
         raise BadInput(
@@ -33,6 +38,18 @@ def check_together(config: ExperimentConfig) -> None:
             f"runtime.replay_shards is {runtime.replay_shards} but there are {lanes} environments, and each lives "
             "on one shard: lower it or raise runtime.rollout_actors."
         )
+
+
+def _check_memory(config: ExperimentConfig) -> None:
+    hidden, batch = config.network.hidden, config.agent.batch_size
+    weights = sum(map(operator.mul, hidden, hidden[1:]))
+    for keys, count, most in (
+        ("network.hidden", weights, MOST_WEIGHTS),
+        ("agent.batch_size x network.hidden", batch * sum(hidden), MOST_NUMBERS),
+        ("agent.batch_size x target.n_step", batch * config.target.n_step, MOST_NUMBERS),
+    ):
+        if count > most:
+            raise BadInput(f"{keys} makes {count:,} numbers, and there is memory for {most:,}: lower it.")
 
 
 def _check_evaluation(evaluation: EvaluationConfig) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 from typing import TypeVar
 
@@ -25,14 +26,21 @@ def _sentence(error: ValidationError, model: type[BaseModel], section: str) -> s
     """The first problem in one sentence: unknown keys first, since a mistyped key explains what follows from it."""
     problems = sorted(error.errors(), key=lambda problem: problem["type"] != "extra_forbidden")
     problem = problems[0]
+    value = shown(problem["input"])
     key = ".".join(str(part) for part in ([section] if section else []) + list(problem["loc"]))
     known = all_keys(model, f"{section}." if section else "")
     if problem["type"] == "extra_forbidden":
         return unknown_key(key, known)
     if problem["type"] == "model_type":
-        return f"{key} is {problem['input']!r}: it should hold keys and values, such as {_example_key(key, known)}."
-    message = problem["msg"].removeprefix("Value error, ").replace("Input should", "it should")
-    return f"{key} is {problem['input']!r}: {message}."
+        return f"{key} is {value}: it should hold keys and values, such as {_example_key(key, known)}."
+    message = re.sub("^(Input|String|Tuple|List|Dictionary) should", "it should", problem["msg"])
+    return f"{key} is {value}: {message.removeprefix('Value error, ')}."
+
+
+def shown(value: object) -> str:
+    """A value as a message repeats it: at most 100 characters, however long it is."""
+    text = repr(value)
+    return text if len(text) <= 100 else f"{text[:60]}...{text[-37:]}"
 
 
 def unknown_key(key: str, known: Iterable[str]) -> str:

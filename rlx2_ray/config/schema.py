@@ -34,6 +34,18 @@ UNLIMITED_STEPS = 100_000  # of an evaluation's episode in an environment withou
 LARGEST_WINDOW = 30  # evaluations: RLx2's protocol; that of every run until it followed from a run's length
 Positive = Annotated[Count, Field(gt=0, le=LARGEST)]
 NonNegative = Annotated[Count, Field(ge=0, le=LARGEST)]
+# What takes memory or time at once has a bound, since a configuration may be somebody else's: beyond it a value is a
+# slip or a trap. Several together have theirs in checks.py.
+Width = Annotated[Count, Field(gt=0, le=16_384)]  # of a layer: two such are a gigabyte of dense weights
+Batch = Annotated[Count, Field(gt=0, le=100_000)]  # at 256 units a layer, 100 MB for each of what an update keeps
+Horizon = Annotated[Count, Field(gt=0, le=1_000)]  # rewards of every transition of a batch
+Lanes = Annotated[Count, Field(gt=0, le=1_024)]  # environments of one process
+Actors = Annotated[Count, Field(gt=0, le=1_024)]  # processes
+MOST_EPISODES = 10_000  # of one evaluation
+Episodes = Annotated[Count, Field(gt=0, le=MOST_EPISODES)]
+Name = Annotated[str, Field(min_length=1, max_length=200)]
+Directory = Annotated[str, Field(max_length=4_096)]  # as file systems have it
+DEEPEST = 16  # hidden layers
 Sparsity = Annotated[float, Field(ge=0, lt=1)]  # fraction of zeros
 Fraction = Annotated[float, Field(ge=0, le=1)]
 
@@ -51,7 +63,7 @@ class Section(BaseModel):
 
 
 class EnvConfig(Section):
-    id: str = Field("Hopper-v5", min_length=1)  # any gymnasium id; "module:Id-v0" imports module first
+    id: Name = "Hopper-v5"  # any gymnasium id; "module:Id-v0" imports module first
     kwargs: dict[str, Any] = {}  # keyword arguments of gymnasium.make
 
     @field_validator("kwargs", mode="before")
@@ -70,11 +82,12 @@ class SparsityConfig(Section):
 
 
 class NetworkConfig(Section):
-    hidden: tuple[Positive, ...] = Field((256, 256), min_length=1)  # width of each hidden layer, policy and critics
+    # The width of each hidden layer, of policy and critics.
+    hidden: tuple[Width, ...] = Field((256, 256), min_length=1, max_length=DEEPEST)
 
 
 class AgentConfig(Section):
-    batch_size: Positive = 256
+    batch_size: Batch = 256
     learning_rate: float = Field(3e-4, gt=0)
     weight_decay: float = Field(0.0, ge=0)  # of Adam: this times the parameter is added to its gradient
     discount: float = Field(0.99, ge=0, le=1)
@@ -103,13 +116,13 @@ class TopologyConfig(Section):
     group: tuple[Positive, Positive] = (2, 4)  # (N, M) of rule groups: N weights live of every M inputs of a unit
     initial_mask: Literal["magnitude", "random"]
     target_mask: Literal["online", "own"] = "online"  # own: targets keep as many of their own largest weights
-    ticket: str | None = None  # directory of a finished run whose last structure and first weights are used
+    ticket: Directory | None = None  # directory of a finished run whose last structure and first weights are used
 
 
 class TargetConfig(Section):
-    n_step: Positive
+    n_step: Horizon
     n_step_start: NonNegative  # learner updates with a 1-step target before n_step is used
-    expert: str | None = None  # directory of a finished run whose critics give the values of TD targets
+    expert: Directory | None = None  # directory of a finished run whose critics give the values of TD targets
 
 
 class ReplayConfig(Section):
@@ -122,19 +135,20 @@ class ReplayConfig(Section):
 
 class RuntimeConfig(Section):
     kind: Literal["inline", "actors"] = "inline"
-    envs_per_rollout: Positive = 1  # lanes stepped by one rollout (inline has one rollout)
-    rollout_actors: Positive = 1
-    replay_shards: Positive = 1
+    envs_per_rollout: Lanes = 1  # lanes stepped by one rollout (inline has one rollout)
+    rollout_actors: Actors = 1
+    replay_shards: Actors = 1
     shard_placement: Literal["near", "spread"] = "near"  # to the learner's node, or over all nodes
-    address: str | None = None  # of a running Ray cluster; none: a Ray of its own on this machine
+    address: Name | None = None  # of a running Ray cluster; none: a Ray of its own on this machine
 
 
 class EvaluationConfig(Section):
     interval: Positive = 5_000  # env steps
     early_interval: Positive  # env steps, before the evaluations that are scored; a multiple of interval
-    episodes: Positive = 10
+    episodes: Episodes = 10
     score_window: Positive  # last evaluations, whose mean is the score
-    deployed_episodes: NonNegative = 30  # that the policy of the best evaluation plays again at the end; 0 for none
+    # Episodes that the policy of the best evaluation plays again at the end; 0 for none.
+    deployed_episodes: Annotated[Count, Field(ge=0, le=MOST_EPISODES)] = 30
     # Steps after which an episode of any evaluation is cut; none: UNLIMITED_STEPS, where the environment has no limit.
     max_episode_steps: Positive | None = None
 
@@ -145,7 +159,7 @@ class CheckpointConfig(Section):
 
 
 class ExperimentConfig(Section):
-    env: EnvConfig = EnvConfig()  # type: ignore[call-arg]
+    env: EnvConfig = EnvConfig()
     algo: Literal["td3", "sac"] = "td3"
     method: Literal["dense", "tiny", "static", "set", "rigl", "rlx2", "rigl_qstar", "ticket", "prune", "ds", "nm"] = (
         "rlx2"
@@ -153,7 +167,7 @@ class ExperimentConfig(Section):
     steps: Positive = 3_000_000  # env steps
     seed: NonNegative = 0
     engine: Literal["sparse", "torch"]
-    device: str = "cpu"  # torch engine: "cpu", "cuda", "cuda:1"
+    device: Name = "cpu"  # torch engine: "cpu", "cuda", "cuda:1"
     sparsity: SparsityConfig = SparsityConfig()  # type: ignore[call-arg]
     network: NetworkConfig = NetworkConfig()  # type: ignore[call-arg]
     agent: AgentConfig

@@ -16,6 +16,8 @@ import yaml
 
 from rlx2_ray.types import BadInput
 
+LONGEST = 1_000_000  # characters of one text, which are read in some ten seconds
+MOST_VALUES = 100_000  # of one text: ten for each of the trials that a sweep may have
 _BOOL, _NULL, _INT, _FLOAT, _MERGE, _TIME, _UNCLEAR = (
     f"tag:yaml.org,2002:{name}" for name in ("bool", "null", "int", "float", "merge", "timestamp", "unclear")
 )
@@ -48,6 +50,11 @@ class _Stored(yaml.SafeLoader):
         node = self.get_single_node()
         if node is None:
             return None, 0
+        values = _count(node, {})
+        if math.isinf(values):
+            raise ValueError("a value is within itself")
+        if values > MOST_VALUES:
+            raise BadInput(f"{self.where} has more than {MOST_VALUES:,} values, its aliases written out: shorten it.")
         return self.construct_object(node, deep=True), node.end_mark.index  # deep: a value within itself is refused
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
@@ -112,7 +119,20 @@ def read_value(text: str, where: str) -> Any:
     return value
 
 
+def _count(node: yaml.Node, known: dict[yaml.Node, float]) -> float:
+    """The values of a node, an alias counted wherever it stands: what whoever copies or writes the whole will meet."""
+    if isinstance(node, yaml.ScalarNode):
+        return 1
+    if node not in known:
+        known[node] = math.inf  # where it is within itself
+        parts = node.value if isinstance(node, yaml.SequenceNode) else [part for pair in node.value for part in pair]
+        known[node] = 1 + sum(_count(part, known) for part in parts)
+    return known[node]
+
+
 def _read(text: str, where: str, kind: type[_Stored], remedy: str) -> tuple[Any, int]:
+    if len(text) > LONGEST:
+        raise BadInput(f"{where} is {len(text):,} characters long, and one has {LONGEST:,} at most: shorten it.")
     try:
         loader = kind(text)
         loader.where = where

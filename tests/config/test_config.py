@@ -314,7 +314,17 @@ def test_counts_may_be_written_with_an_exponent(value: object) -> None:
         ("method", ["rlx2"], r"method is \['rlx2'\]: choose one of dense, .*"),
         ("network.hidden", [], r"network\.hidden is \[\]: .*"),
         ("network.hidden", [64, 0], r"network\.hidden\.1 is 0: .*"),
-        ("env.id", "", r"env\.id is '': .*"),
+        ("env.id", "", r"env\.id is '': it should have at least 1 character"),
+        ("env.id", "x" * 10**6, r"env\.id is 'x{59}\.\.\.x{36}': it should have at most 200 characters"),
+        ("network.hidden", [10**12], r"network\.hidden\.0 is 1000000000000: it should be less than .* 16384"),
+        ("network.hidden", [8] * 17, r"network\.hidden is \[8, .*: it should have at most 16 items.*"),
+        ("network.hidden", [16_384] * 3, "network.hidden makes 536,870,912 numbers, and there is memory for .*"),
+        ("agent.batch_size", 10**12, r"agent\.batch_size is 1000000000000: it should be less than .* 100000"),
+        ("target.n_step", 10**9, r"target\.n_step is 1000000000: it should be less than .* 1000"),
+        ("runtime.envs_per_rollout", 10**9, r"runtime\.envs_per_rollout is 1000000000: .* 1024"),
+        ("runtime.rollout_actors", 10**9, r"runtime\.rollout_actors is 1000000000: .* 1024"),
+        ("evaluation.episodes", "1e12", r"evaluation\.episodes is '1e12': it should be less than .* 10000"),
+        ("evaluation.deployed_episodes", 10**12, r"evaluation\.deployed_episodes is 1000000000000: .* 10000"),
         ("topology.drop_fraction", 1.1, r"topology\.drop_fraction is 1\.1: .*"),
         ("agent.warmup_steps", 3_000_000, r"agent\.warmup_steps is 3000000 but steps is 3000000, .*"),
         ("replay.capacity_rule", "static", r"replay\.capacity_rule is 'static': it should be 'fixed', 'dynamic' or .*"),
@@ -324,6 +334,28 @@ def test_counts_may_be_written_with_an_exponent(value: object) -> None:
 def test_mistakes_are_named_by_key_and_value_in_one_sentence(key: str, value: object, problem: str) -> None:
     with pytest.raises(BadInput) as info:
         resolve(nest(key, value))
+    assert_sentence(str(info.value), problem)
+
+
+@pytest.mark.parametrize(
+    ("given", "problem"),
+    [
+        (
+            {"agent": {"batch_size": 100_000}, "network": {"hidden": [1_000, 1]}},
+            r"agent\.batch_size x network\.hidden makes 100,100,000 numbers, .* 100,000,000: lower it",
+        ),
+        (
+            {"agent": {"batch_size": 100_000}, "network": {"hidden": [999]}, "target": {"n_step": 1_000}},
+            None,  # each is 100 million at most
+        ),
+    ],
+)
+def test_values_that_need_memory_together_have_a_bound(given: dict[str, Any], problem: str | None) -> None:
+    if problem is None:
+        assert resolve(given).agent.batch_size == 100_000
+        return
+    with pytest.raises(BadInput) as info:
+        resolve(given)
     assert_sentence(str(info.value), problem)
 
 

@@ -86,6 +86,35 @@ def test_what_yaml_stumbles_over_is_a_sentence(text: str) -> None:
         read(f"x: {text}", "file")
 
 
+def bomb(levels: int) -> str:
+    """Ten to the power of `levels` values, in a few hundred bytes."""
+    rows = [f"a{level}: &a{level} [{', '.join([f'*a{level - 1}'] * 10)}]" for level in range(1, levels)]
+    return "\n".join(["a0: &a0 [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]", *rows])
+
+
+@pytest.mark.parametrize("is_stored", [False, True])
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (bomb(30), r"^file has more than 100,000 values, its aliases written out: shorten it\.$"),
+        (
+            bomb(30).replace(" [", " {<<: [").replace("]", "]}").replace("1, ", "{a: 1}, ").replace(" 1]", " {}]"),
+            "more",
+        ),
+        ("x" * 1_000_001, r"^file is 1,000,001 characters long, and one has 1,000,000 at most: shorten it\.$"),
+    ],
+    ids=["aliases", "merges", "long"],
+)
+def test_a_small_text_stands_for_no_large_value(text: str, problem: str, is_stored: bool) -> None:
+    with pytest.raises(BadInput, match=problem):
+        read(text, "file", is_stored=is_stored)
+
+
+def test_aliases_within_bounds_are_values_like_others() -> None:
+    assert read("a: &a {x: 1}\nb: *a", "file") == {"a": {"x": 1}, "b": {"x": 1}}
+    assert len(str(read(bomb(4), "file"))) > 30_000
+
+
 @pytest.mark.parametrize("value", ["#5", "a #b"])
 def test_a_comment_in_a_command_line_is_refused(value: str) -> None:
     with pytest.raises(BadInput, match=r"^--set env\.kwargs\.x='.*' is .* with a comment, .*\.$"):
