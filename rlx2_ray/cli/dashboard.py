@@ -31,16 +31,13 @@ def dashboard(
     mlflow_ui: MlflowUi = None,
 ) -> None:
     """Serve a page with trials, verdicts, what a search believes, and figures, live while they run. Ctrl-C ends it."""
-    from rlx2_ray.report.dashboard.app import check_free, make_app, make_dashboard, make_web_server
-    from rlx2_ray.tracking.uri import default_tracking_uri
+    from rlx2_ray.report.dashboard.server import bind, make_server
 
-    check_free(host, port)  # before the seconds that the rest takes
-    app = make_app(make_dashboard(tracking_uri or default_tracking_uri(), experiment, refresh, mlflow_ui))
-    server = make_web_server(app, host, port)
-    typer.echo(f"http://{host}:{server.port} (Ctrl-C ends it)")
-    try:
-        server.serve_forever()
-    except KeyboardInterrupt:
-        pass  # it is how a dashboard ends
-    finally:
-        server.server_close()
+    with bind(host, port) as listening:  # before the seconds that the rest takes
+        from rlx2_ray.report.dashboard.app import make_app, make_dashboard
+        from rlx2_ray.tracking.uri import default_tracking_uri
+
+        made = make_dashboard(tracking_uri or default_tracking_uri(), experiment, refresh, mlflow_ui)
+        server = make_server(make_app(made, host).server, listening)
+        typer.echo(f"http://{host}:{listening.getsockname()[1]} (Ctrl-C ends it)")
+        server.run()  # which Ctrl-C ends

@@ -92,15 +92,17 @@ def bomb(levels: int) -> str:
     return "\n".join(["a0: &a0 [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]", *rows])
 
 
+def merges(levels: int) -> str:
+    rows = [f"a{level}: &a{level} {{<<: [{', '.join([f'*a{level - 1}'] * 10)}]}}" for level in range(1, levels)]
+    return "\n".join(["a0: &a0 {k: 1}", *rows])
+
+
 @pytest.mark.parametrize("is_stored", [False, True])
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
         (bomb(30), r"^file has more than 100,000 values, its aliases written out: shorten it\.$"),
-        (
-            bomb(30).replace(" [", " {<<: [").replace("]", "]}").replace("1, ", "{a: 1}, ").replace(" 1]", " {}]"),
-            "more",
-        ),
+        (merges(30), "^file has more than 100,000 values"),
         ("x" * 1_000_001, r"^file is 1,000,001 characters long, and one has 1,000,000 at most: shorten it\.$"),
     ],
     ids=["aliases", "merges", "long"],

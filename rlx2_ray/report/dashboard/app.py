@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import logging
-import os
-import socket
 from typing import Any
 
 from dash import Dash, Input, Output, State, no_update
 from dash.exceptions import PreventUpdate
-from werkzeug.serving import BaseWSGIServer, make_server
 
 from rlx2_ray.report.analysis.arms import by_task
+from rlx2_ray.report.dashboard.guard import guard
 from rlx2_ray.report.dashboard.page import header, page, trial_table
 from rlx2_ray.report.dashboard.source import Source
 from rlx2_ray.report.figures.panels import PANELS
@@ -116,8 +113,8 @@ def fingerprint(chosen: str, task: str | None, trial: str | None, record: Record
     )
 
 
-def make_app(dashboard: Dashboard) -> Dash:
-    """Returns the page; all that it serves comes from this machine."""
+def make_app(dashboard: Dashboard, host: str = "127.0.0.1") -> Dash:
+    """Returns the page, for who asks the machine that listens on `host`; all that it serves comes from there."""
     app = Dash(
         "rlx2", title="rlx2", update_title="", assets_folder=str(ASSETS), serve_locally=True, enable_mcp=False,
         add_log_handler=False,
@@ -129,6 +126,7 @@ def make_app(dashboard: Dashboard) -> Dash:
     )
     chosen = [Input(name, "value") for name in ("choice", "task", "trial")]
     app.callback(outputs(), tick, *chosen, State("shown", "data"))(dashboard.show)
+    guard(app, host)
     return app
 
 
@@ -139,24 +137,3 @@ def make_dashboard(
     reader = TrackingReader(tracking_uri)
     ui = mlflow_ui or (reader.uri if reader.is_server else None)
     return Dashboard(Source(reader, experiment), refresh_s, ui)
-
-
-def make_web_server(app: Dash, host: str, port: int) -> BaseWSGIServer:
-    """Binds one to the port, not serving yet; port 0: a free one. Raises BadInput where it is in use."""
-    check_free(host, port)
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)  # it would print every request
-    return make_server(host, port, app.server, threaded=True)
-
-
-def check_free(host: str, port: int) -> None:
-    """Raises BadInput where the port is in use; werkzeug would print a paragraph and exit."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        with socket.create_server((host, port), family=family):
-            pass
-    except OSError as error:
-        known = error.errno is not None and error.errno > 0
-        reason = os.strerror(error.errno) if known else error.strerror  # type: ignore[arg-type]
-        raise BadInput(
-            f"--port is {port}, which cannot be served on {host} ({reason}): stop what uses it, or give another --port."
-        ) from None

@@ -14,6 +14,7 @@ from markupsafe import Markup
 
 from rlx2_ray import files
 from rlx2_ray.report.analysis.arms import by_task
+from rlx2_ray.report.page import markdown
 from rlx2_ray.report.page.answer import answer, task_of
 from rlx2_ray.report.page.summary import KINDS, command_of, details, protocol_of
 from rlx2_ray.report.page.tables import DEPLOYED_HEADING, cost_table, score_table, version_table
@@ -50,13 +51,16 @@ def write_report(record: Record, path: Path) -> Path:
 
 
 def write_figures(record: Record, folder: Path) -> None:
-    """Writes each figure as a small page of its own, as MLflow does with those that it is given: without plotly.js."""
+    """Writes each figure as a page of its own; they share a plotly.min.js beside them, and need no network."""
+    from plotly.offline import get_plotlyjs
+
     from rlx2_ray.report.figures.panels import PANELS
     from rlx2_ray.report.figures.theme import GRAPH_CONFIG
 
     folder.mkdir(exist_ok=True)
+    write_page(folder / "plotly.min.js", get_plotlyjs())
     for name, _, panel, part in _wanted_panels(record, PANELS):
-        page = panel.draw(part).to_html(include_plotlyjs="cdn", config=GRAPH_CONFIG)
+        page = panel.draw(part).to_html(include_plotlyjs="directory", config=GRAPH_CONFIG)
         write_page(folder / f"{name}.html", page)
 
 
@@ -118,7 +122,7 @@ def render(template: str, **values: Any) -> str:
         undefined=StrictUndefined,
         keep_trailing_newline=True,
     )
-    environment.filters["cell"] = lambda text: str(text).replace("|", "\\|")
+    environment.filters |= {"plain": markdown.plain, "cell": markdown.cell, "code": markdown.code}
     return environment.get_template(template).render(**values)
 
 

@@ -14,8 +14,9 @@ from dash import no_update
 from dash.exceptions import PreventUpdate
 
 from rlx2_ray.report.dashboard import source as dashboard_source
-from rlx2_ray.report.dashboard.app import Dashboard, check_free, make_app, make_dashboard, make_web_server
+from rlx2_ray.report.dashboard.app import Dashboard, make_dashboard
 from rlx2_ray.report.dashboard.page import run_link, trial_table
+from rlx2_ray.report.dashboard.server import bind
 from rlx2_ray.report.dashboard.source import Source
 from rlx2_ray.report.figures.panels import PANELS
 from rlx2_ray.report.record.record import Record
@@ -270,16 +271,16 @@ def test_callback_answers_over_http(served: str, dashboard: Dashboard) -> None:
     assert response["panel-keys"]["style"] == {"display": "none"}
 
 
-def test_port_in_use_is_one_sentence(dashboard: Dashboard) -> None:
+def test_port_in_use_is_one_sentence() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(BadInput, match=rf"^--port is {port}, .* \(Address already in use\): .*\.$"):
-            make_web_server(make_app(dashboard), "127.0.0.1", port)
+            bind("127.0.0.1", port)
 
 
 def test_address_of_another_machine_is_refused() -> None:
     with pytest.raises(BadInput, match="cannot be served on 192"):
-        check_free("192.0.2.1", 0)
+        bind("192.0.2.1", 0)
 
 
 def test_reading_leaves_the_store_as_it_is(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from markdown_it import MarkdownIt
 
 from rlx2_ray.report.analysis.arms import arms_of
 from rlx2_ray.report.analysis.outcomes import outcomes, probability_words
@@ -193,6 +194,22 @@ def test_markdown_has_the_same_text_and_tables(search: Record) -> None:
     assert len({line.count("|") for line in rows[:6]}) == 1
     assert "&" not in text
     assert "\n\n\n" not in text
+
+
+def test_markdown_shows_names_and_makes_nothing_of_them(search: Record) -> None:
+    evil = "![x](http://x/y.png) <script>1</script>\n[x]: http://x | `"
+    trials = tuple(trial._replace(name=evil) for trial in search.trials)
+    page = MarkdownIt("commonmark").render(
+        report_markdown(replace(search, name=evil, trials=trials, versions={evil: evil}))
+    )
+    assert "script&gt;1" in page
+    assert set(re.findall(r"<(\w+)", page)).isdisjoint({"img", "a", "script"})
+
+
+def test_report_may_load_nothing(search: Record) -> None:
+    (policy,) = re.findall(r'http-equiv="Content-Security-Policy" content="([^"]*)"', report_html(search))
+    assert "default-src 'none'" in policy
+    assert "http" not in policy
 
 
 def test_report_that_cannot_be_written_is_one_sentence(search: Record, tmp_path: Path) -> None:

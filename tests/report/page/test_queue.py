@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -65,7 +66,10 @@ def test_every_task_has_its_figures(record: Record, tmp_path: Path) -> None:
         assert f'id="figure-curves-{place}"' in page
         assert f"{env} with TD3: Learning curves" in page
     write_figures(record, tmp_path / "figures")
-    assert {"curves-0.html", "curves-1.html"} <= {path.name for path in (tmp_path / "figures").iterdir()}
+    figures = {path.name: path.read_text() for path in (tmp_path / "figures").iterdir()}
+    assert {"curves-0.html", "curves-1.html", "plotly.min.js"} <= set(figures)
+    pages = [text for name, text in figures.items() if name.endswith(".html")]
+    assert {source for text in pages for source in re.findall('src="([^"]*)"', text)} == {"plotly.min.js"}
 
 
 @pytest.mark.parametrize("make", [compression, sweep])
