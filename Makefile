@@ -5,9 +5,10 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 PEERS := .venv-peers
+TOOLS := .venv-tools
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo test test-slow test-damage test-cluster lint format type check bench bench-engines bench-runtimes bench-scaling bench-searcher \
+.PHONY: lock audit demo test test-slow test-damage test-cluster lint format type check bench bench-engines bench-runtimes bench-scaling bench-searcher \
 	bench-service bench-exports results soak bench-speed bench-peers clean
 
 demo: $(INSTALLED)  ## find the smallest network that keeps the dense return of InvertedPendulum-v5; minutes
@@ -82,15 +83,33 @@ bench-peers: $(INSTALLED) $(PEERS)/.installed  ## the same for whole training be
 	$(BIN)/python -m benchmarks.speed training replay_peers report
 
 clean:
-	rm -rf $(VENV) $(PEERS) build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(PEERS) $(TOOLS) build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 # Torch first and by itself: its exact version satisfies every later requirement, so that none of them fetches another
-# build. On a machine without a GPU, PIP_EXTRA_INDEX_URL can name an index of CPU builds, which are far smaller.
+# build. `make LOCKED=1 ...` takes exactly the files that requirements.lock names. On a machine without a GPU, PIP_EXTRA_INDEX_URL can name an index of CPU builds, which are far smaller.
 $(INSTALLED): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet torch==2.13.0
+ifdef LOCKED
+	$(BIN)/pip install --quiet --no-deps --require-hashes --requirement requirements.lock
+	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
+else
 	$(BIN)/pip install --quiet --editable ".[dev]"
+endif
 	touch $@
+
+# Tools that change nothing of the environment above have one of their own.
+$(TOOLS)/.installed:
+	$(PYTHON) -m venv $(TOOLS)
+	$(TOOLS)/bin/pip install --quiet uv==0.13.9 pip-audit==2.10.1
+	touch $@
+
+lock: $(TOOLS)/.installed  ## write requirements.lock anew: one version of every package, by its files' digests; torch is without
+	$(TOOLS)/bin/uv pip compile pyproject.toml --all-extras --generate-hashes --python-version 3.11 --no-annotate --no-header \
+		--python-platform x86_64-manylinux_2_28 --no-emit-package torch --output-file requirements.lock --quiet
+
+audit: $(TOOLS)/.installed  ## known vulnerabilities of what requirements.lock names, where the index tells them
+	$(TOOLS)/bin/pip-audit --disable-pip --require-hashes --requirement requirements.lock
 
 # The peers have an environment of their own, since they pin other versions.
 $(PEERS)/.installed: benchmarks/peers/requirements.txt
