@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from rlx2_ray.config import ExperimentConfig
 from rlx2_ray.report.analysis.arms import Arm, arms_of, dense_arm, dense_scores, is_dense, percent, ratio_of
+from rlx2_ray.report.analysis.reference import problem_of
 from rlx2_ray.report.record.record import DenseArm, Record, SizedDecision
 from rlx2_ray.runs.scores import FINAL, OTHER, ScoreName
 from rlx2_ray.search.statistics import FEWEST_SEEDS, Interval, estimate_ratio, statistic_of
@@ -36,14 +37,33 @@ class Outcome(NamedTuple):
 
 
 def outcomes(record: Record, name: ScoreName | None = None) -> list[Outcome]:
-    """Returns one for each sparse arm that has a score, the largest network first; none where there is no dense arm.
+    """Returns one for each sparse arm that has a score, the largest network first.
 
-    `name`: of the score that they are by, the record's where none is given.
+    None where there is no dense arm, or where `no_reference` says why nothing is measured against it. `name`: of the
+    score that they are by, the record's where none is given.
     """
     name = name or record.score
     dense = dense_arm(record, name)
     if dense is None:
         return []
+    found = _all_outcomes(record, dense, name)
+    return [] if _problem(record, dense, found) else found
+
+
+def no_reference(record: Record) -> str | None:
+    """Says why nothing is measured against the dense arm of one task; None where it is, or where there is none."""
+    dense = dense_arm(record)
+    if dense is None or all(is_dense(trial) for trial in record.trials):
+        return None
+    return _problem(record, dense, _all_outcomes(record, dense, record.score))
+
+
+def _problem(record: Record, dense: DenseArm, found: list[Outcome]) -> str | None:
+    """A compression has looked itself, and ends where its dense arm is no better than random actions."""
+    return None if record.kind == "compress" else problem_of(dense, (each.ratio for each in found))
+
+
+def _all_outcomes(record: Record, dense: DenseArm, name: ScoreName) -> list[Outcome]:
     decided = {(each.policy_sparsity, each.critic_sparsity): each for each in record.decisions}
     found = [outcome for each in record.decisions if (outcome := _of_decision(record, each, name)) is not None]
     for arm in arms_of(record):

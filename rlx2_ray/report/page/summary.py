@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 from rlx2_ray.report.analysis.arms import by_task, dense_arm, percent
+from rlx2_ray.report.analysis.outcomes import no_reference
 from rlx2_ray.report.page.answer import task_of
 from rlx2_ray.report.record.record import DenseArm, Record, SizedDecision
 from rlx2_ray.runs.score import describe, describe_early
@@ -37,6 +38,9 @@ def details(record: Record) -> list[str]:
         dense = dense_arm(part)
         if dense is not None:
             lines.append((f"{task_of(part)}. " if len(parts) > 1 else "") + _dense_words(part, dense))
+        problem = no_reference(part)
+        if problem is not None:
+            lines.append(problem)
     if record.beliefs:
         lines.append(belief_words(record.beliefs[-1], record.axis))
     return [*lines, *record.messages]

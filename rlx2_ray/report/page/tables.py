@@ -7,7 +7,14 @@ from typing import NamedTuple
 
 from rlx2_ray.algorithms import ALGORITHMS
 from rlx2_ray.report.analysis.arms import arms_of, by_task, dense_arm, percent, ratio_of
-from rlx2_ray.report.analysis.outcomes import VERDICT_WORDS, Outcome, other_outcomes, outcomes, probability_words
+from rlx2_ray.report.analysis.outcomes import (
+    VERDICT_WORDS,
+    Outcome,
+    no_reference,
+    other_outcomes,
+    outcomes,
+    probability_words,
+)
 from rlx2_ray.report.record.record import DenseArm, DenseSeed, Record
 from rlx2_ray.report.record.trial import Trial
 from rlx2_ray.runs.scores import OTHER
@@ -39,7 +46,7 @@ def cost_table(record: Record) -> Table:
 def _cost_rows(record: Record) -> list[tuple[str, ...]]:
     """Of one task."""
     dense = dense_arm(record)
-    if dense is None or not record.trials:
+    if dense is None or not record.trials or no_reference(record):
         return []
     config = record.trials[0].config
     task = (config.algo.upper(), config.env.id)
