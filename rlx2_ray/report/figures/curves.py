@@ -86,7 +86,9 @@ def add_mean(
         line={"color": color, "width": 2.4, "dash": "dash" if label == "dense" else "solid"},
         legendgroup=label,
         showlegend=legend,
-        hovertemplate=f"{label}: %{{y:.4g}} at %{{x:,}} env steps, {means.seeds} seeds<extra></extra>",
+        customdata=means.measured,
+        hovertemplate=f"{label}: %{{y:.4g}} at %{{x:,}} env steps, got to by %{{customdata}} of {means.seeds} seeds"
+        "<extra></extra>",
     )
     figure.add_trace(line, **at)
 

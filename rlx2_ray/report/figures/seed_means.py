@@ -17,13 +17,17 @@ Doubles = NDArray[np.float64]
 
 
 class SeedMeans(NamedTuple):
-    """Means by env step, over the seeds that have got so far."""
+    """Means by env step, over the seeds that have begun; of one that has ended, or is behind, the last value stays.
+
+    Without it the mean would jump where a seed was stopped, and be that of the better ones from there on.
+    """
 
     steps: NDArray[np.int64]  # (T,)
     mean: Doubles  # (T,)
     low: Doubles  # (T,), 95 % percentile bootstrap of the mean; the mean itself where there is one seed
     high: Doubles  # (T,)
     seeds: int
+    measured: NDArray[np.int64]  # (T,), the seeds that have got so far
 
 
 def seed_means(series: Sequence[Series]) -> SeedMeans | None:
@@ -32,10 +36,11 @@ def seed_means(series: Sequence[Series]) -> SeedMeans | None:
     if not there:
         return None
     steps = _thin(np.unique(np.concatenate([each.steps for each in there])))
-    values = np.stack([_at(each, steps) for each in there])  # (n, T), NaN where a seed has no point
+    values = np.stack([_held(each, steps) for each in there])  # (n, T), NaN before a seed's first point
     kept = np.isfinite(values).any(axis=0)
     steps, values = steps[kept], values[:, kept]
-    return SeedMeans(steps, _mean(values), *_interval(values), len(there))
+    measured = sum((steps <= each.steps[-1]).astype(np.int64) for each in there)
+    return SeedMeans(steps, _mean(values), *_interval(values), len(there), np.asarray(measured))
 
 
 def _thin(steps: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -45,10 +50,12 @@ def _thin(steps: NDArray[np.int64]) -> NDArray[np.int64]:
     return steps[np.linspace(0, len(steps) - 1, MOST_POINTS).round().astype(np.int64)]
 
 
-def _at(series: Series, steps: NDArray[np.int64]) -> Doubles:
-    """(T,) values at those steps."""
-    by_step = dict(zip(series.steps, series.values, strict=True))
-    return np.array([by_step.get(int(step), np.nan) for step in steps], np.float64)
+def _held(series: Series, steps: NDArray[np.int64]) -> Doubles:
+    """(T,) the latest finite value at each of the steps; NaN before the first."""
+    values = np.array(series.values, np.float64)
+    finite = np.isfinite(values)
+    values, at = values[finite], np.searchsorted(np.array(series.steps)[finite], steps, side="right") - 1
+    return np.where(at >= 0, values[np.maximum(at, 0)] if len(values) else np.nan, np.nan)
 
 
 def _interval(values: Doubles) -> tuple[Doubles, Doubles]:

@@ -41,14 +41,26 @@ def line(*values: float) -> Series:
     return Series(tuple(range(1, len(values) + 1)), values)
 
 
-def test_mean_is_over_the_seeds_that_have_got_so_far() -> None:
+def test_seed_that_was_stopped_stays_in_the_mean_with_its_last_value() -> None:
     means = seed_means([line(1, 2, 3), line(3, 4)])
     assert means is not None
     assert means.steps.tolist() == [1, 2, 3]
-    assert means.mean.tolist() == [2, 3, 3]
-    assert means.seeds == 2
+    assert means.mean.tolist() == [2, 3, 3.5]
+    assert (means.seeds, means.measured.tolist()) == (2, [2, 2, 1])
     assert means.low.tolist() == [1, 2, 3]  # a bootstrap of two seeds goes from one to the other
-    assert means.high.tolist() == [3, 4, 3]
+    assert means.high.tolist() == [3, 4, 4]
+
+
+def test_mean_does_not_jump_where_the_worst_seed_is_stopped() -> None:
+    means = seed_means([line(*[100.0] * 10), line(*[0.0] * 5)])
+    assert means is not None
+    assert means.mean.tolist() == [50.0] * 10
+
+
+def test_seeds_that_are_evaluated_at_other_steps_are_held_between_them() -> None:
+    means = seed_means([Series((2, 4), (1.0, 3.0)), Series((3, 6), (5.0, 7.0))])
+    assert means is not None
+    assert (means.steps.tolist(), means.mean.tolist()) == ([2, 3, 4, 6], [1, 3, 4, 5])
 
 
 def test_one_seed_has_no_interval_and_none_has_no_mean() -> None:
@@ -61,7 +73,7 @@ def test_one_seed_has_no_interval_and_none_has_no_mean() -> None:
 def test_points_that_are_not_finite_are_left_out() -> None:
     means = seed_means([line(math.nan, 2, math.nan), line(math.nan, 4, 6)])
     assert means is not None
-    assert (means.steps.tolist(), means.mean.tolist()) == ([2, 3], [3, 6])
+    assert (means.steps.tolist(), means.mean.tolist()) == ([2, 3], [3, 4])
 
 
 def test_long_lines_are_thinned_and_keep_both_ends() -> None:
