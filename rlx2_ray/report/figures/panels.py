@@ -59,8 +59,8 @@ PANELS: dict[str, Panel] = {
     ),
     "curves": Panel(
         "Learning curves",
-        "Mean and 95 % bootstrap interval over seeds; of one that was stopped the last value stays. Grey: final score of "
-        "dense ± 3 %.",
+        "Mean and 95 % bootstrap interval over seeds; of one that was stopped the last value stays. Grey: "
+        "final score of dense ± 3 %.",
         learning_curves,
     ),
     "threshold": Panel(
