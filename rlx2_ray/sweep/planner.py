@@ -136,19 +136,25 @@ def _draw_all(members: Iterable[Member]) -> Iterator[Sample]:
 
 
 def _draw(space: Space, num_samples: int, seed: int) -> Iterator[dict[str, Any]]:
-    """Every grid point so many times, with values of its own for the rest."""
+    """Every grid point so many times, with values of its own for the rest; points that differ in `seed` share them."""
     import numpy as np
 
     generator = np.random.RandomState(seed)  # what Tune's domains take
     domains = to_tune(space)
     grids = [[(name, value) for value in domain["grid_search"]] for name, domain in domains.items() if _is_grid(domain)]
     for _ in range(num_samples):
+        drawn: dict[tuple[Any, ...], dict[str, Any]] = {}  # by the values of a point but for its seed
         for point in itertools.product(*grids):
             chosen = dict(point)
-            yield {
-                name: chosen[name] if name in chosen else domain.sample(random_state=generator)
-                for name, domain in domains.items()
-            }
+            arm = tuple(value for name, value in point if name != "seed")
+            if arm not in drawn:
+                drawn[arm] = {
+                    name: domain.sample(random_state=generator)
+                    for name, domain in domains.items()
+                    if name not in chosen
+                }
+            values = chosen | drawn[arm]
+            yield {name: values[name] for name in domains}
 
 
 def _is_grid(domain: Any) -> bool:

@@ -62,6 +62,28 @@ def test_grids_are_combined() -> None:
     assert [tuple(sample.drawn.values()) for sample in samples] == [(0.3, 7), (0.3, 8), (0.5, 7), (0.5, 8)]
 
 
+@pytest.mark.parametrize("place", ["tune", "first", "last"])
+def test_seeds_repeat_a_sample(place: str) -> None:
+    """A seed is a repetition: an arm has the same values in each, or nothing could be said of it."""
+    seeds = {"seed": {"grid": [0, 1, 2]}}
+    if place == "tune":
+        made = planner(num_samples=2, seeds=3)
+    else:
+        made = planner(seeds | SPACE if place == "first" else SPACE | seeds, num_samples=2)
+    arms: dict[str, set[int]] = {}
+    for sample in made.samples:
+        changes = dict(sample.changes)
+        seed = changes.pop("seed")
+        arms.setdefault(repr(sorted(changes.items())), set()).add(seed)
+    assert list(arms.values()) == [{0, 1, 2}] * 4
+    assert len({sample.drawn["agent.learning_rate"] for sample in made.samples}) == 4
+
+
+def test_more_seeds_are_of_the_same_arms() -> None:
+    few, many = ({str(sample.drawn | {"seed": 0}) for sample in planner(seeds=seeds).samples} for seeds in (1, 5))
+    assert few == many
+
+
 @settings(max_examples=20)
 @given(seed=st.integers(0, 2**31), num_samples=st.integers(1, 6))
 def test_samples_follow_from_the_description(seed: int, num_samples: int) -> None:
