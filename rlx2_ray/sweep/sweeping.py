@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from rlx2_ray.config import ExperimentConfig, Tree
 from rlx2_ray.envs.make import probe_spaces
+from rlx2_ray.experiment.random_policy import random_score
 from rlx2_ray.report.record.directory import read_directory
 from rlx2_ray.report.record.trial import Trial
 from rlx2_ray.sparse.plan import plan_agent
@@ -75,6 +76,13 @@ class Sweep(Campaign):
     def _configs(self) -> list[ExperimentConfig]:
         """Of all trials that are known beforehand."""
         return [self.planner.plan({INDEX: index}, "").config for index in range(len(self.planner.samples))]
+
+    @property
+    def compared(self) -> dict[str, ExperimentConfig]:
+        """Environment -> a dense configuration of those that are known beforehand, where others are beside it."""
+        dense = {config.env.id: config for config in self._configs if config.is_dense}
+        others = {config.env.id for config in self._configs if not config.is_dense}
+        return {env: config for env, config in dense.items() if env in others}
 
     def check(self, spaces: Spaces) -> None:
         """Whether the archive is there, and every trial that is known beforehand leaves every layer some weights."""
@@ -218,6 +226,7 @@ class SweepWork(Work):
         )
 
     def conclude(self, reporter: Reporter) -> Result:
+        self._measure_random()
         self._desk.keeper.write()  # the trials that were stopped, which are read back here
         trials = [_row(trial) for trial in read_directory(self._desk.directory.path).trials]
         self._check_none_is_lost({row["name"] for row in trials}, reporter)
@@ -232,6 +241,15 @@ class SweepWork(Work):
             "env_steps": sum(row["env_steps"] for row in trials),
             "ended_by": spent,
         }
+
+    def _measure_random(self) -> None:
+        """Play random actions, the zero of what agents gain, where a dense arm is there to be compared with."""
+        keeper, known = self._desk.keeper, dict(self._desk.keeper.record.random_of)
+        for env, config in self._sweep.compared.items():
+            if env not in known:
+                self._desk.display.say(f"Random actions are played in {env}, the zero of what agents gain ...")
+                known[env] = random_score(config, self._sweep.spaces_of[env])
+        keeper.keep(replace(keeper.record, random_of=known))
 
     def _check_none_is_lost(self, found: set[str], reporter: Reporter) -> None:
         """Raises RunFailed where a trial has gone while the sweep ran."""

@@ -15,7 +15,7 @@ from rlx2_ray.config import EnvConfig
 from rlx2_ray.envs.lane import EnvLane
 from rlx2_ray.experiment import evaluation as module
 from rlx2_ray.experiment.evaluation import evaluate, evaluation_steps
-from rlx2_ray.sweep.compression.random_policy import random_score
+from rlx2_ray.experiment.random_policy import random_score
 from rlx2_ray.types import Interrupted, Spaces
 from tests.envs.environments import LIMITED, TIME_LIMIT
 from tests.experiment.test_evaluation import random_policy

@@ -111,7 +111,7 @@ def dense_arm(record: Record, name: ScoreName | None = None) -> DenseArm | None:
     )
     scores = dense_scores(seeds, name)
     interval = arm_interval(scores) if len(scores) >= FEWEST_SEEDS else None
-    return DenseArm(seeds, statistic_of(scores), interval, None)
+    return DenseArm(seeds, statistic_of(scores), interval, record.random_of.get(trials[0].config.env.id))
 
 
 def _by_other(dense: DenseArm) -> DenseArm | None:

@@ -130,6 +130,7 @@ class Record:
     config: Tree = field(default_factory=dict)  # the description that it follows
     spaces: SpacesInFile | None = None  # of the first environment
     spaces_of: Mapping[str, SpacesInFile] = field(default_factory=dict)  # by environment
+    random_of: Mapping[str, float] = field(default_factory=dict)  # by environment, the score of random actions
     metric: str = "score"
     mode: str = "max"
     planned: Mapping[str, int | float] = field(default_factory=dict)  # runs, env_steps, hours

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from rlx2_ray.config import ExperimentConfig
+from rlx2_ray.experiment.random_policy import random_score
 from rlx2_ray.report.record.record import DenseSeed
 from rlx2_ray.runs import archive as archives
 from rlx2_ray.runs import archived_run
@@ -14,7 +15,6 @@ from rlx2_ray.runs.scores import FINAL, ScoreName, deployed_of
 from rlx2_ray.search.ledger import DENSE_PAIR, Request
 from rlx2_ray.sweep.compression.dense_cache import DenseCache
 from rlx2_ray.sweep.compression.planner import name_of
-from rlx2_ray.sweep.compression.random_policy import random_score
 from rlx2_ray.types import Spaces
 
 Curve = tuple[tuple[int, float], ...]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -68,6 +69,16 @@ def test_every_figure_is_drawn_whatever_the_returns_are(case: str, tmp_path: Pat
     record = altered(tmp_path, CASES[case][0])
     for panel in PANELS.values():
         panel.draw(record).to_json()
+
+
+def test_negative_returns_are_measured_from_those_of_random_actions(tmp_path: Path) -> None:
+    """The same gains, 10,000 lower: R is what it was."""
+    lower = altered(tmp_path / "lower", lambda _, value: value - 10_000)
+    same = altered(tmp_path / "same", lambda _, value: value)
+    (found,) = outcomes(replace(lower, random_of={"Hopper-v5": 20.0 - 10_000}))
+    (wanted,) = outcomes(replace(same, random_of={"Hopper-v5": 20.0}))
+    assert found.ratio == pytest.approx(wanted.ratio)
+    assert found.interval == pytest.approx(wanted.interval)
 
 
 def test_ordinary_returns_are_measured_against_dense(tmp_path: Path) -> None:

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from rlx2_ray.envs.make import probe_spaces
+from rlx2_ray.experiment.random_policy import EPISODES, RandomPolicy, random_score
 from rlx2_ray.seeding import make_generator
-from rlx2_ray.sweep.compression.random_policy import EPISODES, RandomPolicy, random_score
 from tests.support.compression_envs import MODULE
 from tests.support.runs import small_config
 
