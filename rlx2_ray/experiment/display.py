@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Protocol
 
 from rich.console import Console, RenderableType
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.text import Text
+
+from rlx2_ray.experiment.pace import Pace
 
 REFRESH_S = 0.2
 PLAIN_INTERVAL_S = 30.0
 
 Status = dict[str, str]  # name -> value, in the order of showing
+Rate = Callable[[], float | None]
 
 
 class Display(Protocol):
-    def advance(self, env_steps: int, status: Callable[[], Status]) -> None:
+    def advance(self, env_steps: int, status: Callable[[], Status], rate: Rate | None = None) -> None:
         """Show progress; cheap enough for every env step.
 
-        `status`: what else to show, asked for only when it is shown.
+        `status`: what else to show, asked for only when it is shown, as is `rate`, in env steps a second, for who
+        knows it better than by `env_steps`: not all of them may have been done just now.
         """
         ...
 
@@ -53,30 +58,32 @@ class _BarAndStatus(Progress):
 class TerminalDisplay:
     def __init__(self, console: Console, total: int) -> None:
         self._console = console
+        self._total = total
+        self._pace = Pace()
         self._progress = _BarAndStatus(
             TextColumn("env steps"),
             MofNCompleteColumn(),
             BarColumn(bar_width=20),
-            TextColumn("{task.fields[rate]}"),
-            TextColumn("ETA"),
-            TimeRemainingColumn(),
+            TextColumn("{task.fields[pace]}"),
             console=console,
             transient=True,
+            redirect_stdout=sys.stdout.isatty(),  # elsewhere it is nobody's to see, such as what Ray Tune says
         )
-        self._task = self._progress.add_task("", total=total, rate="", status="")
+        self._task = self._progress.add_task("", total=total, pace="", status="")
         self._last = 0.0
         self._progress.start()
 
-    def advance(self, env_steps: int, status: Callable[[], Status]) -> None:
+    def advance(self, env_steps: int, status: Callable[[], Status], rate: Rate | None = None) -> None:
         now = time.monotonic()
         if now - self._last < REFRESH_S:
             return
         self._last = now
-        speed = self._progress.tasks[self._task].speed
-        rate = f"{speed:.0f}/s" if speed else ""
-        self._progress.update(self._task, completed=env_steps, rate=rate, status=_in_words(status()))
+        self._pace.hear(env_steps, now)
+        pace = " ".join(_pace_in_words(self._total - env_steps, rate() if rate else self._pace.rate))
+        self._progress.update(self._task, completed=env_steps, pace=pace, status=_in_words(status()))
 
     def retotal(self, env_steps: int) -> None:
+        self._total = env_steps
         self._progress.update(self._task, total=env_steps)
 
     def say(self, text: str) -> None:
@@ -90,20 +97,20 @@ class PlainDisplay:
     def __init__(self, console: Console, total: int) -> None:
         self._console = console
         self._total = total
+        self._pace = Pace()
         self._last: float | None = None  # moment of the latest line, or of the first env step that was heard of
-        self._last_env_steps = 0
 
-    def advance(self, env_steps: int, status: Callable[[], Status]) -> None:
+    def advance(self, env_steps: int, status: Callable[[], Status], rate: Rate | None = None) -> None:
         now = time.monotonic()
         if self._last is None:  # a resumed run begins anywhere
-            self._last, self._last_env_steps = now, env_steps
+            self._last = now
+            self._pace.hear(env_steps, now)
         if now - self._last < PLAIN_INTERVAL_S:
             return
-        rate = (env_steps - self._last_env_steps) / (now - self._last)
-        self._last, self._last_env_steps = now, env_steps
-        eta = f"ETA {_duration((self._total - env_steps) / rate)}" if rate > 0 else "ETA unknown"
-        share = env_steps / self._total
-        self.say(f"env steps {env_steps}/{self._total} ({share:.0%})  {rate:.0f}/s  {eta}  {_in_words(status())}")
+        self._last = now
+        self._pace.hear(env_steps, now)
+        pace = "  ".join(_pace_in_words(self._total - env_steps, rate() if rate else self._pace.rate))
+        self.say(f"env steps {env_steps}/{self._total} ({env_steps / self._total:.0%})  {pace}  {_in_words(status())}")
 
     def retotal(self, env_steps: int) -> None:
         self._total = env_steps
@@ -124,6 +131,12 @@ class LogDisplay(PlainDisplay):
 
     def close(self) -> None:
         self._file.close()
+
+
+def _pace_in_words(env_steps_left: int, rate: float | None) -> list[str]:
+    if not rate:
+        return ["ETA unknown"]
+    return [f"{rate:.0f}/s", f"ETA {_duration(max(env_steps_left, 0) / rate)}"]
 
 
 def _in_words(status: Status) -> str:

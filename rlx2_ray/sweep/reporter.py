@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Container
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ from ray.exceptions import RayTaskError
 from ray.tune.experiment import Trial
 
 from rlx2_ray.experiment.display import Display, Status
+from rlx2_ray.experiment.pace import Pace, rate_of
 from rlx2_ray.sweep.description.reported import OF_DEPLOYED
 from rlx2_ray.sweep.desk.record_keeper import RecordKeeper
 from rlx2_ray.sweep.trials.job import Planner
@@ -50,6 +52,7 @@ class Reporter(tune.Callback):  # type: ignore[misc]
         self.trials: list[Trial] = []
         self.is_cut_short = False  # by the budget
         self._names: dict[str, str] = {}  # by Tune's id; PBT changes a trial's configuration, but not its name
+        self._paces: dict[str, Pace] = {}  # by Tune's id
         self._planner = planner
         self._keeper = keeper
         self._display = display
@@ -101,8 +104,19 @@ class Reporter(tune.Callback):  # type: ignore[misc]
 
     def on_step_end(self, iteration: int, trials: list[Trial], **info: Any) -> None:
         self.trials = trials
-        self._display.advance(self.env_steps, self._status)
+        self._display.advance(self.env_steps, self._status, self._rate)
         self._keeper.write_soon()
+
+    def on_trial_result(
+        self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
+    ) -> None:
+        pace = self._paces.setdefault(trial.trial_id, Pace())
+        pace.hear(result.get("env_steps", 0), time.monotonic())
+
+    def _rate(self) -> float | None:
+        """Of the trials that run; what an archive or an earlier sitting has done takes no time, and tells nothing."""
+        running = (trial.trial_id for trial in self.trials if trial.status == Trial.RUNNING)
+        return rate_of(self._paces.get(trial_id, Pace()) for trial_id in running)
 
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         self.trials = trials
