@@ -19,7 +19,7 @@ def print_table(title: str, headings: list[str], rows: list[list[str]]) -> None:
 
     table = Table(title=title, title_justify="left")
     for index, heading in enumerate(headings):
-        table.add_column(heading, justify="right" if index else "left")
+        table.add_column(heading, justify="right" if index else "left", overflow="fold")  # nothing is cut off
     for row in rows:
         table.add_row(*row)
     Console().print(table)

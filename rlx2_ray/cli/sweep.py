@@ -76,7 +76,7 @@ def show(result: dict[str, Any], as_json: bool) -> None:
     ]
     print_table(f"{len(rows)} trials", ["trial", "state", "env steps", "score", "deployed"], rows)
     best = result["best"]
-    lines = [["best", f"{best['name']}, {result['metric']} {best[result['metric']]:.4g}" if best else "-"]]
+    lines = [["best trial", f"{best['name']}, {result['metric']} {best[result['metric']]:.4g}" if best else "-"]]
     lines += [[key, str(result[name])] for key, name in (("directory", "directory"), ("report", "report"))]
     print_table("", ["", ""], lines)
     if "answer" in result:  # one of an earlier version has none
