@@ -104,9 +104,13 @@ $(TOOLS)/.installed:
 	$(TOOLS)/bin/pip install --quiet uv==0.13.9 pip-audit==2.10.1
 	touch $@
 
-lock: $(TOOLS)/.installed  ## write requirements.lock anew: one version of every package, by its files' digests; torch is without
-	$(TOOLS)/bin/uv pip compile pyproject.toml --all-extras --generate-hashes --python-version 3.11 --no-annotate --no-header \
-		--python-platform x86_64-manylinux_2_28 --no-emit-package torch --output-file requirements.lock --quiet
+# What a build of torch for CUDA needs comes with that build, which everyone chooses.
+OF_TORCH := cuda-bindings cuda-toolkit nvidia-cudnn-cu13 nvidia-cusparselt-cu13 nvidia-nccl-cu13 nvidia-nvshmem-cu13 triton
+
+lock: $(TOOLS)/.installed  ## write requirements.lock anew: one version of every package but torch, by its files' digests
+	printf '%s\n' $(OF_TORCH) | $(TOOLS)/bin/uv pip compile pyproject.toml --all-extras --generate-hashes --no-annotate \
+		--no-header --python-version 3.11 --python-platform x86_64-manylinux_2_28 --no-emit-package torch \
+		--excludes /dev/stdin --output-file requirements.lock --quiet
 
 audit: $(TOOLS)/.installed  ## known vulnerabilities of what requirements.lock names, where the index tells them
 	$(TOOLS)/bin/pip-audit --disable-pip --require-hashes --requirement requirements.lock

@@ -8,6 +8,7 @@ import re
 import sys
 from contextlib import suppress
 from itertools import pairwise
+from typing import Annotated
 
 import rlx2_ray.cli.signals as signals  # before what takes time to import
 
@@ -16,7 +17,20 @@ import typer
 from typer.exceptions import TyperException
 
 import rlx2_ray.cli.threads  # noqa: F401 - before anything imports numpy
-from rlx2_ray.cli import archive, bench, compress, dashboard, describe, evaluate, export, report, resume, sweep, train
+from rlx2_ray.cli import (
+    archive,
+    bench,
+    compress,
+    dashboard,
+    describe,
+    doctor,
+    evaluate,
+    export,
+    report,
+    resume,
+    sweep,
+    train,
+)
 from rlx2_ray.tracking.uri import hide_secret, redacted
 from rlx2_ray.types import BadInput, Interrupted, RunFailed
 
@@ -33,11 +47,16 @@ app.command("archive")(archive.archive)
 app.command("report")(report.report)
 app.command("dashboard")(dashboard.dashboard)
 app.command("describe")(describe.describe)
+app.command("doctor")(doctor.doctor)
 app.add_typer(bench.app, name="bench")
 
 
 @app.callback()
-def rlx2() -> None:
+def rlx2(
+    version: Annotated[
+        bool, typer.Option("--version", callback=doctor.print_version, is_eager=True, help="Print it, and end.")
+    ] = False,
+) -> None:
     """Train sparse deep-RL agents from scratch (RLx2 on TD3 and SAC), inline or on Ray actors."""
 
 

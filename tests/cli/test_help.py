@@ -25,6 +25,7 @@ OPTIONS = {
     "export": ["DIR|FILE", "--format", "safetensors|onnx|c|parquet", "--int8", "--int16", "--episodes", "--best",
                "--out", "DIR/ENV_ALGO.FORMAT, DIR/replay.parquet", "--json"],
     "describe": ["--env", "--observation-size", "--action-size", "--json"],
+    "doctor": ["--tracking-uri", "--json"],
     "bench learner": ["--env", "--policy-sparsity", "--critic-sparsity", "--torch-compile", "--json"],
     "bench train": ["--env", "--policy-sparsity", "--critic-sparsity", "--timed-steps", "--json"],
     "bench policy": ["--env", "--policy-sparsity", "--json"],

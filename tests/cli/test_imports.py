@@ -53,6 +53,8 @@ MAY_LOAD: dict[str, set[str]] = {
     "report tests {tracked} --out {new}": {"mlflow", "plotly"},
     "sweep {sweep}": DRIVER,
     "compress {compress}": DRIVER,
+    "--version": set(),
+    "doctor": {"numba"},
     "bench learner {small}": ENVIRONMENT | {"numba", "torch"},
 }
 
