@@ -19,7 +19,7 @@ from rlx2_ray.runs import sealed
 from rlx2_ray.runs.directory import RunDirectory, Tracking, reason
 from rlx2_ray.runs.lock import FolderLock
 from rlx2_ray.runs.result import installed_versions
-from rlx2_ray.tracking.uri import hide_secret, redacted
+from rlx2_ray.tracking.uri import redacted
 from rlx2_ray.types import BadInput, Damaged, RunFailed
 
 Result = dict[str, Any]  # the keys of result.json
@@ -113,7 +113,7 @@ class SweepDirectory:
             uri = tracked_at(record).uri
             self.mended += record.messages
         if redacted(uri) != uri and record.tracking:  # by an earlier version
-            record = replace(record, tracking=replace(record.tracking, uri=hide_secret(uri)))
+            record = replace(record, tracking=replace(record.tracking, uri=redacted(uri)))
         return record
 
     def _read_description(self, record: Record) -> Tree:

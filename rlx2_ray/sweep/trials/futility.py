@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from rlx2_ray import files
-from rlx2_ray.runs.directory import Point
+from rlx2_ray.runs.parts import Point
 
 WINDOW = 10  # evaluations
 
