@@ -64,7 +64,8 @@ def open_to_append(path: Path, mode: int = 0o666) -> IO[bytes]:
 
     `mode`: of a new file, before it has any content.
     """
-    file = open(path, "ab", opener=lambda name, flags: os.open(name, flags | os.O_NOFOLLOW | os.O_NONBLOCK, mode))
+    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, mode)
+    file = os.fdopen(descriptor, "ab")
     if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
         file.close()
         raise OSError(errno.EINVAL, "not a regular file", str(path))

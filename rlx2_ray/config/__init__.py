@@ -38,7 +38,6 @@ __all__ = [
     "LARGEST", "LARGEST_WINDOW", "UNLIMITED_STEPS", "AgentConfig", "Count", "EnvConfig", "EvaluationConfig",
     "ExperimentConfig", "Fraction", "NonNegative", "Positive", "ReplayConfig", "RuntimeConfig", "Section", "Sparsity",
     "TopologyConfig", "Tree", "all_keys", "at", "dense_counterpart", "evaluated_steps", "flatten", "load",
-    "load_stored", "merge", "nest", "next_evaluation", "parse_assignments", "read_bytes", "resolve", "resolve_stored", "to_yaml",
-    "unflatten", "unknown_key",
-    "updates_due", "validate",
+    "load_stored", "merge", "nest", "next_evaluation", "parse_assignments", "read_bytes", "resolve", "resolve_stored",
+    "to_yaml", "unflatten", "unknown_key", "updates_due", "validate",
 ]  # fmt: skip

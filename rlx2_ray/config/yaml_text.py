@@ -67,7 +67,9 @@ class _Stored(yaml.SafeLoader):
             if not isinstance(key, Hashable) or key is None:
                 continue  # what is no key PyYAML refuses
             if key in lines:
-                raise BadInput(f"{self.where} has {shown(key)} in line {lines[key]} and again in line {line}: keep one.")
+                raise BadInput(
+                    f"{self.where} has {shown(key)} in line {lines[key]} and again in line {line}: keep one."
+                )
             lines[key] = line
         return super().construct_mapping(node, deep)
 
@@ -86,11 +88,11 @@ class _Reader(_Stored):
         return self.refuse(node) if math.isinf(value) and "inf" not in node.value.lower() else value
 
     def refuse(self, node: yaml.ScalarNode) -> Any:
-        text = node.value
+        text = cut(node.value, 100)
         digits = text.replace("_", "").lstrip("+-0") or "0"
         clear = _MEANINGS.get(text.lower()) or (f"{'-' * (text[0] == '-')}{digits}" if digits.isdigit() else ".inf")
         raise BadInput(
-            f"{self.where} has {cut(text, 200)} in line {node.start_mark.line + 1}, which is read in more than one way: write "
+            f"{self.where} has {text} in line {node.start_mark.line + 1}, which is read in more than one way: write "
             f"{clear}, or '{text}' in quotes for a text."
         )
 

@@ -129,9 +129,7 @@ def _check_changes(config: ExperimentConfig, changes: Tree) -> None:
         raise BadInput(f"{key} belongs to runs on actors, and this one is inline: leave it out.")
 
 
-def _with_deployed(
-    config: ExperimentConfig, directory: RunDirectory, origin: Origin, finished: Result
-) -> Result:
+def _with_deployed(config: ExperimentConfig, directory: RunDirectory, origin: Origin, finished: Result) -> Result:
     """The result with the deployed score, which runs that ended under an earlier version do not have yet."""
     if "deployed" in finished or not directory.best_policy_file.exists():
         return finished

@@ -17,8 +17,8 @@ from rlx2_ray.experiment.display import Display, Status
 from rlx2_ray.experiment.pace import Pace, rate_of
 from rlx2_ray.sweep.description.reported import OF_DEPLOYED
 from rlx2_ray.sweep.desk.record_keeper import RecordKeeper
-from rlx2_ray.sweep.trials.job import Planner
 from rlx2_ray.sweep.tracebacks import reason_in
+from rlx2_ray.sweep.trials.job import Planner
 
 MOST_ERRORS = 2**24  # bytes of tracebacks, of all failures of a trial
 

@@ -1,10 +1,10 @@
 """Which stores are the person's own: a directory may come from somebody else, and it says where it is tracked.
 
-Whoever is spoken to gets the credentials that MLflow finds (MLFLOW_TRACKING_TOKEN, a password, ~/.netrc), and a database
-gets the tables that it lacks. So a store that a file names is used only where the person has named it too: now, by the
-environment or an option, or earlier, by a run that was begun with it, which a file of their own keeps. Two more are
-known to be harmless: a database on this machine that has this very run already, as those of runs that an earlier
-version began, and one that is still to be made inside the directory itself.
+Whoever is spoken to gets the credentials that MLflow finds (MLFLOW_TRACKING_TOKEN, a password, ~/.netrc), and a
+database gets the tables that it lacks. So a store that a file names is used only where the person has named it too:
+now, by the environment or an option, or earlier, by a run that was begun with it, which a file of their own keeps. Two
+more are known to be harmless: a database on this machine that has this very run already, as those of runs that an
+earlier version began, and one that is still to be made inside the directory itself.
 """
 
 from __future__ import annotations
@@ -17,7 +17,14 @@ from pathlib import Path
 
 from rlx2_ray import files
 from rlx2_ray.tracking.tags import TRIAL_KEY
-from rlx2_ray.tracking.uri import VARIABLE, artifacts_beside, default_tracking_uri, redacted, resolve_tracking_uri, sqlite_file
+from rlx2_ray.tracking.uri import (
+    VARIABLE,
+    artifacts_beside,
+    default_tracking_uri,
+    redacted,
+    resolve_tracking_uri,
+    sqlite_file,
+)
 from rlx2_ray.types import BadInput
 
 MOST_BYTES = 2**24  # of the file of stores
@@ -116,4 +123,6 @@ def _has_run(database: Path, trial_key: str) -> bool:
     except (OSError, sqlite3.Error):
         return False
     is_own = status.st_uid == os.geteuid()
-    return is_own and bool(found) and all(str(place).startswith(beside) and ".." not in str(place) for (place,) in found)
+    return (
+        is_own and bool(found) and all(str(place).startswith(beside) and ".." not in str(place) for (place,) in found)
+    )

@@ -17,8 +17,9 @@ from rlx2_ray.runs.directory import RunDirectory, Tracking, describe_evaluations
 from rlx2_ray.sweep.compression import dense_runs
 from rlx2_ray.sweep.compression.dense_cache import DenseCache
 from rlx2_ray.sweep.compression.dense_runs import DenseRuns
+from tests.support import runs as made
 from tests.support.compression_envs import MODULE
-from tests.support.runs import PLAYED as RUN_PLAYED, RESULT, made_point, small_config
+from tests.support.runs import RESULT, made_point, small_config
 
 CONFIG = small_config(
     method="dense", sparsity__policy=0, sparsity__critic=0, env__id=f"{MODULE}:Indifferent-v0", steps=300
@@ -44,7 +45,7 @@ def write_run(trials: Path, seed: int, score: float | None, deployed: float | No
     folder.mkdir()
     (folder / "progress.jsonl").write_text(json.dumps(made_point(100, 3.0)) + "\n")
     if score is not None:
-        played = {} if deployed is None else {"deployed": RUN_PLAYED | {"return_mean": deployed}}
+        played = {} if deployed is None else {"deployed": made.PLAYED | {"return_mean": deployed}}
         (folder / "result.json").write_text(json.dumps({**RESULT, "score": score, **played}))
 
 
@@ -141,7 +142,13 @@ def archived(folder: Path, seed: int, deployed: float | None, **more: Any) -> Pa
     points = [made_point(step, 50.0) for step in (100, 200, 300)]
     directory.progress_file.write_text("".join(json.dumps(point) + "\n" for point in points))
     played = None if deployed is None else {"env_steps": 100, "return_mean": deployed, "return_std": 1.0, "episodes": 2}
-    result = {**RESULT, "score": 50.0, "deployed": played, "env_steps": 300, "evaluations": describe_evaluations(points)}
+    result = {
+        **RESULT,
+        "score": 50.0,
+        "deployed": played,
+        "env_steps": 300,
+        "evaluations": describe_evaluations(points),
+    }
     directory.write_result(result | more)
     return archive.add(directory.path, folder)
 
