@@ -138,7 +138,7 @@ def _record_of(result: dict[str, Any]) -> Record:
     known = {key: result.get(key) for key in ("dense", "decisions", "ultimate", "runs", "env_steps", "messages")}
     name = Path(result.get("directory", "compression")).name
     content = {"kind": "compress", "name": name, "state": "finished", "protocol": rule, **known}
-    return parse_record(json.dumps(content), "result.json")
+    return parse_record(json.dumps(content).encode(), "result.json")
 
 
 def _row(decision: SizedDecision) -> list[str]:

@@ -24,7 +24,7 @@ RETURNS = ("return_mean", "return_std")
 
 Text = Annotated[str, Field(max_length=4096)]
 Name = Annotated[str, Field(max_length=1000, pattern=r"^[^\x00-\x1f\x7f]+$")]
-Identifier = Annotated[str, Field(max_length=200, pattern=r"^[\w.-]+$")]  # MLflow's
+Identifier = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]  # MLflow's
 Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 Count = Annotated[int, Field(ge=0, le=LARGEST)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]

@@ -38,12 +38,16 @@ def unpack(name: str, folder: Path, database: Path) -> Path:
 
 
 def resume(directory: Path, database: Path) -> dict[str, Any]:
-    """To the end, tracked in `database`, which nobody has used before. Dense runs that were measured elsewhere are not known, compiled kernels are."""
+    """To the end, tracked in `database`, which nobody has used before.
+
+    Dense runs that were measured elsewhere are not known, compiled kernels are.
+    """
     own = {name: value for name, value in os.environ.items() if not name.startswith(("RAY_", "MLFLOW_"))}
     caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     own.setdefault("NUMBA_CACHE_DIR", str(caches / "rlx2_ray" / "kernels"))
+    uri = f"sqlite:///{database}"
     process = subprocess.run(
-        [sys.executable, "-m", "rlx2_ray", "resume", str(directory), "--tracking-uri", f"sqlite:///{database}", "--json"],
+        [sys.executable, "-m", "rlx2_ray", "resume", str(directory), "--tracking-uri", uri, "--json"],
         cwd=directory.parent,
         env=own | {"PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "", "XDG_CACHE_HOME": str(directory.parent / "cache")},
         capture_output=True,

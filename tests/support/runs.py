@@ -25,6 +25,7 @@ from rlx2_ray.experiment import session
 from rlx2_ray.replay import windows as replay
 from rlx2_ray.runs import sealed
 from rlx2_ray.runs.directory import Tracking
+from rlx2_ray.tracking import consent
 from rlx2_ray.tracking.tracker import Tracker
 from rlx2_ray.types import Spaces
 from tests.support.strange_envs import MAY_DIE
@@ -247,7 +248,9 @@ def copy_run(source: Path, folder: Path) -> Path:
     shutil.copytree(source, run)
     shutil.copy(source.parent / "mlflow.db", folder)
     origin = sealed.parse((run / "run.json").read_bytes())
-    moved = origin | {"tracking_uri": f"sqlite:///{folder / 'mlflow.db'}"}
+    uri = f"sqlite:///{folder / 'mlflow.db'}"
+    consent.remember(uri)
+    moved = origin | {"tracking_uri": uri}
     (run / "run.json").write_text(sealed.to_text(moved))
     return run
 

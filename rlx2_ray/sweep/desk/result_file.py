@@ -1,0 +1,73 @@
+"""`result.json` of a sweep or a compression, as it may be read: typed and within bounds, or a ValueError."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from rlx2_ray import files
+from rlx2_ray.report.record.record import Part
+from rlx2_ray.runs import sealed
+from rlx2_ray.runs.parts import Count, Finite, Name, Text, describe
+from rlx2_ray.runs.scores import FINAL, ScoreName
+
+MOST_BYTES = 2**26  # 10,000 trials with what varies in them
+
+
+class _Head(BaseModel):
+    model_config = ConfigDict(strict=True, extra="allow", defer_build=True)
+
+    directory: Text = ""
+    report: Text
+    answer: Text | None = None  # None: of an earlier version
+
+
+class _Row(BaseModel):
+    model_config = ConfigDict(strict=True, extra="allow", defer_build=True)
+
+    name: Part
+    state: Name
+    env_steps: Count
+    score: Finite | None = None
+    deployed: Finite | None = None
+
+
+class _Best(BaseModel):
+    model_config = ConfigDict(strict=True, extra="allow", defer_build=True)
+    __pydantic_extra__: dict[str, Finite]
+
+    name: Part
+
+
+class _Sweep(_Head):
+    kind: Literal["sweep"]
+    metric: Name
+    trials: list[_Row]
+    best: _Best | None
+    ended_by: Text | None = None
+
+
+class _Compression(_Head):
+    kind: Literal["compress"]
+    threshold: Annotated[Finite, Field(ge=0)]
+    decided_by: ScoreName = FINAL
+
+
+KINDS: dict[str, type[_Sweep | _Compression]] = {"sweep": _Sweep, "compress": _Compression}
+
+
+def read_result(file: Path) -> dict[str, Any]:
+    """The keys and values. Raises ValueError, or OSError where it cannot be read."""
+    content = sealed.parse(files.read(file, MOST_BYTES))
+    kind = content.get("kind")
+    if not isinstance(kind, str) or kind not in KINDS:
+        raise ValueError("no such kind")
+    try:
+        result = KINDS[kind].model_validate(content)
+    except ValidationError as error:
+        raise ValueError(describe(error)) from None
+    if isinstance(result, _Sweep) and result.best is not None and result.metric not in (result.best.model_extra or {}):
+        raise ValueError("no metric of the best trial")
+    return content
