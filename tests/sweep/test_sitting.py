@@ -132,7 +132,7 @@ def test_only_for_trials_that_are_planned_beforehand(
     check_refusal(["resume", str(path), option, "2"], [option, *words], tmp_path, capsys)
 
 
-COMPRESSED: Tree = {"kind": "compress", "threshold": 0.97, "report": "report.html"}
+COMPRESSED: Tree = {"kind": "compress", "threshold": 0.97, "report": "report.html", "messages": [], "decisions": []}
 COMPRESSION: Tree = {"env": {"id": "Hopper-v5"}, "compress": {"budget": {"runs": 20}, "max_seeds": 8}}
 
 

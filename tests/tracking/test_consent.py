@@ -213,10 +213,8 @@ def test_database_that_does_not_answer_is_not_waited_for(tmp_path: Path, monkeyp
     monkeypatch.setattr(consent, "LONGEST_S", 0.2)
     with closing(sqlite3.connect(tmp_path / "slow.db")) as connection, connection:
         connection.execute("CREATE TABLE runs (run_uuid TEXT, artifact_uri TEXT)")
-        endless = (
-            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i AS run_uuid, i AS key, i AS value"
-        )
-        connection.execute(f"CREATE VIEW tags AS {endless} FROM n")
+        endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n)"
+        connection.execute(f"CREATE VIEW tags AS {endless} SELECT i AS run_uuid, i AS key, i AS value FROM n")
     assert not consent.is_own(f"sqlite:///{tmp_path}/slow.db", KEY, tmp_path / "run")
 
 

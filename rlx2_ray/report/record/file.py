@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -49,13 +50,19 @@ def read_record(file: Path) -> Record:
 def parse_record(text: bytes, where: str) -> Record:
     """Returns the record without its trials. Raises Damaged where the text is not as a campaign writes it."""
     try:
-        content = {key: value for key, value in sealed.parse(text).items() if key not in ("trials", "source")}
-        return _adapter().validate_python(content)
-    except ValidationError as error:
-        problem = describe(error)
+        return parse_content(sealed.parse(text))
     except ValueError as error:
         problem = str(error)
     raise Damaged(f"{where} is damaged or of another version ({problem}): restore it from a copy.")
+
+
+def parse_content(content: Mapping[str, Any]) -> Record:
+    """Returns the record that keys and values of a file say. Raises ValueError where they do not."""
+    known = {key: value for key, value in content.items() if key not in ("trials", "source")}
+    try:
+        return _adapter().validate_python(known)
+    except ValidationError as error:
+        raise ValueError(describe(error)) from None
 
 
 @cache

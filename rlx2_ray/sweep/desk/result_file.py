@@ -8,7 +8,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from rlx2_ray import files
-from rlx2_ray.report.record.record import Part
+from rlx2_ray.report.record.file import parse_content
+from rlx2_ray.report.record.record import Part, Record
 from rlx2_ray.runs import sealed
 from rlx2_ray.runs.parts import Count, Finite, Name, Text, describe
 from rlx2_ray.runs.scores import FINAL, ScoreName
@@ -70,4 +71,14 @@ def read_result(file: Path) -> dict[str, Any]:
         raise ValueError(describe(error)) from None
     if isinstance(result, _Sweep) and result.best is not None and result.metric not in (result.best.model_extra or {}):
         raise ValueError("no metric of the best trial")
+    if isinstance(result, _Compression):
+        record_of(content)
     return content
+
+
+def record_of(result: dict[str, Any]) -> Record:
+    """What the result of a compression repeats of its record. Raises ValueError where it repeats none."""
+    rule = {"threshold": result["threshold"], "score": result.get("decided_by", FINAL)}
+    known = {key: result.get(key) for key in ("dense", "decisions", "ultimate", "runs", "env_steps", "messages")}
+    name = Path(result.get("directory", "")).name or "compression"
+    return parse_content({"kind": "compress", "name": name, "state": "finished", "protocol": rule, **known})
