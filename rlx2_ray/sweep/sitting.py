@@ -52,7 +52,7 @@ def resume(directory: SweepDirectory, sitting: Sitting, tracking_uri: str | None
         tree = _renew(tree, record, sitting)
     if sitting.max_hours is not None or sitting.max_runs is not None:
         record = replace(record, messages=tuple(each for each in record.messages if not each.startswith(ENDED_BY)))
-    result = directory.read_result()
+    result = directory.read_result(record.kind)
     may_go_on = record.kind == "compress" or (result is not None and result.get("ended_by") and sitting.max_hours)
     lost = lost_trials(directory.trials, result, record) if result is not None else []
     if lost:

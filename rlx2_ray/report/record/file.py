@@ -15,6 +15,7 @@ from rlx2_ray import files
 from rlx2_ray.report.record.record import DenseArm, Record
 from rlx2_ray.runs import sealed
 from rlx2_ray.runs.parts import describe
+from rlx2_ray.tracking.uri import redacted
 from rlx2_ray.types import Damaged
 
 RECORD_FILE = "record.json"
@@ -60,9 +61,11 @@ def parse_content(content: Mapping[str, Any]) -> Record:
     """Returns the record that keys and values of a file say. Raises ValueError where they do not."""
     known = {key: value for key, value in content.items() if key not in ("trials", "source")}
     try:
-        return _adapter().validate_python(known)
+        record = _adapter().validate_python(known)
     except ValidationError as error:
         raise ValueError(describe(error)) from None
+    tracking = record.tracking  # of which an earlier version wrote all
+    return record if tracking is None else replace(record, tracking=replace(tracking, uri=redacted(tracking.uri)))
 
 
 @cache

@@ -59,12 +59,9 @@ class _Compression(_Head):
 KINDS: dict[str, type[_Sweep | _Compression]] = {"sweep": _Sweep, "compress": _Compression}
 
 
-def read_result(file: Path) -> dict[str, Any]:
-    """The keys and values. Raises ValueError, or OSError where it cannot be read."""
+def read_result(file: Path, kind: str) -> dict[str, Any]:
+    """The keys and values of one of that kind. Raises ValueError, or OSError where it cannot be read."""
     content = sealed.parse(files.read(file, MOST_BYTES))
-    kind = content.get("kind")
-    if not isinstance(kind, str) or kind not in KINDS:
-        raise ValueError("no such kind")
     try:
         result = KINDS[kind].model_validate(content)
     except ValidationError as error:

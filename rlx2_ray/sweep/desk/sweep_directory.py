@@ -19,8 +19,7 @@ from rlx2_ray.runs import sealed
 from rlx2_ray.runs.directory import RunDirectory, Tracking, reason
 from rlx2_ray.runs.lock import FolderLock
 from rlx2_ray.runs.result import installed_versions
-from rlx2_ray.sweep.desk.result_file import read_result
-from rlx2_ray.tracking.uri import redacted
+from rlx2_ray.sweep.desk.result_file import KINDS, read_result
 from rlx2_ray.types import BadInput, Damaged, RunFailed
 
 Result = dict[str, Any]  # the keys of result.json
@@ -108,13 +107,14 @@ class SweepDirectory:
     def _read_record(self) -> Record:
         try:
             record = read_record(self.record_file)
-            uri = tracked_at(record).uri
+            tracked_at(record)
+            if record.kind in KINDS:
+                return record
         except BadInput:
-            record = rebuild(self.path)
-            uri = tracked_at(record).uri
-            self.mended += record.messages
-        if redacted(uri) != uri and record.tracking:  # by an earlier version
-            record = replace(record, tracking=replace(record.tracking, uri=redacted(uri)))
+            pass
+        record = rebuild(self.path)
+        tracked_at(record)
+        self.mended += record.messages
         return record
 
     def _read_description(self, record: Record) -> Tree:
@@ -147,12 +147,12 @@ class SweepDirectory:
             self._write_text(self.description_file, text)
         return record
 
-    def read_result(self) -> Result | None:
-        """Returns that of a finished sweep; None where it is not finished, or what says so is damaged."""
+    def read_result(self, kind: str) -> Result | None:
+        """Returns that of a finished one of that kind; None where it is not finished, or what says so is damaged."""
         if not self.result_file.exists():
             return None
         try:
-            return read_result(self.result_file)
+            return read_result(self.result_file, kind)
         except (ValueError, OSError):
             self.mended.append(f"{self.result_file} is damaged, and is written again.")
             return None

@@ -73,7 +73,7 @@ def test_as_it_was_made_it_is_read(kind: str, directories: dict[str, Path], tmp_
     shutil.copytree(directories[kind], tmp_path / kind)
     for read in READERS:
         read(tmp_path / kind)
-    assert SweepDirectory(directories[kind]).read_result() is not None
+    assert SweepDirectory(directories[kind]).read_result("compress" if kind == "compression" else "sweep") is not None
 
 
 LINKED = ["run.lock", "undelivered", "record.json", "sweep.yaml", "figures", "report.html", "floor.json", "tune"]
@@ -144,7 +144,7 @@ def _open(path: Path) -> None:
     """As far as `rlx2 resume` gets before it trains."""
     with closing(SweepDirectory(path)) as directory:
         tree, record = directory.open()
-        result = directory.read_result()
+        result = directory.read_result(record.kind)
         campaign = KINDS[record.kind](tree)
         if result is not None:
             lost_trials(directory.trials, result, record)
@@ -233,3 +233,16 @@ def test_bad_directory_among_others_is_left_out_and_named(directories: dict[str,
     assert any(message.startswith(f"{trial.name} is left out: ") for message in record.messages)
     with pytest.raises(BadInput, match=r"progress\.jsonl cannot be read \(not a regular file\)"):
         read_directory(trial)
+
+
+@pytest.mark.parametrize("kind", ["runs", "task", "compress"])
+def test_record_or_result_of_another_kind_is_none(kind: str, directories: dict[str, Path], tmp_path: Path) -> None:
+    directory = tmp_path / "sweep"
+    shutil.copytree(directories["sweep"], directory)
+    result = sealed.parse((directory / "result.json").read_bytes())
+    (directory / "result.json").write_text(sealed.to_text(result | {"kind": kind}))
+    assert SweepDirectory(directory).read_result("sweep") is None
+    record = json.loads((directory / "record.json").read_bytes()) | {"kind": kind}
+    (directory / "record.json").write_text(json.dumps(record))
+    with pytest.raises(BadInput):
+        _open(directory)
