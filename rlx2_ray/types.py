@@ -45,8 +45,9 @@ def shown(value: object) -> str:
 
 
 def cut(text: str, longest: int) -> str:
-    """The text, without its middle where it is longer than that."""
-    return text if len(text) <= longest else f"{text[: longest // 2]}...{text[-longest // 2 :]}"
+    """The text, without a part of its middle where it is longer than that."""
+    start = 3 * longest // 5
+    return text if len(text) <= longest else f"{text[:start]}...{text[-(longest - start - 3) :]}"
 
 
 class Spaces(NamedTuple):
