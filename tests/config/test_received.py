@@ -103,6 +103,7 @@ TREES: list[tuple[Any, Any]] = [
 ]
 
 
+@pytest.mark.timeout(0)
 @settings(max_examples=examples(200), suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_altered_yaml_is_a_configuration_or_one_sentence(data: st.DataObject, tmp_path_factory: Any) -> None:

@@ -168,6 +168,7 @@ def alter(draw: Callable[[Any], Any], directory: Path, name: str) -> None:
         (directory / "run.json").write_text(sealed.to_text(origin))
 
 
+@pytest.mark.timeout(0)
 @settings(max_examples=examples(200), suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_altered_run_is_a_result_or_one_sentence(data: st.DataObject, finished: Path) -> None:

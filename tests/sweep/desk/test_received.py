@@ -192,6 +192,7 @@ def alter(draw: Callable[[Any], Any], directory: Path, name: str) -> None:
     file.write_bytes(content)
 
 
+@pytest.mark.timeout(0)
 @settings(max_examples=examples(200), suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_altered_campaign_is_a_result_or_one_sentence(data: st.DataObject, directories: dict[str, Path]) -> None:
@@ -207,6 +208,7 @@ def test_altered_campaign_is_a_result_or_one_sentence(data: st.DataObject, direc
     assert [path.name for path in folder.iterdir()] == [source.name]
 
 
+@pytest.mark.timeout(0)
 @settings(max_examples=examples(200), suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_altered_cache_is_a_dense_run_or_none(data: st.DataObject, tmp_path_factory: Any) -> None:
