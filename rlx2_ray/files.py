@@ -12,7 +12,7 @@ import shutil
 import stat
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import IO
 
@@ -46,6 +46,44 @@ def read(path: Path, most: int) -> bytes:
 
 def _open_without_waiting(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_NONBLOCK)
+
+
+def append(path: Path, text: str) -> None:
+    """Add to the end of a file, made where it is missing. Raises OSError where there is no room, or the path is a link.
+
+    What is added has reached the disk then.
+    """
+    with open_to_append(path) as file:
+        file.write(text.encode())
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def open_to_append(path: Path, mode: int = 0o666) -> IO[bytes]:
+    """The regular file, made where it is missing. Raises OSError for anything else: a link could lead anywhere.
+
+    `mode`: of a new file, before it has any content.
+    """
+    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, mode)
+    file = os.fdopen(descriptor, "ab")
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
+    return file
+
+
+def first_link(folder: Path) -> Path | None:
+    """A symbolic link somewhere below a folder, if there is one; what others remove meanwhile is none."""
+    folders = [str(folder)]
+    while folders:
+        inner = folders.pop()
+        with suppress(FileNotFoundError) if inner != str(folder) else nullcontext(), os.scandir(inner) as entries:
+            for entry in entries:
+                if entry.is_symlink():
+                    return Path(entry.path)
+                if entry.is_dir():
+                    folders.append(entry.path)
+    return None
 
 
 @contextmanager
@@ -115,10 +153,10 @@ def lock(path: Path, wait_s: float = math.inf) -> IO[bytes]:
     """The lock file, made where it is missing, as soon as no other process holds it.
 
     The lock goes when the file is closed, as by `with`, or with the process. Raises TimeoutError where another process
-    still holds it after `wait_s`, and any other OSError where the file cannot be written.
+    still holds it after `wait_s`, and any other OSError where the file cannot be written, or is a link.
     """
     deadline = time.monotonic() + wait_s
-    file = path.open("ab")
+    file = open_to_append(path)
     try:
         while not _try_to_lock(file):
             if time.monotonic() > deadline:

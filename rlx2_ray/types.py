@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,8 +13,18 @@ Bools = NDArray[np.bool_]
 Indices = NDArray[np.int64]
 
 
+LONGEST_VALUE, LONGEST_SENTENCE = 200, 1000  # characters, of a value that a sentence repeats, and of all of it
+
+
 class BadInput(Exception):
-    """What the user gave cannot be used. The text is one sentence that names the key, the value and the remedy."""
+    """What the user gave cannot be used. The text is one sentence that names the key, the value and the remedy.
+
+    What is too long in it loses its middle, for a file may have a value of any length.
+    """
+
+    def __init__(self, sentence: str) -> None:
+        shorter = re.sub(rf"\S{{{LONGEST_VALUE},}}", lambda word: cut(word[0], 100), sentence)
+        super().__init__(cut(shorter, LONGEST_SENTENCE))
 
 
 class Damaged(BadInput):
@@ -26,6 +37,17 @@ class RunFailed(Exception):
 
 class Interrupted(Exception):
     """The user asked the run to stop; it was checkpointed and can be resumed."""
+
+
+def shown(value: object) -> str:
+    """The value as a sentence repeats it."""
+    return cut(repr(value), 100)
+
+
+def cut(text: str, longest: int) -> str:
+    """The text, without a part of its middle where it is longer than that."""
+    start = 3 * longest // 5
+    return text if len(text) <= longest else f"{text[:start]}...{text[-(longest - start - 3) :]}"
 
 
 class Spaces(NamedTuple):

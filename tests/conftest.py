@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
+import os
+import shutil
 import signal
+import tempfile
 from collections.abc import Iterator
 
 import numpy as np
@@ -11,6 +15,9 @@ from hypothesis import settings
 
 settings.register_profile("rlx2", deadline=None)  # a busy machine is not a failing test
 settings.load_profile("rlx2")
+# Nothing that the tests remember of stores is kept for the person who runs them.
+os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp(prefix="rlx2-tests-")
+atexit.register(shutil.rmtree, os.environ["XDG_STATE_HOME"], ignore_errors=True)
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell has it ignored in what runs in the background
 
 

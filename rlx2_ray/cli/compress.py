@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,10 +12,10 @@ from rlx2_ray.cli import options
 from rlx2_ray.cli.output import print_json, print_table
 from rlx2_ray.cli.sweep import default_directory
 from rlx2_ray.config.run_paths import with_absolute_runs
-from rlx2_ray.runs.scores import FINAL, OTHER
+from rlx2_ray.runs.scores import OTHER
 
 if TYPE_CHECKING:  # `rlx2 --help` comes by here
-    from rlx2_ray.report.record.record import Record, SizedDecision
+    from rlx2_ray.report.record.record import SizedDecision
 
 Axis = Annotated[
     str | None,
@@ -111,8 +110,9 @@ def show(result: dict[str, Any], as_json: bool) -> None:
         return
     from rlx2_ray.report.page.answer import answer
     from rlx2_ray.sweep.compression.words import dense_sentence
+    from rlx2_ray.sweep.desk.result_file import record_of
 
-    record = _record_of(result)
+    record = record_of(result)
     headings = ["zeros, %", "times", "seeds", record.score, "Pr", OTHER[record.score], "verdict"]
     decisions = sorted(record.decisions, key=lambda each: each.compression)
     title = (
@@ -128,17 +128,6 @@ def show(result: dict[str, Any], as_json: bool) -> None:
     if record.ultimate is not None:
         typer.echo(f"Policy: {record.ultimate.policy}")
     typer.echo(f"Report: {result['report']}")
-
-
-def _record_of(result: dict[str, Any]) -> Record:
-    """Returns what the result repeats of its record."""
-    from rlx2_ray.report.record.file import parse_record
-
-    rule = {"threshold": result["threshold"], "score": result.get("decided_by", FINAL)}
-    known = {key: result.get(key) for key in ("dense", "decisions", "ultimate", "runs", "env_steps", "messages")}
-    name = Path(result.get("directory", "compression")).name
-    content = {"kind": "compress", "name": name, "state": "finished", "protocol": rule, **known}
-    return parse_record(json.dumps(content), "result.json")
 
 
 def _row(decision: SizedDecision) -> list[str]:

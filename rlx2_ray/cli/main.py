@@ -32,7 +32,7 @@ from rlx2_ray.cli import (
     train,
 )
 from rlx2_ray.tracking.uri import hide_secret, redacted
-from rlx2_ray.types import BadInput, Interrupted, RunFailed
+from rlx2_ray.types import LONGEST_VALUE, BadInput, Interrupted, RunFailed, cut
 
 OF_A_PATH = (errno.ENAMETOOLONG, errno.ELOOP, errno.EACCES, errno.EROFS, errno.ENOTDIR)  # what no command expects
 
@@ -103,11 +103,7 @@ def run(arguments: list[str]) -> int:
 
 def _shortened(sentence: str) -> str:
     """The sentence without the middle of what is too long in it, as of a value that it repeats, and of all."""
-    return _without_middle(re.sub(r"\S{200,}", lambda word: _without_middle(word[0], 100), sentence), 2000)
-
-
-def _without_middle(text: str, longest: int) -> str:
-    return text if len(text) <= longest else f"{text[: longest // 2]}...{text[-longest // 2 :]}"
+    return cut(re.sub(rf"\S{{{LONGEST_VALUE},}}", lambda word: cut(word[0], 100), sentence), 2000)
 
 
 def _fail(sentence: str, code: int) -> int:

@@ -32,6 +32,10 @@ MaxRuns = Annotated[
     str | None,
     typer.Option(metavar="N", help="Of a compression: new budget, in runs, in all.", show_default="as before"),
 ]
+TrackingUri = Annotated[
+    str | None,
+    typer.Option("--tracking-uri", metavar="URI", help="MLflow store, from now on.", show_default="as before"),
+]
 Directory = Annotated[
     Path,
     typer.Argument(
@@ -52,12 +56,13 @@ def resume(
     max_hours: MaxHours = None,
     concurrent: Concurrent = None,
     max_runs: MaxRuns = None,
+    tracking_uri: TrackingUri = None,
     as_json: options.Json = False,
 ) -> None:
     """Go on with a run, a sweep or a compression that was interrupted or killed, in the same MLflow runs."""
     changes = options.read_tree(locals(), assignments)
     if any((directory / name).exists() for name in ("sweep.yaml", "record.json")):
-        _resume_campaign(directory, changes, Given(max_hours, concurrent, max_runs), as_json)
+        _resume_campaign(directory, changes, Given(max_hours, concurrent, max_runs), tracking_uri, as_json)
         return
     for option, value in (("--max-hours", max_hours), ("--concurrent", concurrent), ("--max-runs", max_runs)):
         if value is not None:
@@ -66,7 +71,7 @@ def resume(
     from rlx2_ray.distributed.launch import train as train_on_runtime
     from rlx2_ray.experiment import session
 
-    train.show(session.resume(directory, train_on_runtime, changes), directory, as_json)
+    train.show(session.resume(directory, train_on_runtime, changes, tracking_uri), directory, as_json)
 
 
 class Given(NamedTuple):
@@ -77,11 +82,11 @@ class Given(NamedTuple):
     max_runs: str | None
 
 
-def _resume_campaign(path: Path, changes: Tree, given: Given, as_json: bool) -> None:
+def _resume_campaign(path: Path, changes: Tree, given: Given, tracking_uri: str | None, as_json: bool) -> None:
     from rlx2_ray.sweep.desk.sweep_directory import SweepDirectory
     from rlx2_ray.sweep.sitting import Sitting
     from rlx2_ray.sweep.sitting import resume as resume_campaign
 
     with closing(SweepDirectory(path)) as directory:
-        kind, result = resume_campaign(directory, Sitting(*given, changes))
+        kind, result = resume_campaign(directory, Sitting(*given, changes), tracking_uri)
     (compress if kind == "compress" else sweep).show(result, as_json)

@@ -10,7 +10,7 @@ The constants are those of RLx2 (arXiv 2205.15043) and, beneath it, of TD3 (arXi
 """
 
 from rlx2_ray.config.evaluations import evaluated_steps, next_evaluation
-from rlx2_ray.config.files import load, load_stored, parse_assignments, to_yaml
+from rlx2_ray.config.files import load, load_stored, parse_assignments, read_bytes, to_yaml
 from rlx2_ray.config.messages import all_keys, unknown_key, validate
 from rlx2_ray.config.resolution import dense_counterpart, resolve, resolve_stored
 from rlx2_ray.config.schema import (
@@ -38,7 +38,6 @@ __all__ = [
     "LARGEST", "LARGEST_WINDOW", "UNLIMITED_STEPS", "AgentConfig", "Count", "EnvConfig", "EvaluationConfig",
     "ExperimentConfig", "Fraction", "NonNegative", "Positive", "ReplayConfig", "RuntimeConfig", "Section", "Sparsity",
     "TopologyConfig", "Tree", "all_keys", "at", "dense_counterpart", "evaluated_steps", "flatten", "load",
-    "load_stored", "merge", "nest", "next_evaluation", "parse_assignments", "resolve", "resolve_stored", "to_yaml",
-    "unflatten", "unknown_key",
-    "updates_due", "validate",
+    "load_stored", "merge", "nest", "next_evaluation", "parse_assignments", "read_bytes", "resolve", "resolve_stored",
+    "to_yaml", "unflatten", "unknown_key", "updates_due", "validate",
 ]  # fmt: skip

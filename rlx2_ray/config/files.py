@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+from rlx2_ray import files
 from rlx2_ray.config import yaml_text
 from rlx2_ray.config.schema import ExperimentConfig
 from rlx2_ray.config.trees import Tree, merge, nest
-from rlx2_ray.types import BadInput
+from rlx2_ray.config.yaml_text import LONGEST
+from rlx2_ray.types import BadInput, shown
+
+MOST_BYTES = 4 * LONGEST  # of a file, whose characters have four at most
 
 
 def load(path: Path) -> Tree:
@@ -21,18 +25,30 @@ def load_stored(path: Path) -> Tree:
     return _load(path, is_stored=True)
 
 
-def _load(path: Path, is_stored: bool) -> Tree:
+def read_bytes(path: Path) -> bytes:
+    """The content of a YAML file. Raises BadInput."""
     try:
-        text = path.read_text(encoding="utf-8-sig")  # some editors begin files with a mark
+        return files.read(path, MOST_BYTES)
     except FileNotFoundError:
         raise BadInput(f"There is no configuration file {path}: check the path.") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadInput(f"The configuration file {path} cannot be read ({error}): check the path.") from None
+    except (OSError, ValueError) as error:  # the latter of a path that no file system takes
+        raise _unreadable(path, getattr(error, "strerror", None) or error) from None
+
+
+def _unreadable(path: Path, why: object) -> BadInput:
+    return BadInput(f"The configuration file {path} cannot be read ({why}): check the path.")
+
+
+def _load(path: Path, is_stored: bool) -> Tree:
+    try:
+        text = read_bytes(path).decode("utf-8-sig")  # some editors begin files with a mark
+    except UnicodeDecodeError as error:
+        raise _unreadable(path, error) from None
     tree = yaml_text.read(text, str(path), is_stored=is_stored)
     if tree is None:
         return {}
     if not isinstance(tree, dict):
-        raise BadInput(f"{path} holds {tree!r}, not keys and values: write one 'key: value' a line.")
+        raise BadInput(f"{path} holds {shown(tree)}, not keys and values: write one 'key: value' a line.")
     return tree
 
 

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from rlx2_ray.types import BadInput
+from rlx2_ray.types import BadInput, cut, shown
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -27,7 +27,7 @@ def _sentence(error: ValidationError, model: type[BaseModel], section: str) -> s
     problems = sorted(error.errors(), key=lambda problem: problem["type"] != "extra_forbidden")
     problem = problems[0]
     value = shown(problem["input"])
-    key = ".".join(str(part) for part in ([section] if section else []) + list(problem["loc"]))
+    key = cut(".".join(str(part) for part in ([section] if section else []) + list(problem["loc"])), 200)
     known = all_keys(model, f"{section}." if section else "")
     if problem["type"] == "extra_forbidden":
         return unknown_key(key, known)
@@ -35,12 +35,6 @@ def _sentence(error: ValidationError, model: type[BaseModel], section: str) -> s
         return f"{key} is {value}: it should hold keys and values, such as {_example_key(key, known)}."
     message = re.sub("^(Input|String|Tuple|List|Dictionary) should", "it should", problem["msg"])
     return f"{key} is {value}: {message.removeprefix('Value error, ')}."
-
-
-def shown(value: object) -> str:
-    """A value as a message repeats it: at most 100 characters, however long it is."""
-    text = repr(value)
-    return text if len(text) <= 100 else f"{text[:60]}...{text[-37:]}"
 
 
 def unknown_key(key: str, known: Iterable[str]) -> str:

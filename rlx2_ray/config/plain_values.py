@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from rlx2_ray.types import BadInput
+from rlx2_ray.types import BadInput, shown
 
 DEEPEST = 50  # levels, beyond which a value is a slip, or within itself
 
@@ -31,14 +31,14 @@ def plain_value(value: object, key: str, depth: int = 0) -> Any:
     if isinstance(value, dict):
         return {_name(name, key): plain_value(each, f"{key}.{name}", depth + 1) for name, each in value.items()}
     raise BadInput(
-        f"{key} is {value!r}, of type {type(value).__name__}, which the files of a run do not bring back: write a "
+        f"{key} is {shown(value)}, of type {type(value).__name__}, which the files of a run do not bring back: write a "
         "text, a number, true, false, null, a list or keys and values."
     )
 
 
 def _name(name: object, key: str) -> str:
     if not isinstance(name, str):
-        raise BadInput(f"{key} has the key {name!r}, which is no text: put it in quotes.")
+        raise BadInput(f"{key} has the key {shown(name)}, which is no text: put it in quotes.")
     _check_text(name, key)
     return str(name)
 
@@ -56,4 +56,4 @@ def _check_text(text: str, key: str) -> None:
     try:
         text.encode()
     except UnicodeEncodeError:
-        raise BadInput(f"{key} has {text!r}, which is no valid Unicode: correct it.") from None
+        raise BadInput(f"{key} has {shown(text)}, which is no valid Unicode: correct it.") from None

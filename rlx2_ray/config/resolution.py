@@ -13,7 +13,7 @@ from rlx2_ray.config.schema import LARGEST, LARGEST_RATIO, LARGEST_WINDOW, Exper
 from rlx2_ray.config.trees import Tree, at, merge
 from rlx2_ray.methods import EVENTS, METHODS
 from rlx2_ray.topology_rules import TOPOLOGY_RULES, TopologyRule
-from rlx2_ray.types import BadInput
+from rlx2_ray.types import BadInput, shown
 
 FIXED_CAPACITY = (100_000, 1_000_000)  # least and greatest of the replay, unless configured
 # What the dense arm does not share with a sparse one; every other key, and every section to come, it does.
@@ -47,7 +47,7 @@ def dense_counterpart(config: ExperimentConfig) -> ExperimentConfig:
 def _choice(given: Mapping[str, Any], key: str, default: str, table: Mapping[str, object]) -> str:
     value = given.get(key, default)
     if not isinstance(value, str) or value not in table:
-        raise BadInput(f"{key} is {value!r}: choose one of {', '.join(table)}.")
+        raise BadInput(f"{key} is {shown(value)}: choose one of {', '.join(table)}.")
     return value
 
 
@@ -114,6 +114,6 @@ def _count_at(tree: Mapping[str, Any], dotted_key: str, default: int) -> int:
 def _ratio_at(tree: Mapping[str, Any], dotted_key: str, default: float) -> float:
     try:
         value = float(at(tree, dotted_key, default))
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return default
     return value if 0 < value <= LARGEST_RATIO else default

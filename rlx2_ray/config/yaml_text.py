@@ -14,13 +14,15 @@ from typing import Any
 
 import yaml
 
-from rlx2_ray.types import BadInput
+from rlx2_ray.types import BadInput, cut, shown
 
 LONGEST = 1_000_000  # characters of one text, which are read in some ten seconds
 MOST_VALUES = 100_000  # of one text: ten for each of the trials that a sweep may have
 _BOOL, _NULL, _INT, _FLOAT, _MERGE, _TIME, _UNCLEAR = (
     f"tag:yaml.org,2002:{name}" for name in ("bool", "null", "int", "float", "merge", "timestamp", "unclear")
 )
+# What PyYAML raises; the last four for tags that do not fit what they stand at, such as `!!int ''`.
+_ERRORS = (yaml.YAMLError, ValueError, RecursionError, LookupError, TypeError, AttributeError, OverflowError)
 _MEANINGS = {"yes": "true", "on": "true", "no": "false", "off": "false", "none": "null"}
 _MEANINGS |= {"inf": ".inf", "+inf": ".inf", "-inf": "-.inf", "infinity": ".inf", "-infinity": "-.inf", "nan": "null"}
 # Tag, what it looks like, and the signs that it can begin with; the first that fits is taken.
@@ -65,7 +67,9 @@ class _Stored(yaml.SafeLoader):
             if not isinstance(key, Hashable) or key is None:
                 continue  # what is no key PyYAML refuses
             if key in lines:
-                raise BadInput(f"{self.where} has {key!r} in line {lines[key]} and again in line {line}: keep one.")
+                raise BadInput(
+                    f"{self.where} has {shown(key)} in line {lines[key]} and again in line {line}: keep one."
+                )
             lines[key] = line
         return super().construct_mapping(node, deep)
 
@@ -84,7 +88,7 @@ class _Reader(_Stored):
         return self.refuse(node) if math.isinf(value) and "inf" not in node.value.lower() else value
 
     def refuse(self, node: yaml.ScalarNode) -> Any:
-        text = node.value
+        text = cut(node.value, 100)
         digits = text.replace("_", "").lstrip("+-0") or "0"
         clear = _MEANINGS.get(text.lower()) or (f"{'-' * (text[0] == '-')}{digits}" if digits.isdigit() else ".inf")
         raise BadInput(
@@ -140,7 +144,7 @@ def _read(text: str, where: str, kind: type[_Stored], remedy: str) -> tuple[Any,
             return loader.read()
         finally:
             loader.dispose()
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+    except _ERRORS as error:
         mark = getattr(error, "problem_mark", None)
         line = f" near line {mark.line + 1}" if mark else ""
         raise BadInput(f"{where} is not valid YAML{line}: {remedy}.") from None

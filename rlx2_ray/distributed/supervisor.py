@@ -39,7 +39,7 @@ from rlx2_ray.experiment.milestones import Milestones
 from rlx2_ray.experiment.run import Run, Training
 from rlx2_ray.networks.policy import densify, make_evaluation_policy
 from rlx2_ray.networks.sparse_layer import Layers
-from rlx2_ray.runs.directory import Point
+from rlx2_ray.runs.parts import Point
 from rlx2_ray.types import BadInput, RunFailed
 
 CALL_STEPS = 32  # env steps of one call to a rollout, for each of its lanes

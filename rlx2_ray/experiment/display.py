@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 import time
 from collections.abc import Callable, Iterable
@@ -12,6 +13,7 @@ from rich.console import Console, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.text import Text
 
+from rlx2_ray import files
 from rlx2_ray.experiment.pace import Pace
 
 REFRESH_S = 0.2
@@ -126,7 +128,7 @@ class LogDisplay(PlainDisplay):
     """A display of plain lines at the end of a file."""
 
     def __init__(self, path: Path, total: int) -> None:
-        self._file = path.open("a", buffering=1)  # a line at a time, for whoever follows it
+        self._file = io.TextIOWrapper(files.open_to_append(path), line_buffering=True)  # for whoever follows it
         super().__init__(Console(file=self._file, highlight=False), total)
 
     def close(self) -> None:

@@ -29,7 +29,8 @@ from rlx2_ray.runs.checkpoint import (
     load_newest,
     save_checkpoint,
 )
-from rlx2_ray.runs.directory import Point, RunDirectory, Waiting, describe_evaluations, reason
+from rlx2_ray.runs.directory import RunDirectory, Waiting, describe_evaluations, reason
+from rlx2_ray.runs.parts import Point
 from rlx2_ray.runs.score import score_of_points, scored
 from rlx2_ray.sparse.plan import plan_agent
 from rlx2_ray.tracking import tags

@@ -25,12 +25,13 @@ from rlx2_ray.experiment.run import (
     never,
 )
 from rlx2_ray.replay.windows import compile_kernels
-from rlx2_ray.runs.directory import Origin, RunDirectory, Tracking, is_run
+from rlx2_ray.runs.directory import RunDirectory, Tracking, is_run
+from rlx2_ray.runs.parts import Origin
 from rlx2_ray.runs.result import installed_versions
 from rlx2_ray.sparse.plan import plan_agent
-from rlx2_ray.tracking import tags
+from rlx2_ray.tracking import consent, tags
 from rlx2_ray.tracking.tracker import Status, Tracker
-from rlx2_ray.tracking.uri import hide_secret, resolve_tracking_uri
+from rlx2_ray.tracking.uri import hide_secret
 from rlx2_ray.types import BadInput, Interrupted, RunFailed, Spaces
 
 Result = dict[str, Any]
@@ -54,12 +55,13 @@ def start(config: ExperimentConfig, out: Path, tracking: Tracking, train: Train)
     return _to_the_end(begin(config, out, tracking, train, PERSON), out)
 
 
-def resume(path: Path, train: Train, changes: Tree | None = None) -> Result:
+def resume(path: Path, train: Train, changes: Tree | None = None, tracking_uri: str | None = None) -> Result:
     """Go on with the run in `path`, to its end, from now on with `changes`; of a finished one only the result is read.
 
-    Raises BadInput for changes of anything but where and on how many actors it runs.
+    `tracking_uri`: from now on tracked there. Raises BadInput for changes of anything but where and on how many actors
+    it runs, and where the store that its directory names is not known to be the person's own.
     """
-    return _to_the_end(go_on(path, train, PERSON, changes), path)
+    return _to_the_end(go_on(path, train, PERSON, changes, tracking_uri), path)
 
 
 def begin(config: ExperimentConfig, out: Path, tracking: Tracking, train: Train, host: Host) -> Training:
@@ -70,24 +72,39 @@ def begin(config: ExperimentConfig, out: Path, tracking: Tracking, train: Train,
         spaces = check(config)
         prepare(config)
         directory.create(config, tracking)
+        consent.remember(tracking.uri)
         return (yield from _work(config, spaces, directory, host, resume=False, train=train))
 
 
-def go_on(path: Path, train: Train, host: Host, changes: Tree | None = None) -> Training:
+def go_on(
+    path: Path, train: Train, host: Host, changes: Tree | None = None, tracking_uri: str | None = None
+) -> Training:
     """Do as `resume`, from one point to the next."""
     with closing(RunDirectory(path)) as directory:
         config, origin = directory.open()
         directory.lock(host.lock_wait_s)
         finished = directory.read_result()
-        if finished is not None:
-            return _deliver_again(config, directory, origin, _with_deployed(config, directory, finished), host)
-        resolve_tracking_uri(origin.tracking_uri)  # its secret is not on file
-        if changes:
+        if changes and finished is None:
             _check_changes(config, changes)
+        if tracking_uri is not None:
+            origin = _track_at(tracking_uri, directory, origin)
+        if finished is not None:
+            return _deliver_again(config, directory, origin, _with_deployed(config, directory, origin, finished), host)
+        consent.check_own(origin.tracking_uri, origin.trial_key, path)
+        if changes:
             config = directory.change(changes)
         spaces = check(config)
         prepare(config)
         return (yield from _work(config, spaces, directory, host, resume=True, train=train))
+
+
+def _track_at(uri: str, directory: RunDirectory, origin: Origin) -> Origin:
+    """Have the run tracked at the store that the person names."""
+    known = hide_secret(uri)
+    consent.remember(known)
+    if known != origin.tracking_uri:
+        directory.retrack(known, None)
+    return origin._replace(tracking_uri=known)
 
 
 def _to_the_end(training: Training, path: Path) -> Result:
@@ -112,10 +129,11 @@ def _check_changes(config: ExperimentConfig, changes: Tree) -> None:
         raise BadInput(f"{key} belongs to runs on actors, and this one is inline: leave it out.")
 
 
-def _with_deployed(config: ExperimentConfig, directory: RunDirectory, finished: Result) -> Result:
+def _with_deployed(config: ExperimentConfig, directory: RunDirectory, origin: Origin, finished: Result) -> Result:
     """The result with the deployed score, which runs that ended under an earlier version do not have yet."""
-    if "deployed" in finished:
+    if "deployed" in finished or not directory.best_policy_file.exists():
         return finished
+    consent.check_own(origin.tracking_uri, origin.trial_key, directory.path)  # it will be told of it
     with closing(make_display(config.steps)) as display:
         deployed = play_deployed(config, directory, display.say)
     if deployed is None:  # nor did it keep its best policy
@@ -136,6 +154,7 @@ def deliver_waiting(path: Path, host: Host) -> bool:
         if finished is not None:
             _deliver_again(config, directory, origin, finished, host)
         elif waiting is not None:
+            consent.check_own(origin.tracking_uri, origin.trial_key, path)
             with closing(host.make_display(config.steps)) as display:
                 tracker = _make_tracker(config, directory, origin, display.say)
                 log_points(tracker, directory.read_points())
@@ -149,6 +168,7 @@ def _deliver_again(
     """The result, after another try to tell MLflow where the first did not succeed."""
     if not directory.undelivered_mark.exists():
         return finished
+    consent.check_own(origin.tracking_uri, origin.trial_key, directory.path)
     with closing(host.make_display(config.steps)) as display:
         return deliver_again(directory, _make_tracker(config, directory, origin, display.say), finished, display.say)
 

@@ -33,7 +33,9 @@ from rlx2_ray.rllib.checkpoint_files import local_folder, write_class_files
 from rlx2_ray.rllib.config import RLx2Config
 from rlx2_ray.rllib.policy_module import RLx2PolicyModule
 from rlx2_ray.runs.checkpoint import list_checkpoints, load_newest
-from rlx2_ray.runs.directory import Origin, RunDirectory, Tracking
+from rlx2_ray.runs.directory import RunDirectory, Tracking
+from rlx2_ray.runs.parts import Origin
+from rlx2_ray.tracking import consent
 from rlx2_ray.types import BadInput
 
 LOG_FILE = "log.txt"
@@ -63,6 +65,7 @@ class RLx2(Algorithm):  # type: ignore[misc]
         self.env_runner_group = None
         self._set_up_metrics()  # RLlib's own, of the parts that call back
         self._experiment = config.to_experiment()
+        consent.agree(config.tracking_uri)  # of the person who made the configuration, maybe on another machine
         session.check(self._experiment)
         self._directory = RunDirectory(Path(self.logdir) / _run_name(self._experiment))
         self._training: Training | None = None
@@ -165,6 +168,7 @@ class RLx2(Algorithm):  # type: ignore[misc]
         if source.path == self._directory.path:  # where it is already
             return
         is_same = not self._storage and _without_saving(config) == _without_saving(self._experiment)
+        is_same = is_same and consent.is_own(origin.tracking_uri, origin.trial_key, source.path)
         tracking = _tracking_of(origin) if is_same else self._tracking()
         for newest in list_checkpoints(source.checkpoints)[-1:]:
             self._directory.adopt(self._experiment, tracking, newest, source.progress_file)

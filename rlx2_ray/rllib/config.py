@@ -12,6 +12,7 @@ from rlx2_ray import config as configuration
 from rlx2_ray.config import ExperimentConfig
 from rlx2_ray.rllib import settings as rllib_settings
 from rlx2_ray.runs.directory import RunDirectory
+from rlx2_ray.tracking import consent
 from rlx2_ray.tracking.uri import default_experiment, default_tracking_uri, hide_secret
 
 
@@ -37,12 +38,16 @@ class RLx2Config(AlgorithmConfig):  # type: ignore[misc]
 
     @classmethod
     def from_run(cls, path: str | Path) -> Self:
-        """Makes the configuration of a run that RLlib or `rlx2 train` made. Raises BadInput where there is none."""
+        """Makes the configuration of a run that RLlib or `rlx2 train` made. Raises BadInput where there is none.
+
+        It is tracked where the run was, but for a store that is not known to be the person's own.
+        """
         experiment, origin = RunDirectory(Path(path)).open()
         made = cls()
         for name, value in rllib_settings.from_experiment(experiment).items():
             setattr(made, name, value)
-        made.tracking_uri, made.mlflow_experiment = origin.tracking_uri, origin.experiment
+        if consent.is_own(origin.tracking_uri, origin.trial_key, Path(path)):
+            made.tracking_uri, made.mlflow_experiment = origin.tracking_uri, origin.experiment
         return made
 
     def training(

@@ -19,7 +19,8 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from rlx2_ray.config import ExperimentConfig, Tree, resolve_stored
-from rlx2_ray.runs.directory import Point, describe_evaluations
+from rlx2_ray.runs.directory import describe_evaluations
+from rlx2_ray.runs.parts import Point
 from rlx2_ray.types import BadInput, Damaged
 
 FORMAT = 1

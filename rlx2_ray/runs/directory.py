@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
+import re
 import shutil
 import uuid
 from collections.abc import Iterable, Iterator
@@ -15,14 +15,14 @@ from typing import Any, NamedTuple, get_args
 from rlx2_ray import config as configuration
 from rlx2_ray import files
 from rlx2_ray.config import ExperimentConfig, Tree
-from rlx2_ray.runs import sealed
+from rlx2_ray.runs import parts, sealed
 from rlx2_ray.runs.checkpoint import copy_checkpoint, finish_copy, list_checkpoints, original
-from rlx2_ray.runs.lock import FolderLock
+from rlx2_ray.runs.lock import FolderLock, check_no_link
+from rlx2_ray.runs.parts import Origin, Point
 from rlx2_ray.tracking.tracker import Status
-from rlx2_ray.tracking.uri import hide_secret, redacted
+from rlx2_ray.tracking.uri import redacted
 from rlx2_ray.types import BadInput, Damaged, RunFailed
 
-Point = dict[str, Any]  # one evaluation: env_steps, learner_steps, return_mean, return_std, and metrics
 NEEDED = {"env", "algo", "steps", "seed"}  # keys that every version has written to config.yaml
 OF_EVALUATION = ("env_steps", "return_mean", "return_std")  # what a result repeats of every point
 
@@ -35,19 +35,6 @@ class Tracking(NamedTuple):
     trial_key: str | None = None  # None: one of its own, unlike that of any other run
     parent_run_id: str | None = None  # of the sweep that the run is a trial of
     tags: dict[str, str] = {}
-
-
-class Origin(NamedTuple):
-    """What a run knows of itself beside its configuration, fixed when it begins."""
-
-    trial_key: str  # tag rlx2.trial_key of its MLflow run
-    tracking_uri: str
-    experiment: str  # of MLflow
-    config_sha256: str | None = None  # of config.yaml, in hexadecimal; None: not known of a run of an earlier version
-    changes: Tree = {}  # of the configuration, since the run began
-    parent_run_id: str | None = None
-    tags: dict[str, str] = {}
-    result_sha256: str | None = None  # of what result.json says; None: not known
 
 
 class Waiting(NamedTuple):
@@ -122,10 +109,7 @@ class RunDirectory:
         return configuration.resolve_stored(configuration.merge(config, origin.changes)), origin
 
     def _is_as_written(self, origin: Origin) -> bool:
-        try:
-            return origin.config_sha256 in (None, files.sha256_of(self.config_file))
-        except OSError as error:
-            raise BadInput(f"{self.config_file} cannot be read ({error.strerror}): make it readable.") from None
+        return origin.config_sha256 in (None, _sha256(configuration.read_bytes(self.config_file)))
 
     def mend(self, config: ExperimentConfig, tracking: Tracking) -> None:
         """Write config.yaml or run.json again where it is missing or damaged and the other says what was in it.
@@ -160,7 +144,10 @@ class RunDirectory:
         """Go on, with this configuration, from where another run was: with its checkpoint and its points.
 
         Its best policy lies beside its points. The run stays the one it is in MLflow. Nobody may be working on it.
+        Raises BadInput where there is a link in either directory.
         """
+        for folder in filter(Path.is_dir, (self.path, points.parent)):
+            check_no_link(folder)
         if not self.config_file.exists():
             self.create(config, tracking)
         origin = self._read_origin()._replace(config_sha256=None, changes={}, result_sha256=None)
@@ -184,11 +171,12 @@ class RunDirectory:
     def copy_to(self, target: Path) -> None:
         """Copy what the run needs to go on from its newest checkpoint to another directory, where no run is left.
 
-        Raises RunFailed where there is no room.
+        Raises RunFailed where there is no room, BadInput where there is a link in the other directory.
         """
         other = RunDirectory(target)
         with self.writing(target):
             target.mkdir(parents=True, exist_ok=True)
+            check_no_link(target)
             other.config_file.unlink(missing_ok=True)
             shutil.rmtree(other.checkpoints, ignore_errors=True)
             for newest in list_checkpoints(self.checkpoints)[-1:]:
@@ -205,12 +193,10 @@ class RunDirectory:
 
     def _read_origin(self) -> Origin:
         try:
-            origin = Origin(**sealed.parse(self._origin_file.read_bytes()))
-        except (OSError, ValueError, TypeError):
+            origin = parts.read_origin(self._origin_file)
+        except (OSError, ValueError):
             raise Damaged(f"{self._origin_file} is missing or damaged: restore it from a copy.") from None
-        uri = origin.tracking_uri
-        is_whole = redacted(uri) != uri  # by an earlier version
-        return origin._replace(tracking_uri=hide_secret(uri)) if is_whole else origin
+        return origin._replace(tracking_uri=redacted(origin.tracking_uri))  # an earlier version wrote all of it
 
     def lock(self, wait_s: float = 0.0) -> None:
         """Take the lock.
@@ -241,25 +227,29 @@ class RunDirectory:
         """What MLflow has not got; None where it has all. Raises BadInput where the points cannot be read."""
         if not self.undelivered_mark.exists():
             return None
-        known, _, points = self.undelivered_mark.read_text(errors="replace").strip().partition(" ")
         for status in get_args(Status):
-            if known == status and points.isdigit():
-                return Waiting(status, int(points))
+            told = re.fullmatch(rf"{status} (\d{{1,15}})\s*", self._mark())
+            if told:
+                return Waiting(status, int(told[1]))
         # By an earlier version, or killed before it could say
         return Waiting("FINISHED" if self.result_file.exists() else "KILLED", len(self.read_points()))
 
-    def retrack(self, parent_run_id: str) -> None:
-        """Let the run be a trial of another run of MLflow, in a store that has nothing of it yet."""
-        self._write_origin(self._read_origin()._replace(parent_run_id=parent_run_id))
+    def _mark(self) -> str:
+        try:
+            return files.read(self.undelivered_mark, parts.MOST_MARK).decode(errors="replace")
+        except OSError:
+            return ""
+
+    def retrack(self, uri: str, parent_run_id: str | None) -> None:
+        """Let the run be tracked in a store that has nothing of it yet, as a trial of that run of MLflow if of any."""
+        self._write_origin(self._read_origin()._replace(tracking_uri=uri, parent_run_id=parent_run_id))
         if self.result_file.exists() or self.progress_file.exists():
             self.mark_undelivered()
 
     def append(self, point: Point) -> None:
         """Add a point. Raises RunFailed where there is no room."""
-        with self.writing(self.progress_file), self.progress_file.open("a") as file:
-            file.write(json.dumps(point) + "\n")
-            file.flush()
-            os.fsync(file.fileno())  # a checkpoint counts on the points before it
+        with self.writing(self.progress_file):
+            files.append(self.progress_file, json.dumps(point) + "\n")  # a checkpoint counts on the points before it
 
     def rewind(self, env_steps: int) -> list[Point]:
         """Forget the points after `env_steps`, which will be measured again, and return the others.
@@ -276,11 +266,11 @@ class RunDirectory:
 
     def read_points(self) -> list[Point]:
         """Read all points measured so far. Raises Damaged where a line is damaged."""
-        lines = self.progress_file.read_bytes().splitlines() if self.progress_file.exists() else []
+        lines = self._read_lines() if self.progress_file.exists() else []
         points = []
         for number, line in enumerate(lines, start=1):
             try:
-                points.append(_parse_point(line))
+                points.append(parts.parse_point(line))
             except ValueError:
                 if number == len(lines):
                     break  # the process was killed, or the disk was full, while it wrote this line
@@ -289,6 +279,12 @@ class RunDirectory:
                     "newest checkpoint, or restore it from a copy."
                 ) from None
         return points
+
+    def _read_lines(self) -> list[bytes]:
+        try:
+            return files.read(self.progress_file, parts.MOST_POINTS).splitlines()
+        except OSError as error:
+            raise Damaged(f"{self.progress_file} cannot be read ({reason(error)}): restore it from a copy.") from None
 
     def write_result(self, result: dict[str, Any]) -> None:
         """Write the result, which makes the run a finished one. Raises RunFailed where there is no room."""
@@ -315,11 +311,11 @@ class RunDirectory:
         if not self.result_file.exists():
             return None
         try:
-            result = dict(json.loads(self.result_file.read_bytes()))
+            result = parts.read_result(self.result_file)
             if self._digest_of_result() not in (None, sealed.digest(result)):
                 raise ValueError("not as it was written")
             return result
-        except (ValueError, TypeError):
+        except (ValueError, OSError):
             raise Damaged(f"{self.result_file} is damaged: remove it, and 'rlx2 resume' writes it again.") from None
 
     def _digest_of_result(self) -> str | None:
@@ -354,14 +350,6 @@ def describe_evaluations(points: Iterable[Point]) -> list[dict[str, float]]:
     return [{key: point[key] for key in OF_EVALUATION if key in point} for point in points]
 
 
-def _parse_point(line: bytes) -> Point:
-    """Raises ValueError where it is none."""
-    point = json.loads(line)
-    if not isinstance(point, dict) or not isinstance(point.get("env_steps"), int):
-        raise ValueError("no point")
-    return point
-
-
 def _begin(config: ExperimentConfig, tracking: Tracking) -> Origin:
     key = tracking.trial_key or f"{config.hash}-{uuid.uuid4().hex[:8]}"
     return Origin(
@@ -375,5 +363,5 @@ def reason(error: Exception) -> str:
     return getattr(error, "strerror", None) or str(error)
 
 
-def _sha256(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
+def _sha256(text: str | bytes) -> str:
+    return hashlib.sha256(text.encode() if isinstance(text, str) else text).hexdigest()

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from rlx2_ray.config import EvaluationConfig
-from rlx2_ray.runs.directory import Point
+from rlx2_ray.runs.parts import Point
 
 
 def score_of_points(points: Sequence[Point], protocol: EvaluationConfig) -> float:

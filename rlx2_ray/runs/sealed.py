@@ -9,6 +9,8 @@ import hashlib
 import json
 from typing import Any
 
+from rlx2_ray import json_text
+
 DIGEST = "sha256"  # key
 
 
@@ -17,11 +19,9 @@ def to_text(content: dict[str, Any], indent: int | None = None) -> str:
     return json.dumps({**content, DIGEST: digest(content)}, indent=indent) + "\n"
 
 
-def parse(text: str | bytes) -> dict[str, Any]:
+def parse(text: bytes) -> dict[str, Any]:
     """The content of a file. Raises ValueError where it is no mapping, or not as it was written."""
-    content = json.loads(text)
-    if not isinstance(content, dict):
-        raise ValueError("no keys and values")
+    content = json_text.parse_object(text)
     if content.pop(DIGEST, None) not in (None, digest(content)):
         raise ValueError("not as it was written")
     return content

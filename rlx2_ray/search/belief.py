@@ -15,6 +15,10 @@ class Belief:
     levels: tuple[float, ...]  # sparsities, ascending
     mass: tuple[float, ...]  # probability of each; sums to 1
 
+    def __post_init__(self) -> None:
+        if not self.levels or len(self.levels) != len(self.mass):
+            raise ValueError("not one probability for each level")
+
     def quantile(self, share: float) -> float:
         """Returns the first level up to which at least `share` of the mass lies."""
         total = 0.0

@@ -29,7 +29,7 @@ from rlx2_ray.sweep.desk.spending import Spending
 from rlx2_ray.sweep.desk.sweep_directory import Result, SweepDirectory, tracked_at
 from rlx2_ray.sweep.trials.job import Job, Planner
 from rlx2_ray.sweep.tuning import Tuning, prepare_environment, run_trials, trial_cpus
-from rlx2_ray.tracking import tags
+from rlx2_ray.tracking import consent, tags
 from rlx2_ray.tracking.check import check_store
 from rlx2_ray.tracking.tracker import Status, Tracker
 from rlx2_ray.tracking.uri import hide_secret, resolve_tracking_uri, sqlite_file
@@ -139,14 +139,16 @@ def start(campaign: Campaign, out: Path, tracking: Tracking) -> Result:
         check_store(tracking.uri)
         with _ray(campaign, directory, tracking.uri):  # before anything is written, since a cluster may not answer
             record = directory.create(campaign.kind, campaign.tree, tracking)
+            consent.remember(tracking.uri)
             return _work(campaign, spaces, directory, record)
 
 
 def go_on(campaign: Campaign, directory: SweepDirectory, record: Record) -> Result:
     """Go on with a campaign that was interrupted or killed, or is not as it was described before, to its end."""
+    uri, _, key = tracked_at(record)
+    consent.check_own(uri, key, directory.path)
     directory.lock()
     spaces = _check(campaign)
-    uri = tracked_at(record).uri
     check_store(uri)
     with _ray(campaign, directory, uri):
         record = directory.write_description(record, campaign.tree)
@@ -187,7 +189,7 @@ def _open_desk(
     tracker = _parent_tracker(campaign, directory, record, display)
     run_id, before = tracker.start_or_fail(), record.tracking
     if before and before.run_id not in (None, run_id):
-        begin_anew(directory.trials, run_id)
+        begin_anew(directory.trials, uri, run_id)
     record = replace(record, tracking=TrackedRun(uri, experiment, run_id))
     spending = Spending(campaign.budget, record.worked_s or 0.0)
     keeper = RecordKeeper(directory, record, tracker, spending)
@@ -232,6 +234,8 @@ def _finish(kind: str, work: Work, desk: Desk, reporter: Reporter) -> Result:
 
 def deliver_again(campaign: Campaign, directory: SweepDirectory, record: Record, result: Result) -> Result:
     """The result of a campaign that has ended, after another try to tell MLflow what it has not got of it."""
+    uri, _, key = tracked_at(record)
+    consent.check_own(uri, key, directory.path)
     directory.lock()
     with closing(make_display(campaign.examples[0].steps)) as display:
         try:

@@ -13,10 +13,10 @@ from rlx2_ray.sweep.trials.trial import LOCK_WAIT_S, LOG_FILE
 from rlx2_ray.types import BadInput
 
 
-def begin_anew(trials: Path, parent_run_id: str) -> None:
+def begin_anew(trials: Path, uri: str, parent_run_id: str) -> None:
     """Let all trials be of a new parent, in a store that has none of them."""
     for run in _runs(trials):
-        run.retrack(parent_run_id)
+        run.retrack(uri, parent_run_id)
 
 
 def deliver_trials(trials: Path, say: Callable[[str], None]) -> int | None:

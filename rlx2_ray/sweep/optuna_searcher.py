@@ -15,11 +15,11 @@ import optuna
 from ray.tune.search import Searcher
 from ray.tune.search.optuna import OptunaSearch
 
+from rlx2_ray.report.record.record import Event
 from rlx2_ray.sweep.description.space import Space
 from rlx2_ray.sweep.description.space_tune import to_tune
 from rlx2_ray.sweep.planner import LABEL
 
-Event = tuple[str, str]  # one of `record.EVENTS`, name of a trial
 Drawn = Mapping[str, Any]
 FAILED = optuna.trial.TrialState.FAIL
 
@@ -34,7 +34,7 @@ class OptunaSearcher(Searcher):  # type: ignore[misc]
         name_of: Callable[[Drawn, str], str],
         drawn_of: Callable[[str], Drawn | None],
         value_of: Callable[[str], float | None],
-        note: Callable[[str, str], None],
+        note: Callable[[Event, str], None],
     ) -> None:
         """
         Args:
@@ -56,14 +56,14 @@ class OptunaSearcher(Searcher):  # type: ignore[misc]
         self._names: dict[str, str] = {}  # by Tune's id
         self._again: deque[str] = deque()  # trials of an earlier process that Tune is to know
         self._drawn: dict[str, Drawn] = {}
-        self._past: deque[Event] = deque()
+        self._past: deque[tuple[str, str]] = deque()
         self._ended: dict[str, float | None] = {}  # while a trial of the past is done over
 
     def __reduce__(self) -> Any:
         """Tune stores its searcher with the experiment; nobody reads that."""
         return str, ()
 
-    def go_on(self, history: Iterable[Event]) -> None:
+    def go_on(self, history: Iterable[tuple[str, str]]) -> None:
         """Ask and tell what an earlier process did."""
         self._past = deque(history)
         self._repeat()

@@ -9,16 +9,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ray import cloudpickle, tune
-from ray.exceptions import RayTaskError
+from ray import tune
 from ray.tune.experiment import Trial
 
+from rlx2_ray import files
 from rlx2_ray.experiment.display import Display, Status
 from rlx2_ray.experiment.pace import Pace, rate_of
 from rlx2_ray.sweep.description.reported import OF_DEPLOYED
 from rlx2_ray.sweep.desk.record_keeper import RecordKeeper
+from rlx2_ray.sweep.tracebacks import reason_in
 from rlx2_ray.sweep.trials.job import Planner
-from rlx2_ray.types import BadInput, RunFailed
+
+MOST_ERRORS = 2**24  # bytes of tracebacks, of all failures of a trial
 
 _reporters: list[Reporter] = []
 
@@ -174,21 +176,9 @@ class BudgetStopper(tune.Stopper):  # type: ignore[misc]
 
 def reason_of(trial: Trial) -> str:
     """Says why it failed, in a sentence."""
-    error = _error_of(trial)
-    if error is None:
-        return "unknown"
-    cause = error.cause if isinstance(error, RayTaskError) else error
-    while cause.__cause__ is not None and not isinstance(cause, BadInput | RunFailed):
-        cause = cause.__cause__
-    lines = str(cause).strip().splitlines() or [type(cause).__name__]
-    expected = isinstance(cause, BadInput | RunFailed)
-    return lines[0] if expected else f"{type(cause).__name__}: {lines[0]}"
-
-
-def _error_of(trial: Trial) -> BaseException | None:
-    """Tune's own method looks where the error is only copied to, later."""
-    file = trial.pickled_error_file
-    if file is None or not Path(file).exists():
-        return None
-    error: BaseException = cloudpickle.loads(Path(file).read_bytes())
-    return error
+    file = trial.error_file
+    try:
+        text = files.read(Path(file), MOST_ERRORS).decode(errors="replace") if file else ""
+    except OSError:
+        text = ""
+    return reason_in(text.rpartition("Failure # ")[2].partition("\n")[2])

@@ -19,7 +19,8 @@ from rlx2_ray.sweep.desk.mending import lost_trials
 from rlx2_ray.sweep.desk.sweep_directory import Result, SweepDirectory, tracked_at
 from rlx2_ray.sweep.kinds import KINDS
 from rlx2_ray.sweep.sweeping import ENDED_BY
-from rlx2_ray.tracking.uri import sqlite_file
+from rlx2_ray.tracking import consent
+from rlx2_ray.tracking.uri import hide_secret, sqlite_file
 from rlx2_ray.types import BadInput
 
 NOUNS = {"sweep": "sweep", "compress": "compression"}
@@ -36,27 +37,40 @@ class Sitting(NamedTuple):
     changes: Tree = {}  # other keys, which only a compression may change
 
 
-def resume(directory: SweepDirectory, sitting: Sitting) -> tuple[str, Result]:
+def resume(directory: SweepDirectory, sitting: Sitting, tracking_uri: str | None = None) -> tuple[str, Result]:
     """Returns kind and result of a campaign that goes on, to its end; of one that has ended, as it is.
 
-    One that a budget ended goes on where there are new hours for it. Raises BadInput with nothing changed.
+    One that a budget ended goes on where there are new hours for it. `tracking_uri`: from now on tracked there. Raises
+    BadInput with nothing changed.
     """
     tree, record = directory.open()
+    was_tracked = tracked_at(record)
+    if tracking_uri is not None:
+        record = _track_at(tracking_uri, record)
     is_renewed = any(sitting)
     if is_renewed:
         tree = _renew(tree, record, sitting)
     if sitting.max_hours is not None or sitting.max_runs is not None:
         record = replace(record, messages=tuple(each for each in record.messages if not each.startswith(ENDED_BY)))
-    result = directory.read_result()
+    result = directory.read_result(record.kind)
     may_go_on = record.kind == "compress" or (result is not None and result.get("ended_by") and sitting.max_hours)
     lost = lost_trials(directory.trials, result, record) if result is not None else []
     if lost:
         directory.mended.append(f"Without a whole result, and so run again: {', '.join(lost)}.")
     if result is None or directory.mended or (is_renewed and may_go_on):
         result = campaign.go_on(KINDS[record.kind](tree), directory, record)
-    elif directory.undelivered_mark.exists() or _is_gone(record):
+    elif directory.undelivered_mark.exists() or tracked_at(record) != was_tracked or _is_gone(record):
         result = campaign.deliver_again(KINDS[record.kind](tree), directory, record, result)
     return record.kind, result
+
+
+def _track_at(uri: str, record: Record) -> Record:
+    """The record with the store that the person names; where that is another one, it has nothing of it yet."""
+    known = hide_secret(uri)
+    consent.remember(known)
+    tracking = record.tracking
+    assert tracking is not None
+    return record if known == tracking.uri else replace(record, tracking=replace(tracking, uri=known, run_id=""))
 
 
 def _is_gone(record: Record) -> bool:

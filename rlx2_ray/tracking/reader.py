@@ -11,6 +11,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from rlx2_ray import files
 from rlx2_ray.tracking.check import check_revision
 from rlx2_ray.tracking.store import import_mlflow, root_cause
 from rlx2_ray.tracking.tags import CONFIG_HASH, KIND, PARENT
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
 WHOLE_S = 600.0  # seconds after which all is read again, for what changes in runs that have ended, as by deletion
+LARGEST_ARTIFACT = 2**26  # bytes
 SLACK_MS = 60_000  # by which clocks of the machines that write runs may differ
 READ = ("evaluation/return_mean", "replay/", "topology/", "throughput/env_steps_per_s")  # beginnings of metric names
 _MAX_RESULTS = 10**7  # points of one metric; more than any sweep has
@@ -109,7 +111,8 @@ class TrackingReader:
             if name not in (each.path for each in self._client.list_artifacts(run_id)):
                 return None
             with tempfile.TemporaryDirectory(prefix="rlx2-") as folder:
-                return Path(self._client.download_artifacts(run_id, name, folder)).read_bytes()
+                file = Path(self._client.download_artifacts(run_id, name, folder))
+                return files.read(file, LARGEST_ARTIFACT)
 
     def _named(self, experiment: str | None) -> dict[str, str]:
         experiments = self.experiments()

@@ -24,7 +24,7 @@ from rlx2_ray.tracking.store import (
 )
 from rlx2_ray.tracking.table import LOGGED_ARTIFACTS_TAG, Columns, table_json, with_table
 from rlx2_ray.tracking.tags import PARENT
-from rlx2_ray.tracking.uri import redacted, resolve_tracking_uri, sqlite_file
+from rlx2_ray.tracking.uri import artifacts_beside, redacted, resolve_tracking_uri, sqlite_file
 from rlx2_ray.types import RunFailed
 
 if TYPE_CHECKING:
@@ -271,8 +271,7 @@ class Tracker:
         return _OpenRun(client, run.info.run_id, _logged_steps(client, run), dict(run.data.tags))
 
     def _artifact_location(self) -> str | None:
-        """Beside the database: MLflow's own choice is ./mlruns of whatever folder the process runs in."""
-        return None if self._database is None else (self._database.parent / "mlartifacts").as_uri()
+        return None if self._database is None else artifacts_beside(self._database)
 
     def _send_points(self, run: _OpenRun) -> None:
         while self._points:

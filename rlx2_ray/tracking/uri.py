@@ -114,6 +114,11 @@ def _absolute_folder_uri(uri: str) -> str:
     return uri if uri.startswith("file:") else Path(uri).absolute().as_uri()
 
 
+def artifacts_beside(database: Path) -> str:
+    """The URI of the folder of a database's artifacts; MLflow's own choice is below that of the process."""
+    return (database.parent / "mlartifacts").as_uri()
+
+
 def sqlite_file(uri: str) -> Path | None:
     """The database file of a resolved URI; None where the store is not SQLite."""
     return Path(uri.partition(":///")[2].partition("?")[0]) if scheme_of(uri) == "sqlite" else None

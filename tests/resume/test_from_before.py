@@ -37,13 +37,17 @@ def unpack(name: str, folder: Path, database: Path) -> Path:
     return folder / name
 
 
-def resume(directory: Path) -> dict[str, Any]:
-    """To the end. Dense runs that were measured elsewhere are not known, compiled kernels are."""
+def resume(directory: Path, database: Path) -> dict[str, Any]:
+    """To the end, tracked in `database`, which nobody has used before.
+
+    Dense runs that were measured elsewhere are not known, compiled kernels are.
+    """
     own = {name: value for name, value in os.environ.items() if not name.startswith(("RAY_", "MLFLOW_"))}
     caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     own.setdefault("NUMBA_CACHE_DIR", str(caches / "rlx2_ray" / "kernels"))
+    uri = f"sqlite:///{database}"
     process = subprocess.run(
-        [sys.executable, "-m", "rlx2_ray", "resume", str(directory), "--json"],
+        [sys.executable, "-m", "rlx2_ray", "resume", str(directory), "--tracking-uri", uri, "--json"],
         cwd=directory.parent,
         env=own | {"PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "", "XDG_CACHE_HOME": str(directory.parent / "cache")},
         capture_output=True,
@@ -122,7 +126,7 @@ def essence(points: list[dict[str, Any]], expected: list[dict[str, Any]]) -> lis
 def test_inline_run(tmp_path: Path, database: Path) -> None:
     directory = unpack("inline", tmp_path, database)
     kept = kept_points(directory)
-    result = resume(directory)
+    result = resume(directory, database)
     check_beginning(directory, kept)
     assert result["env_steps"] == FILES["inline"][1]["steps"]
     if IS_SAME_PROCESSOR:
@@ -134,7 +138,7 @@ def test_run_on_actors(tmp_path: Path, database: Path) -> None:
     """Which is not deterministic."""
     directory = unpack("actors", tmp_path, database)
     kept = kept_points(directory)
-    result = resume(directory)
+    result = resume(directory, database)
     check_beginning(directory, kept)
     assert result["env_steps"] == FILES["actors"][1]["steps"]
     assert [point["env_steps"] for point in read_points(directory)] == [*range(200, 2001, 200)]
@@ -150,7 +154,7 @@ def test_trials(name: str, tmp_path: Path, database: Path) -> None:
     for path in pickled:
         path.write_bytes(b"cos\nsystem\n(S'false'\ntR.")
     kept, finished = kept_points(directory), finished_runs(directory)
-    result = resume(directory)
+    result = resume(directory, database)
     check_beginning(directory, kept)
     after = finished_runs(directory)
     assert {name: after[name] for name in finished} == finished, "they are not run again"

@@ -21,7 +21,8 @@ from rlx2_ray.experiment import session
 from rlx2_ray.report.record.directory import read_directory
 from rlx2_ray.runs import archive, archived_run
 from rlx2_ray.runs.archived_run import EXACT, parse, read, to_bytes
-from rlx2_ray.runs.directory import Point, RunDirectory
+from rlx2_ray.runs.directory import RunDirectory
+from rlx2_ray.runs.parts import Point
 from rlx2_ray.types import BadInput
 from tests.support import runs
 from tests.support.runs import small_config

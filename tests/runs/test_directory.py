@@ -15,7 +15,7 @@ from rlx2_ray.cli.main import run
 from rlx2_ray.runs.checkpoint import copy_checkpoint
 from rlx2_ray.runs.directory import RunDirectory, Tracking, reason
 from rlx2_ray.types import BadInput, Damaged, RunFailed
-from tests.support.runs import flip_byte, small_config
+from tests.support.runs import RESULT, flip_byte, made_point, small_config
 
 
 @pytest.fixture
@@ -72,30 +72,30 @@ def test_directory_with_anything_in_it_is_used(directory: RunDirectory) -> None:
 def test_rewind_keeps_the_points_up_to_an_env_step(directory: RunDirectory) -> None:
     directory.path.mkdir(parents=True)
     for env_steps in (10, 20, 30):
-        directory.append({"env_steps": env_steps, "return_mean": 0.1})
+        directory.append(made_point(env_steps))
     kept = directory.rewind(20)
     assert [point["env_steps"] for point in kept] == [10, 20]
     lines = (directory.path / "progress.jsonl").read_text().splitlines()
     assert [json.loads(line) for line in lines] == kept
-    directory.append({"env_steps": 25})
+    directory.append(made_point(25))
     assert [point["env_steps"] for point in directory.rewind(100)] == [10, 20, 25]
 
 
 def test_rewind_drops_a_line_that_was_cut_short(directory: RunDirectory) -> None:
     directory.path.mkdir(parents=True)
-    directory.append({"env_steps": 10})
+    directory.append(made_point(10))
     with (directory.path / "progress.jsonl").open("a") as file:
         file.write('{"env_st')
-    assert directory.rewind(100) == [{"env_steps": 10}]
-    directory.append({"env_steps": 20})
-    assert directory.rewind(100) == [{"env_steps": 10}, {"env_steps": 20}]
+    assert directory.rewind(100) == [made_point(10)]
+    directory.append(made_point(20))
+    assert directory.rewind(100) == [made_point(10), made_point(20)]
 
 
 def test_result_is_there_only_once_it_is_written(directory: RunDirectory) -> None:
     directory.path.mkdir(parents=True)
     assert directory.read_result() is None
-    directory.write_result({"score": 1.5})
-    assert directory.read_result() == {"score": 1.5}
+    directory.write_result(RESULT)
+    assert directory.read_result() == RESULT
     assert [path.name for path in directory.path.iterdir()] == ["result.json"]
 
 
@@ -159,7 +159,7 @@ def test_run_of_an_earlier_version_has_no_checksum_and_is_opened(created: RunDir
 def test_line_of_the_progress_that_is_damaged_is_named_and_no_point_is_lost(directory: RunDirectory) -> None:
     directory.path.mkdir(parents=True)
     for env_steps in (10, 20, 30):
-        directory.append({"env_steps": env_steps})
+        directory.append(made_point(env_steps))
     progress = directory.path / "progress.jsonl"
     flip_byte(progress)
     damaged = progress.read_bytes()
@@ -170,7 +170,7 @@ def test_line_of_the_progress_that_is_damaged_is_named_and_no_point_is_lost(dire
 
 def test_damaged_result_is_one_sentence(directory: RunDirectory) -> None:
     directory.path.mkdir(parents=True)
-    directory.write_result({"score": 1.5})
+    directory.write_result(RESULT)
     flip_byte(directory.result_file)
     with pytest.raises(BadInput, match=r"result\.json is damaged: remove it, and 'rlx2 resume' writes it again"):
         directory.read_result()
@@ -180,7 +180,7 @@ def test_what_cannot_be_written_is_one_sentence_that_says_how_to_go_on(directory
     directory.path.mkdir(parents=True)
     (directory.path / "progress.jsonl").mkdir()  # as good as a full disk: an OSError
     with pytest.raises(RunFailed) as failure:
-        directory.append({"env_steps": 10})
+        directory.append(made_point(10))
     assert str(failure.value) == (
         f"{directory.path}/progress.jsonl cannot be written (Is a directory): "
         f"make room, then 'rlx2 resume {directory.path}' goes on."
@@ -266,9 +266,9 @@ def test_file_is_written_again_where_the_other_says_that_it_was_so(
 
 
 def test_result_that_says_something_else_is_damaged(created: RunDirectory) -> None:
-    created.write_result({"score": 1.5})
-    created.write_result({"score": 2.5})
-    assert created.read_result() == {"score": 2.5}
+    created.write_result(RESULT)
+    created.write_result(RESULT | {"score": 2.5})
+    assert created.read_result() == RESULT | {"score": 2.5}
     created.result_file.write_text(created.result_file.read_text().replace("2.5", "1.5"))
     with pytest.raises(Damaged, match=r"result\.json is damaged"):
         created.read_result()

@@ -62,6 +62,7 @@ def _result(made: Made) -> Tree:
         **_deployed(made),
         "evaluations": describe_evaluations(made.points),
         "wall_s": wall_s,
+        "learner_steps_per_s": made.points[-1]["learner_steps"] / wall_s,
         "env_steps_per_s": made.points[-1]["env_steps"] / wall_s,
         "mlflow_run_id": None,
         "policy_digest": "0" * 64,

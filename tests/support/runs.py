@@ -25,6 +25,7 @@ from rlx2_ray.experiment import session
 from rlx2_ray.replay import windows as replay
 from rlx2_ray.runs import sealed
 from rlx2_ray.runs.directory import Tracking
+from rlx2_ray.tracking import consent
 from rlx2_ray.tracking.tracker import Tracker
 from rlx2_ray.types import Spaces
 from tests.support.strange_envs import MAY_DIE
@@ -32,6 +33,26 @@ from tests.support.strange_envs import MAY_DIE
 ROOT = Path(__file__).parents[2]
 RLX2 = Path(sys.executable).parent / "rlx2"  # the installed console script
 Changes = dict[str, Any]  # dotted key -> value
+
+
+# What a run came to that nobody has trained.
+RESULT: Changes = {
+    **{"env_id": "InvertedPendulum-v5", "algo": "td3", "method": "rlx2", "seed": 0, "engine": "sparse"},
+    **{"runtime": "inline", "env_steps": 600, "learner_steps": 500, "ended_early": False, "score": 1.5},
+    **{"policy_sparsity": 0.5, "critic_sparsity": 0.4, "active_weights": 590, "size_ratio": 0.5, "compression": 2.0},
+    **{"train_flops_ratio_paper": 0.5, "train_flops_ratio_counted": 0.5, "inference_flops_ratio": 0.5},
+    **{"env_steps_per_s": 1000.0, "learner_steps_per_s": 900.0, "wall_s": 0.6, "policy_digest": "0" * 64},
+    **{"mlflow_run_id": None, "checkpoint": None, "versions": {}, "faults": {}},
+}
+PLAYED: Changes = {"env_steps": 600, "return_mean": 2.0, "return_std": 0.0, "episodes": 2}  # its key `deployed`
+
+
+def made_point(env_steps: int, return_mean: float = 0.1, **metrics: float) -> dict[str, Any]:
+    """An evaluation that nobody has played."""
+    return {
+        **{"env_steps": env_steps, "learner_steps": env_steps, "return_mean": return_mean, "return_std": 0.0},
+        **metrics,
+    }
 
 
 class Ended(NamedTuple):
@@ -227,7 +248,9 @@ def copy_run(source: Path, folder: Path) -> Path:
     shutil.copytree(source, run)
     shutil.copy(source.parent / "mlflow.db", folder)
     origin = sealed.parse((run / "run.json").read_bytes())
-    moved = origin | {"tracking_uri": f"sqlite:///{folder / 'mlflow.db'}"}
+    uri = f"sqlite:///{folder / 'mlflow.db'}"
+    consent.remember(uri)
+    moved = origin | {"tracking_uri": uri}
     (run / "run.json").write_text(sealed.to_text(moved))
     return run
 

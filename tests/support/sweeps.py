@@ -16,7 +16,7 @@ from rlx2_ray.runs.directory import RunDirectory, Tracking
 from rlx2_ray.sparse.costs import relative_costs
 from rlx2_ray.sparse.plan import plan_agent
 from rlx2_ray.types import Spaces
-from tests.support.runs import database_uri
+from tests.support.runs import PLAYED, RESULT, database_uri
 
 STEPS, INTERVAL = 200_000, 5_000
 OBSERVATION, ACTION = 11, 3
@@ -285,8 +285,8 @@ def write_directory(path: Path, record: Tree, trials: list[Made]) -> Path:
             directory.create(trial.config, Tracking("sqlite:///mlflow.db", EXPERIMENT, tags=trial.tags))
         directory.progress_file.write_text("".join(json.dumps(point) + "\n" for point in trial.points))
         if trial.score is not None:
-            played = {} if trial.deployed is None else {"deployed": {"return_mean": trial.deployed}}
-            directory.write_result({"score": trial.score, **played, "mlflow_run_id": None, "versions": VERSIONS})
+            played = {} if trial.deployed is None else {"deployed": PLAYED | {"return_mean": trial.deployed}}
+            directory.write_result({**RESULT, "score": trial.score, **played, "versions": VERSIONS})
     (path / "record.json").write_text(json.dumps(record))
     return path
 

@@ -68,7 +68,7 @@ def test_a_run_that_was_stopped_while_the_store_was_away(tmp_path: Path) -> None
 
     database.rmdir()
     aside.rename(database)
-    begin_anew(tmp_path, "of now")
+    begin_anew(tmp_path, uri, "of now")
     assert deliver_trials(tmp_path, pytest.fail) is None
     assert run.waiting() is None
     assert run.open()[1].parent_run_id == "of now"

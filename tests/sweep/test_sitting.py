@@ -81,6 +81,9 @@ def test_other_concurrency(directory: SweepDirectory, went_on: list[Tree]) -> No
     assert (tree["tune"]["max_concurrent"], tree["tune"]["budget"]["env_steps"]) == (5, 500)
 
 
+SWEEP_RESULT: Tree = {"kind": "sweep", "metric": "score", "trials": [], "best": None, "report": "report.html"}
+
+
 @pytest.mark.parametrize(
     ("ended_by", "given", "goes_on"),
     [
@@ -93,7 +96,7 @@ def test_other_concurrency(directory: SweepDirectory, went_on: list[Tree]) -> No
 def test_ended_one_goes_on_only_where_a_budget_ended_it_and_there_is_a_new_one(
     ended_by: str | None, given: Sitting, goes_on: bool, directory: SweepDirectory, went_on: list[Tree]
 ) -> None:
-    directory.write_result({"kind": "sweep", "ended_by": ended_by})
+    directory.write_result(SWEEP_RESULT | {"ended_by": ended_by})
     sitting.resume(directory, given)
     assert bool(went_on) == goes_on
 
@@ -129,13 +132,14 @@ def test_only_for_trials_that_are_planned_beforehand(
     check_refusal(["resume", str(path), option, "2"], [option, *words], tmp_path, capsys)
 
 
+COMPRESSED: Tree = {"kind": "compress", "threshold": 0.97, "report": "report.html", "messages": [], "decisions": []}
 COMPRESSION: Tree = {"env": {"id": "Hopper-v5"}, "compress": {"budget": {"runs": 20}, "max_seeds": 8}}
 
 
 def test_compression_goes_on_with_more_runs(tmp_path: Path, went_on: list[Tree]) -> None:
     """One that has ended too: the trials that it had stay done."""
     directory = made(tmp_path, COMPRESSION, "compress")
-    directory.write_result({"kind": "compress"})
+    directory.write_result(COMPRESSED)
     sitting.resume(directory, Sitting(max_runs="60", changes={"compress": {"max_seeds": "16", "score": "deployed"}}))
     (tree,) = went_on
     assert tree["compress"]["score"] == "deployed"
@@ -144,8 +148,8 @@ def test_compression_goes_on_with_more_runs(tmp_path: Path, went_on: list[Tree])
 
 def test_compression_that_has_ended_is_shown_as_it_is(tmp_path: Path, went_on: list[Tree]) -> None:
     directory = made(tmp_path, COMPRESSION, "compress")
-    directory.write_result({"kind": "compress"})
-    assert sitting.resume(directory, Sitting()) == ("compress", {"kind": "compress"})
+    directory.write_result(COMPRESSED)
+    assert sitting.resume(directory, Sitting()) == ("compress", COMPRESSED)
     assert went_on == []
 
 

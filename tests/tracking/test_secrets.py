@@ -15,6 +15,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from rlx2_ray.experiment import session
+from rlx2_ray.experiment.run import Run, Training
 from rlx2_ray.runs.directory import RunDirectory, Tracking
 from rlx2_ray.tracking.link import run_link
 from rlx2_ray.tracking.uri import VARIABLE, hide_secret, redacted, resolve_tracking_uri
@@ -52,6 +54,11 @@ def test_what_is_secret(uri: str, shown: str) -> None:
     assert redacted(shown) == shown
 
 
+def never(run: Run, resume: bool) -> Training:
+    raise AssertionError
+    yield
+
+
 @pytest.fixture
 def variable(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
     """The environment is as it was afterwards."""
@@ -74,7 +81,8 @@ def test_the_environment_alone_has_the_secret(variable: pytest.MonkeyPatch) -> N
     assert SECRET not in str(refusal.value)
 
 
-def test_a_run_of_an_earlier_version_goes_on_with_what_is_on_file(tmp_path: Path, variable: pytest.MonkeyPatch) -> None:
+def test_secret_that_an_earlier_version_left_on_file_is_not_used(tmp_path: Path, variable: pytest.MonkeyPatch) -> None:
+    """Or a directory of somebody else would say whom this process speaks to."""
     whole = f"http://me:{SECRET}@host"
     run = RunDirectory(tmp_path / "run")
     run.create(small_config(), Tracking(whole, "tests"))
@@ -82,6 +90,10 @@ def test_a_run_of_an_earlier_version_goes_on_with_what_is_on_file(tmp_path: Path
     assert SECRET in (run.path / "run.json").read_text()
     origin = run.open()[1]
     assert origin.tracking_uri == "http://***@host"
+    assert os.environ[VARIABLE] == ""
+    with pytest.raises(BadInput, match=f"kept without its secret: set {VARIABLE}"):
+        session.resume(run.path, never)
+    variable.setenv(VARIABLE, whole)
     assert resolve_tracking_uri(origin.tracking_uri) == whole
 
 

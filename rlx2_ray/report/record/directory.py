@@ -11,11 +11,12 @@ from typing import Any, NamedTuple
 
 from rlx2_ray.config import ExperimentConfig, Tree
 from rlx2_ray.report.record.configs import described, differing_keys, flat, swept_changes
-from rlx2_ray.report.record.file import RECORD_FILE, as_seen, parse_record
+from rlx2_ray.report.record.file import RECORD_FILE, as_seen, read_record
 from rlx2_ray.report.record.rebuild import DESCRIPTION_FILE, rebuild
 from rlx2_ray.report.record.record import Record, TrackedRun
 from rlx2_ray.report.record.trial import RETURN, Series, Trial
-from rlx2_ray.runs.directory import Origin, RunDirectory, is_run
+from rlx2_ray.runs.directory import RunDirectory, is_run
+from rlx2_ray.runs.parts import Origin
 from rlx2_ray.runs.score import score
 from rlx2_ray.runs.scores import deployed_of
 from rlx2_ray.tracking.tags import MEMBER, PURPOSE
@@ -47,7 +48,7 @@ def read_directory(path: Path) -> Record:
 def _read_campaign(path: Path) -> Record:
     """The record, without the trials that are damaged, which its messages name."""
     try:
-        record = as_seen(parse_record(_read(path / RECORD_FILE), str(path / RECORD_FILE)))
+        record = as_seen(read_record(path / RECORD_FILE))
     except Damaged:
         record = rebuild(path)
     runs, messages = _open_all(path / TRIALS)
@@ -94,13 +95,6 @@ def _read_run(path: Path) -> Record:
 def _open(path: Path) -> Run:
     directory = RunDirectory(path)
     return Run(directory, *directory.open())
-
-
-def _read(file: Path) -> bytes:
-    try:
-        return file.read_bytes() if file.exists() else b""
-    except OSError as error:
-        raise BadInput(f"{file} cannot be read ({error.strerror}): make it readable.") from None
 
 
 def _read_trial(run: Run, record: Record, keys: Sequence[str]) -> Trial:

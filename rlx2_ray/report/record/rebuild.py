@@ -9,7 +9,8 @@ from pathlib import Path
 from rlx2_ray import config as configuration
 from rlx2_ray.report.record.file import RECORD_FILE
 from rlx2_ray.report.record.record import Record, TrackedRun
-from rlx2_ray.runs.directory import Origin, RunDirectory
+from rlx2_ray.runs.directory import RunDirectory
+from rlx2_ray.runs.parts import Origin
 from rlx2_ray.types import BadInput, Damaged
 
 DESCRIPTION_FILE = "sweep.yaml"

@@ -9,35 +9,61 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, PlainSerializer
+from pydantic import AfterValidator, Field, PlainSerializer
 
 from rlx2_ray.config import Tree
-from rlx2_ray.report.record.trial import Series, Trial
-from rlx2_ray.runs.scores import DEPLOYED, FINAL, ScoreName
+from rlx2_ray.report.record.trial import STATES, Series, Trial
+from rlx2_ray.runs.parts import Count, Digest, Finite, Identifier, Name, Text
+from rlx2_ray.runs.scores import DEPLOYED, FINAL, OTHER, ScoreName
 from rlx2_ray.search.belief import Belief
 from rlx2_ray.search.decision import Decision
 from rlx2_ray.types import Spaces
 
-EVENTS = ("begun", "ended", "failed")
+Event = Literal["begun", "ended", "failed"]
 SPARSITIES = ("sparsity.policy", "sparsity.critic")
 
 IfKnown = Field(exclude_if=lambda value: value is None)  # no null in the file
 Unwritten = Field(exclude=True)
 SpacesInFile = Annotated[Spaces, PlainSerializer(Spaces.fields)]
+Time = Annotated[float, Field(ge=0, le=1e11, allow_inf_nan=False)]  # seconds
+Scores = Annotated[tuple[Finite, ...], Field(min_length=1)]
+Interval = tuple[Finite, Finite]
+Planned = Annotated[float, Field(ge=0, le=1e18, allow_inf_nan=False)]
+
+
+def _check_part(name: str) -> str:
+    if "/" in name or name in (".", ".."):
+        raise ValueError("no name within a directory")
+    return name
+
+
+def _check_protocol(protocol: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Of those of its values that more is made of than text."""
+    for key in ("threshold", "accept", "reject", "min_sparsity"):
+        value = protocol.get(key, 0.5)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1000:
+            raise ValueError(f"{key} is no number that it could be")
+    if protocol.get("statistic", "iqm") not in ("iqm", "mean") or protocol.get("score", FINAL) not in OTHER:
+        raise ValueError("no such statistic or score")
+    return protocol
+
+
+Part = Annotated[Name, AfterValidator(_check_part)]  # of a directory, and of nothing outside it
+Protocol = Annotated[Mapping[str, Any], AfterValidator(_check_protocol)]
 
 
 @dataclass(frozen=True)
 class DenseSeed:
     """What one dense run came to."""
 
-    seed: int
-    score: float
-    curve: tuple[tuple[int, float], ...]  # (env steps, mean return) of its evaluations
+    seed: Count
+    score: Finite
+    curve: tuple[tuple[Count, Finite], ...]  # (env steps, mean return) of its evaluations
     cached: bool  # measured before this compression
-    deployed: Annotated[float | None, IfKnown] = None  # None: never played, or by an earlier version
-    file: Annotated[str | None, IfKnown] = None  # of the archive that it is from
+    deployed: Annotated[Finite | None, IfKnown] = None  # None: never played, or by an earlier version
+    file: Annotated[Name | None, IfKnown] = None  # of the archive that it is from
 
     @property
     def returns(self) -> Series:
@@ -53,8 +79,8 @@ class DenseByOther:
     """What the same dense runs say by the score that does not decide."""
 
     score: ScoreName
-    statistic: float
-    interval: tuple[float, float] | None  # None: of one seed
+    statistic: Finite
+    interval: Interval | None  # None: of one seed
 
 
 @dataclass(frozen=True)
@@ -62,10 +88,10 @@ class RatioByOther:
     """What the same runs of both arms say by the score that does not decide."""
 
     score: ScoreName
-    scores: tuple[float, ...]  # of the sparse runs
-    ratio: float
-    interval: tuple[float, float]
-    probability: float
+    scores: Scores  # of the sparse runs
+    ratio: Finite
+    interval: Interval
+    probability: Finite
 
 
 @dataclass(frozen=True)
@@ -76,9 +102,9 @@ class DenseArm:
     """
 
     seeds: tuple[DenseSeed, ...]
-    statistic: float
-    interval: tuple[float, float] | None  # None: of one seed
-    random: float | None  # score of uniformly random actions; None: not measured
+    statistic: Finite
+    interval: Interval | None  # None: of one seed
+    random: Finite | None  # score of uniformly random actions; None: not measured
     other: Annotated[DenseByOther | None, IfKnown] = None  # None: not all of its runs have the other score
 
 
@@ -86,9 +112,9 @@ class DenseArm:
 class SizedDecision(Decision):
     """A decision of a search, the size of the network that it is about, and what the other score says."""
 
-    seeds: int
-    size_ratio: float  # of the dense agent's weights
-    compression: float  # times that it is smaller
+    seeds: Count
+    size_ratio: Finite  # of the dense agent's weights
+    compression: Finite  # times that it is smaller
     other: Annotated[RatioByOther | None, IfKnown] = field(default=None, kw_only=True)  # None: not all runs have it
 
 
@@ -96,19 +122,19 @@ class SizedDecision(Decision):
 class Ultimate(SizedDecision):
     """The best statement of a compression so far, and where the policy is that it gives out."""
 
-    trial: str | None  # the run that the policy is of
-    policy: Annotated[str | None, IfKnown] = None  # file
-    model: Annotated[str | None, IfKnown] = None  # URI in MLflow's registry
-    model_version: Annotated[str | None, IfKnown] = None
+    trial: Part | None  # the run that the policy is of
+    policy: Annotated[Text | None, IfKnown] = None  # file
+    model: Annotated[Text | None, IfKnown] = None  # URI in MLflow's registry
+    model_version: Annotated[Text | None, IfKnown] = None
 
 
 @dataclass(frozen=True)
 class TrackedRun:
     """The MLflow run that stands for the whole, and where it is."""
 
-    uri: str
-    experiment: str
-    run_id: str | None = None  # None: not begun, or plain runs, for which none stands
+    uri: Text
+    experiment: Name
+    run_id: Identifier | Literal[""] | None = None  # None: not begun, or plain runs, for which none stands; "": moved
     experiment_id: Annotated[str | None, Unwritten] = None
 
 
@@ -116,38 +142,40 @@ class TrackedRun:
 class Record:
     """The record of one campaign, or of plain runs; what nobody has said yet is None or empty."""
 
-    kind: str  # "compress" | "sweep" | "runs" | "task": runs of one task in an archive
-    name: str
-    state: str  # one of `trial.STATES`
+    kind: Annotated[str, Field(pattern="^(compress|sweep|runs|task)$")]  # task: runs of one task in an archive
+    name: Name
+    state: Annotated[str, Field(pattern=f"^({'|'.join(STATES)})$")]
     trials: Annotated[tuple[Trial, ...], Unwritten] = ()
-    started: float | None = None  # seconds since the epoch, as is `updated`
-    updated: float | None = None
-    worked_s: float | None = None  # by all processes that have worked on it
-    versions: Mapping[str, str] = field(default_factory=dict)
+    started: Time | None = None  # since the epoch, as is `updated`
+    updated: Time | None = None
+    worked_s: Time | None = None  # by all processes that have worked on it
+    versions: Mapping[Name, Name] = field(default_factory=dict)
     tracking: TrackedRun | None = None
-    key: str | None = None  # of the MLflow run, which finds it again
-    messages: tuple[str, ...] = ()
+    key: Name | None = None  # of the MLflow run, which finds it again
+    messages: tuple[Text, ...] = ()
     config: Tree = field(default_factory=dict)  # the description that it follows
     spaces: SpacesInFile | None = None  # of the first environment
-    spaces_of: Mapping[str, SpacesInFile] = field(default_factory=dict)  # by environment
-    random_of: Mapping[str, float] = field(default_factory=dict)  # by environment, the score of random actions
-    metric: str = "score"
-    mode: str = "max"
-    planned: Mapping[str, int | float] = field(default_factory=dict)  # runs, env_steps, hours
-    stopped: tuple[str, ...] = ()  # names of the trials that the scheduler ended
-    history: tuple[tuple[str, str], ...] = ()  # (one of EVENTS, name of a trial), as a search asked and was told
-    description_sha256: str | None = None  # of sweep.yaml; None: not known of a campaign of an earlier version
+    spaces_of: Mapping[Name, SpacesInFile] = field(default_factory=dict)  # by environment
+    random_of: Mapping[Name, Finite] = field(default_factory=dict)  # by environment, the score of random actions
+    metric: Name = "score"
+    mode: Annotated[str, Field(pattern="^(max|min)$")] = "max"
+    planned: Mapping[Name, int | Planned] = field(default_factory=dict)  # runs, env_steps, hours
+    stopped: tuple[Part, ...] = ()  # names of the trials that the scheduler ended
+    history: tuple[tuple[Event, Part], ...] = ()  # (event, name of a trial), as a search asked and was told
+    description_sha256: Digest | None = None  # of sweep.yaml; None: not known of a campaign of an earlier version
     # Of a sweep
     param_space: Tree = field(default_factory=dict)  # by name, which is a key or several with commas between them
-    members: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # of a queue: name -> the keys that vary in it
+    members: Mapping[Name, tuple[Name, ...]] = field(
+        default_factory=dict
+    )  # of a queue: name -> the keys that vary in it
     # Of a compression
-    protocol: Mapping[str, Any] = field(default_factory=dict)
+    protocol: Protocol = field(default_factory=dict)
     dense: DenseArm | None = None
     decisions: tuple[SizedDecision, ...] = ()
     beliefs: tuple[Belief, ...] = ()
     ultimate: Ultimate | None = None
-    runs: int | None = None  # done, known ones included
-    env_steps: int | None = None
+    runs: Count | None = None  # done, known ones included
+    env_steps: Count | None = None
     source: Annotated[str, Unwritten] = ""  # the directory, or the experiment
 
     def with_trials(self, trials: Sequence[Trial]) -> Record:

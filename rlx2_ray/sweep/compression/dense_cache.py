@@ -15,12 +15,18 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from rlx2_ray import files
+from pydantic import TypeAdapter
+
+from rlx2_ray import files, json_text
 from rlx2_ray.config import ExperimentConfig
 from rlx2_ray.report.record.record import DenseSeed
+from rlx2_ray.runs.parts import Finite
 from rlx2_ray.runs.result import installed_versions
 
+MOST_BYTES = 2**24
 T = TypeVar("T")
+
+_DENSE_SEED, _FINITE = TypeAdapter(DenseSeed), TypeAdapter[float](Finite)
 
 PACKAGE = Path(__file__).resolve().parents[2]
 SOURCES = (
@@ -51,14 +57,14 @@ class DenseCache:
 
     def load_random(self) -> float | None:
         """The score of uniformly random actions."""
-        return self._load("random.json", lambda content: float(content["score"]))
+        return self._load("random.json", lambda content: _FINITE.validate_python(content["score"]))
 
     def store_random(self, score: float) -> None:
         self._store("random.json", {"score": score})
 
     def _load(self, name: str, read: Callable[[Any], T]) -> T | None:
         try:
-            return read(json.loads((self.folder / name).read_text()))
+            return read(json_text.parse_object(files.read(self.folder / name, MOST_BYTES)))
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
@@ -70,15 +76,15 @@ class DenseCache:
 
 
 def _dense_seed(seed: int, content: Any) -> DenseSeed:
-    curve = tuple((int(step), float(value)) for step, value in content["curve"])
-    return DenseSeed(seed, float(content["score"]), curve, cached=True, deployed=_deployed(content.get("deployed")))
+    known = {"seed": seed, "score": content["score"], "curve": content["curve"], "cached": True}
+    return _DENSE_SEED.validate_python({**known, "deployed": _deployed(content.get("deployed"))})
 
 
 def _deployed(content: Any) -> float | None:
     """Returns None where an earlier version measured the run, which knew no such score, or played it otherwise."""
     if content is None or content["sources"] != deployed_digest():
         return None
-    return float(content["score"])
+    return _FINITE.validate_python(content["score"])
 
 
 def protocol_key(config: ExperimentConfig) -> str:

@@ -10,7 +10,8 @@ from rlx2_ray.experiment.random_policy import random_score
 from rlx2_ray.report.record.record import DenseSeed
 from rlx2_ray.runs import archive as archives
 from rlx2_ray.runs import archived_run
-from rlx2_ray.runs.directory import Point, RunDirectory
+from rlx2_ray.runs.directory import RunDirectory
+from rlx2_ray.runs.parts import Point
 from rlx2_ray.runs.scores import FINAL, ScoreName, deployed_of
 from rlx2_ray.search.ledger import DENSE_PAIR, Request
 from rlx2_ray.sweep.compression.dense_cache import DenseCache

@@ -33,7 +33,7 @@ from rlx2_ray.sweep.description.reported import check_metric
 from rlx2_ray.sweep.description.space import parse_space, select, to_tree, varied_keys
 from rlx2_ray.sweep.description.space_check import first_config
 from rlx2_ray.sweep.description.tune_section import TuneSection, WholeSection
-from rlx2_ray.types import BadInput
+from rlx2_ray.types import BadInput, shown
 
 OWN = ("queue", "tune", "archive")  # of a queue itself; its other keys are for all members
 OTHERS = {"compress": "rlx2 compress"}
@@ -76,18 +76,22 @@ def gather(file: Path, above: Tree) -> Tree:
         return {**_on_top(below, above), **archive}
     entries = tree["queue"]
     if not isinstance(entries, list) or not entries:
-        raise BadInput(f"queue is {entries!r}: list files of sweeps, such as queue: [hopper.yaml, ant.yaml].")
+        raise _no_queue(entries)
     common = {key: value for key, value in tree.items() if key not in OWN}
     check_sections(common, SWEEP_SECTIONS, OTHERS)
     members = [_gather_member(entry, common, file.parent) for entry in entries]
     return {"queue": members, **{key: tree[key] for key in OWN[1:] if key in tree}, **archive}
 
 
+def _no_queue(entries: object) -> BadInput:
+    return BadInput(f"queue is {shown(entries)}: list files of sweeps, such as queue: [hopper.yaml, ant.yaml].")
+
+
 def _gather_member(entry: object, common: Tree, folder: Path) -> Tree:
     given = {"file": entry} if isinstance(entry, str) else entry
     source = given.get("file") or given.get("name") if isinstance(given, Mapping) else None
     if not isinstance(given, Mapping) or not isinstance(source, str):
-        raise BadInput(f"queue has {entry!r}: give a file of a sweep, or a name and the sweep itself.")
+        raise BadInput(f"queue has {shown(entry)}: give a file of a sweep, or a name and the sweep itself.")
     below = configuration.load(folder / given["file"]) if "file" in given else {}
     name = str(given.get("name") or Path(source).stem)
     above = merge(common, {key: value for key, value in given.items() if key not in ("file", "name")})
@@ -136,7 +140,7 @@ def parse_queue(tree: Mapping[str, Any]) -> QueueDescription:
     """The queue, or the sweep as a queue of one, that a tree without files describes. Raises BadInput."""
     archive = tree.get("archive")
     if archive is not None and not isinstance(archive, str):
-        raise BadInput(f"archive is {archive!r}: give the directory of an archive of runs.")
+        raise BadInput(f"archive is {shown(archive)}: give the directory of an archive of runs.")
     folder = Path(archive) if archive else None
     if "queue" not in tree:
         sweep = parse_sweep({key: value for key, value in tree.items() if key != "archive"})
@@ -145,6 +149,8 @@ def parse_queue(tree: Mapping[str, Any]) -> QueueDescription:
                 sweep.tune, "an archive stands in for trials that are planned beforehand: leave one of them out"
             )
         return QueueDescription((Member("", sweep),), sweep.tune, folder)
+    if not isinstance(tree["queue"], list) or not tree["queue"]:
+        raise _no_queue(tree["queue"])
     members = tuple(map(_parse_member, tree["queue"]))
     check_size(sum(member.sweep.trials for member in members), _steps(members[0]))
     tune = validate(WholeSection, tree.get("tune") or {}, "tune")
@@ -157,8 +163,10 @@ def _steps(member: Member) -> int:
     return first_config(member.sweep.config, member.sweep.space).steps
 
 
-def _parse_member(tree: Mapping[str, Any]) -> Member:
-    name: str = tree["name"]
+def _parse_member(tree: object) -> Member:
+    name = tree.get("name") if isinstance(tree, Mapping) else None
+    if not isinstance(tree, Mapping) or not isinstance(name, str) or not name:
+        raise BadInput(f"queue has {shown(tree)}, which is no sweep with a name: restore it from a copy.")
     try:
         sweep = parse_sweep({key: value for key, value in tree.items() if key != "name"})
         _check_member(sweep)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 
-from rlx2_ray.report.record.record import Record
+from rlx2_ray.report.record.record import Event, Record
 from rlx2_ray.sweep.desk.spending import Spending
 from rlx2_ray.sweep.desk.sweep_directory import SweepDirectory
 from rlx2_ray.tracking.tracker import Tracker
@@ -32,7 +32,7 @@ class RecordKeeper:
         """Take in a sentence that the report repeats."""
         self.keep(replace(self.record, messages=(*self.record.messages, message)))
 
-    def note(self, event: str, name: str) -> None:
+    def note(self, event: Event, name: str) -> None:
         """Take in an event of a search, and write it: what is asked next depends on it."""
         self.keep(replace(self.record, history=(*self.record.history, (event, name))))
         self.write()

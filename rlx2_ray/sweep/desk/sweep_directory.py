@@ -12,14 +12,14 @@ from typing import Any, NamedTuple
 from rlx2_ray import config as configuration
 from rlx2_ray import files
 from rlx2_ray.config import Tree, yaml_text
-from rlx2_ray.report.record.file import RECORD_FILE, parse_record, to_json
+from rlx2_ray.report.record.file import RECORD_FILE, read_record, to_json
 from rlx2_ray.report.record.rebuild import rebuild
 from rlx2_ray.report.record.record import Record, TrackedRun
 from rlx2_ray.runs import sealed
 from rlx2_ray.runs.directory import RunDirectory, Tracking, reason
 from rlx2_ray.runs.lock import FolderLock
 from rlx2_ray.runs.result import installed_versions
-from rlx2_ray.tracking.uri import hide_secret, redacted
+from rlx2_ray.sweep.desk.result_file import KINDS, read_result
 from rlx2_ray.types import BadInput, Damaged, RunFailed
 
 Result = dict[str, Any]  # the keys of result.json
@@ -106,24 +106,32 @@ class SweepDirectory:
 
     def _read_record(self) -> Record:
         try:
-            record = parse_record(self.record_file.read_bytes(), str(self.record_file))
-            uri = tracked_at(record).uri
-        except (OSError, BadInput):
-            record = rebuild(self.path)
-            uri = tracked_at(record).uri
-            self.mended += record.messages
-        if redacted(uri) != uri and record.tracking:  # by an earlier version
-            record = replace(record, tracking=replace(record.tracking, uri=hide_secret(uri)))
+            record = read_record(self.record_file)
+            tracked_at(record)
+            if record.kind in KINDS:
+                return record
+        except BadInput:
+            pass
+        record = rebuild(self.path)
+        tracked_at(record)
+        self.mended += record.messages
         return record
 
     def _read_description(self, record: Record) -> Tree:
         known = record.description_sha256
-        if known is None or (self.description_file.exists() and files.sha256_of(self.description_file) == known):
+        if known is None or self._digest_of_description() == known:
             return configuration.load_stored(self.description_file)
         self.mended.append(
             f"{self.description_file} was not as the {record.kind} wrote it, and is written again from {RECORD_FILE}."
         )
         return dict(record.config)
+
+    def _digest_of_description(self) -> str | None:
+        """None: it cannot be read."""
+        try:
+            return _sha256(configuration.read_bytes(self.description_file))
+        except BadInput:
+            return None
 
     def _began_before_windows(self) -> bool:
         """Whether it has trials of an earlier version, with whose scores those of new trials are to be compared."""
@@ -135,19 +143,17 @@ class SweepDirectory:
         if record.description_sha256 != _sha256(text) or record.config != tree:
             record = replace(record, config=tree, description_sha256=_sha256(text))
             self.write_record(record)  # before the file: what is not as the record says is written again
-        if not self.description_file.exists() or self.description_file.read_text(errors="replace") != text:
+        if self._digest_of_description() != _sha256(text):
             self._write_text(self.description_file, text)
         return record
 
-    def read_result(self) -> Result | None:
-        """Returns that of a finished sweep; None where it is not finished, or what says so is damaged."""
+    def read_result(self, kind: str) -> Result | None:
+        """Returns that of a finished one of that kind; None where it is not finished, or what says so is damaged."""
         if not self.result_file.exists():
             return None
         try:
-            result = sealed.parse(self.result_file.read_bytes())
-            result["kind"]
-            return result
-        except (ValueError, KeyError):
+            return read_result(self.result_file, kind)
+        except (ValueError, OSError):
             self.mended.append(f"{self.result_file} is damaged, and is written again.")
             return None
 
@@ -191,7 +197,7 @@ def _has_no_window(run: RunDirectory) -> bool:
     """Whether it is of an earlier version; a file that is damaged says nothing."""
     try:
         run.open()
-        return "score_window" not in run.config_file.read_text()
+        return b"score_window" not in configuration.read_bytes(run.config_file)
     except BadInput:
         return False
 
@@ -200,12 +206,12 @@ def _to_text(tree: Tree) -> str:
     return yaml_text.write(tree)
 
 
-def _sha256(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
+def _sha256(text: str | bytes) -> str:
+    return hashlib.sha256(text.encode() if isinstance(text, str) else text).hexdigest()
 
 
 def _with_earlier_window(tree: Tree) -> Tree:
     """The description with the score window that was that of every run."""
-    if "queue" in tree:
-        return {**tree, "queue": [_with_earlier_window(member) for member in tree["queue"]]}
+    if isinstance(members := tree.get("queue"), list):
+        return {**tree, "queue": [_with_earlier_window(each) if isinstance(each, dict) else each for each in members]}
     return configuration.merge({"evaluation": {"score_window": configuration.LARGEST_WINDOW}}, tree)

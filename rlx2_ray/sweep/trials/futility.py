@@ -8,11 +8,16 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from pydantic import TypeAdapter
 
-from rlx2_ray import files
-from rlx2_ray.runs.directory import Point
+from rlx2_ray import files, json_text
+from rlx2_ray.runs.parts import Count, Finite, Point
+from rlx2_ray.types import Damaged
 
 WINDOW = 10  # evaluations
+MOST_BYTES = 2**22
+
+_VALUES = TypeAdapter(dict[Count, Finite])
 
 
 class Floor(NamedTuple):
@@ -53,7 +58,11 @@ def save_floor(floor: Floor, file: Path) -> None:
 
 
 def load_floor(file: Path) -> Floor:
-    """Returns no floor at all where there is no file yet."""
-    if not file.exists():
+    """Returns no floor at all where there is no file yet. Raises Damaged where it is not as a compression wrote it."""
+    try:
+        content = json_text.parse_object(files.read(file, MOST_BYTES))
+        return Floor(_VALUES.validate_python({int(step): value for step, value in content.items()}))
+    except FileNotFoundError:
         return Floor({})
-    return Floor({int(step): value for step, value in json.loads(file.read_text()).items()})
+    except (OSError, ValueError):
+        raise Damaged(f"{file} is damaged: remove it, so that no run is given up for it.") from None

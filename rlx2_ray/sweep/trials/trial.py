@@ -21,11 +21,13 @@ from rlx2_ray.experiment.display import LogDisplay
 from rlx2_ray.experiment.interruption import StopWish
 from rlx2_ray.experiment.run import Training, never
 from rlx2_ray.runs.checkpoint import list_checkpoints
-from rlx2_ray.runs.directory import Point, RunDirectory
+from rlx2_ray.runs.directory import RunDirectory
+from rlx2_ray.runs.parts import Point
 from rlx2_ray.sweep.trials import archived
 from rlx2_ray.sweep.trials.futility import load_floor
 from rlx2_ray.sweep.trials.job import Job, Plan
 from rlx2_ray.sweep.trials.reports import final_report, report_of
+from rlx2_ray.tracking import consent
 from rlx2_ray.tracking.uri import hide_secret
 
 LOG_FILE = "log.txt"
@@ -35,7 +37,7 @@ LOCK_WAIT_S = 120.0  # Ray's processes may outlive a killed driver for a minute
 class SweepTrial(tune.Trainable):  # type: ignore[misc]
     def setup(self, config: dict[str, Any], job: Job) -> None:
         self._job = job
-        hide_secret(job.store)
+        consent.agree(hide_secret(job.store))  # as the person did who began the sweep
         self._begin(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:

@@ -234,14 +234,14 @@ def test_flat_keeps_an_empty_section_as_a_value() -> None:
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"kind": "sweep", "name": "x"}', "null"])
 def test_damaged_record_is_one_sentence(text: str) -> None:
     with pytest.raises(BadInput, match=r"^here is damaged or of another version \(.*\): restore it from a copy\.$"):
-        parse_record(text, "here")
+        parse_record(text.encode(), "here")
 
 
 def test_decision_without_an_interval_is_damage() -> None:
     record, _ = compression()
     record["decisions"][0]["interval"] = [1.0]
     with pytest.raises(BadInput, match="damaged"):
-        parse_record(json.dumps(record), "here")
+        parse_record(json.dumps(record).encode(), "here")
 
 
 def test_directory_of_something_else_is_refused(tmp_path: Path) -> None:
@@ -293,4 +293,4 @@ def test_experiment_that_is_not_there_is_named_with_those_that_are(tmp_path: Pat
 )
 def test_a_writer_that_is_silent_is_dead(written: str, silent_s: float, state: str) -> None:
     content = {"kind": "sweep", "name": "x", "state": written, "updated": time.time() - silent_s}
-    assert as_seen(parse_record(json.dumps(content), "record.json")).state == state
+    assert as_seen(parse_record(json.dumps(content).encode(), "record.json")).state == state

@@ -17,8 +17,9 @@ from rlx2_ray.runs.directory import RunDirectory, Tracking, describe_evaluations
 from rlx2_ray.sweep.compression import dense_runs
 from rlx2_ray.sweep.compression.dense_cache import DenseCache
 from rlx2_ray.sweep.compression.dense_runs import DenseRuns
+from tests.support import runs as made
 from tests.support.compression_envs import MODULE
-from tests.support.runs import small_config
+from tests.support.runs import RESULT, made_point, small_config
 
 CONFIG = small_config(
     method="dense", sparsity__policy=0, sparsity__critic=0, env__id=f"{MODULE}:Indifferent-v0", steps=300
@@ -42,10 +43,10 @@ def write_run(trials: Path, seed: int, score: float | None, deployed: float | No
     """None: it has begun, and not ended; or it was not played."""
     folder = trials / f"dense-s{seed}"
     folder.mkdir()
-    (folder / "progress.jsonl").write_text('{"env_steps": 100, "return_mean": 3.0}\n')
+    (folder / "progress.jsonl").write_text(json.dumps(made_point(100, 3.0)) + "\n")
     if score is not None:
-        played = {} if deployed is None else {"deployed": {"return_mean": deployed}}
-        (folder / "result.json").write_text(json.dumps({"score": score, **played}))
+        played = {} if deployed is None else {"deployed": made.PLAYED | {"return_mean": deployed}}
+        (folder / "result.json").write_text(json.dumps({**RESULT, "score": score, **played}))
 
 
 def test_run_of_an_earlier_compression_is_recalled(trials: Path) -> None:
@@ -138,10 +139,16 @@ def archived(folder: Path, seed: int, deployed: float | None, **more: Any) -> Pa
     config = CONFIG.model_copy(update={"seed": seed})
     with closing(RunDirectory(folder.parent / f"run{seed}")) as directory:
         directory.create(config, Tracking("sqlite:///mlflow.db", "tests"))
-    points = [{"env_steps": step, "return_mean": 50.0, "return_std": 1.0} for step in (100, 200, 300)]
+    points = [made_point(step, 50.0) for step in (100, 200, 300)]
     directory.progress_file.write_text("".join(json.dumps(point) + "\n" for point in points))
     played = None if deployed is None else {"env_steps": 100, "return_mean": deployed, "return_std": 1.0, "episodes": 2}
-    result = {"score": 50.0, "deployed": played, "env_steps": 300, "evaluations": describe_evaluations(points)}
+    result = {
+        **RESULT,
+        "score": 50.0,
+        "deployed": played,
+        "env_steps": 300,
+        "evaluations": describe_evaluations(points),
+    }
     directory.write_result(result | more)
     return archive.add(directory.path, folder)
 

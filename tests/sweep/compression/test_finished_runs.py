@@ -14,6 +14,7 @@ from rlx2_ray.search.ledger import Request
 from rlx2_ray.sweep.compression.finished_runs import Past, past_of
 from rlx2_ray.sweep.compression.planner import CompressPlanner, name_of
 from tests.support.compressions import BASE
+from tests.support.runs import RESULT
 
 PAIRS = ((0.5, 0.0), (0.6127, 0.2254))
 PLANNER = CompressPlanner({key: value for key, value in BASE.items() if key != "compress"}, PAIRS)
@@ -32,7 +33,7 @@ def write(trials: Path, request: Request, ended_at: int | None) -> None:
     with closing(RunDirectory(trials / name_of(request))) as directory:
         directory.create(PLANNER.config(request), Tracking("sqlite:///mlflow.db", "tests"))
     if ended_at is not None:
-        directory.write_result({"score": 1.0})
+        directory.write_result(RESULT)
         os.utime(directory.path / "result.json", ns=(ended_at, ended_at))
 
 

@@ -71,7 +71,7 @@ def test_what_was_created_is_read_back(tmp_path: Path) -> None:
     assert (tree, again) == (TREE, record)
     assert record.tracking == TrackedRun(TRACKING.uri, "tests")
     assert (record.kind, record.name, record.state) == ("sweep", "sweep", "running")
-    assert directory.read_result() is None
+    assert directory.read_result("sweep") is None
     assert names(directory.path) == ["record.json", "run.lock", "sweep.yaml", "trials"]
 
 
@@ -262,7 +262,7 @@ def test_description_that_changes_is_in_both(directory: SweepDirectory) -> None:
 @pytest.mark.parametrize("content", [b"", b'{"metric": ', b"\xff\xfe", b"[]", b"{}", b"null"])
 def test_damaged_result(content: bytes, directory: SweepDirectory) -> None:
     directory.result_file.write_bytes(content)
-    assert directory.read_result() is None
+    assert directory.read_result("sweep") is None
     assert directory.mended == [f"{directory.result_file} is damaged, and is written again."]
 
 
@@ -281,9 +281,10 @@ def test_record_is_replaced_whole_or_not_at_all(directory: SweepDirectory, monke
 
 
 def test_result_is_read_back(directory: SweepDirectory) -> None:
-    result: dict[str, Any] = {"kind": "sweep", "best": {"name": "00001", "score": 2.5}, "trials": []}
+    best = {"name": "00001", "score": 2.5}
+    result = {"kind": "sweep", "metric": "score", "best": best, "trials": [], "report": "report.html"}
     directory.write_result(result)
-    assert directory.read_result() == result
+    assert directory.read_result("sweep") == result
     assert json.loads(directory.result_file.read_text()).items() >= result.items()
     assert yaml.safe_load(directory.description_file.read_text()) == TREE
 

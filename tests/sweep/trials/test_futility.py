@@ -9,7 +9,8 @@ import pytest
 
 from rlx2_ray.distributed.launch import train as train_on_runtime
 from rlx2_ray.experiment import session
-from rlx2_ray.runs.directory import Point, RunDirectory, Tracking
+from rlx2_ray.runs.directory import RunDirectory, Tracking
+from rlx2_ray.runs.parts import Point
 from rlx2_ray.sweep.trials.futility import WINDOW, Floor, load_floor, make_floor, save_floor
 from tests.support.runs import database_uri, read_points, small_config, tracked_run
 
