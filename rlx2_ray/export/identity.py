@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+import json
+import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,8 +13,11 @@ import numpy as np
 
 from rlx2_ray.envs.actions import half_ranges
 from rlx2_ray.experiment.playback import Playable
-from rlx2_ray.networks.policy_file import PolicyFile, policy_digest, to_spaces
-from rlx2_ray.types import BadInput, Floats, Spaces
+from rlx2_ray.networks.policy_file import PolicyFile, policy_digest
+from rlx2_ray.networks.policy_head import damaged as not_ours
+from rlx2_ray.networks.policy_head import read_head
+from rlx2_ray.networks.policy_reader import shorten
+from rlx2_ray.types import Damaged, Floats, Spaces
 
 SCALING = "action = action_low + (tanh + 1) / 2 * (action_high - action_low), the environment's units"
 ROUNDED = ", rounded to the nearest whole number"
@@ -53,18 +58,28 @@ def describe_numbers(policy: PolicyFile) -> dict[str, Any]:
     }
 
 
-def read_identity(description: Mapping[str, Any]) -> Identity:
-    """Reads back what `describe` said, as far as acting needs it."""
-    spaces = to_spaces(description["spaces"])
-    return Identity(description["algo"], description["env"], spaces, description["policy_digest"])
+def read_description(path: Path, text: str) -> tuple[dict[str, Any], Identity]:
+    """Returns what `describe` said in `path`, and of that what acting needs. Raises Damaged."""
+    try:
+        description = json.loads(text)
+    except (ValueError, RecursionError):
+        raise not_ours(path, "what it says of its policy is no JSON") from None
+    if not isinstance(description, dict):
+        raise not_ours(path, "what it says of its policy has no keys")
+    algo, env, spaces, about = (description.get(key) for key in ("algo", "env", "spaces", "about"))
+    head = read_head(path, algo, env, spaces, about)
+    digest = description.get("policy_digest")
+    if not isinstance(digest, str) or not re.fullmatch("[0-9a-f]{64}", digest):
+        raise not_ours(path, f"the digest of its policy is {shorten(digest)}")
+    return description, Identity(head.algo, head.env, head.spaces, digest)
 
 
 def sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def damaged(path: Path) -> BadInput:
-    return BadInput(f"{path} is damaged (its content does not match its digest): export it again.")
+def damaged(path: Path) -> Damaged:
+    return Damaged(f"{path} is damaged (its content does not match its digest): export it again.")
 
 
 class InUnits:

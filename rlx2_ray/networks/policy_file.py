@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from rlx2_ray import files
-from rlx2_ray.networks.sparse_layer import Layers, from_arrays, to_arrays
-from rlx2_ray.types import BadInput, Spaces
-
-FORMAT = "rlx2-policy-1"
+from rlx2_ray.algorithms import ALGORITHMS
+from rlx2_ray.networks import policy_reader
+from rlx2_ray.networks.policy_head import damaged, read_head
+from rlx2_ray.networks.policy_reader import FORMAT, LARGEST_FILE, NoPolicy
+from rlx2_ray.networks.sparse_layer import Layers, SparseLayer, to_arrays
+from rlx2_ray.types import BadInput, Damaged, Spaces
 
 
 class PolicyFile(NamedTuple):
@@ -29,11 +28,7 @@ class PolicyFile(NamedTuple):
 
 def policy_digest(layers: Layers) -> str:
     """SHA-256, in hex, over every layer's shape, indices, weights and bias."""
-    digest = hashlib.sha256()
-    for layer in layers:
-        for array in (np.asarray(layer.shape, dtype=np.int32), layer.indices, layer.weights, layer.bias):
-            digest.update(np.ascontiguousarray(array).tobytes())
-    return digest.hexdigest()
+    return policy_reader.digest_of_layers(_arrays(layers))
 
 
 def save_policy(path: Path, policy: PolicyFile) -> None:
@@ -46,7 +41,7 @@ def save_policy(path: Path, policy: PolicyFile) -> None:
     }
     if policy.about:
         metadata["about"] = json.dumps(policy.about)
-    metadata["digest"] = _digest(metadata, policy.layers)
+    metadata["digest"] = policy_reader.digest(metadata, _arrays(policy.layers))
     # Not by safetensors' own save_file, whose files only their owner may read.
     files.write(path, save(to_arrays(policy.layers, "policy"), metadata))
 
@@ -54,30 +49,19 @@ def save_policy(path: Path, policy: PolicyFile) -> None:
 def load_policy(path: Path) -> PolicyFile:
     """Raises BadInput for a file that is no policy, or is damaged."""
     try:
-        with safe_open(path, "numpy") as file:
-            metadata = file.metadata() or {}
-            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no mapping
-    except (OSError, SafetensorError) as error:
+        content = policy_reader.parse(files.read(path, LARGEST_FILE))
+    except OSError as error:
         raise BadInput(f"{path} cannot be read as a policy ({error}): give a run directory or a policy file.") from None
-    if metadata.get("format") != FORMAT:
-        raise BadInput(f"{path} is not a policy file of this program: give a policy.safetensors that rlx2 wrote.")
-    digest = metadata.pop("digest", None)
-    try:
-        layers = from_arrays(arrays, "policy")
-    except KeyError:
-        layers = ()
-    if _digest(metadata, layers) != digest:
-        raise BadInput(f"{path} is damaged (its content does not match its digest): restore it from a copy.")
-    env, spaces, about = (json.loads(metadata.get(key, "{}")) for key in ("env", "spaces", "about"))
-    return PolicyFile(layers, metadata["algo"], env, to_spaces(spaces), about)
+    except ValueError as problem:
+        kind = BadInput if isinstance(problem, NoPolicy) else Damaged
+        raise kind(f"{path} {problem}") from None
+    layers = tuple(SparseLayer(*layer) for layer in content.layers)
+    head = read_head(path, content.algo, content.env, content.spaces, content.about)
+    outputs, expected = len(layers[-1].bias), head.spaces.action_size * ALGORITHMS[head.algo].outputs_per_action
+    if outputs != expected:
+        raise damaged(path, f"its last layer has {outputs} outputs, and {head.algo} has {expected} for its actions")
+    return PolicyFile(layers, *head)
 
 
-def to_spaces(fields: Mapping[str, Any]) -> Spaces:
-    """Returns the spaces from their fields in JSON, which has no tuples."""
-    return Spaces(**{**fields, **{key: tuple(fields[key]) for key in ("action_low", "action_high")}})
-
-
-def _digest(metadata: Mapping[str, str], layers: Layers) -> str:
-    """SHA-256, in hex, over all that the file holds."""
-    content = json.dumps(metadata, sort_keys=True) + policy_digest(layers)
-    return hashlib.sha256(content.encode()).hexdigest()
+def _arrays(layers: Layers) -> list[tuple[np.ndarray, ...]]:
+    return [(np.asarray(layer.shape, dtype=np.int32), layer.indices, layer.weights, layer.bias) for layer in layers]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rlx2_ray.networks import policy_reader
 from rlx2_ray.networks.policy_file import PolicyFile, load_policy, policy_digest
 from rlx2_ray.tracking.store import import_mlflow, make_client, root_cause
 from rlx2_ray.tracking.tags import POLICY_DIGEST
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 ALIAS = "ultimate"
 _NOT_IN_NAMES = re.compile(r"[/:.%\"']")
 _CODE = Path(__file__).with_name("pyfunc.py")
-_REQUIREMENTS = ("mlflow", "numpy", "safetensors")  # of that code, and no more
+_REQUIREMENTS = ("mlflow", "numpy")  # of that code, and no more
 
 
 def registered_name(env_id: str, algo: str) -> str:
@@ -121,7 +122,7 @@ def _save_model(path: Path, model: LoggedModel, run_id: str, spaces: Spaces, pol
             artifact_path=model.artifact_location, model_uuid=model.model_id, run_id=run_id, model_id=model.model_id
         ),
         python_model=str(_CODE),  # as code: nothing is pickled
-        artifacts={"policy": str(policy_file)},
+        artifacts={"policy": str(policy_file), "reader": policy_reader.__file__},
         # None for the input: MLflow would refuse lists and float64, which is what clients send; the code takes both.
         signature=ModelSignature(outputs=Schema([TensorSpec(np.dtype(np.float32), (-1, spaces.action_size))])),
         metadata={"observation_size": spaces.observation_size, "action_size": spaces.action_size},

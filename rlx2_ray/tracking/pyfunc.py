@@ -1,42 +1,45 @@
 """The code of a logged policy: MLflow copies this one file into the model and runs it wherever the model is loaded.
 
-It stands alone, so that the model acts where this package is not installed.
+It stands alone, so that the model acts where this package is not installed; the package's own reader of policies, which
+needs no more, is in the model too, as an artifact.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
+import importlib.util
+import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import mlflow
 import numpy as np
 from mlflow.pyfunc import PythonModel
-from safetensors import safe_open
 
 
 class SparsePolicy(PythonModel):  # type: ignore[misc]
     """Noise-free actions of a policy.safetensors, within the environment's bounds."""
 
     def load_context(self, context: Any) -> None:
-        with safe_open(context.artifacts["policy"], "numpy") as file:
-            metadata = file.metadata()
-            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no mapping
-        if metadata.pop("digest", None) != _digest(metadata, arrays):
-            path = context.artifacts["policy"]
-            raise ValueError(f"{path} is damaged (its content does not match its digest): register the policy again.")
-        spaces = json.loads(metadata["spaces"])
-        self._size = int(spaces["action_size"])  # of SAC's outputs the first half, the mean
+        path = Path(context.artifacts["policy"])
+        reader = _import(context.artifacts["reader"])
+        if path.stat().st_size > reader.LARGEST_FILE:
+            raise ValueError(f"{path} is larger than any policy that rlx2 wrote: register the policy again.")
+        try:
+            content = reader.parse(path.read_bytes())
+            spaces = reader.parse_spaces(content.spaces)
+        except ValueError as problem:
+            raise ValueError(f"{path} {problem}") from None
+        self._size = spaces["action_size"]  # of SAC's outputs the first half, the mean
         # In double, since bounds may lie far from zero.
         self._low = np.asarray(spaces["action_low"], np.float64)
         self._high = np.asarray(spaces["action_high"], np.float64)
-        self._is_integer = spaces.get("action_is_integer", False)
+        self._is_integer = spaces["action_is_integer"]
         self._layers: list[tuple[np.ndarray, np.ndarray]] = []  # (weights, bias)
-        while (key := f"policy.{len(self._layers)}.") + "shape" in arrays:
-            weights = np.zeros(arrays[key + "shape"], np.float32)
-            weights.ravel()[arrays[key + "indices"]] = arrays[key + "weights"]
-            self._layers.append((weights, arrays[key + "bias"]))
+        for layer in content.layers:
+            weights = np.zeros(layer.shape, np.float32)
+            weights.ravel()[layer.indices] = layer.weights
+            self._layers.append((weights, layer.bias))
 
     def predict(self, context: Any, model_input: np.ndarray, params: dict[str, Any] | None = None) -> np.ndarray:
         """(N, action_size) actions in the environment's units for (N, observation_size) observations.
@@ -67,13 +70,14 @@ def _to_observations(given: Any, size: int) -> np.ndarray:
     return values
 
 
-def _digest(metadata: Mapping[str, str], arrays: Mapping[str, np.ndarray]) -> str:
-    """That of a policy file, as the package makes it."""
-    policy = hashlib.sha256()
-    for number in range(len(arrays) // 4):
-        for name in ("shape", "indices", "weights", "bias"):
-            policy.update(arrays[f"policy.{number}.{name}"].tobytes())
-    return hashlib.sha256((json.dumps(metadata, sort_keys=True) + policy.hexdigest()).encode()).hexdigest()
+def _import(path: str) -> Any:
+    """The module in a file, under a name that no other module has."""
+    spec = importlib.util.spec_from_file_location("rlx2_policy_reader", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # where its types look for it
+    spec.loader.exec_module(module)
+    return module
 
 
 mlflow.models.set_model(SparsePolicy())

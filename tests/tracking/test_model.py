@@ -195,7 +195,7 @@ def test_model_is_code_and_numbers_and_needs_few_packages(uri: str, tmp_path: Pa
     folder = model_folder(tmp_path / "store")
     assert not [path for path in folder.rglob("*") if "pickle" in path.name or path.suffix == ".pkl"]
     requirements = (folder / "requirements.txt").read_text().splitlines()
-    assert [line.partition("==")[0] for line in requirements] == ["mlflow", "numpy", "safetensors"]
+    assert [line.partition("==")[0] for line in requirements] == ["mlflow", "numpy"]
 
 
 WITHOUT_THE_PACKAGE = """
