@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import typer
 
@@ -35,6 +35,12 @@ MaxEpisodeSteps = Annotated[
 Video = Annotated[
     Path | None, typer.Option("--video", metavar="FILE.mp4", help="Film the first episode; it needs no screen.")
 ]
+AllowNative = Annotated[
+    bool,
+    typer.Option(
+        "--allow-native", help="Compile and run a .c that is not as this version writes it: it may do anything."
+    ),
+]
 
 
 def evaluate(
@@ -44,17 +50,19 @@ def evaluate(
     video: Video = None,
     best: options.Best = False,
     max_episode_steps: MaxEpisodeSteps = None,
+    allow_native: AllowNative = False,
     as_json: options.Json = False,
 ) -> None:
     """Play noise-free episodes of a run's policy (of its newest checkpoint, if it has not ended) and report returns."""
+    asked = Asked(path, episodes, seed, best, max_episode_steps, allow_native)
     if video is None:
-        content = _play(path, episodes, seed, best, max_episode_steps)
+        content = _play(asked)
     else:
         from rlx2_ray.experiment.film import call_with_renderer
 
         if not video.parent.is_dir():
             raise BadInput(f"--video is {video}, whose folder does not exist: make it, or name another file.")
-        content = call_with_renderer(_film, path, episodes, seed, best, max_episode_steps, video)
+        content = call_with_renderer(_film, asked, video)
     if as_json:
         print_json(content)
     else:
@@ -62,24 +70,29 @@ def evaluate(
         typer.echo(f"{content['env_id']}: return {mean:.1f} ± {std:.1f} over {episodes} episodes")
 
 
-def _play(
-    path: Path, episodes: int, seed: int, best: bool, max_episode_steps: int | None, video: Path | None = None
-) -> dict[str, Any]:
+class Asked(NamedTuple):
+    path: Path
+    episodes: int
+    seed: int
+    best: bool
+    max_episode_steps: int | None
+    allow_native: bool
+
+
+def _play(asked: Asked, video: Path | None = None) -> dict[str, Any]:
     from rlx2_ray.experiment.playback import play
     from rlx2_ray.export.formats import load_playable
 
     def warn(text: str) -> None:
         typer.echo(text, err=True)
 
-    with load_playable(path, warn, best) as played:
-        return play(played, path, episodes, seed, video, max_episode_steps, warn)
+    with load_playable(asked.path, warn, asked.best, asked.allow_native) as played:
+        return play(played, asked.path, asked.episodes, asked.seed, video, asked.max_episode_steps, warn)
 
 
-def _film(
-    path: Path, episodes: int, seed: int, best: bool, max_episode_steps: int | None, video: Path
-) -> dict[str, Any]:
+def _film(asked: Asked, video: Path) -> dict[str, Any]:
     """In a process whose renderer has been chosen."""
     from rlx2_ray.experiment.film import load_renderer
 
     load_renderer()
-    return _play(path, episodes, seed, best, max_episode_steps, video)
+    return _play(asked, video)

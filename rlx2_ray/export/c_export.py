@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from functools import partial
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 from rlx2_ray.experiment.playback import Playable
-from rlx2_ray.export.c_compiler import Library, find_compiler, run_program
+from rlx2_ray.export.c_compiler import compiled, find_compiler
 from rlx2_ray.export.c_reader import CSource, read_source
 from rlx2_ray.export.c_source import write_text
 from rlx2_ray.export.check import Check, check, random_observations, resolution
@@ -22,6 +20,7 @@ from rlx2_ray.export.rounding_loss import Loss, Rounding, measure_loss
 from rlx2_ray.export.tables import encode
 from rlx2_ray.networks.policy import DenseNetwork, densify
 from rlx2_ray.networks.policy_file import PolicyFile
+from rlx2_ray.types import BadInput
 
 TABLES = "numpy on its tables (there is no C compiler here)"
 
@@ -39,7 +38,7 @@ def write(policy: PolicyFile, out: Path, rounding: Rounding | None) -> dict[str,
     with placing([header, out]) as aside:
         (aside / header.name).write_text(text.header, encoding="utf-8")
         (aside / out.name).write_text(text.source, encoding="utf-8")
-        checked = _check(read_source(aside / out.name), trained, aside)
+        checked = _check(read_source(aside / out.name), trained)
     return {
         "header": str(header),
         "table_bytes": sum(each.bytes for each in tables),
@@ -49,27 +48,35 @@ def write(policy: PolicyFile, out: Path, rounding: Rounding | None) -> dict[str,
 
 
 @contextmanager
-def load(path: Path, warn: Callable[[str], None]) -> Iterator[Playable]:
+def load(path: Path, warn: Callable[[str], None], allow_native: bool = False) -> Iterator[Playable]:
     """Returns the policy of a file that `write` wrote, compiled, or where there is no compiler as its tables say.
 
-    Raises BadInput for any other file, or one that was changed.
+    Raises BadInput for any other file, or one that was changed; unless `allow_native`, also for one that is not what
+    `write` would write today: that might do anything.
     """
     source, compiler = read_source(path), find_compiler()
     if compiler is None:
         warn(f"There is no C compiler here, so the tables in {path} are played without its code.")
         yield in_units(source.identity, source.act)
         return
-    with tempfile.TemporaryDirectory(prefix="rlx2-") as folder:
-        yield in_units(source.identity, Library(compiler, source, Path(folder)).act)
+    if not (source.is_ours or allow_native):
+        raise BadInput(
+            f"{path} is native code, and not byte for byte what this version of rlx2 export writes (another may have): "
+            "give --allow-native if you trust it, or export it again."
+        )
+    which = "as rlx2 export writes it" if source.is_ours else "that may do anything, as --allow-native allows"
+    warn(f"{path} is native code {which}: it is compiled, and run in a process of its own.")
+    with compiled(compiler, source) as act:
+        yield in_units(source.identity, act)
 
 
-def _check(source: CSource, trained: DenseNetwork, folder: Path) -> Check:
+def _check(source: CSource, trained: DenseNetwork) -> Check:
     """For an export of integers `trained` is the rounded network, which the C has to equal as closely."""
     compiler, spaces = find_compiler(), source.identity.spaces
-    act = partial(run_program, compiler, source, folder=folder) if compiler else source.act
-    by = compiler[0] if compiler else TABLES
     observations = random_observations(spaces.observation_size)
-    return check(InUnits(act, spaces), trained, by, observations, resolution(spaces))
+    with compiled(compiler, source) if compiler else nullcontext(source.act) as act:
+        by = compiler[0] if compiler else TABLES
+        return check(InUnits(act, spaces), trained, by, observations, resolution(spaces))
 
 
 def _notes(policy: PolicyFile, rounding: Rounding | None, loss: Loss | None) -> list[str]:
@@ -77,10 +84,10 @@ def _notes(policy: PolicyFile, rounding: Rounding | None, loss: Loss | None) -> 
     notes = [
         f"{spaces.observation_size} observations in, {spaces.action_size} actions out, in the environment's units."
     ]
-    if about.get("score") is not None:
+    if all(about.get(key) is not None for key in ("score", "algo", "method", "env_steps")):
         notes.append(f"Trained by {about['algo']}, method {about['method']}, {about['env_steps']} env steps.")
         notes.append(f"Score: {about['score']:.1f}, the mean return of its last evaluations.")
-    if "return_mean" in about:
+    if about.get("return_mean") is not None:
         notes.append(f"The policy of the best of its evaluations, whose mean return was {about['return_mean']:.1f}.")
     if rounding and loss:
         bits = rounding.name.removeprefix("int")

@@ -2,91 +2,172 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rlx2_ray.export.c_source import C_TYPES, NO_DIGEST, Text
-from rlx2_ray.export.identity import Identity, damaged, read_identity
-from rlx2_ray.export.tables import COLUMNS, DENSE, GAPS, Tables, decode
-from rlx2_ray.networks.policy import DenseLayer, DenseNetwork
-from rlx2_ray.types import BadInput, Floats
+from rlx2_ray import files
+from rlx2_ray.export.c_source import C_TYPES, NO_DIGEST, Text, write_text
+from rlx2_ray.export.identity import damaged, read_description
+from rlx2_ray.export.tables import COLUMNS, DENSE, GAPS, Tables, decode, last_column
+from rlx2_ray.networks.policy import DenseNetwork
+from rlx2_ray.networks.policy_reader import check_chain, shorten, wrong
+from rlx2_ray.types import BadInput, Damaged, Floats, Spaces
 
+LARGEST_FILE = 2**26  # bytes: four million weights, which take a compiler half a minute
+LARGEST_HEADER = 2**16  # bytes; ours have one thousand
 DIGEST = re.compile(r"^ \* rlx2-digest: ([0-9a-f]{64})$", re.MULTILINE)
 POLICY = re.compile(r"^ \* rlx2-policy: (\{.*\})$", re.MULTILINE)
-HEADER = re.compile(r'^#include "(.+)"$', re.MULTILINE)
-FUNCTION = re.compile(r"^void (\w+)_act\(", re.MULTILINE)
-TABLE = re.compile(r"^static const (\w+) (\w+)\[(\d+)\] = \{([^}]*)\};$", re.MULTILINE)
+HEADER = re.compile(r'^#include "([\w.+-]{1,200})\.h"$', re.MULTILINE | re.ASCII)
+FUNCTION = re.compile(r"^void (\w{1,200}_act)\(", re.MULTILINE | re.ASCII)
+VERSION = re.compile(r", written by rlx2 ([\w.+-]{1,40}); do not edit\.\n", re.ASCII)
+TABLE = re.compile(r"^static const (\w+) (\w+)\[(\d{1,9})\] = \{([^}]*)\};$", re.MULTILINE)
 DTYPES = {name: np.dtype(dtype) for dtype, name in C_TYPES.items()}
+FLOATS = ("float32", "float64")
+# What the tables of a layer, and of the bounds, may hold.
+KINDS = {
+    "weights": ("float32", "int8", "int16"),
+    "bias": ("float32",),
+    "scales": ("float32",),
+    **dict.fromkeys(("counts", COLUMNS, GAPS), ("uint8", "uint16", "uint32")),
+    "low": FLOATS,
+    "half_range": FLOATS,
+}
+OWN_LINES = 5  # of the comment at the top, that are no notes: a first, and four last
 
 
-class CSource(NamedTuple):
-    path: Path
-    function: str  # the name of what acts
-    identity: Identity
-    text: str
+class CSource:
+    """A file that says that `rlx2 export` wrote it, and has not changed by accident."""
+
+    def __init__(self, path: Path, stem: str, function: str, text: Text, description: str) -> None:
+        self.path = path
+        self.stem = stem  # of the names that the files had, by which the source finds its header
+        self.function = function
+        self.text = text
+        self._description, self.identity = read_description(path, description)
+
+    @cached_property
+    def tables(self) -> tuple[list[Tables], dict[str, NDArray[Any]]]:
+        """The tables of the layers and of the bounds. Raises Damaged where they are not those of the policy."""
+        try:
+            return read_tables(self.text.source, self.identity.spaces)
+        except ValueError as problem:
+            raise Damaged(f"{self.path} {problem}") from None
+
+    @cached_property
+    def is_ours(self) -> bool:
+        """Whether it is, byte for byte, what is written today for its tables: such code does nothing but act."""
+        comment = self.text.source.partition(" */\n")[0]
+        version = VERSION.search(comment)
+        notes = [line.removeprefix(" * ") for line in comment.splitlines()[1:]][1 : 1 - OWN_LINES]
+        try:
+            layers, _ = self.tables
+        except Damaged:
+            return False
+        path = Path(self.stem).with_name(f"{self.stem}.c")
+        spaces = self.identity.spaces
+        return version is not None and self.text == write_text(
+            path, layers, spaces, self._description, notes, version[1]
+        )
 
     def act(self, observations: Floats) -> Floats:
         """Returns what the C does, in numpy on its tables: (N, action_size), in the environment's units."""
-        tables = read_tables(self.text)
-        network = read_network(tables, self.identity.spaces.observation_size)
+        layers, bounds = self.tables
+        network = DenseNetwork([decode(tables) for tables in layers])
         squashed = network.outputs(observations, network.output_size)
-        above_low = (squashed + 1) * tables["half_range"]
+        above_low = (squashed + 1) * bounds["half_range"]
         if self.identity.spaces.action_is_integer:
             above_low = np.floor(above_low + 0.5)
-        actions: Floats = (tables["low"] + above_low).astype(np.float32)
+        actions: Floats = (bounds["low"] + above_low).astype(np.float32)
         return actions
 
 
 def read_source(path: Path) -> CSource:
     """Reads a file. Raises BadInput for one that `rlx2 export` did not write, that lacks its header, or was changed."""
-    text = _read(path)
+    text = _read(path, LARGEST_FILE)
     found = [pattern.search(text) for pattern in (DIGEST, POLICY, HEADER, FUNCTION)]
     if None in found:
         raise BadInput(f"{path} is no C that rlx2 export wrote: give a run directory, or a file that it wrote.")
-    digest, policy, include, function = (match[1] for match in found if match)
-    header = path.with_name(include)
-    if not header.is_file():
+    digest, policy, stem, function = (match[1] for match in found if match)
+    header = path.with_name(f"{stem}.h")
+    if not header.exists():
         raise BadInput(f"{path} needs {header}, which is not there: put it back, or export again.")
-    if Text(_read(header), text.replace(digest, NO_DIGEST, 1)).digest != digest:
+    both = Text(_read(header, LARGEST_HEADER), text)
+    if both._replace(source=text.replace(digest, NO_DIGEST, 1)).digest != digest:
         raise damaged(path)
-    return CSource(path, f"{function}_act", read_identity(json.loads(policy)), text)
+    return CSource(path, stem, function, both, policy)
 
 
-def read_tables(text: str) -> dict[str, NDArray[Any]]:
-    """Returns tables by name. Raises OverflowError for a number that its type does not hold."""
-    tables = {}
+def read_tables(text: str, spaces: Spaces) -> tuple[list[Tables], dict[str, NDArray[Any]]]:
+    """Returns the tables of the layers, and those of the bounds by name. Raises ValueError.
+
+    What the layers say leads from an observation to an action, and never beyond a table.
+    """
+    named: dict[str, NDArray[Any]] = {}
     for kind, name, size, body in TABLE.findall(text):
-        numbers = [number.strip().rstrip("f") for number in body.split(",") if number.strip()]
-        parsed: list[Any] = [float(number) if kind in ("float", "double") else int(number) for number in numbers]
-        if len(parsed) != int(size):
-            raise ValueError(f"{name} has {len(parsed)} numbers and says {size}")
-        tables[name] = np.array(parsed, DTYPES[kind])
+        if name in named:
+            raise wrong(f"it has the table {shorten(name)} twice")
+        named[name] = _numbers(kind, name, int(size), body)
+    bounds = {name: named.pop(name, np.empty(0)) for name in ("low", "half_range")}
+    if any(len(bound) != spaces.action_size for bound in bounds.values()):
+        raise wrong(f"its bounds are not those of {spaces.action_size} actions")
+    layers: list[Tables] = []
+    while f"weights_{len(layers) + 1}" in named:
+        inputs = layers[-1].outputs if layers else spaces.observation_size
+        layers.append(_layer(named, len(layers) + 1, inputs))
+    if named:
+        raise wrong(f"it has the table {shorten(next(iter(named)))}")
+    check_chain([(layer.outputs, layer.inputs) for layer in layers], spaces.observation_size, (spaces.action_size,))
+    return layers, bounds
+
+
+def _numbers(kind: str, name: str, size: int, body: str) -> NDArray[Any]:
+    dtype = DTYPES.get(kind)
+    if dtype is None or dtype.name not in KINDS.get(name.rstrip("0123456789").rstrip("_"), ()):
+        raise wrong(f"it has the table {shorten(name)} of {shorten(kind)}")
+    numbers = [number.strip().rstrip("f") for number in body.split(",") if number.strip()]
+    if len(numbers) != size:
+        raise wrong(f"{shorten(name)} has {len(numbers)} numbers and says {size}")
+    try:
+        with np.errstate(over="ignore"):
+            table = np.array([float(each) if dtype.kind == "f" else int(each) for each in numbers], dtype)
+    except (ValueError, OverflowError):
+        raise wrong(f"{shorten(name)} has what is no number of its type") from None
+    if not np.isfinite(table).all():
+        raise wrong(f"{shorten(name)} has what is no finite number")
+    return table
+
+
+def _layer(named: dict[str, NDArray[Any]], number: int, inputs: int) -> Tables:
+    """Takes the tables of a layer out of those that are left."""
+    form = next((form for form in (COLUMNS, GAPS) if f"{form}_{number}" in named), DENSE)
+    counts, places, scales, weights, bias = (
+        named.pop(f"{name}_{number}", None) for name in ("counts", form, "scales", "weights", "bias")
+    )
+    if weights is None or bias is None or not len(bias) or (counts is None) != (form == DENSE):
+        raise wrong(f"layer {number} lacks a table")
+    if (scales is None) != (weights.dtype == np.float32) or (scales is not None and len(scales) != len(bias)):
+        raise wrong(f"the scales of layer {number} do not fit its weights")
+    if counts is not None and places is not None:
+        active = int(counts.sum(dtype=np.int64))
+        if len(counts) != len(bias) or not len(weights) == len(places) == max(active, 1):  # C has no empty arrays
+            raise wrong(f"the tables of layer {number} have other sizes than it says")
+        weights, places = weights[:active], places[:active]
+    elif len(weights) != len(bias) * inputs:
+        raise wrong(f"layer {number} has {len(weights)} weights for {len(bias)} units and {inputs} inputs")
+    tables = Tables(form, inputs, weights, bias, counts, places, scales)
+    if last_column(tables) >= inputs:
+        raise wrong(f"layer {number} reads beyond its {inputs} inputs")
     return tables
 
 
-def read_network(tables: Mapping[str, NDArray[Any]], observation_size: int) -> DenseNetwork:
-    layers: list[DenseLayer] = []
-    inputs = observation_size
-    while f"weights_{len(layers) + 1}" in tables:
-        number = len(layers) + 1
-        form = next((form for form in (COLUMNS, GAPS) if f"{form}_{number}" in tables), DENSE)
-        counts, places, scales = (tables.get(f"{name}_{number}") for name in ("counts", form, "scales"))
-        weights, bias = tables[f"weights_{number}"], tables[f"bias_{number}"]
-        if counts is not None and places is not None:  # an empty layer's tables hold one number for C's sake
-            weights, places = weights[: counts.sum()], places[: counts.sum()]
-        layers.append(decode(Tables(form, inputs, weights, bias, counts, places, scales)))
-        inputs = len(bias)
-    return DenseNetwork(layers)
-
-
-def _read(path: Path) -> str:
+def _read(path: Path, most: int) -> str:
     try:
-        return path.read_text(encoding="utf-8")  # whatever line ends a version control system has given it
+        text = files.read(path, most).decode()
     except (OSError, UnicodeDecodeError) as error:
         raise BadInput(f"{path} cannot be read as C ({error}): give a file that rlx2 export wrote.") from None
+    return text.replace("\r\n", "\n")  # whatever line ends a version control system has given it

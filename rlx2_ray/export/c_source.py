@@ -83,13 +83,18 @@ def c_name(path: Path) -> str:
 
 
 def write_text(
-    path: Path, layers: Sequence[Tables], spaces: Spaces, description: dict[str, Any], notes: Iterable[str]
+    path: Path,
+    layers: Sequence[Tables],
+    spaces: Spaces,
+    description: dict[str, Any],
+    notes: Iterable[str],
+    version: str = __version__,
 ) -> Text:
     """Returns header and source for `path`; the notes are at the source's top, the description in it for programs."""
     name = c_name(path)
-    header = _header(name, spaces, description["env"]["id"])
+    header = _header(name, spaces, description["env"]["id"], version)
     parts = [
-        _comment(name, description, [*notes, *_sizes(layers)]),
+        _comment(name, description, [*notes, *_sizes(layers)], version),
         f'#include "{path.stem}.h"\n\n#include <stddef.h>\n#include <stdint.h>\n',
         *(_tables(number, tables) for number, tables in enumerate(layers, start=1)),
         _bounds(spaces),
@@ -102,11 +107,11 @@ def write_text(
     return text._replace(source=text.source.replace(NO_DIGEST, text.digest, 1))
 
 
-def _header(name: str, spaces: Spaces, env_id: str) -> str:
+def _header(name: str, spaces: Spaces, env_id: str, version: str) -> str:
     macro = name.upper()
     integer = ", and is a whole number, the nearest" if spaces.action_is_integer else ""
     return f"""\
-/* A policy for {_in_comment(env_id)}, written by rlx2 {__version__}; the source beside it says more. */
+/* A policy for {_in_comment(env_id)}, written by rlx2 {version}; the source beside it says more. */
 #ifndef {macro}_H
 #define {macro}_H
 
@@ -130,9 +135,9 @@ void {name}_act(const float observation[{macro}_OBSERVATION_SIZE], float action[
 """
 
 
-def _comment(name: str, description: dict[str, Any], notes: Iterable[str]) -> str:
+def _comment(name: str, description: dict[str, Any], notes: Iterable[str], version: str) -> str:
     lines = [
-        f"{name}: a policy for {description['env']['id']}, written by rlx2 {__version__}; do not edit.",
+        f"{name}: a policy for {description['env']['id']}, written by rlx2 {version}; do not edit.",
         *notes,
         f"rlx2-digest: {NO_DIGEST}",
         f"rlx2-policy: {json.dumps(description)}",

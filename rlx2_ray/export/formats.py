@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from rlx2_ray.experiment.playback import Playable
 from rlx2_ray.export.rounding_loss import Rounding
 from rlx2_ray.networks.policy_file import PolicyFile
+from rlx2_ray.types import BadInput
 
 Warn = Callable[[str], None]
 
@@ -20,37 +21,44 @@ class Format(NamedTuple):
     load: Callable[[Path, Warn], AbstractContextManager[Playable]]
 
 
-def _safetensors(rounding: Rounding | None) -> Format:
+def _safetensors(rounding: Rounding | None = None, allow_native: bool = False) -> Format:
     from rlx2_ray.export import safetensors_export
 
     return Format(safetensors_export.write, safetensors_export.load)
 
 
-def _onnx(rounding: Rounding | None) -> Format:
+def _onnx(rounding: Rounding | None = None, allow_native: bool = False) -> Format:
     from rlx2_ray.export import onnx_export
 
     return Format(onnx_export.write, onnx_export.load)
 
 
-def _c(rounding: Rounding | None) -> Format:
+def _c(rounding: Rounding | None = None, allow_native: bool = False) -> Format:
     from rlx2_ray.export import c_export
 
-    return Format(partial(c_export.write, rounding=rounding), c_export.load)
+    return Format(partial(c_export.write, rounding=rounding), partial(c_export.load, allow_native=allow_native))
 
 
 # By the ending of the file's name. Each imports its libraries when it is asked for.
-FORMATS: dict[str, Callable[[Rounding | None], Format]] = {"safetensors": _safetensors, "onnx": _onnx, "c": _c}
+FORMATS: dict[str, Callable[..., Format]] = {"safetensors": _safetensors, "onnx": _onnx, "c": _c}
 ROUNDED = "c"  # the one that can have weights as integers
+NATIVE = ".c"  # the ending of the one that is code
 
 
-def load_playable(path: Path, warn: Warn, best: bool = False) -> AbstractContextManager[Playable]:
+def load_playable(
+    path: Path, warn: Warn, best: bool = False, allow_native: bool = False
+) -> AbstractContextManager[Playable]:
     """Loads what `rlx2 evaluate` is given, ready to act: a run's directory, or a file by the ending of its name.
 
-    `best`: the policy of the best evaluation, which only a run has. Raises BadInput where there is no policy, or it was
-    changed.
+    `best`: the policy of the best evaluation, which only a run has; `allow_native`: C that is not as it is written
+    here, which is compiled and run. Raises BadInput where there is no policy, or it was changed.
     """
     if best:
         from rlx2_ray.export.safetensors_export import load
 
         return load(path, warn, best=True)
-    return FORMATS.get(path.suffix.removeprefix("."), _safetensors)(None).load(path, warn)
+    if allow_native and path.suffix != NATIVE:
+        raise BadInput(f"--allow-native is for a {NATIVE} file, and {path} is none: leave it out.")
+    kind = "" if path.is_dir() else path.suffix.removeprefix(".")
+    make: Callable[..., Format] = FORMATS.get(kind, _safetensors)
+    return make(allow_native=allow_native).load(path, warn)

@@ -7,6 +7,7 @@ the units that matter (docs/exports.md has the measurements).
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,16 +18,19 @@ import onnxruntime
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from onnx import TensorProto, helper, numpy_helper
 
-from rlx2_ray import __version__
+from rlx2_ray import __version__, files
 from rlx2_ray.envs.actions import are_far, half_ranges
-from rlx2_ray.export.identity import Identity, damaged, read_identity, sha256
+from rlx2_ray.export.identity import Identity, damaged, read_description, sha256
+from rlx2_ray.networks import policy_reader
 from rlx2_ray.networks.policy import DenseLayer
-from rlx2_ray.types import BadInput, Floats, Spaces
+from rlx2_ray.types import BadInput, Damaged, Floats, Spaces
 
 OBSERVATION, ACTION, BATCH = "observation", "action", "batch"
 POLICY, DIGEST = "rlx2.policy", "rlx2.digest"  # of the model's own properties
 # Older versions than onnx writes by default, which other programs may not read yet.
 OPSET, IR_VERSION = 17, 8
+SCALING = ("half_range", "middle")  # constants that are no layer's
+LARGEST_FILE = 4 * policy_reader.LARGEST_DENSE + 2**24  # bytes
 
 
 class Step(NamedTuple):
@@ -51,8 +55,8 @@ def _scaling(spaces: Spaces) -> list[Step]:
     dtype = np.float64 if in_double else np.float32
     half_range = half_ranges(spaces)
     middle = np.asarray(spaces.action_low) + half_range + 0.5 * is_integer
-    steps = [Step("Mul", {"half_range": half_range.astype(dtype)})] if np.any(half_range != 1) else []
-    steps += [Step("Add", {"middle": middle.astype(dtype)})] if np.any(middle != 0) else []
+    steps = [Step("Mul", {SCALING[0]: half_range.astype(dtype)})] if np.any(half_range != 1) else []
+    steps += [Step("Add", {SCALING[1]: middle.astype(dtype)})] if np.any(middle != 0) else []
     steps += [Step("Floor")] if is_integer else []
     return [_cast(TensorProto.DOUBLE), *steps, _cast(TensorProto.FLOAT)] if in_double else steps
 
@@ -97,10 +101,14 @@ class OnnxPolicy(NamedTuple):
 
 
 def read_model(path: Path) -> OnnxPolicy:
-    """Reads a model. Raises BadInput for a file that `rlx2 export` did not write, or that was changed."""
+    """Reads a model. Raises BadInput for a file that `rlx2 export` did not write, or that was changed.
+
+    ONNX Runtime is never given the file: its weights are put into a model as `make_model` makes it, and the file has to
+    be the same one.
+    """
     try:
-        model = onnx.load_model_from_string(path.read_bytes())
-    except (OSError, DecodeError) as error:
+        model = onnx.load_model_from_string(files.read(path, LARGEST_FILE))
+    except (OSError, DecodeError, ValueError) as error:
         raise BadInput(f"{path} cannot be read as ONNX ({error}): give a file that rlx2 export wrote.") from None
     properties = {entry.key: entry.value for entry in model.metadata_props}
     if not {POLICY, DIGEST} <= properties.keys():
@@ -111,7 +119,63 @@ def read_model(path: Path) -> OnnxPolicy:
     helper.set_model_props(model, properties)
     if _digest(model) != digest:
         raise damaged(path)
-    return OnnxPolicy(read_identity(json.loads(properties[POLICY])), make_act(model.SerializeToString()))
+    _, identity = read_description(path, properties[POLICY])
+    try:
+        again = make_model(_network(model, identity.spaces), identity.spaces)
+        _check_same(model, again)
+    except ValueError as problem:
+        raise Damaged(f"{path} {problem}") from None
+    return OnnxPolicy(identity, make_act(again.SerializeToString()))
+
+
+def _network(model: onnx.ModelProto, spaces: Spaces) -> list[DenseLayer]:
+    """The layers that the model's constants make. Raises ValueError where they are none."""
+    tensors = {tensor.name: tensor for tensor in model.graph.initializer}
+    layers: list[DenseLayer] = []
+    while (name := f"weights_{len(layers) + 1}") in tensors:
+        layers.append(DenseLayer(_array(tensors[name], 2), _array(tensors.get(f"bias_{len(layers) + 1}"), 1)))
+    policy_reader.check_chain([layer.weights.shape for layer in layers], spaces.observation_size, (spaces.action_size,))
+    if any(layer.bias.shape != layer.weights.shape[:1] for layer in layers):
+        raise policy_reader.wrong("a layer has too many or too few biases")
+    return layers
+
+
+def _array(tensor: onnx.TensorProto | None, axes: int) -> Floats:
+    """A constant, which has to stand in the model itself, and as it is written there."""
+    if tensor is None or tensor.data_type != TensorProto.FLOAT or len(tensor.dims) != axes or min(tensor.dims) < 1:
+        raise policy_reader.wrong("a constant is no weight of a layer")
+    if len(tensor.raw_data) != 4 * math.prod(tensor.dims):
+        raise policy_reader.wrong("a constant has another size than it says")
+    array: Floats = np.frombuffer(tensor.raw_data, "<f4").reshape(tensor.dims)
+    if not np.isfinite(array).all():
+        raise policy_reader.wrong("a weight is no finite number")
+    return array
+
+
+def _check_same(model: onnx.ModelProto, again: onnx.ModelProto) -> None:
+    """Raises ValueError where a model is not one of `make_model`, whose version does not matter.
+
+    An earlier one rounded the bounds in another way.
+    """
+    scaling = [[tensor for tensor in each.graph.initializer if tensor.name in SCALING] for each in (model, again)]
+    shells = [_without_numbers(each) for each in (model, again)]
+    if shells[0] != shells[1]:
+        raise policy_reader.wrong("its graph is not that of a policy")
+    for mine, expected in zip(*scaling, strict=True):
+        array = numpy_helper.to_array(expected)
+        if len(mine.raw_data) != array.nbytes or not np.allclose(np.frombuffer(mine.raw_data, array.dtype), array):
+            raise policy_reader.wrong("it scales its actions to other bounds than it says")
+
+
+def _without_numbers(model: onnx.ModelProto) -> onnx.ModelProto:
+    """A copy with the names, types and sizes of constants alone."""
+    shell = onnx.ModelProto()
+    shell.CopyFrom(model)
+    shell.producer_version = ""
+    del shell.metadata_props[:]
+    for tensor in shell.graph.initializer:
+        tensor.raw_data = b""
+    return shell
 
 
 def make_act(model: bytes) -> Callable[[Floats], Floats]:

@@ -51,16 +51,26 @@ def encode(layer: DenseLayer, kind: IntegerType | None) -> Tables:
 def decode(tables: Tables) -> DenseLayer:
     """Returns what `encode` was given."""
     matrix = np.zeros((tables.outputs, tables.inputs), tables.weights.dtype)
-    if tables.counts is None or tables.places is None:
+    if tables.counts is None:
         matrix.ravel()[:] = tables.weights
     else:
         rows = np.repeat(np.arange(tables.outputs), tables.counts)
-        columns = tables.places.astype(np.int64)
-        if tables.form == GAPS:
-            columns = _sums_by_row(columns, tables.counts.astype(np.int64))
-        np.add.at(matrix, (rows, columns), tables.weights)
+        np.add.at(matrix, (rows, _columns_of(tables)), tables.weights)
     weights = matrix if tables.scales is None else dequantize(Integers(matrix, tables.scales))
     return DenseLayer(weights, tables.bias)
+
+
+def last_column(tables: Tables) -> int:
+    """The greatest that a weight stands in, -1 where none does; of `columns` and `gaps` it depends on the numbers."""
+    return tables.inputs - 1 if tables.form == DENSE else int(_columns_of(tables).max(initial=-1))
+
+
+def _columns_of(tables: Tables) -> Numbers:
+    """Of each weight, in a form that has places."""
+    assert tables.counts is not None
+    assert tables.places is not None
+    columns = tables.places.astype(np.int64)
+    return _sums_by_row(columns, tables.counts.astype(np.int64)) if tables.form == GAPS else columns
 
 
 def _dense(matrix: Numbers, bias: Floats) -> Tables:

@@ -21,7 +21,7 @@ FORMAT = "rlx2-policy-1"
 LONGEST_HEADER = 2**20  # bytes; ours have a few thousand
 LARGEST_DENSE = 2**26  # weights of a policy without sparsity, 256 MB: whoever plays it makes its layers dense
 LARGEST_FILE = 2**29 + 2**24  # bytes: as many weights, with their places, their biases and a header
-LARGEST_BOUND = float(np.finfo(np.float32).max)
+LARGEST_BOUND = {False: float(np.finfo(np.float32).max), True: 2.0**31}  # by whether actions are whole numbers
 ENDIAN_TYPES = {"I32": "<i4", "F32": "<f4"}
 KINDS = {"shape": "I32", "indices": "I32", "weights": "F32", "bias": "F32"}  # of a layer's arrays
 SPACES = {"observation_size", "action_size", "action_low", "action_high"}
@@ -61,7 +61,7 @@ def parse(content: bytes) -> Content:
         raise ValueError("is damaged (its content does not match its digest): restore it from a copy.")
     env, spaces, about = (_json(metadata, key) for key in ("env", "spaces", "about"))
     layers, sizes = tuple(map(_layer, arrays)), parse_spaces(spaces)
-    check_chain([layer.shape for layer in layers], sizes["observation_size"], sizes["action_size"])
+    check_chain([layer.shape for layer in layers], sizes["observation_size"], _outputs(sizes["action_size"]))
     return Content(layers, metadata.get("algo", ""), env, spaces, about)
 
 
@@ -72,27 +72,24 @@ def parse_spaces(fields: Any) -> dict[str, Any]:
     for name in ("observation_size", "action_size"):
         if type(fields[name]) is not int or not 0 < fields[name] <= LARGEST_DENSE:
             raise wrong(f"its {name} is {shorten(fields[name])}")
-    low, high = (_bounds(fields, name) for name in ("action_low", "action_high"))
-    if not all(map(float.__le__, low, high)):
-        raise wrong("its action_low is above its action_high")
     is_integer = fields.get("action_is_integer", False)
     if not isinstance(is_integer, bool):
         raise wrong(f"its action_is_integer is {shorten(is_integer)}")
+    low, high = (_bounds(fields, name, LARGEST_BOUND[is_integer]) for name in ("action_low", "action_high"))
+    if not all(map(float.__le__, low, high)):
+        raise wrong("its action_low is above its action_high")
     return {**fields, "action_low": low, "action_high": high, "action_is_integer": is_integer}
 
 
-def check_chain(shapes: list[tuple[int, int]], observation_size: int, action_size: int) -> None:
-    """Raises ValueError where layers, (outputs, inputs) each, do not lead from an observation to an action.
-
-    Of a stochastic policy the last gives two numbers for each dimension of the action.
-    """
-    inputs = [observation_size, *(outputs for outputs, _ in shapes)]
-    if not shapes or any(layer[1] != expected for layer, expected in zip(shapes, inputs, strict=False)):
-        raise wrong(f"its layers have the shapes {shorten(shapes)}, which do not follow {observation_size} observations")
-    if inputs[-1] not in (action_size, 2 * action_size):
-        raise wrong(f"its last layer has {inputs[-1]} outputs for {action_size} actions")
+def check_chain(shapes: list[tuple[int, int]], observation_size: int, outputs: tuple[int, ...]) -> None:
+    """Raises ValueError where layers, (outputs, inputs) each, do not lead from an observation to so many outputs."""
+    sizes = [observation_size, *(outputs for outputs, _ in shapes)]
+    if not shapes or any(layer[1] != expected for layer, expected in zip(shapes, sizes, strict=False)):
+        raise wrong(f"its layers have shapes {shorten(shapes)}, which do not follow {observation_size} observations")
+    if sizes[-1] not in outputs:
+        raise wrong(f"its last layer has {sizes[-1]} outputs, which do not fit its actions")
     if sum(outputs * inputs for outputs, inputs in shapes) > LARGEST_DENSE:
-        raise wrong(f"its layers have the shapes {shorten(shapes)}, more than {LARGEST_DENSE} weights")
+        raise wrong(f"its layers have shapes {shorten(shapes)}, more than {LARGEST_DENSE} weights")
 
 
 def digest(metadata: Mapping[str, str], layers: list[tuple[Array, ...]]) -> str:
@@ -128,7 +125,9 @@ def _arrays(content: bytes) -> tuple[dict[str, str], dict[str, Array]]:
         header = json.loads(content[8 : 8 + length], object_pairs_hook=_once)
     except (ValueError, RecursionError):
         raise _unreadable("its header is no JSON") from None
-    metadata = header.pop("__metadata__", {}) if isinstance(header, dict) else None
+    if not isinstance(header, dict):
+        raise _unreadable("its header has no keys")
+    metadata = header.pop("__metadata__", {})
     if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
         raise _unreadable("its header has no metadata")
     view = memoryview(content)[8 + length :]
@@ -186,12 +185,12 @@ def _layer(arrays: tuple[Array, ...]) -> Layer:
     return Layer((outputs, inputs), indices, weights, bias)
 
 
-def _bounds(fields: dict[str, Any], name: str) -> tuple[float, ...]:
+def _bounds(fields: dict[str, Any], name: str, largest: float) -> tuple[float, ...]:
     values = fields[name]
     if not isinstance(values, list) or len(values) != fields["action_size"]:
         raise wrong(f"its {name} is {shorten(values)}")
     for value in values:
-        if type(value) not in (int, float) or not abs(value) <= LARGEST_BOUND:  # not what is NaN
+        if type(value) not in (int, float) or not abs(value) <= largest:  # not what is NaN
             raise wrong(f"its {name} has {shorten(value)}")
     return tuple(map(float, values))
 
@@ -201,6 +200,11 @@ def _json(metadata: dict[str, str], key: str) -> Any:
         return json.loads(metadata.get(key, "{}"), object_pairs_hook=_once)
     except (ValueError, RecursionError):
         raise wrong(f"its {key} is no JSON") from None
+
+
+def _outputs(action_size: int) -> tuple[int, int]:
+    """Those of a policy that gives an action, and of one that gives the mean and the width of a Gaussian."""
+    return action_size, 2 * action_size
 
 
 def _unreadable(what: str) -> NoPolicy:

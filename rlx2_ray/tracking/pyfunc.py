@@ -73,7 +73,8 @@ def _to_observations(given: Any, size: int) -> np.ndarray:
 def _import(path: str) -> Any:
     """The module in a file, under a name that no other module has."""
     spec = importlib.util.spec_from_file_location("rlx2_policy_reader", path)
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # where its types look for it
     spec.loader.exec_module(module)

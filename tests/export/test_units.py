@@ -19,6 +19,7 @@ from rlx2_ray.envs.make import probe_spaces
 from rlx2_ray.export import c_compiler, c_export, onnx_export
 from rlx2_ray.export.c_reader import read_source
 from rlx2_ray.export.onnx_model import read_model
+from rlx2_ray.networks import policy_reader
 from rlx2_ray.networks.policy_file import PolicyFile, load_policy, save_policy
 from rlx2_ray.types import BadInput, Floats
 from tests.export.policies import random_policy, trainers_actions
@@ -94,8 +95,9 @@ def by_c(policy: PolicyFile, folder: Path, observations: Floats) -> Any:
     compiler = c_compiler.find_compiler()
     if compiler is None:
         pytest.skip("there is no C compiler")
-    strict = [*compiler, "-Wall", "-Wextra", "-Werror", "-pedantic", "-fsanitize=undefined"]
-    return c_compiler.run_program(strict, read_source(folder / "policy.c"), observations, folder)
+    strict = [compiler[0], "-std=c99", "-O2", "-Wall", "-Wextra", "-Werror", "-pedantic", "-fsanitize=undefined"]
+    with c_compiler.compiled(strict, read_source(folder / "policy.c")) as act:
+        return act(observations)
 
 
 def by_tables(policy: PolicyFile, folder: Path, observations: Floats) -> Any:
@@ -109,7 +111,8 @@ def by_pyfunc(policy: PolicyFile, folder: Path, observations: Floats) -> Any:
         from rlx2_ray.tracking.pyfunc import SparsePolicy
     save_policy(folder / "policy.safetensors", policy)
     model = SparsePolicy()
-    model.load_context(SimpleNamespace(artifacts={"policy": str(folder / "policy.safetensors")}))
+    artifacts = {"policy": str(folder / "policy.safetensors"), "reader": policy_reader.__file__}
+    model.load_context(SimpleNamespace(artifacts=artifacts))
     return model.predict(None, observations)
 
 
