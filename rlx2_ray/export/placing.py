@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -18,7 +19,7 @@ def placing(targets: Sequence[Path]) -> Iterator[Path]:
     Raises BadInput where one exists already, or cannot be written.
     """
     for target in reversed(targets):
-        if target.exists():
+        if os.path.lexists(target):  # also a link that leads nowhere
             raise BadInput(f"--out is {target}, which exists: remove it, or give another one.")
     folder = targets[0].parent
     try:

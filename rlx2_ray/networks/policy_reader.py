@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -159,7 +159,7 @@ def _array(name: str, entry: Any, view: memoryview) -> Array:
     return np.frombuffer(view[start:end], ENDIAN_TYPES[kind])
 
 
-def _are_counts(value: Any, count: int) -> bool:
+def _are_counts(value: Any, count: int) -> TypeGuard[list[int]]:
     return isinstance(value, list) and len(value) == count and all(type(each) is int and each >= 0 for each in value)
 
 
