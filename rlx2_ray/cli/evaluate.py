@@ -51,9 +51,11 @@ def evaluate(
     best: options.Best = False,
     max_episode_steps: MaxEpisodeSteps = None,
     allow_native: AllowNative = False,
+    allow_module: options.AllowModule = None,
     as_json: options.Json = False,
 ) -> None:
     """Play noise-free episodes of a run's policy (of its newest checkpoint, if it has not ended) and report returns."""
+    options.allow_modules(allow_module)
     asked = Asked(path, episodes, seed, best, max_episode_steps, allow_native)
     if video is None:
         content = _play(asked)

@@ -54,6 +54,7 @@ def export(
     int16: Int16 = False,
     episodes: Episodes = EPISODES,
     best: options.Best = False,
+    allow_module: options.AllowModule = None,
     as_json: options.Json = False,
 ) -> None:
     """Write a run's policy, or its replay, as one file, even of a run that still trains (as in its newest checkpoint).
@@ -64,6 +65,7 @@ def export(
         raise BadInput(f"--format is {file_format!r}, which is not known: give {' or '.join(FORMATS)}.")
     if int8 and int16:
         raise BadInput("--int8 and --int16 are both given: leave one of them out.")
+    options.allow_modules(allow_module)
     integers = "int8" if int8 else "int16" if int16 else None
     content = _export(path, file_format, out, integers, episodes, best)
     if as_json:

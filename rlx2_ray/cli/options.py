@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from rlx2_ray import config as configuration
-from rlx2_ray.config import ExperimentConfig
+from rlx2_ray.config import EnvConfig, ExperimentConfig
 from rlx2_ray.config.run_paths import with_absolute_runs
 from rlx2_ray.methods import METHODS
 from rlx2_ray.types import BadInput
@@ -76,6 +76,14 @@ Set = Annotated[
 Best = Annotated[
     bool,
     typer.Option("--best", help="Of a run: the policy of its evaluation with the highest mean return, not its last."),
+]
+AllowModule = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--allow-module",
+        metavar="NAME",
+        help="A module that may be imported to make the environment, from now on; it runs its code.",
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")]
 
@@ -168,7 +176,24 @@ def read_config(file: Path | None, options: dict[str, Any], assignments: list[st
     `options` may hold more than configuration keys.
     """
     tree = configuration.load(file) if file else {}
-    return configuration.resolve(with_absolute_runs(configuration.merge(tree, read_tree(options, assignments))))
+    config = configuration.resolve(with_absolute_runs(configuration.merge(tree, read_tree(options, assignments))))
+    if ":" in config.env.id:
+        allow_typed(config.env)
+    return config
+
+
+def allow_modules(names: list[str] | None) -> None:
+    """What --allow-module says, of which a command without it pays for no import."""
+    if names:
+        from rlx2_ray.envs import modules
+
+        modules.allow(names)
+
+
+def allow_typed(env: EnvConfig) -> None:
+    from rlx2_ray.envs import modules
+
+    modules.allow_typed([env])
 
 
 def read_tree(

@@ -57,10 +57,12 @@ def resume(
     concurrent: Concurrent = None,
     max_runs: MaxRuns = None,
     tracking_uri: TrackingUri = None,
+    allow_module: options.AllowModule = None,
     as_json: options.Json = False,
 ) -> None:
     """Go on with a run, a sweep or a compression that was interrupted or killed, in the same MLflow runs."""
     changes = options.read_tree(locals(), assignments)
+    options.allow_modules(allow_module)
     if any((directory / name).exists() for name in ("sweep.yaml", "record.json")):
         _resume_campaign(directory, changes, Given(max_hours, concurrent, max_runs), tracking_uri, as_json)
         return

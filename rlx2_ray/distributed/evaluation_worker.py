@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from rlx2_ray.config import ExperimentConfig
+from rlx2_ray.envs import modules
 from rlx2_ray.envs.lane import EnvLane
 from rlx2_ray.experiment.evaluation import STREAM, Evaluation, evaluate_as
 from rlx2_ray.networks.policy import densify, make_evaluation_policy
@@ -12,6 +13,7 @@ from rlx2_ray.networks.sparse_layer import Layers
 class EvaluationWorker:
     def __init__(self, config: ExperimentConfig) -> None:
         self._config = config
+        modules.trust(modules.modules_of(config.env))  # the driver has made it
         self._lane: EnvLane | None = None
 
     def evaluate(self, env_steps: int, weights: Layers) -> Evaluation:

@@ -8,6 +8,7 @@ from typing import NamedTuple, Protocol
 
 from rlx2_ray.config import ExperimentConfig
 from rlx2_ray.distributed.replay_shard import ShardStatus
+from rlx2_ray.envs import modules
 from rlx2_ray.envs.lane import EnvLane, failing
 from rlx2_ray.experiment.rollout import collect
 from rlx2_ray.networks.policy import ActingPolicy, densify, make_acting_policy
@@ -36,6 +37,7 @@ class RolloutWorker:
         other noise.
         """
         self._config = config
+        modules.trust(modules.modules_of(config.env))  # the driver has made it
         self._shards = shards
         self._numbers = lanes
         self._first_episode = generation * EPISODES_OF_A_GENERATION

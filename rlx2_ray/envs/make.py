@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import warnings
 from typing import Any
 
@@ -11,6 +12,7 @@ import gymnasium
 import numpy as np
 
 from rlx2_ray.config import EnvConfig
+from rlx2_ray.envs import modules
 from rlx2_ray.envs.actions import largest_bounds
 from rlx2_ray.types import BadInput, Spaces
 
@@ -19,15 +21,15 @@ Env = gymnasium.Env[Any, Any]
 # By whether actions are whole numbers: what a float32 holds, and whose span 32 bits count.
 LARGEST_BOUND = {False: float(np.finfo(np.float32).max), True: 2.0**31}
 
+# Of gymnasium's environments on MuJoCo: what takes a step for ever, or all memory, or fails in C, is a slip or a trap.
+LARGEST_OF_MUJOCO = {"frame_skip": 1_000, "width": 16_384, "height": 16_384, "max_geom": 1_000_000}
+
 
 def make_env(config: EnvConfig, render_mode: str | None = None) -> Env:
-    """Make the environment. Raises BadInput, naming the id and gymnasium's reason, where it cannot be made."""
+    """Make the environment. Raises BadInput, naming the id and gymnasium's reason, where it cannot be made or may not."""
     quieten_mujoco()
-    if config.kwargs.get("render_mode") == "human":  # without a screen it may end the process
-        raise BadInput(
-            "env.kwargs.render_mode is 'human', which opens a window: leave it out; 'rlx2 evaluate DIR --video "
-            "FILE.mp4' films."
-        )
+    _check_kwargs(config)
+    modules.check(config)
     # Not every environment's constructor takes a render mode, so it is given only where one is wanted.
     rendering = {} if render_mode is None else {"render_mode": render_mode}
     try:
@@ -41,6 +43,31 @@ def make_env(config: EnvConfig, render_mode: str | None = None) -> Env:
             "or install the environment's package."
         ) from None
     return env
+
+
+def _check_kwargs(config: EnvConfig) -> None:
+    """What would end the process, or never come to an end. Raises BadInput."""
+    if config.kwargs.get("render_mode") == "human":  # without a screen it may end the process
+        raise BadInput(
+            "env.kwargs.render_mode is 'human', which opens a window: leave it out; 'rlx2 evaluate DIR --video "
+            "FILE.mp4' films."
+        )
+    if not _is_of_mujoco(config.id):
+        return
+    for name, most in LARGEST_OF_MUJOCO.items():
+        value = config.kwargs.get(name, 1)
+        if not isinstance(value, int) or not 0 < value <= most:
+            raise BadInput(f"env.kwargs.{name} is {str(value)[:60]}: give a whole number from 1 to {most}.")
+    file = config.kwargs.get("xml_file")
+    if isinstance(file, str) and os.path.exists(file) and not os.path.isfile(file):  # a pipe's reader may wait for ever
+        raise BadInput(f"env.kwargs.xml_file is {file[:60]!r}, which is no regular file: give one.")
+
+
+def _is_of_mujoco(env_id: str) -> bool:
+    """Whether it is one of gymnasium's own on MuJoCo; an id without a version stands for the newest."""
+    ids = (env_id, *(each for each in gymnasium.registry if each.startswith(f"{env_id}-v")))
+    specs = (gymnasium.registry.get(each) for each in ids)
+    return any(spec is not None and str(spec.entry_point).startswith("gymnasium.envs.mujoco") for spec in specs)
 
 
 def inspect_spaces(env: Env, env_id: str) -> Spaces:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from rlx2_ray.agents.engines import check_engine, prepare_engine
 from rlx2_ray.config import ExperimentConfig, Tree, flatten
+from rlx2_ray.envs import modules
 from rlx2_ray.envs.make import probe_spaces
 from rlx2_ray.experiment.deployed import play_deployed
 from rlx2_ray.experiment.display import Display, make_display
@@ -51,7 +52,8 @@ PERSON = Host()
 
 
 def start(config: ExperimentConfig, out: Path, tracking: Tracking, train: Train) -> Result:
-    """Train a new run in `out`, to its end. Raises BadInput with nothing written."""
+    """Train a new run, which a person has described, in `out`, to its end. Raises BadInput with nothing written."""
+    modules.allow_typed([config.env])
     return _to_the_end(begin(config, out, tracking, train, PERSON), out)
 
 

@@ -22,6 +22,7 @@ from ray.rllib.utils import force_list
 from rlx2_ray.config import ExperimentConfig
 from rlx2_ray.distributed.cluster import actor_cpus
 from rlx2_ray.distributed.launch import train as train_on_runtime
+from rlx2_ray.envs import modules
 from rlx2_ray.experiment import session
 from rlx2_ray.experiment.display import LogDisplay
 from rlx2_ray.experiment.interruption import StopWish
@@ -66,6 +67,7 @@ class RLx2(Algorithm):  # type: ignore[misc]
         self._set_up_metrics()  # RLlib's own, of the parts that call back
         self._experiment = config.to_experiment()
         consent.agree(config.tracking_uri)  # of the person who made the configuration, maybe on another machine
+        modules.allow_typed([self._experiment.env])
         session.check(self._experiment)
         self._directory = RunDirectory(Path(self.logdir) / _run_name(self._experiment))
         self._training: Training | None = None

@@ -10,6 +10,7 @@ from ray.rllib.core.rl_module.rl_module import RLModuleSpec
 
 from rlx2_ray import config as configuration
 from rlx2_ray.config import ExperimentConfig
+from rlx2_ray.envs import modules
 from rlx2_ray.rllib import settings as rllib_settings
 from rlx2_ray.runs.directory import RunDirectory
 from rlx2_ray.tracking import consent
@@ -43,6 +44,7 @@ class RLx2Config(AlgorithmConfig):  # type: ignore[misc]
         It is tracked where the run was, but for a store that is not known to be the person's own.
         """
         experiment, origin = RunDirectory(Path(path)).open()
+        modules.check(experiment.env)  # from here on it is taken for what a person has typed
         made = cls()
         for name, value in rllib_settings.from_experiment(experiment).items():
             setattr(made, name, value)

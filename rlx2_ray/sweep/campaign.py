@@ -12,9 +12,10 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, NamedTuple
 
-from rlx2_ray.config import ExperimentConfig, Tree, yaml_text
+from rlx2_ray.config import EnvConfig, ExperimentConfig, Tree, yaml_text
 from rlx2_ray.distributed.cluster import cluster_cpus, own_ray, running_ray
 from rlx2_ray.distributed.cluster import prepare_environment as prepare_ray_environment
+from rlx2_ray.envs import modules
 from rlx2_ray.experiment.display import Display, make_display
 from rlx2_ray.experiment.display import Status as Shown
 from rlx2_ray.experiment.session import check, prepare
@@ -99,6 +100,11 @@ class Campaign(ABC):
         """One configuration or more that stand for all trials: checked before the start."""
 
     @property
+    def environments(self) -> list[EnvConfig]:
+        """All that a trial may have."""
+        return [example.env for example in self.examples]
+
+    @property
     @abstractmethod
     def max_concurrent(self) -> int | None:
         """Trials at a time; None: as many as the CPUs allow."""
@@ -131,7 +137,8 @@ class Campaign(ABC):
 
 
 def start(campaign: Campaign, out: Path, tracking: Tracking) -> Result:
-    """A new campaign in `out`, to its end. Raises BadInput with nothing written."""
+    """A new campaign, which a person has described, in `out`, to its end. Raises BadInput with nothing written."""
+    modules.allow_typed(campaign.environments)
     with closing(SweepDirectory(out)) as directory:
         directory.check_unused()
         tracking = tracking._replace(uri=hide_secret(tracking.uri))
@@ -201,7 +208,8 @@ def _run(campaign: Campaign, spaces: Spaces, desk: Desk) -> Result:
     directory = desk.directory
     stopped = frozenset(desk.keeper.record.stopped if campaign.has_scheduler else ())
     store, floor = resolve_tracking_uri(desk.tracking.uri), directory.floor_file
-    job = Job(directory.trials, desk.tracking, store, campaign.planner, floor, campaign.archive, stopped)
+    allowed = modules.allowed()
+    job = Job(directory.trials, desk.tracking, store, campaign.planner, floor, campaign.archive, allowed, stopped)
     known = mend_trials(job, desk.display.say)
     work = campaign.prepare(desk, spaces)
     desk.keeper.write()

@@ -8,7 +8,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rlx2_ray.config import ExperimentConfig, Tree
+from rlx2_ray.config import EnvConfig, ExperimentConfig, Tree
 from rlx2_ray.envs.make import probe_spaces
 from rlx2_ray.experiment.random_policy import random_score
 from rlx2_ray.report.record.directory import read_directory
@@ -19,7 +19,7 @@ from rlx2_ray.sweep.description.budget import Budget
 from rlx2_ray.sweep.description.files import SweepDescription
 from rlx2_ray.sweep.description.queue import QueueDescription, distinguishing_keys, queue_tree
 from rlx2_ray.sweep.description.space import pack, to_tree
-from rlx2_ray.sweep.description.space_check import first_config
+from rlx2_ray.sweep.description.space_check import environments, first_config
 from rlx2_ray.sweep.description.space_tune import clip, to_mutations
 from rlx2_ray.sweep.description.tune_section import AshaScheduler, PbtScheduler
 from rlx2_ray.sweep.desk.sweep_directory import Result
@@ -83,6 +83,11 @@ class Sweep(Campaign):
         dense = {config.env.id: config for config in self._configs if config.is_dense}
         others = {config.env.id for config in self._configs if not config.is_dense}
         return {env: config for env, config in dense.items() if env in others}
+
+    @property
+    def environments(self) -> list[EnvConfig]:
+        sweeps = [member.sweep for member in self.queue.members]
+        return [env for sweep in sweeps for env in environments(sweep.config, sweep.varied)]
 
     def check(self, spaces: Spaces) -> None:
         """Whether the archive is there, and every trial that is known beforehand leaves every layer some weights."""

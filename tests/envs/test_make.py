@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from rlx2_ray.config import EnvConfig
+from rlx2_ray.envs import modules
 from rlx2_ray.envs.make import make_env, probe_spaces
 from rlx2_ray.types import BadInput, Spaces
 from tests.envs.environments import BAD, TOY
@@ -51,6 +52,7 @@ def test_other_spaces_are_refused(spaces: str, problem: str) -> None:
     ],
 )
 def test_what_cannot_be_made_is_refused_with_the_reason(env_id: str, kwargs: dict[str, int]) -> None:
+    modules.trust(modules.modules_of(EnvConfig(id=env_id)))
     with pytest.raises(BadInput, match=rf"^env\.id is '{env_id}', which gymnasium cannot make \(.+\){SENTENCE}"):
         make_env(EnvConfig(id=env_id, kwargs=kwargs))
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from rlx2_ray.config import ExperimentConfig, flatten, resolve
+from rlx2_ray.config import EnvConfig, ExperimentConfig, flatten, resolve
 from rlx2_ray.sweep.description.space import LISTS, Parameter, Space, config_of, varied_keys
 from rlx2_ray.types import BadInput
 
@@ -40,6 +40,14 @@ def check_space(base: Mapping[str, Any], space: Space) -> None:
 def first_config(base: Mapping[str, Any], space: Space) -> ExperimentConfig:
     """Returns that of one trial: all parameters at their first value or lowest end."""
     return resolve(config_of(base, {key: value for parameter in space for key, value in _points(parameter)[0].items()}))
+
+
+def environments(base: Mapping[str, Any], space: Space) -> list[EnvConfig]:
+    """Those that trials may have, each of what is varied of them beside the first value of all else."""
+    first = {key: value for parameter in space for key, value in _points(parameter)[0].items()}
+    varied = [parameter for parameter in space if any(key.startswith("env.") for key in parameter.keys)]
+    changes = [first, *(first | point for parameter in varied for point in _points(parameter))]
+    return [resolve(config_of(base, each)).env for each in changes]
 
 
 def _points(parameter: Parameter) -> list[Changes]:

@@ -37,6 +37,7 @@ class Job(NamedTuple):
     planner: Planner
     floor: Path | None = None  # file of the returns below which a trial is not worth going on with
     archive: Path | None = None  # of finished runs, which are not run again
+    modules: tuple[str, ...] = ()  # that may be imported for an environment
     stopped: frozenset[str] = frozenset()  # names of trials that the scheduler ended in an earlier process
 
     def directory(self, plan: Plan) -> Path:

@@ -16,6 +16,7 @@ from typing import Any
 from ray import tune
 
 from rlx2_ray.distributed.launch import train as train_on_runtime
+from rlx2_ray.envs import modules
 from rlx2_ray.experiment import session
 from rlx2_ray.experiment.display import LogDisplay
 from rlx2_ray.experiment.interruption import StopWish
@@ -38,6 +39,7 @@ class SweepTrial(tune.Trainable):  # type: ignore[misc]
     def setup(self, config: dict[str, Any], job: Job) -> None:
         self._job = job
         consent.agree(hide_secret(job.store))  # as the person did who began the sweep
+        modules.trust(job.modules)
         self._begin(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
