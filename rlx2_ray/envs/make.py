@@ -26,7 +26,7 @@ LARGEST_OF_MUJOCO = {"frame_skip": 1_000, "width": 16_384, "height": 16_384, "ma
 
 
 def make_env(config: EnvConfig, render_mode: str | None = None) -> Env:
-    """Make the environment. Raises BadInput, naming the id and gymnasium's reason, where it cannot be made or may not."""
+    """Make the environment. Raises BadInput, naming the id and gymnasium's reason, where it cannot or may not be."""
     quieten_mujoco()
     _check_kwargs(config)
     modules.check(config)

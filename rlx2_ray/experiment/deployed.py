@@ -12,11 +12,11 @@ from typing import Any
 
 from rlx2_ray.config import ExperimentConfig
 from rlx2_ray.envs.lane import EnvLane
-from rlx2_ray.experiment.evaluation import evaluate
+from rlx2_ray.experiment.evaluation import check_sizes, evaluate
 from rlx2_ray.networks.policy import densify, make_evaluation_policy
 from rlx2_ray.networks.policy_file import load_policy
 from rlx2_ray.runs.directory import RunDirectory
-from rlx2_ray.types import RunFailed
+from rlx2_ray.types import Damaged, RunFailed
 
 STREAM = "deployed"
 
@@ -37,9 +37,13 @@ def play_deployed(
     if not episodes or not file.exists():
         return None
     policy = load_policy(file)
+    env_steps = policy.about.get("env_steps")
+    if env_steps is None:
+        raise Damaged(f"{file} does not say of which env step it is: restore it from a copy.")
     player = make_evaluation_policy(policy.algo, densify(policy.layers))
     try:
         with closing(EnvLane(config.env, config.seed, STREAM)) as lane:
+            check_sizes(file, policy.spaces, lane, config.env.id)
             limit = config.evaluation.max_episode_steps
             evaluation = evaluate(player, lane, episodes, 0, on_step, limit)
     except RunFailed as failure:
@@ -47,7 +51,7 @@ def play_deployed(
     if evaluation.warning:
         say(evaluation.warning)
     return {
-        "env_steps": policy.about["env_steps"],
+        "env_steps": env_steps,
         "return_mean": evaluation.mean,
         "return_std": evaluation.std,
         "episodes": episodes,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,6 +13,7 @@ import numpy as np
 from rlx2_ray.config import LARGEST, UNLIMITED_STEPS, EvaluationConfig, ExperimentConfig, evaluated_steps
 from rlx2_ray.envs.lane import EnvLane, failing
 from rlx2_ray.networks.policy import NoiseFreePolicy
+from rlx2_ray.types import BadInput, Spaces
 
 STREAM = "evaluation"  # of seeds, apart from those of the training environments
 USUAL_STEPS = 1000  # taken for an episode's length where the environment sets no limit
@@ -42,6 +44,13 @@ class Evaluation:
             f"{self.cut} of {len(self.returns)} evaluation episodes were cut after {self.limit} steps, and count as "
             "far as they went (evaluation.max_episode_steps; of 'rlx2 evaluate' --max-episode-steps)."
         )
+
+
+def check_sizes(source: Path, spaces: Spaces, lane: EnvLane, env_id: str) -> None:
+    """Raises BadInput where a policy, which is from a file, is not for the lane's environment."""
+    expected, sizes = spaces[:2], lane.spaces[:2]
+    if sizes != expected:
+        raise BadInput(f"{source} is a policy for sizes {expected}, but {env_id} has {sizes}: use the same version.")
 
 
 def evaluate(

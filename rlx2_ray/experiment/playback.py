@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from rlx2_ray.config import EnvConfig, ExperimentConfig
 from rlx2_ray.envs.lane import EnvLane
 from rlx2_ray.envs.make import probe_spaces
-from rlx2_ray.experiment.evaluation import evaluate
+from rlx2_ray.experiment.evaluation import check_sizes, evaluate
 from rlx2_ray.experiment.film import Film
 from rlx2_ray.networks.policy import NoiseFreePolicy, densify, make_evaluation_policy
 from rlx2_ray.networks.policy_file import PolicyFile, load_policy, policy_digest
@@ -58,12 +58,7 @@ def play(
     with ExitStack() as stack:
         lane = EnvLane(env, seed, STREAM, render_mode="rgb_array" if video else None)
         stack.callback(lane.close)
-        sizes = (lane.spaces.observation_size, lane.spaces.action_size)
-        expected = (played.spaces.observation_size, played.spaces.action_size)
-        if sizes != expected:
-            raise BadInput(
-                f"{source} is a policy for sizes {expected}, but {env.id} has {sizes}: use the same version."
-            )
+        check_sizes(source, played.spaces, lane, env.id)
         film = stack.enter_context(Film(video, lane)) if video else None
         on_step = film.frame if film else _nothing
         evaluation = evaluate(played.policy, lane, episodes, 0, on_step, max_episode_steps)
@@ -125,14 +120,14 @@ def _best_policy(path: Path) -> PolicyFile:
 
 def _about(config: ExperimentConfig, directory: RunDirectory, known: dict[str, Any]) -> dict[str, Any]:
     """What a policy's file may say of the run; `known` are keys of its result."""
-    env_steps = known.get("env_steps", float("inf"))
-    points = [point for point in directory.read_points() if point["env_steps"] <= env_steps]
+    env_steps = known.get("env_steps")
+    points = [point for point in directory.read_points() if env_steps is None or point["env_steps"] <= env_steps]
     return {
         **describe_identity(config),
         "config_hash": config.hash,
         "policy_sparsity": config.sparsity.policy,
         "critic_sparsity": config.sparsity.critic,
-        "env_steps": known.get("env_steps"),
+        "env_steps": env_steps,
         "learner_steps": known.get("learner_steps"),
         "score": score_of_points(points, config.evaluation) if points else None,
         "versions": known.get("versions") or installed_versions(),
