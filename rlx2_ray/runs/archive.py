@@ -52,8 +52,16 @@ def find(config: ExperimentConfig, folder: Path) -> Path | None:
     Raises BadInput where a file of the same environment, algorithm, method and seed cannot be read.
     """
     wanted = identity(config)
-    found = sorted(folder.glob(f"{_stem(config)}-*{SUFFIX}"))
+    found = [file for file in list_runs(folder) if _is_named(file, config)]
     return next((file for file in found if identity(read_config(file)) == wanted), None)
+
+
+def read_named(file: Path) -> ArchivedRun:
+    """Read a file of an archive. Raises BadInput where it is no archived run, or another one than its name says."""
+    run = read(file)
+    if not _is_named(file, run.config):
+        raise BadInput(f"{file} is not named as 'rlx2 archive' names the run that it is: move it elsewhere.")
+    return run
 
 
 def restore(run: ArchivedRun, run_dir: Path, tracking: Tracking | None = None) -> None:
@@ -82,6 +90,11 @@ def identity(config: ExperimentConfig) -> str:
 def _stem(config: ExperimentConfig) -> str:
     env = re.sub(r"[^A-Za-z0-9.]+", "-", config.env.id)  # ids may have slashes and colons
     return f"{env}-{config.algo}-{config.method}-s{config.seed}"
+
+
+def _is_named(file: Path, config: ExperimentConfig) -> bool:
+    """Whether it has the name of such a run; the digits are those of the version that wrote it."""
+    return re.fullmatch(rf"{re.escape(_stem(config))}-[0-9a-f]{{16}}{re.escape(SUFFIX)}", file.name) is not None
 
 
 def _write(file: Path, content: bytes) -> Path:

@@ -11,6 +11,7 @@ import io
 import json
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,12 +19,22 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import parquet
 
+from rlx2_ray import files, json_text
 from rlx2_ray.config import ExperimentConfig, Tree, resolve_stored
+from rlx2_ray.runs import pages, parts
 from rlx2_ray.runs.directory import describe_evaluations
 from rlx2_ray.runs.parts import Point
 from rlx2_ray.types import BadInput, Damaged
 
 FORMAT = 1
+# Bounds of a file; runs of record have 20 kB, 200 rows and 25 columns, and a row takes a kilobyte when it is read.
+MOST_BYTES = 2**25
+MOST_COLUMNS = 1_000
+MOST_VALUES = 2_000_000
+MOST_METADATA = 2**20  # bytes
+LONGEST_PROBLEM = 200  # characters
+ENCODINGS = {"PLAIN", "RLE"}
+KINDS = {"INT64", "FLOAT", "DOUBLE"}
 METADATA = b"rlx2.run"  # key of the file's metadata; its value is a JSON object
 EVALUATIONS = "evaluations"  # key of the result
 NEEDED = {"env_steps", "return_mean", "return_std"}  # in every point
@@ -44,6 +55,8 @@ def to_bytes(config: Tree, result: Tree, points: Sequence[Point], source: Path) 
     """The file of a run, from its resolved configuration. Raises BadInput, which names `source`, where it is none."""
     _check(result, points, source)
     table = _table(points)
+    if table.num_columns > MOST_COLUMNS or table.num_rows * table.num_columns > MOST_VALUES:
+        raise BadInput(f"{source} has {table.num_rows} evaluations of {table.num_columns} metrics, too many.")
     # Evaluations are the rows, and a checkpoint is not in the file.
     kept = {key: value for key, value in result.items() if key != EVALUATIONS} | {"checkpoint": None}
     head = {"format": FORMAT, "config": config, "result": kept}
@@ -76,12 +89,17 @@ def parse(content: bytes, file: Path) -> ArchivedRun:
     """Do as `read` with the content of `file`, which errors name."""
     opened, head = _open(content, file)
     try:
-        points = _points(opened.read())
-    except UNREADABLE as error:
+        _check_sizes(opened.metadata, content)
+        points = _points(opened.read(use_threads=False))
+        if head.pop("sha256", None) != _digest(head, points):
+            raise BadInput(f"{file} is not as it was written: restore it from a copy.")
+        evaluations = describe_evaluations(map(parts.check_point, points))
+        result = parts.check_result({**head["result"], EVALUATIONS: evaluations})
+        if any(one["env_steps"] >= other["env_steps"] for one, other in pairwise(points)):
+            raise ValueError("the evaluations do not follow one another")
+    except (ValueError, *UNREADABLE) as error:
         raise BadInput(f"{file} is damaged ({_words(error)}): restore it from a copy.") from None
-    if head.pop("sha256", None) != _digest(head, points):
-        raise BadInput(f"{file} is not as it was written: restore it from a copy.")
-    return ArchivedRun(_config(head, file), {**head["result"], EVALUATIONS: describe_evaluations(points)}, points)
+    return ArchivedRun(_config(head, file), result, points)
 
 
 def is_same(one: ArchivedRun, other: ArchivedRun) -> bool:
@@ -92,15 +110,16 @@ def is_same(one: ArchivedRun, other: ArchivedRun) -> bool:
 
 def _content(file: Path) -> bytes:
     try:
-        return file.read_bytes()
+        return files.read(file, MOST_BYTES)
     except OSError as error:
         raise BadInput(f"{file} cannot be read ({_words(error)}): make it readable.") from None
 
 
 def _open(content: bytes, file: Path) -> tuple[parquet.ParquetFile, Tree]:
     """With the JSON object in its metadata."""
+    limits = {"thrift_string_size_limit": MOST_METADATA, "thrift_container_size_limit": MOST_COLUMNS + 1}
     try:
-        opened = parquet.ParquetFile(io.BytesIO(content))
+        opened = parquet.ParquetFile(io.BytesIO(content), **limits)
     except UNREADABLE as error:
         raise BadInput(f"{file} is no Parquet file, or damaged ({_words(error)}): restore it from a copy.") from None
     metadata = opened.metadata.metadata or {}
@@ -109,26 +128,53 @@ def _open(content: bytes, file: Path) -> tuple[parquet.ParquetFile, Tree]:
     return opened, _parse(metadata[METADATA], file)
 
 
+def _check_sizes(metadata: parquet.FileMetaData, content: bytes) -> None:
+    """Raises ValueError where the file holds more than such a file does, or another kind of column."""
+    rows, columns = metadata.num_rows, metadata.num_columns
+    if columns > MOST_COLUMNS or not 0 <= rows <= MOST_VALUES // max(columns, 1) or metadata.num_row_groups > 1:
+        raise ValueError(f"it has {rows} rows of {columns} columns")
+    most = 9 * rows + 1024  # eight bytes a value, and what says where one is missing
+    for number in range(columns):
+        kind = metadata.schema.column(number)
+        if kind.physical_type not in KINDS or kind.max_repetition_level or kind.path != kind.name:
+            raise ValueError(f"its column {kind.path[:60]!r} is of {kind.physical_type}")
+        for group in map(metadata.row_group, range(metadata.num_row_groups)):
+            if not group.num_rows == group.column(number).num_values == rows:
+                raise ValueError("a column is not as long as the file")
+            _check_chunk(group.column(number), content, most)
+
+
+def _check_chunk(chunk: parquet.ColumnChunkMetaData, content: bytes, most: int) -> None:
+    if chunk.has_dictionary_page or chunk.file_path or not set(chunk.encodings) <= ENCODINGS:
+        raise ValueError("a column is stored in another way")
+    size = pages.decompressed(content, pages.Chunk(chunk.data_page_offset, chunk.total_compressed_size))
+    if size > most:
+        raise ValueError(f"a column becomes {size} bytes")
+
+
 def _parse(text: bytes, file: Path) -> Tree:
     try:
-        head = json.loads(text)
+        head = json_text.parse_object(text)
         version, _, _ = head["format"], dict(head["config"]), dict(head["result"])
     except (ValueError, TypeError, KeyError):
         raise BadInput(f"{file} is damaged (its metadata is not readable): restore it from a copy.") from None
     if version != FORMAT:
-        raise BadInput(f"{file} has format {version!r}, and this version reads {FORMAT}: use the one that wrote it.")
-    return dict(head)
+        raise BadInput(
+            f"{file} has format {str(version)[:60]}, and this version reads {FORMAT}: use the one that wrote it."
+        )
+    return head
 
 
 def _config(head: Tree, file: Path) -> ExperimentConfig:
     try:
         return resolve_stored(head["config"])
     except BadInput as problem:
-        raise BadInput(f"{file} has a configuration that this version does not know: {problem}") from None
+        reason = str(problem)[:LONGEST_PROBLEM]
+        raise BadInput(f"{file} has a configuration that this version does not know: {reason}") from None
 
 
 def _words(error: Exception) -> str:
-    return " ".join(str(getattr(error, "strerror", None) or error).split()).rstrip(".")
+    return " ".join(str(getattr(error, "strerror", None) or error).split()).rstrip(".")[:LONGEST_PROBLEM]
 
 
 def _digest(head: Tree, points: Sequence[Point]) -> str:

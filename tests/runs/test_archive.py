@@ -25,7 +25,7 @@ from rlx2_ray.runs.directory import RunDirectory
 from rlx2_ray.runs.parts import Point
 from rlx2_ray.types import BadInput
 from tests.support import runs
-from tests.support.runs import small_config
+from tests.support.runs import RESULT, small_config
 
 HERE = Path("here")
 
@@ -248,7 +248,10 @@ METRICS = st.dictionaries(st.text(min_size=1).filter(lambda name: "\x00" not in 
 @st.composite
 def points(draw: st.DrawFn) -> list[Point]:
     steps = sorted(draw(st.sets(st.integers(1, 10**15), max_size=6)))
-    values = st.fixed_dictionaries({"return_mean": st.floats(), "return_std": st.floats(), "wall_s": st.floats(0)})
+    finite, counts = st.floats(allow_nan=False, allow_infinity=False), st.integers(0, 10**15)
+    values = st.fixed_dictionaries(
+        {"return_mean": finite, "return_std": finite, "wall_s": st.floats(0), "learner_steps": counts}
+    )
     return [{**draw(METRICS), **draw(values), "env_steps": step} for step in steps]
 
 
@@ -264,7 +267,7 @@ CONFIGS = st.builds(
 @given(CONFIGS, points(), st.dictionaries(st.text(), st.none() | st.text() | st.floats(allow_nan=False)))
 def test_any_run_comes_back(config: ExperimentConfig, made: list[Point], more: Tree) -> None:
     evaluations = [{key: point[key] for key in ("env_steps", "return_mean", "return_std")} for point in made]
-    result = {**more, "checkpoint": None, "evaluations": evaluations}
+    result = {**more, **RESULT, "checkpoint": None, "evaluations": evaluations}
     content = to_bytes(config.model_dump(mode="json"), result, made, HERE)
     found = parse(content, HERE)
     assert found.config == config
@@ -289,8 +292,16 @@ def has_nan(point: Point) -> bool:
 
 
 def test_numbers_beyond_a_32_bit_float_keep_their_size() -> None:
-    point = {"env_steps": 1, "return_mean": 1e300, "return_std": 0.0, "train/critic_loss": 1e39, "replay/size": 3.5}
+    point = {
+        "env_steps": 1,
+        "learner_steps": 0,
+        "return_mean": 1e300,
+        "return_std": 0.0,
+        "train/critic_loss": 1e39,
+        "replay/size": 3.5,
+    }
     result = {
+        **RESULT,
         "checkpoint": None,
         "evaluations": [{key: point[key] for key in ("env_steps", "return_mean", "return_std")}],
     }

@@ -24,7 +24,7 @@ from rlx2_ray.runs.directory import RunDirectory, Tracking
 from rlx2_ray.tracking.params import LONGEST_KEY, from_params, to_params
 from rlx2_ray.types import BadInput, Spaces
 from tests.networks.networks import random_layers
-from tests.support.runs import database_uri, small_config, tracked_run
+from tests.support.runs import RESULT, database_uri, small_config, tracked_run
 
 WORDS = (
     "1e-2",
@@ -73,7 +73,8 @@ TYPED = st.fixed_dictionaries(
         "topology": st.fixed_dictionaries({"drop_fraction": st.floats(0, 1)}),
     },
 )
-POINT = {"env_steps": 1, "return_mean": 1.0, "return_std": 0.0}
+EVALUATION = {"env_steps": 1, "return_mean": 1.0, "return_std": 0.0}
+POINT = {**EVALUATION, "learner_steps": 0}
 
 
 def same(one: ExperimentConfig, other: ExperimentConfig) -> bool:
@@ -87,7 +88,7 @@ def check_round_trips(config: ExperimentConfig, folder: Path) -> None:
     assert same(resolve(load(file)), config)
     assert same(resolve(load_stored(file)), config)
 
-    content = to_bytes(config.model_dump(mode="json"), {"evaluations": [POINT]}, [POINT], folder)
+    content = to_bytes(config.model_dump(mode="json"), {**RESULT, "evaluations": [EVALUATION]}, [POINT], folder)
     archived = parse(content, folder).config
     assert same(archived, config)
     assert archive.identity(archived) == archive.identity(config)

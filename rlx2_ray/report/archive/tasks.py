@@ -13,8 +13,8 @@ from rlx2_ray.report.archive.task_changes import task_changes
 from rlx2_ray.report.record.directory import series_of
 from rlx2_ray.report.record.record import Record
 from rlx2_ray.report.record.trial import Trial
-from rlx2_ray.runs.archive import list_runs
-from rlx2_ray.runs.archived_run import ArchivedRun, read
+from rlx2_ray.runs.archive import list_runs, read_named
+from rlx2_ray.runs.archived_run import ArchivedRun
 from rlx2_ray.runs.scores import deployed_of
 from rlx2_ray.types import BadInput
 
@@ -46,7 +46,7 @@ def read_archive(folder: Path) -> Archive:
         raise BadInput(f"{folder} holds no archived run: add some with 'rlx2 archive DIR --into {folder}'.")
     tasks: dict[str, list[Named]] = {}
     for file in files:
-        named = Named(file.stem, read(file))
+        named = Named(file.stem, read_named(file))
         tasks.setdefault(_task_key(named.run.config), []).append(named)
     names = _names([runs[0].run.config for runs in tasks.values()])
     records = [_record(name, folder, runs) for name, runs in zip(names, tasks.values(), strict=True)]
