@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 
 from rlx2_ray.algorithms import ALGORITHMS
 from rlx2_ray.config import EnvConfig, validate
+from rlx2_ray.config.plain_values import plain_value
 from rlx2_ray.networks import policy_reader
 from rlx2_ray.networks.policy_reader import shorten
 from rlx2_ray.types import BadInput, Damaged, Spaces
@@ -68,8 +69,10 @@ def _read_env(path: Path, env: Any) -> dict[str, Any]:
 
 def _read_about(path: Path, about: Any) -> dict[str, Any]:
     try:
-        _About.model_validate(about)
-    except (ValidationError, RecursionError) as error:
-        where = error.errors()[0]["loc"][:1] if isinstance(error, ValidationError) else ()
-        raise damaged(path, f"what it says of its run is none that a run has {shorten(where)}") from None
+        _About.model_validate(plain_value(about, "about"))
+    except ValidationError as error:
+        where = ".".join(map(str, error.errors()[0]["loc"]))
+        raise damaged(path, f"what it says of its run is none that a run has, {shorten(where)}") from None
+    except BadInput as problem:
+        raise damaged(path, str(problem)[:LONGEST_PROBLEM]) from None
     return dict(about)
