@@ -171,9 +171,7 @@ def test_algorithms_are_those_whose_outputs_a_policy_may_have() -> None:
     assert {each.outputs_per_action for each in ALGORITHMS.values()} == {1, 2}
 
 
-@pytest.mark.parametrize(
-    "path", sorted((ROOT / "results").glob("**/*.safetensors")), ids=lambda path: str(path.name)
-)
+@pytest.mark.parametrize("path", sorted((ROOT / "results").glob("**/*.safetensors")), ids=lambda path: str(path.name))
 def test_policies_of_earlier_versions_are_read(path: Path) -> None:
     assert load_policy(path).env["id"].endswith("-v5")
 
