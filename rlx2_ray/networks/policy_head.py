@@ -12,7 +12,7 @@ from rlx2_ray.config import EnvConfig, validate
 from rlx2_ray.config.plain_values import plain_value
 from rlx2_ray.networks import policy_reader
 from rlx2_ray.networks.policy_reader import shorten
-from rlx2_ray.types import BadInput, Damaged, Spaces
+from rlx2_ray.types import BadInput, Damaged, Spaces, cut
 
 LONGEST_NAME = 250  # characters; the longest id that gymnasium itself has is 30
 LONGEST_PROBLEM = 200
@@ -64,7 +64,7 @@ def _read_env(path: Path, env: Any) -> dict[str, Any]:
     try:
         return validate(EnvConfig, env, "env").model_dump()
     except BadInput as problem:
-        raise damaged(path, f"of its environment: {str(problem)[:LONGEST_PROBLEM]}") from None
+        raise damaged(path, f"of its environment: {cut(str(problem), LONGEST_PROBLEM)}") from None
 
 
 def _read_about(path: Path, about: Any) -> dict[str, Any]:
@@ -74,5 +74,5 @@ def _read_about(path: Path, about: Any) -> dict[str, Any]:
         where = ".".join(map(str, error.errors()[0]["loc"]))
         raise damaged(path, f"what it says of its run is none that a run has, {shorten(where)}") from None
     except BadInput as problem:
-        raise damaged(path, str(problem)[:LONGEST_PROBLEM]) from None
+        raise damaged(path, cut(str(problem), LONGEST_PROBLEM)) from None
     return dict(about)

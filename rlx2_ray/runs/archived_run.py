@@ -24,7 +24,7 @@ from rlx2_ray.config import ExperimentConfig, Tree, resolve_stored
 from rlx2_ray.runs import pages, parts
 from rlx2_ray.runs.directory import describe_evaluations
 from rlx2_ray.runs.parts import Point
-from rlx2_ray.types import BadInput, Damaged
+from rlx2_ray.types import BadInput, Damaged, cut
 
 FORMAT = 1
 # Bounds of a file; runs of record have 20 kB, 200 rows and 25 columns, and a row takes a kilobyte when it is read.
@@ -155,8 +155,10 @@ def _check_chunk(chunk: parquet.ColumnChunkMetaData, content: bytes, most: int) 
 def _parse(text: bytes, file: Path) -> Tree:
     try:
         head = json_text.parse_object(text)
-        version, _, _ = head["format"], dict(head["config"]), dict(head["result"])
-    except (ValueError, TypeError, KeyError):
+        version = head["format"]
+        if not (isinstance(head["config"], dict) and isinstance(head["result"], dict)):
+            raise ValueError("no keys and values")
+    except (ValueError, KeyError):
         raise BadInput(f"{file} is damaged (its metadata is not readable): restore it from a copy.") from None
     if version != FORMAT:
         raise BadInput(
@@ -169,12 +171,12 @@ def _config(head: Tree, file: Path) -> ExperimentConfig:
     try:
         return resolve_stored(head["config"])
     except BadInput as problem:
-        reason = str(problem)[:LONGEST_PROBLEM]
+        reason = cut(str(problem), LONGEST_PROBLEM)
         raise BadInput(f"{file} has a configuration that this version does not know: {reason}") from None
 
 
 def _words(error: Exception) -> str:
-    return " ".join(str(getattr(error, "strerror", None) or error).split()).rstrip(".")[:LONGEST_PROBLEM]
+    return cut(" ".join(str(getattr(error, "strerror", None) or error).split()).rstrip("."), LONGEST_PROBLEM)
 
 
 def _digest(head: Tree, points: Sequence[Point]) -> str:
