@@ -54,7 +54,8 @@ def read_head(path: Path, algo: Any, env: Any, spaces: Any, about: Any) -> Head:
 
 
 def damaged(path: Path, what: str) -> Damaged:
-    return Damaged(f"{path} {policy_reader.wrong(what)}")
+    in_one_line = " ".join(what.encode(errors="backslashreplace").decode().split())
+    return Damaged(f"{path} {policy_reader.wrong(in_one_line)}")
 
 
 def _read_env(path: Path, env: Any) -> dict[str, Any]:

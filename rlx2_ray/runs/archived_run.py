@@ -171,7 +171,7 @@ def _config(head: Tree, file: Path) -> ExperimentConfig:
     try:
         return resolve_stored(head["config"])
     except BadInput as problem:
-        reason = cut(str(problem), LONGEST_PROBLEM)
+        reason = cut(" ".join(str(problem).split()), LONGEST_PROBLEM)
         raise BadInput(f"{file} has a configuration that this version does not know: {reason}") from None
 
 
