@@ -20,7 +20,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from rlx2_ray import __version__, files
 from rlx2_ray.envs.actions import are_far, half_ranges
-from rlx2_ray.export.identity import Identity, damaged, read_description, sha256
+from rlx2_ray.export.identity import Identity, damaged, not_ours, read_description, sha256
 from rlx2_ray.networks import policy_reader
 from rlx2_ray.networks.policy import DenseLayer
 from rlx2_ray.types import BadInput, Damaged, Floats, Spaces
@@ -108,9 +108,9 @@ def read_model(path: Path) -> OnnxPolicy:
     """
     try:
         model = onnx.load_model_from_string(files.read(path, LARGEST_FILE))
-    except (OSError, DecodeError, ValueError) as error:
+        properties = {entry.key: entry.value for entry in model.metadata_props}
+    except (OSError, DecodeError, ValueError) as error:  # the last of what is no text
         raise BadInput(f"{path} cannot be read as ONNX ({error}): give a file that rlx2 export wrote.") from None
-    properties = {entry.key: entry.value for entry in model.metadata_props}
     if not {POLICY, DIGEST} <= properties.keys():
         raise BadInput(
             f"{path} is no ONNX model that rlx2 export wrote: give a run directory, or a file that it wrote."
@@ -123,6 +123,8 @@ def read_model(path: Path) -> OnnxPolicy:
     try:
         again = make_model(_network(model, identity.spaces), identity.spaces)
         _check_same(model, again)
+    except UnicodeDecodeError:
+        raise not_ours(path, "a name in it is no text") from None
     except ValueError as problem:
         raise Damaged(f"{path} {problem}") from None
     return OnnxPolicy(identity, make_act(again.SerializeToString()))
