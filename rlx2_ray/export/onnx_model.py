@@ -20,9 +20,10 @@ from onnx import TensorProto, helper, numpy_helper
 
 from rlx2_ray import __version__, files
 from rlx2_ray.envs.actions import are_far, half_ranges
-from rlx2_ray.export.identity import Identity, damaged, not_ours, read_description, sha256
+from rlx2_ray.export.identity import Identity, damaged, read_description, sha256
 from rlx2_ray.networks import policy_reader
 from rlx2_ray.networks.policy import DenseLayer
+from rlx2_ray.networks.policy_head import damaged as not_ours
 from rlx2_ray.types import BadInput, Damaged, Floats, Spaces
 
 OBSERVATION, ACTION, BATCH = "observation", "action", "batch"
@@ -109,6 +110,7 @@ def read_model(path: Path) -> OnnxPolicy:
     try:
         model = onnx.load_model_from_string(files.read(path, LARGEST_FILE))
         properties = {entry.key: entry.value for entry in model.metadata_props}
+        helper.set_model_props(model, properties)
     except (OSError, DecodeError, ValueError) as error:  # the last of what is no text
         raise BadInput(f"{path} cannot be read as ONNX ({error}): give a file that rlx2 export wrote.") from None
     if not {POLICY, DIGEST} <= properties.keys():
