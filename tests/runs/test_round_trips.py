@@ -67,9 +67,7 @@ TYPED = st.fixed_dictionaries(
         "algo": st.sampled_from(["td3", "sac"]),
         "seed": st.integers(0, 10**15),
         "steps": st.integers(2_000, 10**9),
-        "agent": st.fixed_dictionaries(
-            {}, optional={"tau": st.floats(1e-300, 1), "batch_size": st.integers(1, 9_999)}
-        ),
+        "agent": st.fixed_dictionaries({}, optional={"tau": st.floats(1e-300, 1), "batch_size": st.integers(1, 9_999)}),
         "network": st.fixed_dictionaries({"hidden": st.lists(st.integers(1, 999), min_size=1, max_size=4)}),
         "sparsity": st.fixed_dictionaries({"policy": st.floats(0, 0.99)}),
         "topology": st.fixed_dictionaries({"drop_fraction": st.floats(0, 1)}),
