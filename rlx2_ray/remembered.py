@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rlx2_ray import files
 
-MOST_BYTES = 2**20  # of such a file
+MOST_BYTES = 2**24  # of such a file: more than a hundred thousand lines
 
 
 def lines(name: str) -> list[str]:
@@ -31,8 +31,7 @@ def remember(name: str, line: str) -> None:
     with suppress(OSError, RuntimeError):
         file = file_of(name)
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
-        with os.fdopen(os.open(file, flags, 0o600), "ab") as target:
+        with files.open_to_append(file, 0o600) as target:
             target.write(f"{line}\n".encode())
 
 

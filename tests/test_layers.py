@@ -36,7 +36,7 @@ ALLOWED: dict[str, set[str]] = {
     "replay": {"types", "files", "seeding", "kernels"},
     "envs": {"types", "seeding", "config", "remembered"},
     "agents": BASE | {"kernels", "sparse", "networks"},
-    "tracking": {"types", "files", "config", "networks"},
+    "tracking": {"types", "files", "remembered", "config", "networks"},
     "runs": PARTS | {"tracking"},
     "experiment": PARTS | {"agents", "tracking", "runs"},
     "export": PARTS | {"runs", "experiment"},

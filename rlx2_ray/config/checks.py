@@ -11,7 +11,7 @@ from rlx2_ray.methods import NEEDS
 from rlx2_ray.topology_rules import TOPOLOGY_RULES
 from rlx2_ray.types import BadInput
 
-MOST_WEIGHTS = 268_435_456  # between hidden layers, 16,384 of 16,384 units: a gigabyte
+MOST_WEIGHTS = 2**26  # between hidden layers, as many as a policy's file may stand for: 268 MB
 MOST_NUMBERS = 100_000_000  # of one array that an update keeps: 400 MB
 
 

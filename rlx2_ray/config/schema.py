@@ -36,7 +36,7 @@ Positive = Annotated[Count, Field(gt=0, le=LARGEST)]
 NonNegative = Annotated[Count, Field(ge=0, le=LARGEST)]
 # What takes memory or time at once has a bound, since a configuration may be somebody else's: beyond it a value is a
 # slip or a trap. Several together have theirs in checks.py.
-Width = Annotated[Count, Field(gt=0, le=16_384)]  # of a layer: two such are a gigabyte of dense weights
+Width = Annotated[Count, Field(gt=0, le=16_384)]  # of a layer
 Batch = Annotated[Count, Field(gt=0, le=100_000)]  # at 256 units a layer, 100 MB for each of what an update keeps
 Horizon = Annotated[Count, Field(gt=0, le=1_000)]  # rewards of every transition of a batch
 Lanes = Annotated[Count, Field(gt=0, le=1_024)]  # environments of one process

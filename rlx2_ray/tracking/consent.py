@@ -15,7 +15,7 @@ import time
 from contextlib import closing, suppress
 from pathlib import Path
 
-from rlx2_ray import files
+from rlx2_ray import remembered
 from rlx2_ray.tracking.tags import TRIAL_KEY
 from rlx2_ray.tracking.uri import (
     VARIABLE,
@@ -27,7 +27,7 @@ from rlx2_ray.tracking.uri import (
 )
 from rlx2_ray.types import BadInput
 
-MOST_BYTES = 2**24  # of the file of stores
+REMEMBERED = "stores"
 LONGEST_S = 2.0  # that a database of somebody else may take to answer
 
 _QUERY = """
@@ -46,13 +46,8 @@ def remember(uri: str) -> None:
     """`agree` from now on, in every process of this user; only in this one where their home cannot be written to."""
     agree(uri)
     known = _known_as(uri)
-    if known in _remembered() or "\n" in known:
-        return
-    with suppress(OSError, RuntimeError):
-        file = _file()
-        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with files.open_to_append(file, 0o600) as stores:
-            stores.write(f"{known}\n".encode())
+    if "\n" not in known:
+        remembered.remember(REMEMBERED, known)
 
 
 def check_own(uri: str, trial_key: str, folder: Path) -> None:
@@ -72,7 +67,7 @@ def is_own(uri: str, trial_key: str, folder: Path) -> bool:
     known = _known_as(uri)
     if known in _agreed:
         return True
-    found = known in (_own_default(), *_remembered()) or _is_harmless(known, trial_key, folder)
+    found = known in (_own_default(), *remembered.lines(REMEMBERED)) or _is_harmless(known, trial_key, folder)
     if found:
         remember(uri)
     return found
@@ -87,18 +82,6 @@ def _own_default() -> str | None:
     with suppress(BadInput):
         return _known_as(default_tracking_uri())
     return None
-
-
-def _file() -> Path:
-    state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
-    return Path(state) / "rlx2_ray" / "stores"
-
-
-def _remembered() -> list[str]:
-    try:
-        return files.read(_file(), MOST_BYTES).decode(errors="replace").splitlines()
-    except (OSError, RuntimeError):  # the latter where there is no home
-        return []
 
 
 def _is_harmless(uri: str, trial_key: str, folder: Path) -> bool:

@@ -318,7 +318,7 @@ def test_counts_may_be_written_with_an_exponent(value: object) -> None:
         ("env.id", "x" * 10**6, r"env\.id is 'x{59}\.\.\.x{36}': it should have at most 200 characters"),
         ("network.hidden", [10**12], r"network\.hidden\.0 is 1000000000000: it should be less than .* 16384"),
         ("network.hidden", [8] * 17, r"network\.hidden is \[8, .*: it should have at most 16 items.*"),
-        ("network.hidden", [16_384] * 3, "network.hidden makes 536,870,912 numbers, and there is memory for .*"),
+        ("network.hidden", [16_384, 8_192], "network.hidden makes 134,217,728 numbers, and there is memory for .*"),
         ("agent.batch_size", 10**12, r"agent\.batch_size is 1000000000000: it should be less than .* 100000"),
         ("target.n_step", 10**9, r"target\.n_step is 1000000000: it should be less than .* 1000"),
         ("runtime.envs_per_rollout", 10**9, r"runtime\.envs_per_rollout is 1000000000: .* 1024"),
