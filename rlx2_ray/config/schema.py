@@ -44,7 +44,6 @@ Actors = Annotated[Count, Field(gt=0, le=1_024)]  # processes
 MOST_EPISODES = 10_000  # of one evaluation
 Episodes = Annotated[Count, Field(gt=0, le=MOST_EPISODES)]
 Name = Annotated[str, Field(min_length=1, max_length=200)]
-Directory = Annotated[str, Field(max_length=4_096)]  # as file systems have it
 DEEPEST = 16  # hidden layers
 Sparsity = Annotated[float, Field(ge=0, lt=1)]  # fraction of zeros
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -116,13 +115,13 @@ class TopologyConfig(Section):
     group: tuple[Positive, Positive] = (2, 4)  # (N, M) of rule groups: N weights live of every M inputs of a unit
     initial_mask: Literal["magnitude", "random"]
     target_mask: Literal["online", "own"] = "online"  # own: targets keep as many of their own largest weights
-    ticket: Directory | None = None  # directory of a finished run whose last structure and first weights are used
+    ticket: str | None = None  # directory of a finished run whose last structure and first weights are used
 
 
 class TargetConfig(Section):
     n_step: Horizon
     n_step_start: NonNegative  # learner updates with a 1-step target before n_step is used
-    expert: Directory | None = None  # directory of a finished run whose critics give the values of TD targets
+    expert: str | None = None  # directory of a finished run whose critics give the values of TD targets
 
 
 class ReplayConfig(Section):

@@ -44,6 +44,7 @@ class _Best(BaseModel):
 
 class _Sweep(_Head):
     kind: Literal["sweep"]
+    directory: Text
     metric: Name
     trials: list[_Row]
     best: _Best | None

@@ -94,7 +94,7 @@ def test_key_changes_with_a_source(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 WITHOUT_EFFECT = (  # on what a dense run scores: files, displays, trackers, signals, the other score
-    "experiment", "experiment.deployed", "experiment.display", "experiment.interruption", "experiment.run", "files",
+    "experiment", "experiment.deployed", "experiment.display", "experiment.interruption", "experiment.pace", "experiment.run", "files",
     "json_text", "runs", "tracking", "types",
 )  # fmt: skip
 PROGRAM = """
