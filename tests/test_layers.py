@@ -17,7 +17,7 @@ FILES = sorted(ROOT.rglob("*.py"))
 FOLDERS = sorted({path.parent for path in FILES} - {ROOT})
 
 TABLES = {"algorithms", "methods", "topology_rules"}
-BASE = TABLES | {"types", "files", "seeding", "config"}
+BASE = TABLES | {"types", "files", "json_text", "strict", "seeding", "config"}
 PARTS = BASE | {"kernels", "sparse", "networks", "replay", "envs"}
 RUN = PARTS | {"agents", "tracking", "runs", "experiment", "distributed"}
 # What each part may import besides itself; "" is the package's own __init__.
@@ -25,13 +25,15 @@ ALLOWED: dict[str, set[str]] = {
     "": set(),
     "types": set(),
     "files": set(),
+    "json_text": set(),
+    "strict": set(),
     "seeding": set(),
     **{table: set() for table in TABLES},
     "config": TABLES | {"types"},
     "kernels": {"types", "files"},
     "sparse": BASE | {"kernels"},
     "networks": BASE | {"kernels", "sparse"},
-    "replay": {"types", "files", "seeding", "kernels"},
+    "replay": {"types", "files", "json_text", "strict", "seeding", "kernels"},
     "envs": {"types", "seeding", "config"},
     "agents": BASE | {"kernels", "sparse", "networks"},
     "tracking": {"types", "files", "config", "networks"},

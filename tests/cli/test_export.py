@@ -218,11 +218,11 @@ def test_checkpoints_that_a_running_run_removes_are_not_called_damaged(
     newer = root / "step_000000000400"
     read_segment = module.read_segment
 
-    def read_after_the_run_has_gone_on(path: Path, sha256: str) -> Columns:
+    def read_after_the_run_has_gone_on(*segment: Any) -> Columns:
         if not newer.exists():
             (root / NEWEST).rename(newer)
             shutil.rmtree(root / BEFORE)
-        return read_segment(path, sha256)
+        return read_segment(*segment)
 
     monkeypatch.setattr(module, "read_segment", read_after_the_run_has_gone_on)
     assert exported(capsys, unfinished)["checkpoint"] == str(newer)
