@@ -77,6 +77,11 @@ def are_in_order(flag: NDArray[np.uint8], time: Indices) -> bool:
     )
 
 
+def skip_rows(columns: Columns, count: int) -> Columns:
+    """All rows but the first `count`."""
+    return map_columns(lambda column: column[count:], columns)
+
+
 def read_rows(columns: Columns, ids: Indices) -> Columns:
     """Copies of the rows `ids` (N,), in that order."""
     places = ids % len(columns.flag)

@@ -19,7 +19,7 @@ from pyarrow import parquet
 
 from rlx2_ray import files
 from rlx2_ray.kernels.windows import BOUNDARY, TERMINATED, TRUNCATED
-from rlx2_ray.replay.columns import Columns, are_in_order, map_columns
+from rlx2_ray.replay.columns import Columns, are_in_order, skip_rows
 from rlx2_ray.replay.segment import read_segment
 from rlx2_ray.replay.snapshot import read_indexes
 from rlx2_ray.replay.snapshot_index import LaneEntry, Sizes
@@ -128,9 +128,9 @@ def _read_stretches(lane: SavedLane, sizes: Sizes) -> Iterator[Columns]:
     for segment in lane.entry.segments:
         _, count, evicted = lane.entry.rows_of(segment, lane.segment_rows)
         rows = read_segment(lane.directory / segment.file, segment.sha256, count, sizes)
-        rows = map_columns(lambda column: column[evicted:], rows)  # noqa: B023 - it is called at once
+        rows = skip_rows(rows, evicted)
         rows = rows if last is None else _join(last, rows)
-        last = map_columns(lambda column: column[-1:], rows)
+        last = skip_rows(rows, len(rows.flag) - 1)
         is_pending = lane.entry.counters.is_open and segment == lane.entry.segments[-1]
         ended = len(rows.flag) - is_pending  # what follows is an observation without a transition before it that ended
         if not are_in_order(rows.flag[:ended], rows.time[:ended]):

@@ -60,7 +60,7 @@ def _parse(content: bytes, count: int, empty: Columns) -> Columns:
         raise ValueError("it is no Arrow file")
     messages = pa.ipc.MessageReader.open_stream(pa.py_buffer(content)[len(MAGIC) :])
     schema = pa.ipc.read_schema(messages.read_next_message())
-    types = {name: _to_arrow(column).type for name, column in zip(Columns._fields, empty, strict=True)}
+    types = {name: _to_arrow(getattr(empty, name)).type for name in Columns._fields}
     if schema.names != list(types) or any(schema.field(name).type != kind for name, kind in types.items()):
         raise ValueError("its columns are not those of this replay")
     message = messages.read_next_message()
@@ -72,7 +72,7 @@ def _parse(content: bytes, count: int, empty: Columns) -> Columns:
     batch.validate(full=True)
     columns: list[Any] = [_from_arrow(batch.column(name)) for name in Columns._fields]
     rows = Columns(*columns)
-    if not all(map(is_finite, rows)) or (rows.flag > BOUNDARY).any():
+    if not all(map(is_finite, columns)) or (rows.flag > BOUNDARY).any():
         raise ValueError("it has numbers that no replay has")
     return rows
 

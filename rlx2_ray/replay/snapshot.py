@@ -19,7 +19,7 @@ import numpy as np
 
 from rlx2_ray.files import link_or_copy
 from rlx2_ray.replay.buffer import ReplayBuffer
-from rlx2_ray.replay.columns import map_columns, read_rows, write_rows
+from rlx2_ray.replay.columns import read_rows, skip_rows, write_rows
 from rlx2_ray.replay.lane import Lane
 from rlx2_ray.replay.segment import read_segment, write_segment
 from rlx2_ray.replay.snapshot_index import (
@@ -136,7 +136,7 @@ def _load_lane(lane: Lane, directory: Path, index: Index, entry: LaneEntry) -> N
     for segment in entry.segments:
         first, count, evicted = entry.rows_of(segment, index.segment_rows)
         rows = read_segment(directory / segment.file, segment.sha256, count, index.sizes)
-        live = map_columns(lambda column: column[evicted:], rows)  # noqa: B023 - it is called at once
+        live = skip_rows(rows, evicted)
         write_rows(lane.columns, np.arange(first + evicted, first + count), live)
     if not lane.has_valid_rows():
         raise ValueError(f"the replay in {directory} has rows of lane {entry.lane} that are not in order")

@@ -40,7 +40,7 @@ class SegmentRows(NamedTuple):
     """Which rows a segment holds."""
 
     first: int  # id
-    count: int
+    rows: int  # how many
     evicted: int  # how many of them are no longer live
 
 

@@ -18,7 +18,17 @@ from numpy.typing import NDArray
 
 from rlx2_ray.replay.buffer import ReplayBuffer
 from rlx2_ray.replay.snapshot import load, load_lanes, save, verify
-from tests.replay.streams import ACTION_SIZE, LANES, OBSERVATION_SIZE, FragmentSource, Operation, make_buffer, operations, perform, windows_at
+from tests.replay.streams import (
+    ACTION_SIZE,
+    LANES,
+    OBSERVATION_SIZE,
+    FragmentSource,
+    Operation,
+    make_buffer,
+    operations,
+    perform,
+    windows_at,
+)
 
 SEGMENT_ROWS = 4
 SIZES = (OBSERVATION_SIZE, ACTION_SIZE)
