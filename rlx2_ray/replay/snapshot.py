@@ -36,7 +36,7 @@ from rlx2_ray.replay.snapshot_index import (
 from rlx2_ray.seeding import generator_state, restore_generator
 
 SEGMENT_ROWS = 65536
-PART = re.compile(r"index\.json|lane\d+-segment\d{6,}\.arrow|shard\d+")  # names of what a snapshot consists of
+PART = re.compile(r"index\.json|lane[0-9]+-segment[0-9]{6,}\.arrow|shard[0-9]+")  # names of what a snapshot consists of
 
 
 def save(buffer: ReplayBuffer, directory: Path, previous: Path | None, segment_rows: int = SEGMENT_ROWS) -> None:

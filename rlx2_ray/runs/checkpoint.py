@@ -24,7 +24,7 @@ from rlx2_ray.replay.snapshot import PART
 
 ARRAYS, VALUES, CHECKSUMS, REPLAY = "arrays.safetensors", "values.json", "checksums.json", "replay"
 PREFIX, UNFINISHED = "step_", ".writing_"
-NAME = re.compile(rf"{PREFIX}\d{{12,18}}")
+NAME = re.compile(rf"{PREFIX}[0-9]{{12,18}}")
 MOST_CHECKSUMS = 16 << 20  # bytes: more than 400,000 segments
 SHOWN = 200  # letters of what is wrong
 
