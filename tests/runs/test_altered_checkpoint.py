@@ -37,7 +37,8 @@ from tests.support.checkpoints import alter_arrays, alter_index, alter_values, f
 from tests.support.fuzz import examples
 from tests.support.runs import Changes, resume, rlx2, train
 
-RUN: Changes = {"runtime__envs_per_rollout": 2, "steps": 300, "checkpoint__interval": 100, "network__hidden": [8, 8]}
+RUN: Changes = {"runtime__envs_per_rollout": 2, "steps": 300, "network__hidden": [8, 8]}
+RUN |= {"checkpoint__interval": 100, "checkpoint__keep": 3}
 BEFORE, NEWEST = "step_000000000200", "step_000000000300"
 
 
@@ -205,7 +206,7 @@ def test_folders_under_other_names_are_no_checkpoints(name: str, unfinished: Pat
     (unfinished / "checkpoints" / name).mkdir()
     (unfinished / "checkpoints" / "step_000000000901").symlink_to(newest(unfinished))
     (unfinished / "checkpoints" / "step_000000000902").write_text("")
-    assert [path.name for path in list_checkpoints(unfinished / "checkpoints")] == [BEFORE, NEWEST]
+    assert [path.name for path in list_checkpoints(unfinished / "checkpoints")] == ["step_000000000100", BEFORE, NEWEST]
 
 
 # Whole commands, in processes of their own: where a check is missing, they die of a signal.
@@ -221,10 +222,11 @@ def wide_critic(checkpoint: Path) -> None:
 
 @pytest.mark.parametrize("alter", [wide_critic, narrower_replay])
 def test_a_run_goes_on_from_the_one_before_an_altered_one(alter: Callable[[Path], None], unfinished: Path) -> None:
+    shutil.rmtree(newest(unfinished))  # the run's end, after which nothing is computed
     alter(newest(unfinished))
     process = rlx2("resume", str(unfinished), folder=unfinished.parent)
     assert process.returncode == 0, process.stderr
-    assert f"{NEWEST} is damaged (" in process.stderr
+    assert f"{BEFORE} is damaged (" in process.stderr
     assert resume(unfinished)["env_steps"] == 300
 
 
