@@ -32,7 +32,7 @@ from rlx2_ray.runs.checkpoint import (
 )
 from rlx2_ray.runs.checkpoint_form import RunForm
 from tests.agents.small import ALGORITHMS, ENGINES, SPACES, random_batch
-from tests.support.alterations import altered_arrays, altered_tree, untouched
+from tests.support.alterations import altered_arrays, altered_tree, restored, untouched
 from tests.support.checkpoints import alter_arrays, alter_index, alter_values, form_of, newest, replace, rewrite
 from tests.support.fuzz import examples
 from tests.support.runs import Changes, resume, rlx2, train
@@ -274,55 +274,47 @@ FUZZ = settings(
 @given(data=st.data())
 def test_any_alteration_of_the_arrays_is_refused_or_can_be_trained_on(data: st.DataObject, unfinished: Path) -> None:
     path, form = newest(unfinished), form_of(unfinished)
-    before = load_file(path / ARRAYS), (path / ARRAYS).read_bytes()
-    arrays = data.draw(altered_arrays(before[0]))
+    arrays = data.draw(altered_arrays(load_file(path / ARRAYS)))
     content = bytearray(save(arrays))
     if data.draw(st.booleans()):
         length = int.from_bytes(content[:8], "little")
         head = json.loads(bytes(content[8 : 8 + length]))
         text = json.dumps(data.draw(altered_tree(head))).encode()
         content[: 8 + length] = header(len(text), text)
-    rewrite(path, ARRAYS, bytes(content))
-    with untouched(unfinished):
-        try:
-            checkpoint = read_checkpoint(path, form)
-        except DamagedCheckpoint:
-            checkpoint = None
-    rewrite(path, ARRAYS, before[1])
-    if checkpoint is not None:
-        check_learner_goes_on(form, LearnerState(checkpoint.arrays, checkpoint.values["learner"]))
+    with restored(path / ARRAYS, path / CHECKSUMS):
+        rewrite(path, ARRAYS, bytes(content))
+        check_refused_or_trainable(unfinished, form)
 
 
 @FUZZ
 @given(data=st.data())
 def test_any_alteration_of_the_values_is_refused_or_can_be_trained_on(data: st.DataObject, unfinished: Path) -> None:
     path, form = newest(unfinished), form_of(unfinished)
-    before = (path / VALUES).read_bytes()
-    rewrite(path, VALUES, json.dumps(data.draw(altered_tree(json.loads(before)))).encode())
-    with untouched(unfinished):
-        try:
-            checkpoint = read_checkpoint(path, form)
-        except DamagedCheckpoint:
-            checkpoint = None
-    rewrite(path, VALUES, before)
-    if checkpoint is not None:
-        check_learner_goes_on(form, LearnerState(checkpoint.arrays, checkpoint.values["learner"]))
+    values = data.draw(altered_tree(json.loads((path / VALUES).read_bytes())))
+    with restored(path / VALUES, path / CHECKSUMS):
+        rewrite(path, VALUES, json.dumps(values).encode())
+        check_refused_or_trainable(unfinished, form)
 
 
 @FUZZ
 @given(data=st.data())
 def test_any_alteration_of_the_checksums_is_refused_or_read(data: st.DataObject, unfinished: Path) -> None:
     path = newest(unfinished)
-    before = (path / CHECKSUMS).read_bytes()
-    replace(path / CHECKSUMS, json.dumps(data.draw(altered_tree(json.loads(before)))).encode())
-    with untouched(unfinished), suppress(DamagedCheckpoint):
-        read_checkpoint(path, form_of(unfinished))
-    replace(path / CHECKSUMS, before)
+    checksums = data.draw(altered_tree(json.loads((path / CHECKSUMS).read_bytes())))
+    with restored(path / CHECKSUMS):
+        replace(path / CHECKSUMS, json.dumps(checksums).encode())
+        with untouched(unfinished), suppress(DamagedCheckpoint):
+            read_checkpoint(path, form_of(unfinished))
 
 
-def check_learner_goes_on(form: RunForm, state: LearnerState) -> None:
+def check_refused_or_trainable(directory: Path, form: RunForm) -> None:
+    with untouched(directory):
+        try:
+            checkpoint = read_checkpoint(newest(directory), form)
+        except DamagedCheckpoint:
+            return
     learner = make_learner(form.config, form.spaces)
-    learner.restore(state)
+    learner.restore(LearnerState(checkpoint.arrays, checkpoint.values["learner"]))
     generator = np.random.default_rng(0)
     with np.errstate(all="ignore"):  # moments may be as large as float32 can be
         for _ in range(2):

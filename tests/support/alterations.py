@@ -88,12 +88,20 @@ def altered_array(draw: st.DrawFn, array: NDArray[Any], kind: str) -> NDArray[An
         place = draw(st.integers(0, copy.size - 1))
         number = draw(st.sampled_from(NUMBERS))
         with np.errstate(all="ignore"):
-            copy.ravel()[place] = np.float64(number).astype(copy.dtype) if copy.dtype.kind == "f" else _whole(number)
+            copy.ravel()[place] = np.float64(number).astype(copy.dtype)
     return copy
 
 
-def _whole(number: float) -> int:
-    return int(number) if np.isfinite(number) and abs(number) < 2**31 else -(2**31)
+@contextmanager
+def restored(*paths: Path) -> Iterator[None]:
+    """Gives files that are altered meanwhile their content back, for the next example."""
+    contents = [path.read_bytes() for path in paths]
+    try:
+        yield
+    finally:
+        for path, content in zip(paths, contents, strict=True):
+            path.unlink(missing_ok=True)
+            path.write_bytes(content)
 
 
 @contextmanager
