@@ -18,6 +18,8 @@ from rlx2_ray.replay.snapshot_index import Sizes
 
 MAGIC = b"ARROW1\0\0"  # what a file begins with; a stream of messages follows
 OVERHEAD = 1 << 16  # bytes of a file besides its numbers, and more than they ever are
+# What Arrow raises, and what is raised here, where a file is none of ours.
+UNREADABLE = (pa.ArrowException, ValueError, LookupError, TypeError, OSError, MemoryError, StopIteration, struct.error)
 COMPRESSION = 3  # number of the field of a record batch (Arrow's format/Message.fbs)
 
 
@@ -50,8 +52,9 @@ def read_segment(path: Path, sha256: str, count: int, sizes: Sizes) -> Columns:
         raise ValueError(f"the replay segment {path} is damaged: its checksum is not the recorded one")
     try:
         return _parse(content, count, empty)
-    except (ValueError, KeyError, TypeError, NotImplementedError, OSError, struct.error) as error:
-        raise ValueError(f"the replay segment {path} is damaged: {' '.join(str(error).split()):.160}") from None
+    except UNREADABLE as error:
+        words = " ".join(str(error).split()) or "it ends too soon"
+        raise ValueError(f"the replay segment {path} is damaged: {words:.160}") from None
 
 
 def _parse(content: bytes, count: int, empty: Columns) -> Columns:

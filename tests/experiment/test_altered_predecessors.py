@@ -86,5 +86,5 @@ def test_policy_to_play_is_of_the_older_checkpoint_where_the_newest_is_altered(s
 def test_policy_to_play_is_of_the_task(source: Path) -> None:
     form = form_of(source)
     checkpoint = read_checkpoint(newest(source), form)
-    with pytest.raises(BadInput, match="another size than the 4 and 1 that .* was trained with"):
+    with pytest.raises(BadInput, match=r"another size than the 4 and 1 that .* was trained with"):
         RunForm(form.config, Spaces(5, 1, (-1.0,), (1.0,))).check_sizes(checkpoint.arrays, source)
