@@ -10,7 +10,6 @@ lanes and not to shards, so that any number of shards can take it over.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -36,7 +35,6 @@ from rlx2_ray.replay.snapshot_index import (
 from rlx2_ray.seeding import generator_state, restore_generator
 
 SEGMENT_ROWS = 65536
-PART = re.compile(r"index\.json|lane[0-9]+-segment[0-9]{6,}\.arrow|shard[0-9]+")  # names of what a snapshot consists of
 
 
 def save(buffer: ReplayBuffer, directory: Path, previous: Path | None, segment_rows: int = SEGMENT_ROWS) -> None:
@@ -82,6 +80,8 @@ def load(directory: Path, sizes: Sizes, lanes: int) -> ReplayBuffer:
         raise ValueError(f"the replay in {directory} has {len(numbers)} lanes, and not those of {lanes} environments")
     buffer = ReplayBuffer(*sizes, numbers, index.capacity, restore_generator(index.generator))
     _load_lanes(buffer, directory, index, index.lanes)
+    if buffer.size > buffer.capacity:
+        raise ValueError(f"the replay in {directory} holds more than its capacity")
     return buffer
 
 

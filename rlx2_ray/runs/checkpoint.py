@@ -20,11 +20,11 @@ from safetensors.numpy import load, save
 from rlx2_ray import files, json_text
 from rlx2_ray.files import link_or_copy, move, sha256_of
 from rlx2_ray.networks.sparse_layer import Arrays
-from rlx2_ray.replay.snapshot import PART
 
 ARRAYS, VALUES, CHECKSUMS, REPLAY = "arrays.safetensors", "values.json", "checksums.json", "replay"
 PREFIX, UNFINISHED = "step_", ".writing_"
 NAME = re.compile(rf"{PREFIX}[0-9]{{12,18}}")
+PART = re.compile(r"index\.json|lane[0-9]+-segment[0-9]{6,}\.arrow|shard[0-9]+")  # names inside a replay
 MOST_CHECKSUMS = 16 << 20  # bytes: more than 400,000 segments
 SHOWN = 200  # letters of what is wrong
 
@@ -153,6 +153,13 @@ def load_newest(
 
 def read_checkpoint(path: Path, form: Form) -> Checkpoint:
     """Read arrays and values of one checkpoint. Raises DamagedCheckpoint or OSError."""
+    try:
+        return _read_checkpoint(path, form)
+    except MemoryError:
+        raise DamagedCheckpoint("it is larger than the memory") from None
+
+
+def _read_checkpoint(path: Path, form: Form) -> Checkpoint:
     checksums = _read_checksums(path)
     values = _read_values(path, form, checksums)
     most, head = form.most_arrays(values)
@@ -164,8 +171,6 @@ def read_checkpoint(path: Path, form: Form) -> Checkpoint:
         return Checkpoint(path, form.arrays(values, load(content)), values)
     except (SafetensorError, ValueError, KeyError, TypeError) as error:
         raise DamagedCheckpoint(f"{ARRAYS}: {error}"[:SHOWN]) from None
-    except MemoryError:
-        raise DamagedCheckpoint(f"{ARRAYS} is larger than the memory") from None
 
 
 def read_values(path: Path, form: Form) -> dict[str, Any]:

@@ -81,7 +81,6 @@ def segment(**values: Any) -> Callable[[dict[str, Any]], None]:
         (lambda index: index.update(observation_size=10**9), "is of another task"),
         (lambda index: index.update(action_size=0), "action_size should be greater"),
         (lambda index: index.update(action_size=3.0), "action_size should be a valid integer"),
-        (lambda index: index.update(capacity=5), "the lanes hold more than the capacity"),
         (lambda index: index.update(segment_rows=0), "segment_rows should be greater"),
         (lambda index: index.update(segment_rows=10**9), "segment_rows should be less"),
         (lambda index: index.update(generator={}), "generator not the state of a generator"),
@@ -247,6 +246,12 @@ def test_lane_of_two_shards_is_refused(snapshot: Path) -> None:
         shutil.copytree(snapshot, snapshot.parent / "shards" / shard)
     with pytest.raises(ValueError, match="has a lane twice"):
         load_lanes(make_buffer(100), snapshot.parent / "shards", lambda lane: True)
+
+
+def test_buffer_holds_no_more_than_its_capacity(snapshot: Path) -> None:
+    alter_index(snapshot, lambda index: index.update(capacity=5))
+    with pytest.raises(ValueError, match="holds more than its capacity"):
+        load(snapshot, SIZES, 2)
 
 
 @pytest.mark.parametrize("lanes", [1, 3])
