@@ -123,8 +123,8 @@ class Lane:
 
     def has_valid_rows(self) -> bool:
         """Whether the live rows are in order, and those that the counters speak of."""
-        places = np.arange(self.tail, self.head) % self.rows
-        flag, time = self.columns.flag[places], self.columns.time[places]
+        first, count = self.tail % self.rows, self.head - self.tail
+        flag, time = (_read_ring(column, first, count) for column in (self.columns.flag, self.columns.time))
         is_boundary, pending = flag == BOUNDARY, self.columns.flag[self.head % self.rows]
         ends_well = pending == BOUNDARY and (flag[-1:] == STEP).all() if self.is_open else is_boundary[-1:].all()
         return (
@@ -189,6 +189,12 @@ class Lane:
 def _last_flag(fragment: Fragment) -> int:
     """Of the last transition."""
     return TERMINATED if fragment.terminated else TRUNCATED if fragment.truncated else STEP
+
+
+def _read_ring(column: NDArray[Any], place: int, count: int) -> NDArray[Any]:
+    """The `count` values from `place` on."""
+    end = place + count
+    return column[place:end] if end <= len(column) else np.concatenate([column[place:], column[: end - len(column)]])
 
 
 def _write_ring(column: NDArray[Any], place: int, values: Sequence[Any] | NDArray[Any]) -> None:
