@@ -29,13 +29,13 @@ def write(path: Path, content: str | bytes) -> None:
         file.write(content.encode() if isinstance(content, str) else content)
 
 
-def read(path: Path, most: int) -> bytes:
+def read(path: Path, most: int, follow: bool = True) -> bytes:
     """The content of a regular file of at most `most` bytes.
 
     Raises OSError for anything else: a pipe could let its reader wait for ever, a device never comes to an end, and a
-    file of somebody else could be larger than the memory.
+    file of somebody else could be larger than the memory. `follow` False: nor of a link.
     """
-    with open(path, "rb", opener=_open_without_waiting) as file:
+    with open(path, "rb", opener=_open_without_waiting if follow else _open_itself_without_waiting) as file:
         status = os.fstat(file.fileno())
         if not stat.S_ISREG(status.st_mode):
             raise OSError(errno.EINVAL, "not a regular file", str(path))
@@ -46,6 +46,10 @@ def read(path: Path, most: int) -> bytes:
 
 def _open_without_waiting(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_NONBLOCK)
+
+
+def _open_itself_without_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK | os.O_NOFOLLOW)
 
 
 def append(path: Path, text: str) -> None:

@@ -5,6 +5,7 @@ Every consumer of randomness has its own stream, so adding one (another lane, a 
 
 from __future__ import annotations
 
+import json
 import zlib
 from typing import Any
 
@@ -27,10 +28,18 @@ def generator_state(generator: np.random.Generator) -> dict[str, Any]:
 
 
 def restore_generator(state: dict[str, Any]) -> np.random.Generator:
-    """The inverse of `generator_state`."""
+    """The inverse of `generator_state`. Raises ValueError for what is no such state."""
     bit_generator = np.random.PCG64()
-    bit_generator.state = state  # type: ignore[assignment]
-    return np.random.Generator(bit_generator)
+    try:
+        bit_generator.state = state  # type: ignore[assignment]
+    except (ValueError, TypeError, KeyError, OverflowError):
+        raise ValueError("not the state of a generator") from None
+    restored = np.random.Generator(bit_generator)
+    # numpy takes some other types for numbers, and an even increment, with which numbers come again too soon.
+    is_same = json.dumps(generator_state(restored), sort_keys=True) == json.dumps(state, sort_keys=True)
+    if not is_same or state["has_uint32"] not in (0, 1) or state["state"]["inc"] % 2 == 0:
+        raise ValueError("not the state of a generator")
+    return restored
 
 
 def _sequence(seed: int, name: str, *indices: int) -> np.random.SeedSequence:

@@ -17,7 +17,7 @@ FILES = sorted(ROOT.rglob("*.py"))
 FOLDERS = sorted({path.parent for path in FILES} - {ROOT})
 
 TABLES = {"algorithms", "methods", "topology_rules"}
-BASE = TABLES | {"types", "files", "json_text", "seeding", "config"}
+BASE = TABLES | {"types", "files", "json_text", "strict", "seeding", "config"}
 PARTS = BASE | {"kernels", "sparse", "networks", "replay", "envs"}
 RUN = PARTS | {"agents", "tracking", "runs", "experiment", "distributed"}
 # What each part may import besides itself; "" is the package's own __init__.
@@ -27,13 +27,14 @@ ALLOWED: dict[str, set[str]] = {
     "files": set(),
     "json_text": set(),
     "remembered": {"files"},
+    "strict": set(),
     "seeding": set(),
     **{table: set() for table in TABLES},
     "config": TABLES | {"types", "files"},
     "kernels": {"types", "files"},
     "sparse": BASE | {"kernels"},
     "networks": BASE | {"kernels", "sparse"},
-    "replay": {"types", "files", "seeding", "kernels"},
+    "replay": {"types", "files", "json_text", "strict", "seeding", "kernels"},
     "envs": {"types", "seeding", "config", "remembered"},
     "agents": BASE | {"kernels", "sparse", "networks"},
     "tracking": {"types", "files", "remembered", "config", "networks"},

@@ -92,7 +92,9 @@ class LearnerSeat:
 
     def _restore_newest(self) -> None:
         """From the newest checkpoint, or from the beginning where there is none."""
-        newest = load_newest(self._run.directory.checkpoints, lambda replay: None, self._run.display.say)
+        newest = load_newest(
+            self._run.directory.checkpoints, self._run.form, lambda checkpoint: None, self._run.display.say
+        )
         self.learner_steps = 0
         if newest is not None:
             checkpoint, _ = newest

@@ -6,6 +6,7 @@ with a learner of its own.
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -131,7 +132,8 @@ class Member:
 
     def restore(self) -> LearnerState | None:
         """Go on from the newest good checkpoint; returns the learner's state in it, None where the run begins anew."""
-        loaded = self.run.load_checkpoint(snapshot.load)
+        load = partial(snapshot.load, sizes=self.run.form.sizes, lanes=len(self._lanes))
+        loaded = self.run.load_checkpoint(load)
         if loaded is None:
             return None
         checkpoint, self._replay = loaded

@@ -17,6 +17,7 @@ from rlx2_ray.networks.policy import NoiseFreePolicy, densify, make_evaluation_p
 from rlx2_ray.networks.policy_file import PolicyFile, load_policy, policy_digest
 from rlx2_ray.networks.sparse_layer import from_arrays
 from rlx2_ray.runs.checkpoint import load_newest
+from rlx2_ray.runs.checkpoint_form import RunForm
 from rlx2_ray.runs.directory import RunDirectory
 from rlx2_ray.runs.result import describe_identity, installed_versions
 from rlx2_ray.runs.score import score_of_points
@@ -92,7 +93,11 @@ def find_policy(path: Path, warn: Callable[[str], None], best: bool = False) -> 
     if directory.policy_file.exists():
         policy, result = load_policy(directory.policy_file), directory.read_result() or {}
         return policy._replace(about=_about(config, directory, result))
-    loaded = load_newest(directory.checkpoints, lambda replay: None, warn)
+    spaces = probe_spaces(config.env)
+    form = RunForm(config, spaces)
+    loaded = load_newest(
+        directory.checkpoints, form, lambda checkpoint: form.check_sizes(checkpoint.arrays, path), warn
+    )
     if loaded is None:
         raise BadInput(f"{path} has no policy and no checkpoint yet: let it run on, or resume it.")
     checkpoint, _ = loaded
@@ -102,7 +107,7 @@ def find_policy(path: Path, warn: Callable[[str], None], best: bool = False) -> 
     }
     layers = from_arrays(checkpoint.arrays, "policy")
     about = _about(config, directory, progress)
-    return PolicyFile(layers, config.algo, config.env.model_dump(), probe_spaces(config.env), about)
+    return PolicyFile(layers, config.algo, config.env.model_dump(), spaces, about)
 
 
 def _best_policy(path: Path) -> PolicyFile:

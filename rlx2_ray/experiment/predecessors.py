@@ -10,18 +10,23 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
-from safetensors import SafetensorError
-
 from rlx2_ray.agents.engines import make_learner
 from rlx2_ray.agents.learner import Learner
 from rlx2_ray.config import ExperimentConfig
 from rlx2_ray.networks.initial import fresh_layers
 from rlx2_ray.networks.sparse_layer import Arrays, Layers, SparseLayer, from_arrays
 from rlx2_ray.runs.checkpoint import DamagedCheckpoint, list_checkpoints, read_checkpoint
+from rlx2_ray.runs.checkpoint_form import RunForm
 from rlx2_ray.runs.directory import RunDirectory
 from rlx2_ray.seeding import make_generator
 from rlx2_ray.sparse.plan import plan_agent
 from rlx2_ray.types import BadInput, Spaces
+
+
+def expert_config(config: ExperimentConfig) -> ExperimentConfig | None:
+    """The configuration of the run whose critics a run takes over, if it does. Raises BadInput where it is gone."""
+    path = config.target.expert
+    return None if path is None else _open("target.expert", path)[1]
 
 
 class FinishedRun(NamedTuple):
@@ -46,7 +51,7 @@ def inherited_models(config: ExperimentConfig, spaces: Spaces) -> dict[str, Laye
 
 def _expert(spaces: Spaces, path: str) -> Layers:
     """The critics of the run in `path`; they may be wider, deeper or denser than the run's own."""
-    layers = from_arrays(_read("target.expert", path).arrays, "critic")
+    layers = from_arrays(_read("target.expert", path, spaces).arrays, "critic")
     inputs = spaces.observation_size + spaces.action_size
     if layers[0].shape[1] != inputs:
         raise BadInput(
@@ -59,7 +64,7 @@ def _expert(spaces: Spaces, path: str) -> Layers:
 def _ticket(config: ExperimentConfig, spaces: Spaces, path: str) -> dict[str, Layers]:
     """The last structure of the run in `path` with that run's own first weights; targets are copies."""
     key = "topology.ticket"
-    run = _read(key, path)
+    run = _read(key, path, spaces)
     plans = plan_agent(run.config, spaces.observation_size, spaces.action_size)._asdict()
     models: dict[str, Layers] = {}
     for name, plan in plan_agent(config, spaces.observation_size, spaces.action_size)._asdict().items():
@@ -83,18 +88,22 @@ def _ticket(config: ExperimentConfig, spaces: Spaces, path: str) -> dict[str, La
     return models
 
 
-def _read(key: str, path: str) -> FinishedRun:
-    """Raises BadInput where there is no finished run, or its last checkpoint is gone or damaged."""
+def _open(key: str, path: str) -> tuple[RunDirectory, ExperimentConfig]:
     directory = RunDirectory(Path(path))
     if not directory.config_file.exists():
         raise BadInput(f"{key} is {path}, which holds no run: give a directory that 'rlx2 train' wrote.")
-    config, _ = directory.open()
+    return directory, directory.open()[0]
+
+
+def _read(key: str, path: str, spaces: Spaces) -> FinishedRun:
+    """Raises BadInput where there is no finished run, or its last checkpoint is gone or damaged."""
+    directory, config = _open(key, path)
     if directory.read_result() is None:
         raise BadInput(f"{key} is {path}, a run that is not finished: 'rlx2 resume {path}' goes on with it.")
     checkpoints = list_checkpoints(directory.checkpoints)
     try:
-        return FinishedRun(config, read_checkpoint(checkpoints[-1]).arrays)
+        return FinishedRun(config, read_checkpoint(checkpoints[-1], RunForm(config, spaces)).arrays)
     except IndexError:
         raise BadInput(f"{key} is {path}, whose checkpoints are gone: give a run that has its last one.") from None
-    except (DamagedCheckpoint, SafetensorError, ValueError, OSError) as error:
+    except (DamagedCheckpoint, OSError) as error:
         raise BadInput(f"{key} is {path}, whose checkpoint is damaged ({error}): give another run.") from None

@@ -12,12 +12,12 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from rlx2_ray.algorithms import ALGORITHMS
 from rlx2_ray.config import ExperimentConfig
 from rlx2_ray.experiment.deployed import play_deployed
 from rlx2_ray.experiment.display import Display
 from rlx2_ray.experiment.evaluation import Evaluation
 from rlx2_ray.experiment.interruption import StopAsked, StopWish
+from rlx2_ray.experiment.predecessors import expert_config
 from rlx2_ray.networks.policy_file import PolicyFile, load_policy, policy_digest, save_policy
 from rlx2_ray.networks.sparse_layer import Arrays, Layers, from_arrays, to_arrays
 from rlx2_ray.runs import result
@@ -29,6 +29,8 @@ from rlx2_ray.runs.checkpoint import (
     load_newest,
     save_checkpoint,
 )
+from rlx2_ray.runs.checkpoint_form import RunForm
+from rlx2_ray.runs.checkpoint_values import BEST
 from rlx2_ray.runs.directory import RunDirectory, Waiting, describe_evaluations, reason
 from rlx2_ray.runs.parts import Point
 from rlx2_ray.runs.score import score_of_points, scored
@@ -42,7 +44,6 @@ AT_THE_END = {  # keys of a result -> their names in MLflow
     "wall_s": "throughput/wall_s",
     "evaluation_s": "throughput/all_evaluations_s",
 }
-BEST = "best_policy"  # prefix of arrays, and key of values, in a checkpoint
 EVALUATION_S = "throughput/evaluation_s"  # of a point: seconds that its evaluation took
 
 Replay = TypeVar("Replay")
@@ -224,14 +225,25 @@ class Run:
         """How a run that ends without the checkpoint it should have had goes on."""
         return describe_resuming(self.directory)
 
+    @property
+    def form(self) -> RunForm:
+        """What its checkpoints can hold."""
+        return RunForm(self.config, self.spaces, expert_config(self.config))
+
     def load_checkpoint(self, load_replay: Callable[[Path], Replay]) -> tuple[Checkpoint, Replay] | None:
         """Read the newest good checkpoint, with the points as they were then; None where the run begins anew.
 
-        Raises RunFailed where there are checkpoints, but none that can be read.
+        Raises RunFailed where there are checkpoints, but none that can be read, and BadInput where the environment has
+        become another one.
         """
-        root = self.directory.checkpoints
+        root, form = self.directory.checkpoints, self.form
         damages: list[str] = []
-        loaded = load_newest(root, load_replay, damages.append)
+
+        def load(checkpoint: Checkpoint) -> Replay:
+            form.check_sizes(checkpoint.arrays, self.directory.path)
+            return load_replay(checkpoint.replay)
+
+        loaded = load_newest(root, form, load, damages.append)
         for damage in damages:
             self.display.say(damage)
         if loaded is None and damages:
@@ -243,24 +255,12 @@ class Run:
         if loaded is None:
             self.directory.write_points(())
             return None
-        self._check_sizes(loaded[0].arrays)
         values = loaded[0].values
         self._points = self._points_of(loaded[0])
         self._restore_best(loaded[0])
         log_points(self.tracker, self._points)
         self._wall_before_s, self._training_before_s = values["wall_s"], values["training_s"]
         return loaded
-
-    def _check_sizes(self, arrays: Arrays) -> None:
-        """Raises BadInput where the environment has become another one than the policy was made for."""
-        layers, spaces = from_arrays(arrays, "policy"), self.spaces
-        was = layers[0].shape[1], layers[-1].shape[0] // ALGORITHMS[self.config.algo].outputs_per_action
-        if was != (spaces.observation_size, spaces.action_size):
-            raise BadInput(
-                f"env.id is {self.config.env.id}, which has {spaces.observation_size} observations and "
-                f"{spaces.action_size} actions, another size than the {was[0]} and {was[1]} that "
-                f"{self.directory.path} was trained with: make it as it was."
-            )
 
     def _restore_best(self, checkpoint: Checkpoint) -> None:
         """The best policy as it was then, whatever became of its file; a checkpoint of an earlier version has none."""

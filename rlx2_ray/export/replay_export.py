@@ -12,9 +12,10 @@ from rlx2_ray.export.identity import ROUNDED
 from rlx2_ray.networks.policy_file import load_policy
 from rlx2_ray.replay.parquet import Contents, write_parquet
 from rlx2_ray.runs.checkpoint import Checkpoint, list_checkpoints, load_newest
+from rlx2_ray.runs.checkpoint_form import RunForm
 from rlx2_ray.runs.directory import RunDirectory
 from rlx2_ray.runs.result import describe_identity, installed_versions
-from rlx2_ray.types import BadInput, RunFailed
+from rlx2_ray.types import BadInput, RunFailed, Spaces
 
 Warn = Callable[[str], None]
 
@@ -25,12 +26,13 @@ def export_replay(path: Path, out: Path | None, warn: Warn) -> dict[str, Any]:
     """Writes a run's replay. Raises BadInput where there is no run or no checkpoint, RunFailed where none is good."""
     directory, file = RunDirectory(path), out or path / "replay.parquet"
     config, _ = directory.open()
-    metadata = _metadata(config, directory)
+    form = RunForm(config, _spaces(config, directory))
+    metadata = _metadata(config, form.spaces)
 
-    def write(replay: Path) -> Contents:
-        return write_parquet(replay, file, metadata | {"checkpoint": replay.parent.name})
+    def write(checkpoint: Checkpoint) -> Contents:
+        return write_parquet(checkpoint.replay, file, metadata | {"checkpoint": checkpoint.path.name}, form.sizes)
 
-    checkpoint, contents = _from_newest(directory, write, warn)
+    checkpoint, contents = _from_newest(directory, form, write, warn)
     return {
         "path": str(file),
         "format": "parquet",
@@ -42,12 +44,14 @@ def export_replay(path: Path, out: Path | None, warn: Warn) -> dict[str, Any]:
     }
 
 
-def _from_newest(directory: RunDirectory, write: Callable[[Path], Contents], warn: Warn) -> tuple[Checkpoint, Contents]:
+def _from_newest(
+    directory: RunDirectory, form: RunForm, write: Callable[[Checkpoint], Contents], warn: Warn
+) -> tuple[Checkpoint, Contents]:
     """What `write` makes of the replay of the newest good checkpoint, and that checkpoint."""
     root = directory.checkpoints
     while listed := list_checkpoints(root):
         said: list[str] = []
-        loaded = load_newest(root, write, said.append)
+        loaded = load_newest(root, form, write, said.append)
         if loaded is None and list_checkpoints(root) != listed:
             continue  # the run has gone on and removed them meanwhile
         for text in said:
@@ -58,11 +62,14 @@ def _from_newest(directory: RunDirectory, write: Callable[[Path], Contents], war
     raise BadInput(f"{directory.path} has no checkpoint yet: let it run on, or resume it.")
 
 
-def _metadata(config: ExperimentConfig, directory: RunDirectory) -> dict[str, Any]:
-    """What a reader of the file has to know."""
+def _spaces(config: ExperimentConfig, directory: RunDirectory) -> Spaces:
     # A finished run says its bounds itself, so its environment need not be installed here.
     policy = directory.policy_file
-    spaces = load_policy(policy).spaces if policy.exists() else probe_spaces(config.env)
+    return load_policy(policy).spaces if policy.exists() else probe_spaces(config.env)
+
+
+def _metadata(config: ExperimentConfig, spaces: Spaces) -> dict[str, Any]:
+    """What a reader of the file has to know."""
     return {
         **describe_identity(config),
         "env_kwargs": config.env.kwargs,

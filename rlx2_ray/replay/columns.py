@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from rlx2_ray.kernels.windows import BOUNDARY, TERMINATED, TRUNCATED
 from rlx2_ray.types import Floats, Indices
 
 
@@ -57,6 +58,28 @@ def map_columns(function: Callable[[NDArray[Any]], NDArray[Any]], columns: Colum
     """Returns `function` of every column; it must keep their dtypes."""
     results: list[Any] = [function(column) for column in columns]
     return Columns(*results)
+
+
+def is_finite(column: NDArray[Any]) -> bool:
+    """Whether all numbers are."""
+    return column.dtype.kind != "f" or bool(np.isfinite(column).all())
+
+
+def are_in_order(flag: NDArray[np.uint8], time: Indices) -> bool:
+    """Whether BOUNDARY rows follow ended episodes and nothing else, and times of transitions (from 0) only grow."""
+    is_boundary = flag == BOUNDARY
+    ends = (flag == TERMINATED) | (flag == TRUNCATED)
+    times = time[~is_boundary]
+    return (
+        np.array_equal(is_boundary[1:], ends[:-1])
+        and bool((times[1:] > times[:-1]).all())
+        and bool((times[:1] >= 0).all())
+    )
+
+
+def skip_rows(columns: Columns, count: int) -> Columns:
+    """All rows but the first `count`."""
+    return map_columns(lambda column: column[count:], columns)
 
 
 def read_rows(columns: Columns, ids: Indices) -> Columns:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rlx2_ray.kernels.windows import BOUNDARY, STEP, TERMINATED, TRUNCATED
-from rlx2_ray.replay.columns import make_ring, read_rows, write_rows
+from rlx2_ray.replay.columns import are_in_order, make_ring, read_rows, write_rows
 from rlx2_ray.types import Fragment, Indices
 
 INITIAL_ROWS = 4096
@@ -119,18 +119,21 @@ class Lane:
         assert all(len(column) == self.rows for column in (self.packed, *self.columns))
         assert 0 <= self.tail <= self.head
         assert self.head + self.is_open - self.tail <= self.rows
-        live = read_rows(self.columns, np.arange(self.tail, self.head))
-        is_boundary = live.flag == BOUNDARY
-        ends = (live.flag == TERMINATED) | (live.flag == TRUNCATED)
-        assert self.size == np.count_nonzero(~is_boundary)
-        assert not is_boundary[:1].any(), "the tail is a transition"
-        assert np.array_equal(is_boundary[1:], ends[:-1]), "a BOUNDARY row follows an ended episode and nothing else"
-        assert not self.is_open or self.columns.flag[self.head % self.rows] == BOUNDARY
-        assert not self.is_open or np.all(live.flag[-1:] == STEP)
-        assert self.is_open or is_boundary[-1:].all()
-        times = live.time[~is_boundary]
-        assert np.all(np.diff(times) > 0)
-        assert np.all(times < self.next_time)
+        assert self.has_valid_rows()
+
+    def has_valid_rows(self) -> bool:
+        """Whether the live rows are in order, and those that the counters speak of."""
+        first, count = self.tail % self.rows, self.head - self.tail
+        flag, time = (_read_ring(column, first, count) for column in (self.columns.flag, self.columns.time))
+        is_boundary, pending = flag == BOUNDARY, self.columns.flag[self.head % self.rows]
+        ends_well = pending == BOUNDARY and (flag[-1:] == STEP).all() if self.is_open else is_boundary[-1:].all()
+        return (
+            are_in_order(flag, time)
+            and self.size == np.count_nonzero(~is_boundary)
+            and not is_boundary[:1].any()  # the tail is a transition
+            and bool(ends_well)
+            and bool((time[~is_boundary][-1:] < self.next_time).all())
+        )
 
     def _cut_open_episode(self) -> None:
         """End the open episode, if there is one, because what comes next does not join on to it."""
@@ -186,6 +189,12 @@ class Lane:
 def _last_flag(fragment: Fragment) -> int:
     """Of the last transition."""
     return TERMINATED if fragment.terminated else TRUNCATED if fragment.truncated else STEP
+
+
+def _read_ring(column: NDArray[Any], place: int, count: int) -> NDArray[Any]:
+    """The `count` values from `place` on."""
+    end = place + count
+    return column[place:end] if end <= len(column) else np.concatenate([column[place:], column[: end - len(column)]])
 
 
 def _write_ring(column: NDArray[Any], place: int, values: Sequence[Any] | NDArray[Any]) -> None:

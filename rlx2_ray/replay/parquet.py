@@ -19,11 +19,10 @@ from pyarrow import parquet
 
 from rlx2_ray import files
 from rlx2_ray.kernels.windows import BOUNDARY, TERMINATED, TRUNCATED
-from rlx2_ray.replay.columns import Columns, map_columns
-from rlx2_ray.replay.lane import LaneCounters
+from rlx2_ray.replay.columns import Columns, are_in_order, skip_rows
 from rlx2_ray.replay.segment import read_segment
-from rlx2_ray.replay.snapshot import SegmentEntry, snapshot_directories
-from rlx2_ray.replay.snapshot_index import read_index
+from rlx2_ray.replay.snapshot import read_indexes
+from rlx2_ray.replay.snapshot_index import LaneEntry, Sizes
 from rlx2_ray.types import BadInput, Bools, Floats, Indices
 
 METADATA = "rlx2"  # key of the file's own metadata, a JSON object
@@ -57,100 +56,97 @@ class Contents(NamedTuple):
 
 
 class SavedLane(NamedTuple):
-    number: int
+    entry: LaneEntry
     directory: Path  # that its segments are in
-    counters: LaneCounters
-    segments: list[SegmentEntry]
+    segment_rows: int
 
 
-class Snapshot(NamedTuple):
-    observation_size: int
-    action_size: int
-    lanes: list[SavedLane]  # by number
+Snapshot = list[SavedLane]  # by number
 
 
-def write_parquet(root: Path, path: Path, metadata: Mapping[str, Any]) -> Contents:
+def write_parquet(root: Path, path: Path, metadata: Mapping[str, Any], sizes: Sizes) -> Contents:
     """Write all lanes saved below `root`, by however many shards, into the file `path`; its folder is made.
 
     `metadata`, JSON-ready, stands in the file under the key `METADATA`. The file appears whole or not at all. Raises
-    ValueError or OSError where the snapshot is damaged, and BadInput where the file cannot be written.
+    ValueError where the snapshot is damaged or not of such sizes, and BadInput where the file cannot be written.
     """
-    snapshot = _read_snapshot(root)
-    schema = _schema(snapshot).with_metadata({METADATA: json.dumps(metadata)})
+    snapshot = _read_snapshot(root, sizes)
+    schema = _schema(sizes).with_metadata({METADATA: json.dumps(metadata)})
     transitions = episodes = 0
     with (
         _replacing(path) as file,
         parquet.ParquetWriter(file, schema, compression="zstd", use_dictionary=REPEATING) as writer,
     ):
-        for rows in _read_transitions(snapshot):
+        for rows in _read_transitions(snapshot, sizes):
             writer.write_batch(_to_batch(rows, schema))
             transitions, episodes = transitions + len(rows.time), int(rows.episode[-1]) + 1
-        if not _is_still_there(root, snapshot):  # a run that goes on removes old ones, shard by shard
+        if not _is_still_there(root, snapshot, sizes):  # a run that goes on removes old ones, shard by shard
             raise ValueError(f"the replay in {root} was removed while it was read")
     return Contents(transitions, episodes)
 
 
-def _is_still_there(root: Path, snapshot: Snapshot) -> bool:
+def _is_still_there(root: Path, snapshot: Snapshot, sizes: Sizes) -> bool:
     try:
-        return _read_snapshot(root) == snapshot
+        return _read_snapshot(root, sizes) == snapshot
     except ValueError:
         return False
 
 
-def _read_snapshot(root: Path) -> Snapshot:
-    indexes = {directory: read_index(directory) for directory in snapshot_directories(root)}
-    if not indexes:
-        raise ValueError(f"there is no replay snapshot in {root}")
-    lanes = [_saved_lane(directory, entry) for directory, content in indexes.items() for entry in content["lanes"]]
-    content = next(iter(indexes.values()))
-    return Snapshot(content["observation_size"], content["action_size"], sorted(lanes, key=lambda lane: lane.number))
+def _read_snapshot(root: Path, sizes: Sizes) -> Snapshot:
+    lanes = [
+        SavedLane(entry, directory, index.segment_rows)
+        for directory, index in read_indexes(root, sizes).items()
+        for entry in index.lanes
+    ]
+    return sorted(lanes, key=lambda lane: lane.entry.lane)
 
 
-def _saved_lane(directory: Path, entry: dict[str, Any]) -> SavedLane:
-    segments = [SegmentEntry(**fields) for fields in entry["segments"]]
-    return SavedLane(entry["lane"], directory, LaneCounters(**entry["counters"]), segments)
-
-
-def _read_transitions(snapshot: Snapshot) -> Iterator[Transitions]:
+def _read_transitions(snapshot: Snapshot, sizes: Sizes) -> Iterator[Transitions]:
     """At least one transition at a time. ValueError names a file that is missing, unreadable or damaged."""
     episode = 0
-    for lane in snapshot.lanes:
-        if not lane.counters.size:
+    for lane in snapshot:
+        if not lane.entry.counters.size:
             continue
-        for rows in _read_stretches(lane):
-            transitions = _transitions(rows, lane.number, episode)
+        count = 0
+        for rows in _read_stretches(lane, sizes):
+            transitions = _transitions(rows, lane.entry.lane, episode)
             episode += int(np.count_nonzero(rows.flag[:-1] == BOUNDARY))
+            count += len(transitions.time)
             if len(transitions.time):
                 yield transitions
+        if count != lane.entry.counters.size:
+            raise _disorder(lane)
         episode += 1
 
 
-def _read_stretches(lane: SavedLane) -> Iterator[Columns]:
+def _read_stretches(lane: SavedLane, sizes: Sizes) -> Iterator[Columns]:
     """The live rows of a lane, a segment at a time, each time after the last row of the time before.
 
     A transition needs the row after it, which may be in the next segment. The last row of all is a BOUNDARY.
     """
     last: Columns | None = None
-    for segment in lane.segments:
-        rows = _read_segment(lane, segment)
+    for segment in lane.entry.segments:
+        _, count, evicted = lane.entry.rows_of(segment, lane.segment_rows)
+        rows = read_segment(lane.directory / segment.file, segment.sha256, count, sizes)
+        rows = skip_rows(rows, evicted)
         rows = rows if last is None else _join(last, rows)
-        last = map_columns(lambda column: column[-1:], rows)
+        last = skip_rows(rows, len(rows.flag) - 1)
+        is_pending = lane.entry.counters.is_open and segment == lane.entry.segments[-1]
+        ended = len(rows.flag) - is_pending  # what follows is an observation without a transition before it that ended
+        if not are_in_order(rows.flag[:ended], rows.time[:ended]):
+            raise _disorder(lane)
         yield rows
+    if last is None or last.flag != BOUNDARY:
+        raise _disorder(lane)
+
+
+def _disorder(lane: SavedLane) -> ValueError:
+    return ValueError(f"the replay in {lane.directory} has rows of lane {lane.entry.lane} that are not in order")
 
 
 def _join(first: Columns, second: Columns) -> Columns:
     pairs: list[Any] = list(zip(first, second, strict=True))
     return Columns(*map(np.concatenate, pairs))
-
-
-def _read_segment(lane: SavedLane, segment: SegmentEntry) -> Columns:
-    """Those of its rows that are still live."""
-    evicted = max(0, lane.counters.tail - segment.first_row)
-    try:
-        rows = read_segment(lane.directory / segment.file, segment.sha256)
-    except OSError as error:  # not to be taken for one of the file that is written
-        raise ValueError(f"the replay segment {segment.file} cannot be read: {error.strerror}") from None
-    return map_columns(lambda column: column[evicted:], rows)
 
 
 def _transitions(rows: Columns, lane: int, episode: int) -> Transitions:
@@ -172,12 +168,13 @@ def _transitions(rows: Columns, lane: int, episode: int) -> Transitions:
     )
 
 
-def _schema(snapshot: Snapshot) -> pa.Schema:
+def _schema(sizes: Sizes) -> pa.Schema:
+    observation_size, action_size = sizes
     vectors = {
-        "observation": snapshot.observation_size,
-        "action": snapshot.action_size,
-        "policy_action": snapshot.action_size,
-        "next_observation": snapshot.observation_size,
+        "observation": observation_size,
+        "action": action_size,
+        "policy_action": action_size,
+        "next_observation": observation_size,
     }
     numbers = {
         "reward": pa.float32(),

@@ -10,7 +10,13 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from rlx2_ray.replay.columns import Columns
+from rlx2_ray import files
+from rlx2_ray.kernels.windows import BOUNDARY
+from rlx2_ray.replay.arrow_file import read_batch
+from rlx2_ray.replay.columns import Columns, is_finite, make_ring
+from rlx2_ray.replay.snapshot_index import Sizes
+
+OVERHEAD = 1 << 16  # bytes of a file besides its numbers, and more than they ever are
 
 
 def write_segment(path: Path, rows: Columns) -> str:
@@ -26,25 +32,45 @@ def write_segment(path: Path, rows: Columns) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def read_segment(path: Path, sha256: str) -> Columns:
-    """Returns the rows in `path`. Raises ValueError if they are not those that were written."""
+def read_segment(path: Path, sha256: str, count: int, sizes: Sizes) -> Columns:
+    """The `count` rows in `path`, of a replay of such sizes. Raises ValueError if they are not those that were written.
+
+    Its checksum may have been made by whoever altered it, so that alone says nothing.
+    """
+    empty = make_ring(0, *sizes).columns
     try:
-        content = path.read_bytes()
+        content = files.read(path, count * sum(map(_row_bytes, _listed(empty))) + OVERHEAD, follow=False)
     except FileNotFoundError:
         raise ValueError(f"the replay segment {path} is missing") from None
+    except OSError as error:
+        raise ValueError(f"the replay segment {path} cannot be read: {error.strerror}") from None
     if hashlib.sha256(content).hexdigest() != sha256:
         raise ValueError(f"the replay segment {path} is damaged: its checksum is not the recorded one")
-    batch = pa.ipc.open_file(pa.BufferReader(content)).get_batch(0)
-    columns: list[Any] = [_from_arrow(batch.column(name)) for name in Columns._fields]
-    return Columns(*columns)
+    try:
+        return _parse(content, count, empty)
+    except ValueError as error:
+        raise ValueError(f"the replay segment {path} is damaged: {error}") from None
+
+
+def _parse(content: bytes, count: int, empty: Columns) -> Columns:
+    """Raises ValueError where it is no segment of so many rows; `empty` has columns as theirs."""
+    batch = read_batch(content)
+    columns: list[Any] = [batch.next_numbers(column.dtype, count, *column.shape[1:]) for column in _listed(empty)]
+    batch.check_end()
+    rows = Columns(*columns)
+    if not all(map(is_finite, columns)) or (rows.flag > BOUNDARY).any():
+        raise ValueError("it has numbers that no replay has")
+    return rows
+
+
+def _listed(columns: Columns) -> list[NDArray[Any]]:
+    return [getattr(columns, name) for name in Columns._fields]
+
+
+def _row_bytes(column: NDArray[Any]) -> int:
+    return column.itemsize * int(np.prod(column.shape[1:]))
 
 
 def _to_arrow(column: NDArray[Any]) -> pa.Array:
     flat = pa.array(column.reshape(-1))
     return flat if column.ndim == 1 else pa.FixedSizeListArray.from_arrays(flat, column.shape[1])
-
-
-def _from_arrow(array: pa.Array) -> NDArray[Any]:
-    if not pa.types.is_fixed_size_list(array.type):
-        return np.asarray(array)
-    return np.asarray(array.flatten()).reshape(len(array), array.type.list_size)

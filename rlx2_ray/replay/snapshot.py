@@ -10,30 +10,31 @@ lanes and not to shards, so that any number of shards can take it over.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from rlx2_ray.files import link_or_copy
 from rlx2_ray.replay.buffer import ReplayBuffer
-from rlx2_ray.replay.columns import map_columns, read_rows, write_rows
-from rlx2_ray.replay.lane import Lane, LaneCounters
+from rlx2_ray.replay.columns import read_rows, skip_rows, write_rows
+from rlx2_ray.replay.lane import Lane
 from rlx2_ray.replay.segment import read_segment, write_segment
-from rlx2_ray.replay.snapshot_index import INDEX_FILE, read_index, write_index
+from rlx2_ray.replay.snapshot_index import (
+    INDEX_FILE,
+    Index,
+    LaneEntry,
+    SegmentEntry,
+    Sizes,
+    read_index,
+    segment_file,
+    segments_of,
+    write_index,
+)
 from rlx2_ray.seeding import generator_state, restore_generator
 
 SEGMENT_ROWS = 65536
-
-
-class SegmentEntry(NamedTuple):
-    """What the index says of one segment file."""
-
-    file: str  # name inside the snapshot's directory
-    first_row: int  # id of its first row
-    is_sealed: bool  # it is complete and its rows never change again
-    sha256: str
 
 
 def save(buffer: ReplayBuffer, directory: Path, previous: Path | None, segment_rows: int = SEGMENT_ROWS) -> None:
@@ -63,23 +64,24 @@ def save(buffer: ReplayBuffer, directory: Path, previous: Path | None, segment_r
         "lanes": lanes,
     }
     write_index(directory, content)
-    buffer.sealed = _sealed(lanes)
+    buffer.sealed = {
+        segment["file"]: segment["sha256"] for lane in lanes for segment in lane["segments"] if segment["is_sealed"]
+    }
 
 
-def load(directory: Path) -> ReplayBuffer:
-    """The buffer saved in `directory` itself; it continues exactly as the saved one would have.
+def load(directory: Path, sizes: Sizes, lanes: int) -> ReplayBuffer:
+    """The buffer of so many lanes saved in `directory` itself; it continues exactly as the saved one would have.
 
-    ValueError names the file that is missing or damaged.
+    ValueError names the file that is missing or damaged, or is of another task.
     """
-    content = read_index(directory)
-    buffer = ReplayBuffer(
-        content["observation_size"],
-        content["action_size"],
-        [entry["lane"] for entry in content["lanes"]],
-        content["capacity"],
-        restore_generator(content["generator"]),
-    )
-    _load_lanes(buffer, directory, content["lanes"])
+    index = read_index(directory, sizes)
+    numbers = [entry.lane for entry in index.lanes]
+    if sorted(numbers) != list(range(lanes)):
+        raise ValueError(f"the replay in {directory} has {len(numbers)} lanes, and not those of {lanes} environments")
+    buffer = ReplayBuffer(*sizes, numbers, index.capacity, restore_generator(index.generator))
+    _load_lanes(buffer, directory, index, index.lanes)
+    if buffer.size > buffer.capacity:
+        raise ValueError(f"the replay in {directory} holds more than its capacity")
     return buffer
 
 
@@ -88,21 +90,29 @@ def load_lanes(buffer: ReplayBuffer, root: Path, is_wanted: Callable[[int], bool
 
     ValueError as in `load`; the buffer is of no use then.
     """
-    directories = snapshot_directories(root)
-    if not directories:
-        raise ValueError(f"there is no replay snapshot in {root}")
-    for directory in directories:
-        lanes = [entry for entry in read_index(directory)["lanes"] if is_wanted(entry["lane"])]
+    for directory, index in read_indexes(root, (buffer.observation_size, buffer.action_size)).items():
+        lanes = [entry for entry in index.lanes if is_wanted(entry.lane)]
         for entry in lanes:
-            buffer.add_lane(entry["lane"])
-        _load_lanes(buffer, directory, lanes)
+            buffer.add_lane(entry.lane)
+        _load_lanes(buffer, directory, index, lanes)
 
 
-def verify(root: Path) -> None:
+def verify(root: Path, sizes: Sizes) -> None:
     """Read all that was saved below `root`. ValueError names the file that is missing or damaged."""
-    for directory in snapshot_directories(root):
-        for entry in _entries(read_index(directory)["lanes"]):
-            read_segment(directory / entry.file, entry.sha256)
+    for directory, index in read_indexes(root, sizes).items():
+        for entry in index.lanes:
+            _load_lane(Lane(*sizes), directory, index, entry)
+
+
+def read_indexes(root: Path, sizes: Sizes) -> dict[Path, Index]:
+    """The indexes below `root`, at least one, by their folders. ValueError as in `load`."""
+    indexes = {directory: read_index(directory, sizes) for directory in snapshot_directories(root)}
+    if not indexes or root.is_symlink():
+        raise ValueError(f"there is no replay snapshot in {root}")
+    numbers = [entry.lane for index in indexes.values() for entry in index.lanes]
+    if len(set(numbers)) < len(numbers):
+        raise ValueError(f"the replay in {root} has a lane twice")
+    return indexes
 
 
 def snapshot_directories(root: Path) -> list[Path]:
@@ -112,22 +122,24 @@ def snapshot_directories(root: Path) -> list[Path]:
     return sorted(path for path in root.glob("*") if path.is_dir())
 
 
-def _load_lanes(buffer: ReplayBuffer, directory: Path, lanes: list[dict[str, Any]]) -> None:
+def _load_lanes(buffer: ReplayBuffer, directory: Path, index: Index, lanes: Iterable[LaneEntry]) -> None:
     for entry in lanes:
-        lane = buffer.lanes[entry["lane"]]
-        lane.restore(LaneCounters(**entry["counters"]))
-        for fields in entry["segments"]:
-            _load_segment(lane, directory, SegmentEntry(**fields))
-    buffer.sealed |= _sealed(lanes)
+        _load_lane(buffer.lanes[entry.lane], directory, index, entry)
+        buffer.sealed |= {segment.file: segment.sha256 for segment in entry.segments if segment.is_sealed}
 
 
-def _sealed(lanes: list[dict[str, Any]]) -> dict[str, str]:
-    """The checksums of the sealed segments in an index's lanes, by file name."""
-    return {entry.file: entry.sha256 for entry in _entries(lanes) if entry.is_sealed}
-
-
-def _entries(lanes: list[dict[str, Any]]) -> list[SegmentEntry]:
-    return [SegmentEntry(**fields) for lane in lanes for fields in lane["segments"]]
+def _load_lane(lane: Lane, directory: Path, index: Index, entry: LaneEntry) -> None:
+    try:
+        lane.restore(entry.counters)
+    except MemoryError:
+        raise ValueError(f"the replay in {directory} has no room in memory: lane {entry.lane}") from None
+    for segment in entry.segments:
+        first, count, evicted = entry.rows_of(segment, index.segment_rows)
+        rows = read_segment(directory / segment.file, segment.sha256, count, index.sizes)
+        live = skip_rows(rows, evicted)
+        write_rows(lane.columns, np.arange(first + evicted, first + count), live)
+    if not lane.has_valid_rows():
+        raise ValueError(f"the replay in {directory} has rows of lane {entry.lane} that are not in order")
 
 
 def _linkable_segments(buffer: ReplayBuffer, previous: Path, segment_rows: int) -> dict[str, tuple[Path, SegmentEntry]]:
@@ -138,12 +150,12 @@ def _linkable_segments(buffer: ReplayBuffer, previous: Path, segment_rows: int) 
     linkable = {}
     for directory in snapshot_directories(previous):
         try:
-            content = read_index(directory)
+            index = read_index(directory, (buffer.observation_size, buffer.action_size))
         except ValueError:  # what is damaged there is written again
             continue
-        if content["segment_rows"] != segment_rows:
+        if index.segment_rows != segment_rows:
             continue
-        for entry in _entries(content["lanes"]):
+        for entry in (segment for lane in index.lanes for segment in lane.segments):
             if buffer.sealed.get(entry.file) == entry.sha256:
                 linkable[entry.file] = (directory / entry.file, entry)
     return linkable
@@ -155,10 +167,8 @@ def _save_lane(
     """Write or link the segments of one lane; returns their entries as JSON-ready values."""
     end = lane.head + lane.is_open
     entries: list[dict[str, object]] = []
-    if lane.tail == end:
-        return entries
-    for segment in range(lane.tail // segment_rows, (end - 1) // segment_rows + 1):
-        file = f"lane{number}-segment{segment:06d}.arrow"
+    for segment in segments_of(lane.counters(), segment_rows):
+        file = segment_file(number, segment)
         if file in linkable:
             source, entry = linkable[file]
             link_or_copy(source, directory / file)
@@ -170,12 +180,3 @@ def _save_lane(
             entry = SegmentEntry(file, int(ids[0]), is_sealed, sha256)
         entries.append(entry._asdict())
     return entries
-
-
-def _load_segment(lane: Lane, directory: Path, entry: SegmentEntry) -> None:
-    """Put the rows of one segment that are still live into `lane`."""
-    rows = read_segment(directory / entry.file, entry.sha256)
-    evicted = max(0, lane.tail - entry.first_row)
-    live = map_columns(lambda column: column[evicted:], rows)
-    first_row = entry.first_row + evicted
-    write_rows(lane.columns, np.arange(first_row, first_row + len(live.flag)), live)

@@ -23,6 +23,7 @@ from rlx2_ray.config import ExperimentConfig
 from rlx2_ray.distributed.cluster import actor_cpus
 from rlx2_ray.distributed.launch import train as train_on_runtime
 from rlx2_ray.envs import modules
+from rlx2_ray.envs.make import probe_spaces
 from rlx2_ray.experiment import session
 from rlx2_ray.experiment.display import LogDisplay
 from rlx2_ray.experiment.interruption import StopWish
@@ -33,7 +34,8 @@ from rlx2_ray.rllib import results
 from rlx2_ray.rllib.checkpoint_files import local_folder, write_class_files
 from rlx2_ray.rllib.config import RLx2Config
 from rlx2_ray.rllib.policy_module import RLx2PolicyModule
-from rlx2_ray.runs.checkpoint import list_checkpoints, load_newest
+from rlx2_ray.runs.checkpoint import Checkpoint, list_checkpoints, load_newest
+from rlx2_ray.runs.checkpoint_form import RunForm
 from rlx2_ray.runs.directory import RunDirectory, Tracking
 from rlx2_ray.runs.parts import Origin
 from rlx2_ray.tracking import consent
@@ -165,7 +167,7 @@ class RLx2(Algorithm):  # type: ignore[misc]
         """
         source = RunDirectory(local_folder(path, filesystem))
         config, origin = source.open()
-        _check_undamaged(source)
+        _check_undamaged(source, config)
         self.cleanup()
         if source.path == self._directory.path:  # where it is already
             return
@@ -231,9 +233,14 @@ def _without_saving(config: ExperimentConfig) -> dict[str, Any]:
     return config.model_dump(exclude={"checkpoint", "runtime"})
 
 
-def _check_undamaged(run: RunDirectory) -> None:
+def _check_undamaged(run: RunDirectory, config: ExperimentConfig) -> None:
     """Raises BadInput, naming the newest checkpoint, where there are some and none can be read."""
     damages: list[str] = []
+
+    def verify(checkpoint: Checkpoint) -> None:
+        snapshot.verify(checkpoint.replay, form.sizes)
+
     for newest in list_checkpoints(run.checkpoints)[-1:]:
-        if load_newest(run.checkpoints, snapshot.verify, damages.append) is None:
+        form = RunForm(config, probe_spaces(config.env))
+        if load_newest(run.checkpoints, form, verify, damages.append) is None:
             raise BadInput(f"{damages[0].partition(';')[0]}: restore {newest} from a copy.")

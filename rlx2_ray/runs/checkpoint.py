@@ -6,19 +6,29 @@ keeps its own). Nothing in it is unpickled. A damaged one is named and the one b
 
 from __future__ import annotations
 
+import hashlib
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, TypeVar
 
-from safetensors.numpy import load_file, save
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
 
+from rlx2_ray import files, json_text
 from rlx2_ray.files import link_or_copy, move, sha256_of
 from rlx2_ray.networks.sparse_layer import Arrays
 
 ARRAYS, VALUES, CHECKSUMS, REPLAY = "arrays.safetensors", "values.json", "checksums.json", "replay"
 PREFIX, UNFINISHED = "step_", ".writing_"
+NAME = re.compile(rf"{PREFIX}[0-9]{{12,18}}")
+PART = re.compile(r"index\.json|lane[0-9]+-segment[0-9]{6,}\.arrow|shard[0-9]+")  # names inside a replay
+MOST_CHECKSUMS = 16 << 20  # bytes: more than 400,000 segments
+SHOWN = 200  # letters of what is wrong
+
+Replay = TypeVar("Replay")
 
 
 class Checkpoint(NamedTuple):
@@ -30,6 +40,27 @@ class Checkpoint(NamedTuple):
     def replay(self) -> Path:
         """The directory that the replay was saved in."""
         return self.path / REPLAY
+
+
+class Form(Protocol):
+    """What the checkpoints of a run can hold; see `checkpoint_form`. Its methods raise ValueError for anything else."""
+
+    @property
+    def most_values(self) -> int:
+        """Bytes that the values can take."""
+        ...
+
+    def values(self, env_steps: int, content: object) -> dict[str, Any]:
+        """The values of a checkpoint after `env_steps`."""
+        ...
+
+    def most_arrays(self, values: dict[str, Any]) -> tuple[int, int]:
+        """Bytes that the arrays and their head can take, beside such values."""
+        ...
+
+    def arrays(self, values: dict[str, Any], arrays: Arrays) -> Arrays:
+        """The arrays of a checkpoint with these values."""
+        ...
 
 
 class DamagedCheckpoint(Exception):
@@ -108,33 +139,71 @@ def forget_after(root: Path, newest: Path | None) -> None:
 
 
 def load_newest(
-    root: Path, load_replay: Callable[[Path], Any], warn: Callable[[str], None]
-) -> tuple[Checkpoint, Any] | None:
+    root: Path, form: Form, load_replay: Callable[[Checkpoint], Replay], warn: Callable[[str], None]
+) -> tuple[Checkpoint, Replay] | None:
     """Read the newest undamaged checkpoint and its replay; None where there is none. `warn` is told of damaged ones."""
     for path in reversed(list_checkpoints(root)):
         try:
-            checkpoint = read_checkpoint(path)
-            return checkpoint, load_replay(checkpoint.replay)
+            checkpoint = read_checkpoint(path, form)
+            return checkpoint, load_replay(checkpoint)
         except (DamagedCheckpoint, ValueError, OSError) as error:
             warn(f"The checkpoint {path} is damaged ({original(error)}); trying the one before it.")
     return None
 
 
-def read_checkpoint(path: Path) -> Checkpoint:
+def read_checkpoint(path: Path, form: Form) -> Checkpoint:
     """Read arrays and values of one checkpoint. Raises DamagedCheckpoint or OSError."""
     try:
-        checksums = dict(json.loads((path / CHECKSUMS).read_text()))
-    except (ValueError, TypeError):
+        return _read_checkpoint(path, form)
+    except MemoryError:
+        raise DamagedCheckpoint("it is larger than the memory") from None
+
+
+def _read_checkpoint(path: Path, form: Form) -> Checkpoint:
+    checksums = _read_checksums(path)
+    values = _read_values(path, form, checksums)
+    most, head = form.most_arrays(values)
+    content = files.read(path / ARRAYS, most, follow=False)
+    _check_digest(ARRAYS, content, checksums)
+    if int.from_bytes(content[:8], "little") > head:
+        raise DamagedCheckpoint(f"{ARRAYS} holds more arrays than the run has")
+    try:
+        return Checkpoint(path, form.arrays(values, load(content)), values)
+    except (SafetensorError, ValueError, KeyError, TypeError) as error:
+        raise DamagedCheckpoint(f"{ARRAYS}: {error}"[:SHOWN]) from None
+
+
+def read_values(path: Path, form: Form) -> dict[str, Any]:
+    """Read the values of one checkpoint alone. Raises DamagedCheckpoint or OSError."""
+    return _read_values(path, form, _read_checksums(path))
+
+
+def _read_checksums(path: Path) -> dict[str, Any]:
+    try:
+        checksums = json_text.parse_object(files.read(path / CHECKSUMS, MOST_CHECKSUMS, follow=False))
+    except ValueError:
         raise DamagedCheckpoint(f"{CHECKSUMS} is not readable") from None
-    for name in (ARRAYS, VALUES):
-        if sha256_of(path / name) != checksums.get(name):
-            raise DamagedCheckpoint(f"{name} does not match its checksum")
-    if REPLAY not in checksums:
+    names = checksums.get(REPLAY)
+    if not isinstance(names, list) or not all(isinstance(name, str) and PART.fullmatch(name) for name in names):
         raise DamagedCheckpoint(f"{CHECKSUMS} is not readable")
-    for name in checksums[REPLAY]:
+    for name in names:
         if not (path / REPLAY / name).exists():
             raise DamagedCheckpoint(f"{path / REPLAY / name} is missing")
-    return Checkpoint(path, load_file(path / ARRAYS), json.loads((path / VALUES).read_text()))
+    return checksums
+
+
+def _read_values(path: Path, form: Form, checksums: dict[str, Any]) -> dict[str, Any]:
+    content = files.read(path / VALUES, form.most_values, follow=False)
+    _check_digest(VALUES, content, checksums)
+    try:
+        return form.values(steps_of(path), json_text.parse(content))
+    except ValueError as error:
+        raise DamagedCheckpoint(f"{VALUES}: {error}"[:SHOWN]) from None
+
+
+def _check_digest(name: str, content: bytes, checksums: dict[str, Any]) -> None:
+    if hashlib.sha256(content).hexdigest() != checksums.get(name):
+        raise DamagedCheckpoint(f"{name} does not match its checksum")
 
 
 def original(error: Exception) -> Exception:
@@ -147,8 +216,9 @@ def checkpoint_path(root: Path, env_steps: int) -> Path:
 
 
 def list_checkpoints(root: Path) -> list[Path]:
-    """The complete checkpoints, oldest first."""
-    return sorted(root.glob(f"{PREFIX}*"))
+    """The complete checkpoints, oldest first: folders under the names that they are given, and no links."""
+    named = ((path, NAME.fullmatch(path.name)) for path in root.glob(f"{PREFIX}*"))
+    return sorted(path for path, is_ours in named if is_ours and path.is_dir() and not path.is_symlink())
 
 
 def steps_of(path: Path) -> int:

@@ -14,6 +14,7 @@ import pytest
 from pyarrow import parquet
 
 from rlx2_ray import __version__
+from rlx2_ray.agents.engines import make_learner
 from rlx2_ray.cli.main import run
 from rlx2_ray.config import load, resolve
 from rlx2_ray.replay import parquet as module
@@ -22,7 +23,9 @@ from rlx2_ray.replay.buffer import ReplayBuffer
 from rlx2_ray.replay.columns import Columns
 from rlx2_ray.runs.checkpoint import save_checkpoint
 from rlx2_ray.runs.directory import RunDirectory, Tracking
-from tests.replay.streams import ACTION_SIZE, OBSERVATION_SIZE, FragmentSource
+from rlx2_ray.types import Spaces
+from tests.replay.streams import FragmentSource
+from tests.support.checkpoints import alter_values
 from tests.support.commands import refused, succeeded
 from tests.support.runs import (
     Changes,
@@ -218,11 +221,12 @@ def test_checkpoints_that_a_running_run_removes_are_not_called_damaged(
     newer = root / "step_000000000400"
     read_segment = module.read_segment
 
-    def read_after_the_run_has_gone_on(path: Path, sha256: str) -> Columns:
+    def read_after_the_run_has_gone_on(*segment: Any) -> Columns:
         if not newer.exists():
             (root / NEWEST).rename(newer)
+            alter_values(newer, lambda values: values.update(env_steps=400))
             shutil.rmtree(root / BEFORE)
-        return read_segment(path, sha256)
+        return read_segment(*segment)
 
     monkeypatch.setattr(module, "read_segment", read_after_the_run_has_gone_on)
     assert exported(capsys, unfinished)["checkpoint"] == str(newer)
@@ -230,19 +234,22 @@ def test_checkpoints_that_a_running_run_removes_are_not_called_damaged(
 
 def test_shards_of_a_run_on_actors_are_joined(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Lane l on shard l % 2, as `ShardedReplay` saves them."""
-    directory = RunDirectory(tmp_path / "run")
+    directory, config = RunDirectory(tmp_path / "run"), small_config(**ACTORS)
     with closing(directory):
-        directory.create(small_config(**ACTORS), Tracking("sqlite://", "tests"))
-    source = FragmentSource()
+        directory.create(config, Tracking("sqlite://", "tests"))
+    source = FragmentSource(4, 1)
 
     def save_replay(folder: Path, previous: Path | None) -> None:
         for shard in range(2):
-            buffer = ReplayBuffer(OBSERVATION_SIZE, ACTION_SIZE, range(shard, 3, 2), 10**6, np.random.default_rng(0))
+            buffer = ReplayBuffer(4, 1, range(shard, 3, 2), 10**6, np.random.default_rng(0))
             for lane in buffer.lanes:
                 buffer.insert(source.make(5 + lane, "terminated", lane))
             snapshot.save(buffer, folder / f"shard{shard}", previous)
 
-    save_checkpoint(directory.checkpoints, 18, {}, {"env_steps": 18}, save_replay, keep=2)
+    arrays, learner = make_learner(config, Spaces(4, 1, (-3.0,), (3.0,))).state()
+    values = {"learner": learner, "env_steps": 18, "time": 18, "generation": 0, "faults": {}, "metrics": {}}
+    values |= {"policy_distance": None, "checked": 0, "wall_s": 1.0, "training_s": 1.0}
+    save_checkpoint(directory.checkpoints, 18, arrays, values, save_replay, keep=2)
     content = exported(capsys, directory.path)
     assert (content["transitions"], content["episodes"], content["runtime"]) == (18, 3, "actors")
     assert parquet.read_table(content["path"])["lane"].to_pylist() == [0] * 5 + [1] * 6 + [2] * 7

@@ -12,11 +12,11 @@ import pytest
 from rlx2_ray.experiment.predecessors import inherited_models
 from rlx2_ray.networks.initial import fresh_layers
 from rlx2_ray.networks.sparse_layer import Layers, from_arrays
-from rlx2_ray.runs.checkpoint import list_checkpoints, read_checkpoint
-from rlx2_ray.runs.directory import RunDirectory
+from rlx2_ray.runs.checkpoint import read_checkpoint
 from rlx2_ray.seeding import make_generator
 from rlx2_ray.sparse.plan import plan_agent
 from rlx2_ray.types import BadInput, Spaces
+from tests.support.checkpoints import form_of, newest
 from tests.support.runs import small_config, train
 
 PENDULUM = Spaces(4, 1, (-3.0,), (3.0,))
@@ -32,7 +32,7 @@ def finished(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
 
 
 def last_layers(directory: Path, model: str) -> Layers:
-    return from_arrays(read_checkpoint(list_checkpoints(RunDirectory(directory).checkpoints)[-1]).arrays, model)
+    return from_arrays(read_checkpoint(newest(directory), form_of(directory)).arrays, model)
 
 
 def test_a_ticket_has_the_last_structure_with_the_first_weights(finished: tuple[str, Path], tmp_path: Path) -> None:

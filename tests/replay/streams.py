@@ -53,7 +53,8 @@ operations = st.lists(st.one_of(inserts, inserts, inserts, evictions), max_size=
 class FragmentSource:
     """Makes fragments in which no number occurs twice, so that a misplaced one shows."""
 
-    def __init__(self) -> None:
+    def __init__(self, observation_size: int = OBSERVATION_SIZE, action_size: int = ACTION_SIZE) -> None:
+        self._sizes = observation_size, action_size
         self.time = 0
         self._number = 0
         self._lane_times: dict[int, int] = {}
@@ -70,7 +71,8 @@ class FragmentSource:
         its episode was lost, as by a shard that went back to its snapshot.
         """
         episode, step = self._positions.get(lane, (0, 0))
-        observations = self._numbers(steps + 1, OBSERVATION_SIZE)
+        observation_size, action_size = self._sizes
+        observations = self._numbers(steps + 1, observation_size)
         if lane not in self._pending or arrival == "cuts":
             episode, step = episode + (lane in self._positions), 0
         elif arrival == "gap":
@@ -91,8 +93,8 @@ class FragmentSource:
                 episode,
                 step,
                 observations,
-                self._numbers(steps, ACTION_SIZE),
-                self._numbers(steps, ACTION_SIZE),
+                self._numbers(steps, action_size),
+                self._numbers(steps, action_size),
                 self._numbers(steps),
                 terminated=ending == "terminated",
                 truncated=ending == "truncated",

@@ -36,6 +36,7 @@ from tests.replay.streams import (
 from tests.support.limits import files_no_larger_than
 
 SEGMENT_ROWS = 4
+SIZES = (OBSERVATION_SIZE, ACTION_SIZE)
 Rows = list[dict[str, Any]]
 
 
@@ -80,7 +81,7 @@ def test_rows_are_the_live_transitions_of_the_reference(parts: list[list[Operati
             save(buffer, Path(folder) / str(number), previous, SEGMENT_ROWS)
             previous = Path(folder) / str(number)
         file = Path(folder) / "replay.parquet"
-        contents = write_parquet(Path(folder) / str(len(parts) - 1), file, {})
+        contents = write_parquet(Path(folder) / str(len(parts) - 1), file, {}, SIZES)
         rows = parquet.read_table(file).to_pylist()
     assert rows == reference_rows(reference)
     assert contents == Contents(reference.size, len({row["episode"] for row in rows}))
@@ -101,7 +102,7 @@ def shards(tmp_path: Path) -> Path:
 
 def test_shards_are_joined_in_the_order_of_the_lanes(shards: Path, tmp_path: Path) -> None:
     file = tmp_path / "replay.parquet"
-    assert write_parquet(shards, file, {}) == Contents(33, 9)
+    assert write_parquet(shards, file, {}, SIZES) == Contents(33, 9)
     table = parquet.read_table(file)
     assert table["lane"].to_pylist() == [0] * 11 + [1] * 11 + [2] * 11
     assert table["episode"].to_pylist() == [
@@ -113,7 +114,7 @@ def test_shards_are_joined_in_the_order_of_the_lanes(shards: Path, tmp_path: Pat
 
 def test_columns_are_typed_and_row_groups_are_small(shards: Path, tmp_path: Path) -> None:
     file = tmp_path / "replay.parquet"
-    write_parquet(shards, file, {})
+    write_parquet(shards, file, {}, SIZES)
     observation, action = pa.list_(pa.float32(), OBSERVATION_SIZE), pa.list_(pa.float32(), ACTION_SIZE)
     numbers = [pa.bool_(), pa.bool_(), pa.int64(), pa.int32(), pa.int64()]
     types = [observation, action, action, pa.float32(), observation, *numbers]
@@ -129,14 +130,14 @@ def test_columns_are_typed_and_row_groups_are_small(shards: Path, tmp_path: Path
 
 def test_metadata_is_one_json_object(shards: Path, tmp_path: Path) -> None:
     metadata = {"env_id": "Hopper-v5", "action_low": [-1.5, 0.1], "seed": 3}
-    write_parquet(shards, tmp_path / "replay.parquet", metadata)
+    write_parquet(shards, tmp_path / "replay.parquet", metadata, SIZES)
     stored = parquet.read_schema(tmp_path / "replay.parquet").metadata
     assert json.loads(stored[METADATA.encode()]) == metadata
 
 
 def test_empty_replay_is_a_file_without_rows(tmp_path: Path) -> None:
     save(make_buffer(10), tmp_path / "replay", None)
-    assert write_parquet(tmp_path / "replay", tmp_path / "replay.parquet", {}) == Contents(0, 0)
+    assert write_parquet(tmp_path / "replay", tmp_path / "replay.parquet", {}, SIZES) == Contents(0, 0)
     table = parquet.read_table(tmp_path / "replay.parquet")
     assert (table.num_rows, table.column_names) == (0, list(Transitions._fields))
     assert table.schema.field("observation").type.list_size == OBSERVATION_SIZE
@@ -174,7 +175,7 @@ def test_damage_is_named_and_leaves_what_was_there(damage: Any, words: str, shar
     folder.mkdir()
     (folder / "replay.parquet").write_text("from an earlier time")
     with pytest.raises(ValueError, match=words):
-        write_parquet(shards, folder / "replay.parquet", {})
+        write_parquet(shards, folder / "replay.parquet", {}, SIZES)
     assert [path.name for path in folder.iterdir()] == ["replay.parquet"]
     assert (folder / "replay.parquet").read_text() == "from an earlier time"
 
@@ -184,14 +185,14 @@ def test_snapshot_that_is_removed_meanwhile_is_no_file(
 ) -> None:
     """Though all that was read before was good: what was removed first may never have been seen."""
 
-    def read_then_remove(path: Path, sha256: str) -> Columns:
-        rows = read_segment(path, sha256)
+    def read_then_remove(*segment: Any) -> Columns:
+        rows = read_segment(*segment)
         (shards / "shard1" / "index.json").unlink(missing_ok=True)
         return rows
 
     monkeypatch.setattr(module, "read_segment", read_then_remove)
     with pytest.raises(ValueError, match="was removed while it was read"):
-        write_parquet(shards, tmp_path / "replay.parquet", {})
+        write_parquet(shards, tmp_path / "replay.parquet", {}, SIZES)
     assert not list(tmp_path.glob("*.parquet*"))
 
 
@@ -200,7 +201,7 @@ def test_full_disk_is_named_and_leaves_what_was_there(shards: Path, tmp_path: Pa
     folder.mkdir()
     (folder / "replay.parquet").write_text("from an earlier time")
     with files_no_larger_than(1000), pytest.raises(BadInput) as refusal:
-        write_parquet(shards, folder / "replay.parquet", {})
+        write_parquet(shards, folder / "replay.parquet", {}, SIZES)
     assert str(refusal.value) == (
         f"{folder}/replay.parquet cannot be written (File too large): make room, or give another --out."
     )
@@ -213,5 +214,5 @@ def test_what_is_no_file_is_not_replaced(make: Any, shards: Path, tmp_path: Path
     make(tmp_path / "out")
     mode = (tmp_path / "out").stat().st_mode
     with pytest.raises(BadInput, match=r"out cannot be written \(it is no regular file\)"):
-        write_parquet(shards, tmp_path / "out", {})
+        write_parquet(shards, tmp_path / "out", {}, SIZES)
     assert (tmp_path / "out").stat().st_mode == mode

@@ -18,9 +18,20 @@ from numpy.typing import NDArray
 
 from rlx2_ray.replay.buffer import ReplayBuffer
 from rlx2_ray.replay.snapshot import load, load_lanes, save, verify
-from tests.replay.streams import FragmentSource, Operation, make_buffer, operations, perform, windows_at
+from tests.replay.streams import (
+    ACTION_SIZE,
+    LANES,
+    OBSERVATION_SIZE,
+    FragmentSource,
+    Operation,
+    make_buffer,
+    operations,
+    perform,
+    windows_at,
+)
 
 SEGMENT_ROWS = 4
+SIZES = (OBSERVATION_SIZE, ACTION_SIZE)
 
 
 def assert_same_buffers(left: ReplayBuffer, right: ReplayBuffer) -> None:
@@ -55,7 +66,7 @@ def test_chain_of_snapshots_continues_exactly(
             directory = Path(root) / str(number)
             save(buffer, directory, previous, SEGMENT_ROWS)
             previous = directory
-        restored = load(directory)
+        restored = load(directory, SIZES, LANES)
     restored.check_valid()
     assert_same_buffers(buffer, restored)
     for operation in rest:
@@ -86,14 +97,14 @@ def test_sealed_segments_are_hard_links(two_snapshots: tuple[ReplayBuffer, Path,
     assert (segment_files(first), segment_files(second)) == (names[:3], names[1:])
     assert (first / names[1]).stat().st_ino == (second / names[1]).stat().st_ino
     assert (first / names[2]).stat().st_ino != (second / names[2]).stat().st_ino
-    assert_same_buffers(buffer, load(second))
+    assert_same_buffers(buffer, load(second, SIZES, 1))
 
 
 def test_earlier_snapshot_may_be_deleted(two_snapshots: tuple[ReplayBuffer, Path, Path]) -> None:
     buffer, first, second = two_snapshots
     for path in first.iterdir():
         path.unlink()
-    assert_same_buffers(buffer, load(second))
+    assert_same_buffers(buffer, load(second, SIZES, 1))
 
 
 def test_recorded_checksum_is_reused(two_snapshots: tuple[ReplayBuffer, Path, Path]) -> None:
@@ -115,7 +126,7 @@ def test_copies_where_links_fail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(os, "link", refuse)
     save(buffer, tmp_path / "second", tmp_path / "first", SEGMENT_ROWS)
     assert (tmp_path / "second" / "lane0-segment000000.arrow").stat().st_nlink == 1
-    assert_same_buffers(buffer, load(tmp_path / "second"))
+    assert_same_buffers(buffer, load(tmp_path / "second", SIZES, 1))
 
 
 def test_row_that_a_cut_may_change_is_not_sealed(tmp_path: Path) -> None:
@@ -124,7 +135,7 @@ def test_row_that_a_cut_may_change_is_not_sealed(tmp_path: Path) -> None:
     save(buffer, tmp_path / "first", None, SEGMENT_ROWS)
     buffer.insert(source.make(1, arrival="cuts"))  # row 3 becomes TRUNCATED
     save(buffer, tmp_path / "second", tmp_path / "first", SEGMENT_ROWS)
-    load(tmp_path / "second").check_valid()
+    load(tmp_path / "second", SIZES, 1).check_valid()
 
 
 def test_segments_of_another_length_are_not_linked(tmp_path: Path) -> None:
@@ -132,7 +143,7 @@ def test_segments_of_another_length_are_not_linked(tmp_path: Path) -> None:
     buffer.insert(FragmentSource().make(20))
     save(buffer, tmp_path / "first", None, SEGMENT_ROWS)
     save(buffer, tmp_path / "second", tmp_path / "first", SEGMENT_ROWS * 2)
-    assert_same_buffers(buffer, load(tmp_path / "second"))
+    assert_same_buffers(buffer, load(tmp_path / "second", SIZES, 1))
 
 
 @pytest.mark.parametrize("name", ["lane0-segment000001.arrow", "lane0-segment000003.arrow", "index.json"])
@@ -145,7 +156,7 @@ def test_damaged_file_is_named(two_snapshots: tuple[ReplayBuffer, Path, Path], n
     if damage != "delete":
         path.write_bytes(content if damage == "flip" else content[:-10])
     with pytest.raises(ValueError, match=name):
-        load(two_snapshots[2])
+        load(two_snapshots[2], SIZES, 1)
 
 
 def test_shard_that_lost_its_index_is_not_passed_over(tmp_path: Path) -> None:
@@ -154,11 +165,11 @@ def test_shard_that_lost_its_index_is_not_passed_over(tmp_path: Path) -> None:
         buffer.insert(FragmentSource().make(9))
         save(buffer, tmp_path / "first" / shard, None, SEGMENT_ROWS)
     (tmp_path / "first" / "shard1" / "index.json").unlink()
-    for read in (lambda root: load_lanes(make_buffer(100), root, lambda lane: False), verify):
+    for read in (lambda root: load_lanes(make_buffer(100), root, lambda lane: False), lambda root: verify(root, SIZES)):
         with pytest.raises(ValueError, match=r"shard1/index\.json is missing"):
             read(tmp_path / "first")
     save(buffers["shard0"], tmp_path / "second", tmp_path / "first", SEGMENT_ROWS)
-    assert_same_buffers(buffers["shard0"], load(tmp_path / "second"))
+    assert_same_buffers(buffers["shard0"], load(tmp_path / "second", SIZES, 1))
 
 
 def test_directory_in_use_is_refused(two_snapshots: tuple[ReplayBuffer, Path, Path]) -> None:

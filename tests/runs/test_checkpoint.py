@@ -22,6 +22,7 @@ from rlx2_ray.runs.checkpoint import (
     read_checkpoint,
     save_checkpoint,
 )
+from tests.support.checkpoints import AnyForm, form_of
 from tests.support.runs import (
     Changes,
     checkpoint_names,
@@ -32,7 +33,7 @@ from tests.support.runs import (
     train,
 )
 
-PAGE = "page.txt"
+PAGE = "lane0-segment000000.arrow"
 
 
 def save(root: Path, step: int, keep: int = 2) -> Path:
@@ -44,7 +45,7 @@ def save(root: Path, step: int, keep: int = 2) -> Path:
 
 def load(root: Path) -> tuple[tuple[Checkpoint, str] | None, list[str]]:
     said: list[str] = []
-    return load_newest(root, lambda directory: (directory / PAGE).read_text(), said.append), said
+    return load_newest(root, AnyForm(), lambda checkpoint: (checkpoint.replay / PAGE).read_text(), said.append), said
 
 
 def loaded_step(root: Path) -> tuple[int, list[str]]:
@@ -171,7 +172,7 @@ def test_the_damaged_part_is_named(tmp_path: Path) -> None:
     path = save(tmp_path, 5)
     flip(path / VALUES)
     with pytest.raises(DamagedCheckpoint, match=f"^{VALUES} does not match its checksum$"):
-        read_checkpoint(path)
+        read_checkpoint(path, AnyForm())
 
 
 @pytest.mark.parametrize("part", [ARRAYS, VALUES, CHECKSUMS])
@@ -190,7 +191,7 @@ def test_checksums_that_are_none_are_damage(tmp_path: Path, checksums: str) -> N
     path = save(tmp_path, 5)
     (path / CHECKSUMS).write_text(checksums)
     with pytest.raises(DamagedCheckpoint, match="checksum"):
-        read_checkpoint(path)
+        read_checkpoint(path, AnyForm())
 
 
 # The checkpoints of a real run.
@@ -252,7 +253,7 @@ def test_run_goes_on_from_the_checkpoint_before_a_damaged_one_to_the_same_bits(
     assert evaluated_steps(unfinished) == [100, 200, 300]
     assert [step for step, _ in metric_histories(unfinished)["evaluation/return_mean"]] == [100, 200, 300]
     assert files(newest) == sorted(FILES), "it was written again"
-    assert read_checkpoint(newest).values["env_steps"] == 300
+    assert read_checkpoint(newest, form_of(unfinished)).values["env_steps"] == 300
 
 
 def test_shard_whose_whole_folder_is_gone_is_damage(tmp_path: Path) -> None:
@@ -264,7 +265,7 @@ def test_shard_whose_whole_folder_is_gone_is_damage(tmp_path: Path) -> None:
         save_checkpoint(tmp_path, step, {}, {}, save_shards, keep=2)
     (list_checkpoints(tmp_path)[-1] / REPLAY / "shard1").rmdir()
     said: list[str] = []
-    loaded = load_newest(tmp_path, lambda directory: None, said.append)
+    loaded = load_newest(tmp_path, AnyForm(), lambda checkpoint: None, said.append)
     assert loaded is not None
     assert loaded[0].path == list_checkpoints(tmp_path)[0]
     assert "shard1 is missing" in said[0]

@@ -6,8 +6,10 @@ import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from rlx2_ray.envs.make import probe_spaces
 from rlx2_ray.report.record.record import Record
-from rlx2_ray.runs.checkpoint import DamagedCheckpoint, list_checkpoints, read_checkpoint
+from rlx2_ray.runs.checkpoint import DamagedCheckpoint, list_checkpoints, read_values
+from rlx2_ray.runs.checkpoint_form import RunForm
 from rlx2_ray.runs.directory import RunDirectory, is_run
 from rlx2_ray.sweep.desk.sweep_directory import Result
 from rlx2_ray.sweep.trials.job import Job
@@ -55,8 +57,10 @@ def _can_be_done_over(directory: RunDirectory) -> bool:
     except Damaged:
         return True
     try:
-        return all("points" in read_checkpoint(path).values for path in list_checkpoints(directory.checkpoints)[-1:])
-    except (DamagedCheckpoint, OSError, ValueError):
+        config, _ = directory.open()
+        form, newest = RunForm(config, probe_spaces(config.env)), list_checkpoints(directory.checkpoints)[-1:]
+        return all("points" in read_values(path, form) for path in newest)
+    except (BadInput, DamagedCheckpoint, OSError):
         return True  # the one before it may do
 
 

@@ -1,0 +1,165 @@
+"""The arrays of a checkpoint, held against the plan of the agent: compiled code believes their shapes and indices."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rlx2_ray.algorithms import ALGORITHMS
+from rlx2_ray.config import ExperimentConfig
+from rlx2_ray.networks.sparse_layer import BIAS, WEIGHTS, Arrays
+from rlx2_ray.sparse.densities import Shape
+from rlx2_ray.sparse.plan import CRITICS, NetworkPlan, plan_agent
+from rlx2_ray.topology_rules import TOPOLOGY_RULES
+from rlx2_ray.types import BadInput
+
+TARGETS = {"td3": ("target_policy", "target_critic"), "sac": ("target_critic",)}
+FIRST, SECOND = "first_moment", "second_moment"  # of Adam
+ACTION_LIMIT = 1.0
+
+Sizes = tuple[int, int]  # of an observation and an action
+
+
+class LayerForm(NamedTuple):
+    shape: Shape
+    least: int  # active weights
+    most: int
+
+
+class ArrayForm(NamedTuple):
+    dtype: type[np.generic]
+    shape: tuple[int, ...]
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return math.prod(self.shape) * np.dtype(self.dtype).itemsize
+
+
+Models = dict[str, list[LayerForm]]
+Forms = dict[str, ArrayForm]
+Count = Callable[[str, int], int]  # (name of an array, the most entries that it may have) -> how many it has
+
+
+def sizes_of(arrays: Mapping[str, NDArray[Any]], config: ExperimentConfig) -> Sizes:
+    """Those that the policy was made for. Raises ValueError where that cannot be told."""
+    last = len(config.network.hidden)
+    (_, observation), (outputs, _) = (_shape_of(arrays, f"policy.{layer}") for layer in (0, last))
+    action, rest = divmod(outputs, ALGORITHMS[config.algo].outputs_per_action)
+    if rest:
+        raise ValueError(f"policy.{last}.shape does not fit {config.algo}")
+    return observation, action
+
+
+def model_forms(config: ExperimentConfig, sizes: Sizes) -> Models:
+    """The layers of all models of a run. Raises ValueError where there is no such agent."""
+    try:
+        plan = plan_agent(config, *sizes)
+    except BadInput as error:
+        raise ValueError(str(error)) from None
+    models = {name: _layer_forms(config, network) for name, network in plan._asdict().items()}
+    targets = {target: models[target.removeprefix("target_")] for target in TARGETS[config.algo]}
+    return models | {name: targets_of(config, layers) for name, layers in targets.items()}
+
+
+def targets_of(config: ExperimentConfig, layers: Iterable[LayerForm]) -> list[LayerForm]:
+    """The layers of a target, by those that it is a copy of."""
+    if config.topology.target_mask == "online":
+        return list(layers)
+    return [LayerForm(shape, math.prod(shape), math.prod(shape)) for shape, _, _ in layers]
+
+
+def _layer_forms(config: ExperimentConfig, plan: NetworkPlan) -> list[LayerForm]:
+    prunes = TOPOLOGY_RULES[config.topology.rule].prunes  # from every weight to the planned ones
+    return [
+        LayerForm(layer.shape, layer.active, math.prod(layer.shape) if prunes else layer.active)
+        for layer in plan.layers
+    ]
+
+
+def found_critics(arrays: Mapping[str, NDArray[Any]], name: str, sizes: Sizes) -> list[LayerForm]:
+    """The layers of critics that nothing is planned of, as they are. Raises ValueError where they do not chain."""
+    shapes: list[Shape] = []
+    while f"{name}.{len(shapes)}.shape" in arrays:
+        shapes.append(_shape_of(arrays, f"{name}.{len(shapes)}"))
+    depth = len(shapes) // CRITICS
+    if not shapes or shapes[:depth] * CRITICS != shapes or (shapes[0][1], shapes[-1][0]) != (sum(sizes), 1):
+        raise ValueError(f"{name} is no pair of critics of {sum(sizes)} inputs")
+    if any(before[0] != after[1] for before, after in pairwise(shapes[:depth])):
+        raise ValueError(f"{name} has layers that do not fit each other")
+    return [LayerForm(shape, 1, math.prod(shape)) for shape in shapes]
+
+
+def state_forms(config: ExperimentConfig, sizes: Sizes, models: Models, count: Count, env_steps: int) -> Forms:
+    """The arrays of a checkpoint of a run; `count` says of what is not planned exactly how much of it there is."""
+    has_reserve = TOPOLOGY_RULES[config.topology.rule].in_groups
+    forms: Forms = {}
+    for name, layers in models.items():
+        is_optimized = name in ("policy", "critic")
+        for number, layer in enumerate(layers):
+            key = f"{name}.{number}"
+            active = max(layer.least, count(f"{key}.indices", layer.most))
+            forms |= _forms_of_layer(key, layer.shape, active, is_optimized)
+            if is_optimized and has_reserve:
+                forms[f"{key}.reserve"] = ArrayForm(np.float32, layer.shape)
+    if config.runtime.kind == "inline":
+        observation, action = sizes
+        for lane in range(config.runtime.envs_per_rollout):
+            taken = count(f"lane.{lane}.actions", env_steps)
+            forms[f"lane.{lane}.actions"] = ArrayForm(np.float32, (taken, action))
+            forms[f"lane.{lane}.observation"] = ArrayForm(np.float32, (observation,))
+        if count("refused", 2):
+            forms["refused"] = ArrayForm(np.float32, (2, action))
+    return forms
+
+
+def _forms_of_layer(key: str, shape: Shape, active: int, is_optimized: bool) -> Iterator[tuple[str, ArrayForm]]:
+    yield f"{key}.shape", ArrayForm(np.int32, (2,))
+    yield f"{key}.indices", ArrayForm(np.int32, (active,))
+    for part, size in ((WEIGHTS, active), (BIAS, shape[0])):
+        yield f"{key}.{part}", ArrayForm(np.float32, (size,))
+        for moment in (FIRST, SECOND) if is_optimized else ():
+            yield f"{key}.{part}.{moment}", ArrayForm(np.float32, (size,))
+
+
+def check_forms(arrays: Arrays, forms: Forms) -> None:
+    """Raises ValueError where the arrays are not exactly those."""
+    for name in sorted(arrays.keys() ^ forms.keys()):
+        raise ValueError(f"{name[:80]} {'should not be there' if name in arrays else 'is missing'}")
+    for name, form in forms.items():
+        array = arrays[name]
+        if (array.dtype, array.shape) != (np.dtype(form.dtype), form.shape):
+            planned = f"{np.dtype(form.dtype)} {form.shape}"
+            raise ValueError(f"{name} is {array.dtype} {array.shape} and not {planned}")
+
+
+def check_contents(arrays: Mapping[str, NDArray[Any]], models: Models) -> None:
+    """Raises ValueError where numbers are not what their names say; `check_forms` has been done."""
+    for name, layers in models.items():
+        for number, layer in enumerate(layers):
+            key = f"{name}.{number}"
+            indices = arrays[f"{key}.indices"]
+            if tuple(arrays[f"{key}.shape"].tolist()) != layer.shape:
+                raise ValueError(f"{key}.shape is {arrays[f'{key}.shape'].tolist()} and not {list(layer.shape)}")
+            if not (indices[1:] > indices[:-1]).all() or indices[0] < 0 or indices[-1] >= math.prod(layer.shape):
+                raise ValueError(f"{key}.indices are not places in ascending order")
+    for name, array in arrays.items():
+        if not np.isfinite(array).all():
+            raise ValueError(f"{name} is not finite")
+        if name.endswith(SECOND) and (array < 0).any():
+            raise ValueError(f"{name} is negative")
+        if (name.endswith(".actions") or name == "refused") and (np.abs(array) > ACTION_LIMIT).any():
+            raise ValueError(f"{name} has actions that nobody takes")
+
+
+def _shape_of(arrays: Mapping[str, NDArray[Any]], key: str) -> Shape:
+    shape = arrays.get(f"{key}.shape")
+    if shape is None or shape.dtype != np.int32 or shape.shape != (2,) or (shape < 1).any():
+        raise ValueError(f"{key}.shape is missing, or no shape")
+    outputs, inputs = shape.tolist()
+    return outputs, inputs
