@@ -86,8 +86,8 @@ def go_on(
         config, origin = directory.open()
         directory.lock(host.lock_wait_s)
         finished = directory.read_result()
-        if changes and finished is None:
-            _check_changes(config, changes)
+        if changes:
+            _check_changes(config, changes, path, finished is not None)
         if tracking_uri is not None:
             origin = _track_at(tracking_uri, directory, origin)
         if finished is not None:
@@ -122,7 +122,9 @@ def _to_the_end(training: Training, path: Path) -> Result:
             raise Interrupted(f"Ended at once: {describe_resuming(RunDirectory(path))}") from None
 
 
-def _check_changes(config: ExperimentConfig, changes: Tree) -> None:
+def _check_changes(config: ExperimentConfig, changes: Tree, path: Path, has_ended: bool) -> None:
+    if has_ended:
+        raise BadInput(f"{next(iter(flatten(changes)))} changes nothing in {path}, which has ended: leave it out.")
     fixed = [key for key in flatten(changes) if not key.startswith("runtime.") or key == "runtime.kind"]
     if fixed:
         raise BadInput(f"{fixed[0]} is fixed for a run that has begun: train a new one, or leave it out.")
