@@ -99,7 +99,22 @@ def _kept(record: Record, decision: SizedDecision) -> str:
     contradicted = ""
     if decision.basis == "bootstrap" and decision.surprise is not None:
         contradicted = " These fresh seeds alone decide: all other runs together had promised more of it."
-    return f"{by[decision.basis]}.{contradicted} {other_words(record.score, decision.other)}."
+    open_ = _why_open(record, decision)
+    return f"{by[decision.basis]}.{contradicted}{open_} {other_words(record.score, decision.other)}."
+
+
+def _why_open(record: Record, decision: SizedDecision) -> str:
+    """Says why it is inconclusive where its probability alone would decide."""
+    accept, reject = (record.protocol.get(key, default) for key, default in (("accept", 0.9), ("reject", 0.1)))
+    if decision.verdict != "inconclusive" or reject < decision.probability < accept:
+        return ""
+    fresh = decision.seeds if decision.fresh is None else decision.fresh
+    few = (
+        "1 seed that had no part in choosing it is"
+        if fresh == 1
+        else f"{fresh} seeds that had no part in choosing it are"
+    )
+    return f" It is inconclusive for all that: {few} too few to tell."
 
 
 def ratio_words(ratio: float, interval: Interval | None) -> str:

@@ -60,6 +60,22 @@ def test_network_that_all_runs_together_accept() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("verdict", "probability", "fresh", "words"),
+    [
+        ("inconclusive", 0.998, 2, "over .99 by all 50 runs together. It is inconclusive for all that: 2 seeds that"),
+        ("inconclusive", 0.01, 1, "It is inconclusive for all that: 1 seed that had no part in choosing it is too few"),
+        ("inconclusive", 0.6, 2, None),
+        ("accept", 0.998, 4, None),
+    ],
+)
+def test_verdict_that_its_probability_alone_would_not_give_is_explained(
+    verdict: str, probability: float, fresh: int, words: str | None
+) -> None:
+    said = answer(record(decision(verdict, probability, basis="posterior", own_probability=0.8, fresh=fresh)))
+    assert words in said if words else "for all that" not in said
+
+
 def test_fresh_seeds_that_contradict_all_others_are_said_to() -> None:
     alone = decision("accept", 0.97, own_probability=0.97, fresh=8, surprise=0.01)
     assert "These fresh seeds alone decide: all other runs together had promised more of it." in answer(record(alone))
