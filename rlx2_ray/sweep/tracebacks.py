@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-_EXPECTED = re.compile(r"^rlx2_ray\.types\.(?:BadInput|Damaged|RunFailed): (.+)", re.MULTILINE)
+_EXPECTED = re.compile(r"^rlx2_ray\.(?:\w+\.)+[A-Z]\w*: (.+)", re.MULTILINE)  # each of its exceptions has a sentence
 _CAUSE = "The above exception was the direct cause of the following exception:"
 _CONTEXT = "During handling of the above exception, another exception occurred:"
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")

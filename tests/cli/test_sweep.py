@@ -131,7 +131,7 @@ def test_table_for_people(finished: Ended, capsys: pytest.CaptureFixture[str]) -
     assert run(["resume", str(finished.directory)]) == 0
     output, _ = capsys.readouterr()
     assert "4 trials" in output
-    assert f"best │ {finished.result['best']['name']}, score" in re.sub(" +", " ", output)
+    assert f"best trial │ {finished.result['best']['name']}, score" in re.sub(" +", " ", output)
 
 
 def test_finished_sweep_cannot_be_overwritten(finished: Ended, capsys: pytest.CaptureFixture[str]) -> None:

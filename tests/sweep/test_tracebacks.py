@@ -25,6 +25,11 @@ CONTEXT = "\nDuring handling of the above exception, another exception occurred:
         (f"{CALLS}KeyError\n", "KeyError"),
         (f"{CALLS}ZeroDivisionError: zero{CAUSE}{CALLS}rlx2_ray.types.RunFailed: It failed: so.\n", "It failed: so."),
         (f"{CALLS}rlx2_ray.types.Damaged: It is.{CAUSE}{CALLS}RuntimeError: outer\n", "It is."),
+        (
+            f"{CALLS}rlx2_ray.envs.lane.EnvironmentFailed: It broke.{CAUSE}{CALLS}"
+            "rlx2_ray.experiment.rollout.StepRefused: It broke at env step 150.\n",
+            "It broke at env step 150.",
+        ),
         (f"{CALLS}KeyError: 'x'{CAUSE}{CALLS}RuntimeError: outer\n", "KeyError: 'x'"),
         (f"{CALLS}KeyError: 'x'{CONTEXT}{CALLS}RuntimeError: outer\n", "RuntimeError: outer"),
         ("The actor died unexpectedly.\n\tpid: 3\n", "The actor died unexpectedly."),
