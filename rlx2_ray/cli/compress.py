@@ -113,7 +113,7 @@ def show(result: dict[str, Any], as_json: bool) -> None:
     from rlx2_ray.sweep.desk.result_file import record_of
 
     record = record_of(result)
-    headings = ["zeros, %", "times", "seeds", record.score, "Pr", OTHER[record.score], "verdict"]
+    headings = ["zeros, %", "times", "runs", record.score, "Pr", OTHER[record.score], "verdict"]
     decisions = sorted(record.decisions, key=lambda each: each.compression)
     title = (
         f"Zeros of policy and critics, times smaller and return kept (%) of {len(decisions)} networks, by both scores; "

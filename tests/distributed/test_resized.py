@@ -11,6 +11,7 @@ import pytest
 from rlx2_ray.distributed.launch import train as train_on_runtime
 from rlx2_ray.experiment import session
 from rlx2_ray.runs.directory import RunDirectory, Tracking
+from rlx2_ray.tracking import consent
 from rlx2_ray.types import BadInput
 from tests.distributed.test_actors import LONG, LONG_POINTS, points_there
 from tests.support.runs import ended, evaluated_steps, read_points, rlx2, small_config, start_train, wait_for
@@ -40,8 +41,9 @@ def result(directory: Path) -> dict[str, Any]:
 
 def made_run(directory: Path, **changes: Any) -> Path:
     """A run that was killed as soon as it had begun."""
-    run = RunDirectory(directory)
-    run.create(small_config(**changes), Tracking(f"sqlite:///{directory.parent}/mlflow.db", "tests"))
+    run, store = RunDirectory(directory), f"sqlite:///{directory.parent}/mlflow.db"
+    run.create(small_config(**changes), Tracking(store, "tests"))
+    consent.agree(store)
     run.close()
     return directory
 

@@ -81,7 +81,9 @@ def test_other_concurrency(directory: SweepDirectory, went_on: list[Tree]) -> No
     assert (tree["tune"]["max_concurrent"], tree["tune"]["budget"]["env_steps"]) == (5, 500)
 
 
-SWEEP_RESULT: Tree = {"kind": "sweep", "metric": "score", "trials": [], "best": None, "report": "report.html"}
+SWEEP_RESULT: Tree = {
+    "kind": "sweep", "metric": "score", "trials": [], "best": None, "directory": "sweep", "report": "report.html",
+}  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -282,7 +282,7 @@ def test_record_is_replaced_whole_or_not_at_all(directory: SweepDirectory, monke
 
 def test_result_is_read_back(directory: SweepDirectory) -> None:
     best = {"name": "00001", "score": 2.5}
-    result = {"kind": "sweep", "metric": "score", "best": best, "trials": [], "report": "report.html"}
+    result = {"kind": "sweep", "metric": "score", "best": best, "trials": [], "directory": "x", "report": "x.html"}
     directory.write_result(result)
     assert directory.read_result("sweep") == result
     assert json.loads(directory.result_file.read_text()).items() >= result.items()
