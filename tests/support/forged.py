@@ -81,7 +81,7 @@ def altered_array(draw: st.DrawFn, array: Any) -> Any:
         whole = st.sampled_from([-1, 0, 1, 2, 3, 255, 2**20, 2**31 - 1, -(2**31)])
         numbers = whole if array.dtype.kind == "i" else st.floats(width=32)
         with np.errstate(all="ignore"):  # of half a number
-            changed[place] = draw(numbers)
+            changed[place] = np.asarray(draw(numbers)).astype(changed.dtype)
     return changed
 
 
