@@ -23,8 +23,7 @@ class BadInput(Exception):
     """
 
     def __init__(self, sentence: str) -> None:
-        shorter = re.sub(rf"\S{{{LONGEST_VALUE},}}", lambda word: cut(word[0], 100), sentence)
-        super().__init__(cut(shorter, LONGEST_SENTENCE))
+        super().__init__(shortened(sentence))
 
 
 class Damaged(BadInput):
@@ -42,6 +41,12 @@ class Interrupted(Exception):
 def shown(value: object) -> str:
     """The value as a sentence repeats it."""
     return cut(repr(value), 100)
+
+
+def shortened(sentence: str) -> str:
+    """The sentence, without the middle of what is too long in it, as of a value that it repeats, and of all."""
+    shorter = re.sub(rf"\S{{{LONGEST_VALUE},}}", lambda word: cut(word[0], 100), sentence)
+    return cut(shorter, LONGEST_SENTENCE)
 
 
 def cut(text: str, longest: int) -> str:

@@ -69,7 +69,7 @@ def _processor() -> Iterator[Finding]:
     from rlx2_ray.kernels.processor import processor_name, vector_bits
 
     bits = vector_bits()
-    remedy = "" if bits >= 256 else "The kernels are made for AVX2 or wider: training is several times slower here."
+    remedy = "" if bits >= 256 else "The kernels are made for AVX2 or wider: training is slower here."
     yield Finding("processor", f"{processor_name()}, vectors of {bits} bits", remedy)
     yield _blas(bits)
 
@@ -85,7 +85,7 @@ def _blas(bits: int) -> Finding:
     remedy = ""
     if bits >= 256 and kernels in NARROW_KERNELS:
         better = "SkylakeX" if bits == 512 else "Haswell"
-        remedy = f"It does not know this processor, and is several times slower: export OPENBLAS_CORETYPE={better}."
+        remedy = f"It uses half of this processor's vectors or less: export OPENBLAS_CORETYPE={better}."
     return Finding("BLAS", f"{found['internal_api']} {found['version']}, kernels for {kernels}", remedy)
 
 
@@ -104,6 +104,7 @@ def _gpu() -> Iterator[Finding]:
 
 
 def _caches() -> Iterator[Finding]:
+    from rlx2_ray.export.c_compiler import find_compiler
     from rlx2_ray.kernels.cache import cache_directory
 
     folder = cache_directory()
@@ -112,11 +113,9 @@ def _caches() -> Iterator[Finding]:
     place = next(path for path in (folder, *folder.parents) if path.exists())
     remedy = "" if os.access(place, os.W_OK) else "It cannot be written to: set NUMBA_CACHE_DIR, or every run compiles."
     yield Finding("kernel cache", f"{folder}, {there}", remedy)
-    compiler = next(
-        (each for each in (os.environ.get("CC"), "cc", "gcc", "clang") if each and shutil.which(each)), None
-    )
+    compiler = find_compiler()
     remedy = "" if compiler else "Exported C is not checked without one: install gcc or clang, or set CC."
-    yield Finding("C compiler", compiler or "none", remedy)
+    yield Finding("C compiler", compiler[0] if compiler else "none", remedy)
 
 
 def _memory() -> Iterator[Finding]:

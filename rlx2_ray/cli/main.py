@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 import sys
 from contextlib import suppress
 from itertools import pairwise
@@ -32,7 +31,7 @@ from rlx2_ray.cli import (
     train,
 )
 from rlx2_ray.tracking.uri import hide_secret, redacted
-from rlx2_ray.types import LONGEST_VALUE, BadInput, Interrupted, RunFailed, cut
+from rlx2_ray.types import BadInput, Interrupted, RunFailed, shortened
 
 OF_A_PATH = (errno.ENAMETOOLONG, errno.ELOOP, errno.EACCES, errno.EROFS, errno.ENOTDIR)  # what no command expects
 
@@ -101,11 +100,6 @@ def run(arguments: list[str]) -> int:
         return _fail("Interrupted.", 130)
 
 
-def _shortened(sentence: str) -> str:
-    """The sentence without the middle of what is too long in it, as of a value that it repeats, and of all."""
-    return cut(re.sub(rf"\S{{{LONGEST_VALUE},}}", lambda word: cut(word[0], 100), sentence), 2000)
-
-
 def _fail(sentence: str, code: int) -> int:
-    print(f"rlx2: {_shortened(sentence)}", file=sys.stderr)  # noqa: T201 - this is the command line
+    print(f"rlx2: {shortened(sentence)}", file=sys.stderr)  # noqa: T201 - this is the command line
     return code

@@ -16,7 +16,7 @@ import yaml
 
 from rlx2_ray.types import BadInput, cut, shown
 
-LONGEST = 1_000_000  # characters of one text, which are read in some ten seconds
+LONGEST = 1_000_000  # characters of one text, all of which are looked at one by one
 MOST_VALUES = 100_000  # of one text: ten for each of the trials that a sweep may have
 _BOOL, _NULL, _INT, _FLOAT, _MERGE, _TIME, _UNCLEAR = (
     f"tag:yaml.org,2002:{name}" for name in ("bool", "null", "int", "float", "merge", "timestamp", "unclear")

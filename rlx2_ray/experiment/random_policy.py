@@ -1,4 +1,4 @@
-"""The score of uniformly random actions: the zero of what a compressed agent is measured against."""
+"""The score of uniformly random actions: the zero of what agents gain."""
 
 from __future__ import annotations
 

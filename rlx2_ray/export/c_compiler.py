@@ -24,8 +24,8 @@ from rlx2_ray.export.c_reader import CSource
 from rlx2_ray.types import BadInput, Floats
 
 FLAGS = ("-std=c99", "-O2", "-w")
-COMPILE_S = 120.0  # the largest tables that are read take a minute
-ANSWER_S = 10.0  # for one action; those of a dense policy of four million weights take four milliseconds
+COMPILE_S = 120.0  # for the largest tables that are read
+ANSWER_S = 10.0  # for one action
 FILTER = """\
 #include <stdio.h>
 #include "{stem}.h"

@@ -18,7 +18,7 @@ from rlx2_ray.networks.policy import DenseNetwork
 from rlx2_ray.networks.policy_reader import check_chain, shorten, wrong
 from rlx2_ray.types import BadInput, Damaged, Floats, Spaces
 
-LARGEST_FILE = 2**26  # bytes: four million weights, which take a compiler half a minute
+LARGEST_FILE = 2**26  # bytes, which a compiler should manage in its time
 LARGEST_HEADER = 2**16  # bytes; ours have one thousand
 DIGEST = re.compile(r"^ \* rlx2-digest: ([0-9a-f]{64})$", re.MULTILINE)
 POLICY = re.compile(r"^ \* rlx2-policy: (\{.*\})$", re.MULTILINE)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Callable
 from contextlib import suppress
@@ -23,7 +22,15 @@ from rlx2_ray.replay.parquet import write_parquet
 from rlx2_ray.replay.snapshot import load, load_lanes, save, verify
 from rlx2_ray.replay.snapshot_index import read_index
 from tests.replay.streams import ACTION_SIZE, OBSERVATION_SIZE, FragmentSource, make_buffer
-from tests.support.array_alterations import altered_arrays, altered_tree, restored, untouched
+from tests.support.array_alterations import (
+    altered_arrays,
+    altered_tree,
+    enlarge,
+    make_device,
+    make_pipe,
+    restored,
+    untouched,
+)
 from tests.support.checkpoints import alter_index, replace
 from tests.support.fuzz import examples
 
@@ -207,22 +214,6 @@ def bomb(snapshot: Path) -> bytes:
 def test_segment_is_one_that_a_replay_writes(make: Callable[[Path], bytes], words: str, snapshot: Path) -> None:
     rewritten(snapshot, make(snapshot))
     refuse(snapshot, words)
-
-
-def enlarge(path: Path) -> None:
-    """Without taking up room on the disk."""
-    with path.open("r+b") as file:
-        file.truncate(10**12)
-
-
-def make_device(path: Path) -> None:
-    path.unlink()
-    path.symlink_to("/dev/zero")
-
-
-def make_pipe(path: Path) -> None:
-    path.unlink()
-    os.mkfifo(path)
 
 
 def make_link(path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Callable
 from contextlib import suppress
@@ -32,7 +31,15 @@ from rlx2_ray.runs.checkpoint import (
 )
 from rlx2_ray.runs.checkpoint_form import RunForm
 from tests.agents.small import ALGORITHMS, ENGINES, SPACES, random_batch
-from tests.support.array_alterations import altered_arrays, altered_tree, restored, untouched
+from tests.support.array_alterations import (
+    altered_arrays,
+    altered_tree,
+    enlarge,
+    make_device,
+    make_pipe,
+    restored,
+    untouched,
+)
 from tests.support.checkpoints import alter_arrays, alter_index, alter_values, form_of, newest, replace, rewrite
 from tests.support.fuzz import examples
 from tests.support.runs import Changes, resume, rlx2, train
@@ -154,22 +161,6 @@ def header(length: int, text: bytes = b"") -> bytes:
 def test_arrays_that_no_reader_takes_leave_the_older_checkpoint(content: bytes, unfinished: Path) -> None:
     rewrite(newest(unfinished), ARRAYS, content)
     check_older_one_is_used(unfinished, ARRAYS)
-
-
-def enlarge(path: Path) -> None:
-    """Without taking up room on the disk."""
-    with path.open("r+b") as file:
-        file.truncate(10**12)
-
-
-def make_device(path: Path) -> None:
-    path.unlink()
-    path.symlink_to("/dev/zero")
-
-
-def make_pipe(path: Path) -> None:
-    path.unlink()
-    os.mkfifo(path)
 
 
 def make_link(path: Path) -> None:

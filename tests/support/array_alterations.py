@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -115,3 +116,19 @@ def untouched(folder: Path) -> Iterator[None]:
 def _listing(folder: Path) -> dict[str, tuple[int, int]]:
     status = {str(path): path.lstat() for path in folder.rglob("*")}
     return {name: (each.st_mtime_ns, each.st_size) for name, each in status.items()}
+
+
+def enlarge(path: Path) -> None:
+    """Without taking up room on the disk."""
+    with path.open("r+b") as file:
+        file.truncate(10**12)
+
+
+def make_device(path: Path) -> None:
+    path.unlink()
+    path.symlink_to("/dev/zero")
+
+
+def make_pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)

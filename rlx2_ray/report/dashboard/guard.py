@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 MOST_BYTES = 100_000  # of a request: the page's own have some 5,000
 UPDATE = "/_dash-update-component"
 KINDS: dict[str, type] = {"n_intervals": int}  # of properties that a callback is given; those of all others are text
-HEADERS = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer", "Cache-Control": "no-store"}
+HEADERS = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"}
 Text = Annotated[str, Field(max_length=MOST_BYTES)]
 
 
