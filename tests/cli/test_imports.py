@@ -54,7 +54,7 @@ MAY_LOAD: dict[str, set[str]] = {
     "sweep {sweep}": DRIVER,
     "compress {compress}": DRIVER,
     "--version": set(),
-    "doctor": {"numba"},
+    "doctor": {"gymnasium", "numba"},  # kernels say what they are made for, exports find the compiler
     "bench learner {small}": ENVIRONMENT | {"numba", "torch"},
 }
 
