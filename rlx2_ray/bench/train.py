@@ -50,7 +50,12 @@ def whole_speed(config: ExperimentConfig, rate: float) -> float:
         evaluated = evaluation_steps(config, lane.env)
         policy = make_learner(config, lane.spaces).evaluated_policy()
         step = time_in_turns({"step": lambda: lane.step(policy.action(lane.observation))}).calls["step"]
-    return config.steps / (config.steps / rate + evaluated * step.microseconds / 1e6)
+    return with_evaluations(config.steps, rate, evaluated, step.microseconds / 1e6)
+
+
+def with_evaluations(steps: int, rate: float, evaluated: int, step_s: float) -> float:
+    """Returns the env steps a second of `steps` at `rate` and of `evaluated` more, uncounted, of `step_s` seconds."""
+    return steps / (steps / rate + evaluated * step_s)
 
 
 def training_speed(config: ExperimentConfig, env_steps: int) -> float:

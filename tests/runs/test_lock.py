@@ -64,7 +64,7 @@ def test_folder_in_use_is_refused_at_once(tmp_path: Path) -> None:
     with held_by_another_process(tmp_path):
         started = time.monotonic()
         assert refusal(tmp_path) == f"{tmp_path} is in use by another process: wait for it or stop it."
-        assert time.monotonic() - started < 1
+        assert time.monotonic() - started < 5
 
 
 def test_lock_goes_with_a_process_that_is_killed(tmp_path: Path) -> None:

@@ -114,7 +114,7 @@ def test_silent_server_holds_up_no_call_but_the_first_and_the_last(
             tracker.log([point(step)])
             tracker.log_tags({"step": str(step)})
             tracker.log_artifacts([tmp_path])
-            assert time.monotonic() - started < 1.0
+            assert time.monotonic() - started < 2.5, "a request waits for 3 s"
             time.sleep(0.01)
         assert not tracker.finish("FINISHED")
     assert len(desk.warnings) == 1
