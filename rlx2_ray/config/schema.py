@@ -1,4 +1,7 @@
-"""Sections and keys of a configuration: types, bounds, and the defaults that depend on nothing else."""
+"""Sections and keys of a configuration: types, bounds, and the defaults that depend on nothing else.
+
+A comment that begins with `#:` says what a key is, here and in docs/configuration.md, which is made of them.
+"""
 
 from __future__ import annotations
 
@@ -62,8 +65,8 @@ class Section(BaseModel):
 
 
 class EnvConfig(Section):
-    id: Name = "Hopper-v5"  # any gymnasium id; "module:Id-v0" imports module first
-    kwargs: dict[str, Any] = {}  # keyword arguments of gymnasium.make
+    id: Name = "Hopper-v5"  #: any gymnasium id; "module:Id-v0" imports module first
+    kwargs: dict[str, Any] = {}  #: keyword arguments of gymnasium.make
 
     @field_validator("kwargs", mode="before")
     @classmethod
@@ -72,101 +75,104 @@ class EnvConfig(Section):
 
 
 class SparsityConfig(Section):
-    policy: Sparsity = 0.0
-    critic: Sparsity = 0.0  # of the two critics together
-    # How a model's weights are shared out among its layers (sparse/plan.py). narrow: dense layers of fewer units;
-    # epsilon: by `epsilon` alone; groups: by `topology.group` alone. The last two have their sparsity from there.
+    policy: Sparsity = 0.0  #: fraction of the policy's weights that are zero
+    critic: Sparsity = 0.0  #: the same of the two critics together
+    #: how a model's weights are shared out among its layers. narrow: dense layers of fewer units; epsilon: by `epsilon`
+    #: alone; groups: by `topology.group` alone. The last two have their sparsity from there.
     distribution: Literal["erdos_renyi", "narrow", "epsilon", "groups"] = "erdos_renyi"
-    epsilon: tuple[float, ...] = Field((7.0, 64.0), min_length=1)  # of each hidden layer; the last layer is dense
+    #: of each hidden layer, under distribution epsilon; the last layer is dense
+    epsilon: tuple[float, ...] = Field((7.0, 64.0), min_length=1)
 
 
 class NetworkConfig(Section):
-    # The width of each hidden layer, of policy and critics.
+    #: units of each hidden layer, of policy and critics
     hidden: tuple[Width, ...] = Field((256, 256), min_length=1, max_length=DEEPEST)
 
 
 class AgentConfig(Section):
-    batch_size: Batch = 256
-    learning_rate: float = Field(3e-4, gt=0)
-    weight_decay: float = Field(0.0, ge=0)  # of Adam: this times the parameter is added to its gradient
-    discount: float = Field(0.99, ge=0, le=1)
-    tau: float = Field(0.005, gt=0, le=1)  # Polyak coefficient of the targets
-    warmup_steps: Positive  # env steps of uniformly random actions before the first update
-    updates_per_env_step: float = Field(1.0, gt=0, le=LARGEST_RATIO)
-    policy_delay: Positive  # critic updates per policy (and target) update
-    # TD3 only; noises in units of the action bound
-    exploration_noise: float = Field(0.1, ge=0)
-    target_policy_noise: float = Field(0.2, ge=0)
-    target_noise_clip: float = Field(0.5, ge=0)
-    # SAC only
-    initial_temperature: float = Field(1.0, gt=0)
-    exploration: Literal["sample", "mean"] = "sample"  # "mean": the released RLx2 code collects without noise
+    batch_size: Batch = 256  #: transitions of an update
+    learning_rate: float = Field(3e-4, gt=0)  #: of Adam, for all networks
+    weight_decay: float = Field(0.0, ge=0)  #: of Adam: this times the parameter is added to its gradient
+    discount: float = Field(0.99, ge=0, le=1)  #: of rewards, an env step
+    tau: float = Field(0.005, gt=0, le=1)  #: Polyak coefficient of the targets
+    warmup_steps: Positive  #: env steps of uniformly random actions before the first update
+    updates_per_env_step: float = Field(1.0, gt=0, le=LARGEST_RATIO)  #: learner updates an env step after the warm-up
+    policy_delay: Positive  #: critic updates per policy (and target) update
+    exploration_noise: float = Field(0.1, ge=0)  #: TD3: standard deviation, in units of the action bound
+    target_policy_noise: float = Field(0.2, ge=0)  #: TD3: standard deviation, in units of the action bound
+    target_noise_clip: float = Field(0.5, ge=0)  #: TD3: greatest target policy noise, in units of the action bound
+    initial_temperature: float = Field(1.0, gt=0)  #: SAC: weight of the entropy at first; it is learned from then on
+    #: SAC: how actions are collected. mean: without noise, as the released RLx2 code does
+    exploration: Literal["sample", "mean"] = "sample"
 
 
 class TopologyConfig(Section):
-    rule: Literal["dense", "static", "set", "rigl", "prune", "groups"]  # dense: no sparsity at all
-    interval: Positive = 10_000  # optimizer calls of a network between two events; learner updates with clock learner
-    clock: Literal["optimizer", "learner"] = "optimizer"
-    start_update: NonNegative = 0  # learner updates before the first event
-    end_update: NonNegative  # learner updates after which the structure stays
-    drop_fraction: Fraction = 0.5  # of active weights, at the first event
-    drop_schedule: Literal["cosine", "constant"] = "cosine"  # cosine: annealed to 0 at end_update
-    drop: Literal["magnitude", "signed"] = "magnitude"  # signed: so many of the positive and so many of the negative
-    group: tuple[Positive, Positive] = (2, 4)  # (N, M) of rule groups: N weights live of every M inputs of a unit
-    initial_mask: Literal["magnitude", "random"]
-    target_mask: Literal["online", "own"] = "online"  # own: targets keep as many of their own largest weights
-    ticket: str | None = None  # directory of a finished run whose last structure and first weights are used
+    #: how the places of the weights change. dense: no sparsity at all
+    rule: Literal["dense", "static", "set", "rigl", "prune", "groups"]
+    interval: Positive = 10_000  #: optimizer calls of a network between two events; learner updates with clock learner
+    clock: Literal["optimizer", "learner"] = "optimizer"  #: what `interval` counts
+    start_update: NonNegative = 0  #: learner updates before the first event
+    end_update: NonNegative  #: learner updates after which the structure stays
+    drop_fraction: Fraction = 0.5  #: of active weights, at the first event
+    drop_schedule: Literal["cosine", "constant"] = "cosine"  #: cosine: annealed to 0 at end_update
+    #: which weights go. signed: so many of the positive and so many of the negative
+    drop: Literal["magnitude", "signed"] = "magnitude"
+    group: tuple[Positive, Positive] = (2, 4)  #: (N, M) of rule groups: N weights live of every M inputs of a unit
+    initial_mask: Literal["magnitude", "random"]  #: which weights of the dense initialization live at first
+    target_mask: Literal["online", "own"] = "online"  #: own: targets keep as many of their own largest weights
+    ticket: str | None = None  #: directory of a finished run whose last structure and first weights are used
 
 
 class TargetConfig(Section):
-    n_step: Horizon
-    n_step_start: NonNegative  # learner updates with a 1-step target before n_step is used
-    expert: str | None = None  # directory of a finished run whose critics give the values of TD targets
+    n_step: Horizon  #: rewards in a TD target
+    n_step_start: NonNegative  #: learner updates with a 1-step target before n_step is used
+    expert: str | None = None  #: directory of a finished run whose critics give the values of TD targets
 
 
 class ReplayConfig(Section):
-    capacity_rule: Literal["fixed", "dynamic", "dynamic_paper"]  # RLx2's: as released, as in its paper
-    min_capacity: Positive  # transitions; a dynamic rule never drops from a buffer this small
-    max_capacity: Positive  # transitions
-    policy_distance_threshold: float = Field(0.2, ge=0)  # in the measure of the rule: docs/method.md
-    check_interval: Positive = 10_000  # env steps
+    capacity_rule: Literal["fixed", "dynamic", "dynamic_paper"]  #: RLx2's rules: as released, as in its paper
+    min_capacity: Positive  #: transitions; a dynamic rule never drops from a buffer this small
+    max_capacity: Positive  #: transitions
+    policy_distance_threshold: float = Field(0.2, ge=0)  #: above it a dynamic rule drops; in the rule's own measure
+    check_interval: Positive = 10_000  #: env steps between two looks of a dynamic rule
 
 
 class RuntimeConfig(Section):
-    kind: Literal["inline", "actors"] = "inline"
-    envs_per_rollout: Lanes = 1  # lanes stepped by one rollout (inline has one rollout)
-    rollout_actors: Actors = 1
-    replay_shards: Actors = 1
-    shard_placement: Literal["near", "spread"] = "near"  # to the learner's node, or over all nodes
-    address: Name | None = None  # of a running Ray cluster; none: a Ray of its own on this machine
+    kind: Literal["inline", "actors"] = "inline"  #: one process, or Ray actors
+    envs_per_rollout: Lanes = 1  #: lanes stepped by one rollout (inline has one rollout)
+    rollout_actors: Actors = 1  #: processes that play
+    replay_shards: Actors = 1  #: processes that keep the replay
+    shard_placement: Literal["near", "spread"] = "near"  #: to the learner's node, or over all nodes
+    address: Name | None = None  #: of a running Ray cluster; none: a Ray of its own on this machine
 
 
 class EvaluationConfig(Section):
-    interval: Positive = 5_000  # env steps
-    early_interval: Positive  # env steps, before the evaluations that are scored; a multiple of interval
-    episodes: Episodes = 10
-    score_window: Positive  # last evaluations, whose mean is the score
-    # Episodes that the policy of the best evaluation plays again at the end; 0 for none.
+    interval: Positive = 5_000  #: env steps
+    early_interval: Positive  #: env steps, before the evaluations that are scored; a multiple of interval
+    episodes: Episodes = 10  #: noise-free episodes of an evaluation
+    score_window: Positive  #: last evaluations, whose mean is the score
+    #: episodes that the policy of the best evaluation plays again at the end; 0 for none
     deployed_episodes: Annotated[Count, Field(ge=0, le=MOST_EPISODES)] = 30
-    # Steps after which an episode of any evaluation is cut; none: UNLIMITED_STEPS, where the environment has no limit.
+    #: steps after which an episode of any evaluation is cut; none: 100,000, where the environment has no limit
     max_episode_steps: Positive | None = None
 
 
 class CheckpointConfig(Section):
-    interval: Positive = 20_000  # env steps
-    keep: Positive = 2
+    interval: Positive = 20_000  #: env steps
+    keep: Positive = 2  #: newest checkpoints that stay
 
 
 class ExperimentConfig(Section):
     env: EnvConfig = EnvConfig()
-    algo: Literal["td3", "sac"] = "td3"
+    algo: Literal["td3", "sac"] = "td3"  #: the algorithm
+    #: a name for values of a few keys, each of which can be set alone
     method: Literal["dense", "tiny", "static", "set", "rigl", "rlx2", "rigl_qstar", "ticket", "prune", "ds", "nm"] = (
         "rlx2"
     )
-    steps: Positive = 3_000_000  # env steps
-    seed: NonNegative = 0
-    engine: Literal["sparse", "torch"]
-    device: Name = "cpu"  # torch engine: "cpu", "cuda", "cuda:1"
+    steps: Positive = 3_000_000  #: env steps of the run
+    seed: NonNegative = 0  #: of everything that is drawn at random
+    engine: Literal["sparse", "torch"]  #: compiled kernels for live weights, or masked dense layers
+    device: Name = "cpu"  #: of the torch engine: "cpu", "cuda", "cuda:1"
     sparsity: SparsityConfig = SparsityConfig()  # type: ignore[call-arg]
     network: NetworkConfig = NetworkConfig()  # type: ignore[call-arg]
     agent: AgentConfig

@@ -14,27 +14,26 @@ from rlx2_ray.types import BadInput
 
 
 class CompressSection(Section):
-    axis: Literal["tied", "policy", "critic", "both"] = "tied"  # what is made sparse; both: each by itself, in 2-D
-    critic_density_ratio: float = Field(2.0, gt=0)  # tied: density of the critic over that of the policy, at most 1
-    # Sparsities that come into question, log-spaced in density. None: 16, or 9 of each where the axis is both.
+    axis: Literal["tied", "policy", "critic", "both"] = "tied"  #: what is made sparse; both: each by itself, in 2-D
+    critic_density_ratio: float = Field(2.0, gt=0)  #: tied: density of the critic over that of the policy, at most 1
+    #: sparsities that come into question, log-spaced in density. None: 16, or 9 of each where the axis is both
     levels: Annotated[Count, Field(ge=3, le=256)] | None = None
-    min_sparsity: Annotated[Sparsity, Field(gt=0)] = 0.5
-    max_sparsity: Sparsity = 0.995
-    threshold: float = Field(0.97, gt=0)  # of the ratio sparse / dense return
-    accept: Fraction = 0.9  # probability of being above the threshold from which a level is accepted
-    reject: Fraction = 0.1  # and up to which it is rejected
-    score: ScoreName = FINAL  # of a run, by which networks are decided; the other one is stated beside it
-    statistic: Literal["iqm", "mean"] = "iqm"  # over seeds
-    dense_seeds: Annotated[Count, Field(ge=2, le=1000)] = 8
-    max_dense_seeds: Annotated[Count, Field(ge=2, le=1000)] = (
-        24  # to which the arm grows where it leaves a decision open
-    )
-    max_seeds: Annotated[Count, Field(ge=4, le=1000)] = 12  # for one decision
-    futility: float = Field(0.5, ge=0, lt=1)  # a seed below this fraction of the dense median stops; 0: none does
-    futility_from: Fraction = 0.6  # of the steps
-    archive: str | None = None  # folder of finished runs, whose dense ones are not run again
-    max_concurrent: Positive | None = None  # trials at a time; None: as many as the CPUs allow
-    max_failures: NonNegative = 2  # times that a trial is tried again
+    min_sparsity: Annotated[Sparsity, Field(gt=0)] = 0.5  #: the least sparsity that comes into question
+    max_sparsity: Sparsity = 0.995  #: the greatest
+    threshold: float = Field(0.97, gt=0)  #: of the ratio sparse / dense return
+    accept: Fraction = 0.9  #: probability of being above the threshold from which a level is accepted
+    reject: Fraction = 0.1  #: and up to which it is rejected
+    score: ScoreName = FINAL  #: of a run, by which networks are decided; the other one is stated beside it
+    statistic: Literal["iqm", "mean"] = "iqm"  #: over seeds
+    dense_seeds: Annotated[Count, Field(ge=2, le=1000)] = 8  #: of the dense arm at first
+    #: seeds to which the dense arm grows where it leaves a decision open
+    max_dense_seeds: Annotated[Count, Field(ge=2, le=1000)] = 24
+    max_seeds: Annotated[Count, Field(ge=4, le=1000)] = 12  #: fresh seeds for one decision
+    futility: float = Field(0.5, ge=0, lt=1)  #: a seed below this fraction of the dense median stops; 0: none does
+    futility_from: Fraction = 0.6  #: of the steps, from which a seed can be stopped
+    archive: str | None = None  #: folder of finished runs, whose dense ones are not run again
+    max_concurrent: Positive | None = None  #: trials at a time; None: as many as the CPUs allow
+    max_failures: NonNegative = 2  #: times that a trial is tried again
     budget: Budget = Budget()
 
 

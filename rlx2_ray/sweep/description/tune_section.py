@@ -36,17 +36,17 @@ class AshaScheduler(Section):
     """Tune's ASHAScheduler; its time is env steps, its max_t the experiment's steps."""
 
     name: Literal["asha"]
-    grace_period: Positive  # env steps that every trial has; default a tenth of the steps
-    reduction_factor: float = Field(4, gt=1)  # of the trials at a rung one in so many goes on
-    brackets: Positive = 1
+    grace_period: Positive  #: env steps that every trial has; default a tenth of the steps
+    reduction_factor: float = Field(4, gt=1)  #: of the trials at a rung one in so many goes on
+    brackets: Positive = 1  #: each with a grace period of its own
 
 
 class PbtScheduler(Section):
     """Tune's PopulationBasedTraining; its time is env steps."""
 
     name: Literal["pbt"]
-    perturbation_interval: Positive  # env steps; default a tenth of the steps
-    hyperparam_mutations: Tree = {}  # as param_space, of MUTABLE keys, without grid
+    perturbation_interval: Positive  #: env steps; default a tenth of the steps
+    hyperparam_mutations: Tree = {}  #: as param_space, of MUTABLE keys, without grid
 
     @property
     def mutations(self) -> Space:
@@ -59,25 +59,25 @@ TIMES = {"asha": "grace_period", "pbt": "perturbation_interval"}  # whose defaul
 
 
 class Searcher(Section):
-    name: Literal["random", "optuna"] = "random"  # optuna: tree-structured Parzen estimator
-    seed: NonNegative = 0
+    name: Literal["random", "optuna"] = "random"  #: optuna: tree-structured Parzen estimator
+    seed: NonNegative = 0  #: of what is drawn at random
 
 
 class WholeSection(Section):
     """What is said of all trials together: all of the section `tune` that a queue of sweeps has for itself."""
 
-    metric: str = "score"
-    mode: Literal["max", "min"] = "max"
-    max_concurrent: Positive | None = None  # trials at a time; None: as many as the CPUs allow
-    max_failures: NonNegative = 2  # times that a trial is tried again
+    metric: str = "score"  #: by which trials are compared, of the result or of an evaluation
+    mode: Literal["max", "min"] = "max"  #: whether more of it is better
+    max_concurrent: Positive | None = None  #: trials at a time; None: as many as the CPUs allow
+    max_failures: NonNegative = 2  #: times that a trial is tried again
     budget: Budget = Budget()
 
 
 class TuneSection(WholeSection):
-    num_samples: Positive = 1  # times each grid point, or draws where there is no grid
-    scheduler: Scheduler = NoScheduler()
-    searcher: Searcher = Searcher()
-    seeds: Positive | None = None  # the same as a grid over seed: 0, 1, ...
+    num_samples: Positive = 1  #: times each grid point, or draws where there is no grid
+    scheduler: Scheduler = NoScheduler()  #: none, asha or pbt: what becomes of trials while they run
+    searcher: Searcher = Searcher()  #: random or optuna: where the next trial's values come from
+    seeds: Positive | None = None  #: the same as a grid over seed: 0, 1, ...
 
     @property
     def is_planned(self) -> bool:
