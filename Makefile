@@ -8,7 +8,7 @@ PEERS := .venv-peers
 TOOLS := .venv-tools
 INSTALLED := $(VENV)/.installed
 
-.PHONY: lock audit demo test test-slow test-damage test-cluster lint format type check bench bench-engines bench-runtimes bench-scaling bench-searcher \
+.PHONY: lock audit demo test test-slow test-damage test-cluster lint format type docs check bench bench-engines bench-runtimes bench-scaling bench-searcher \
 	bench-service bench-exports results soak bench-speed bench-peers clean
 
 demo: $(INSTALLED)  ## find the smallest network that keeps the dense return of InvertedPendulum-v5; minutes
@@ -36,7 +36,12 @@ format: $(INSTALLED)  ## rewrite the code; `make check` only looks
 type: $(INSTALLED)
 	$(BIN)/mypy
 
-check: $(INSTALLED) lint type test  ## what CI runs, with test-cluster after it
+docs: $(INSTALLED)  ## the pages of all keys and all commands, and build/site, whose links are checked
+	$(BIN)/python docs/keys.py --write
+	$(BIN)/typer rlx2_ray.cli.main utils docs --name rlx2 --title "All commands" --output docs/commands.md
+	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going -c docs . build/site
+
+check: $(INSTALLED) lint type test docs  ## what CI runs, with test-cluster after it
 	$(BIN)/ruff format --check .
 
 # A study: the sweep of its file, or what is left of it, in runs/studies/; then the report of its trials.

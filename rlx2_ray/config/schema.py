@@ -132,7 +132,7 @@ class TargetConfig(Section):
 class ReplayConfig(Section):
     capacity_rule: Literal["fixed", "dynamic", "dynamic_paper"]  #: RLx2's rules: as released, as in its paper
     min_capacity: Positive  #: transitions; a dynamic rule never drops from a buffer this small
-    max_capacity: Positive  #: transitions
+    max_capacity: Positive  #: transitions that are kept at most
     policy_distance_threshold: float = Field(0.2, ge=0)  #: above it a dynamic rule drops; in the rule's own measure
     check_interval: Positive = 10_000  #: env steps between two looks of a dynamic rule
 
@@ -147,8 +147,8 @@ class RuntimeConfig(Section):
 
 
 class EvaluationConfig(Section):
-    interval: Positive = 5_000  #: env steps
-    early_interval: Positive  #: env steps, before the evaluations that are scored; a multiple of interval
+    interval: Positive = 5_000  #: env steps between two evaluations
+    early_interval: Positive  #: the same, before the evaluations that are scored; a multiple of interval
     episodes: Episodes = 10  #: noise-free episodes of an evaluation
     score_window: Positive  #: last evaluations, whose mean is the score
     #: episodes that the policy of the best evaluation plays again at the end; 0 for none
@@ -158,7 +158,7 @@ class EvaluationConfig(Section):
 
 
 class CheckpointConfig(Section):
-    interval: Positive = 20_000  #: env steps
+    interval: Positive = 20_000  #: env steps between two checkpoints
     keep: Positive = 2  #: newest checkpoints that stay
 
 
@@ -170,7 +170,7 @@ class ExperimentConfig(Section):
         "rlx2"
     )
     steps: Positive = 3_000_000  #: env steps of the run
-    seed: NonNegative = 0  #: of everything that is drawn at random
+    seed: NonNegative = 0  #: of everything that a run draws at random
     engine: Literal["sparse", "torch"]  #: compiled kernels for live weights, or masked dense layers
     device: Name = "cpu"  #: of the torch engine: "cpu", "cuda", "cuda:1"
     sparsity: SparsityConfig = SparsityConfig()  # type: ignore[call-arg]

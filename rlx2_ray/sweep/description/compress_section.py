@@ -19,13 +19,13 @@ class CompressSection(Section):
     #: sparsities that come into question, log-spaced in density. None: 16, or 9 of each where the axis is both
     levels: Annotated[Count, Field(ge=3, le=256)] | None = None
     min_sparsity: Annotated[Sparsity, Field(gt=0)] = 0.5  #: the least sparsity that comes into question
-    max_sparsity: Sparsity = 0.995  #: the greatest
+    max_sparsity: Sparsity = 0.995  #: the greatest sparsity that comes into question
     threshold: float = Field(0.97, gt=0)  #: of the ratio sparse / dense return
     accept: Fraction = 0.9  #: probability of being above the threshold from which a level is accepted
-    reject: Fraction = 0.1  #: and up to which it is rejected
+    reject: Fraction = 0.1  #: probability up to which it is rejected
     score: ScoreName = FINAL  #: of a run, by which networks are decided; the other one is stated beside it
-    statistic: Literal["iqm", "mean"] = "iqm"  #: over seeds
-    dense_seeds: Annotated[Count, Field(ge=2, le=1000)] = 8  #: of the dense arm at first
+    statistic: Literal["iqm", "mean"] = "iqm"  #: over seeds: interquartile mean, or mean
+    dense_seeds: Annotated[Count, Field(ge=2, le=1000)] = 8  #: seeds of the dense arm at first
     #: seeds to which the dense arm grows where it leaves a decision open
     max_dense_seeds: Annotated[Count, Field(ge=2, le=1000)] = 24
     max_seeds: Annotated[Count, Field(ge=4, le=1000)] = 12  #: fresh seeds for one decision

@@ -45,8 +45,8 @@ class PbtScheduler(Section):
     """Tune's PopulationBasedTraining; its time is env steps."""
 
     name: Literal["pbt"]
-    perturbation_interval: Positive  #: env steps; default a tenth of the steps
-    hyperparam_mutations: Tree = {}  #: as param_space, of MUTABLE keys, without grid
+    perturbation_interval: Positive  #: env steps after which trials are compared; default a tenth of the steps
+    hyperparam_mutations: Tree = {}  #: as param_space, without grid: what pbt changes
 
     @property
     def mutations(self) -> Space:
@@ -77,7 +77,7 @@ class TuneSection(WholeSection):
     num_samples: Positive = 1  #: times each grid point, or draws where there is no grid
     scheduler: Scheduler = NoScheduler()  #: none, asha or pbt: what becomes of trials while they run
     searcher: Searcher = Searcher()  #: random or optuna: where the next trial's values come from
-    seeds: Positive | None = None  #: the same as a grid over seed: 0, 1, ...
+    seeds: Positive | None = None  #: the same as a grid over seed, from 0 on
 
     @property
     def is_planned(self) -> bool:
