@@ -13,16 +13,17 @@ from rlx2_ray.runs.directory import RunDirectory
 from rlx2_ray.runs.parts import Point
 from rlx2_ray.runs.score import score_of_points
 from rlx2_ray.runs.scores import deployed_of
-from rlx2_ray.sweep.description.reported import AT_THE_END, OF_DEPLOYED
+from rlx2_ray.sweep.description.reported import AT_THE_END, OF_DEPLOYED, REPORTED
 from rlx2_ray.types import BadInput
 
 FINAL = ("score", "env_steps", "learner_steps", "wall_s", "ended_early", *AT_THE_END)  # keys of a run's result
+UNKNOWN = dict.fromkeys(REPORTED, math.nan)
 Report = dict[str, Any]
 
 
 def report_of(points: Sequence[Point], protocol: EvaluationConfig) -> Report:
-    """What a trial says with its latest point."""
-    return {**points[-1], "score": score_of_points(points, protocol), OF_DEPLOYED: math.nan}  # Tune wants its metric
+    """What a trial says with its latest point: NaN for what it does not know yet, since Tune wants its metric."""
+    return {**UNKNOWN, **points[-1], "score": score_of_points(points, protocol)}
 
 
 def final_report(points: Sequence[Point], protocol: EvaluationConfig, result: Mapping[str, Any]) -> Report:
