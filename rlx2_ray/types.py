@@ -44,7 +44,11 @@ def shown(value: object) -> str:
 
 
 def shortened(sentence: str) -> str:
-    """The sentence, without the middle of what is too long in it, as of a value that it repeats, and of all."""
+    """The sentence, without the middle of what is too long in it, as of a value that it repeats, and of all.
+
+    Characters that are not printed, such as what moves a terminal's cursor or no encoding has, are written out.
+    """
+    sentence = "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in sentence)
     shorter = re.sub(rf"\S{{{LONGEST_VALUE},}}", lambda word: cut(word[0], 100), sentence)
     return cut(shorter, LONGEST_SENTENCE)
 
