@@ -37,6 +37,7 @@ SECTIONS = {
     "runtime": "`runtime`: where it runs",
     "evaluation": "`evaluation`: how it is judged",
     "checkpoint": "`checkpoint`: what a resume goes on from",
+    "tracking": "`tracking`: who is told",
 }
 SHORTER = 20_000  # env steps of a run whose defaults show which of them follow from the steps
 BOUNDS = {"exclusiveMinimum": "> ", "gt": "> ", "minimum": "≥ ", "ge": "≥ ", "exclusiveMaximum": "< ", "lt": "< "}

@@ -37,6 +37,13 @@ METHODS: dict[str, Keys] = {
         **PLAIN,
     },
 }
+
+
+def keys_of(method: str) -> Keys:
+    """Those of a method; a name that is none here is that of a topology rule of somebody else's, and nothing more."""
+    return METHODS.get(method) or {"topology": {"rule": method}, **PLAIN}
+
+
 # Of a run's updates, where its first and its last event lie by default.
 EVENTS: dict[str, tuple[float, float]] = {
     "prune": (0.2, 0.8),  # Graesser et al. 2022 (arXiv 2206.10369)

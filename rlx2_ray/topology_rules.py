@@ -1,4 +1,4 @@
-"""What makes each topology rule that rule. How it changes a structure is its entry in `agents/evolution/make.py`."""
+"""What a configuration must know of a topology rule. How it changes a structure is registered in `agents/evolution`."""
 
 from __future__ import annotations
 
@@ -20,3 +20,8 @@ TOPOLOGY_RULES = {
     "prune": TopologyRule(prunes=True),
     "groups": TopologyRule(in_groups=True),
 }
+
+
+def facts_of(rule: str) -> TopologyRule:
+    """Of a rule that is not ours it is known, without its code, that it replaces weights and keeps their number."""
+    return TOPOLOGY_RULES.get(rule, TopologyRule())

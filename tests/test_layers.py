@@ -17,7 +17,7 @@ FILES = sorted(ROOT.rglob("*.py"))
 FOLDERS = sorted({path.parent for path in FILES} - {ROOT})
 
 TABLES = {"algorithms", "methods", "topology_rules"}
-BASE = TABLES | {"types", "files", "json_text", "strict", "seeding", "config"}
+BASE = TABLES | {"types", "files", "json_text", "strict", "seeding", "registry", "target_rules", "config", "plugins"}
 PARTS = BASE | {"kernels", "sparse", "networks", "replay", "envs"}
 RUN = PARTS | {"agents", "tracking", "runs", "experiment", "distributed"}
 # What each part may import besides itself; "" is the package's own __init__.
@@ -30,14 +30,18 @@ ALLOWED: dict[str, set[str]] = {
     "strict": set(),
     "seeding": set(),
     **{table: set() for table in TABLES},
-    "config": TABLES | {"types", "files"},
+    "registry": {"types"},
+    "config": TABLES | {"types", "files", "registry"},
+    "target_rules": {"config", "registry"},
+    "plugins": {"types", "remembered", "config"},
     "kernels": {"types", "files"},
     "sparse": BASE | {"kernels"},
     "networks": BASE | {"kernels", "sparse"},
     "replay": {"types", "files", "json_text", "strict", "seeding", "kernels"},
-    "envs": {"types", "seeding", "config", "remembered"},
+    "envs": {"types", "seeding", "config", "remembered", "plugins"},
     "agents": BASE | {"kernels", "sparse", "networks"},
-    "tracking": {"types", "files", "remembered", "config", "networks"},
+    "extend": {"config", "target_rules", "agents"},
+    "tracking": {"types", "files", "json_text", "remembered", "config", "networks"},
     "runs": PARTS | {"tracking"},
     "experiment": PARTS | {"agents", "tracking", "runs"},
     "export": PARTS | {"runs", "experiment"},
@@ -60,6 +64,8 @@ HOMES = {
     "onnx": ("export/",),
     "onnxruntime": ("export/",),
     "mlflow": ("tracking/",),
+    "tensorboardX": ("tracking/",),
+    "wandb": ("tracking/",),
     "mujoco": ("envs/",),
     "pyarrow": ("replay/", "runs/archived_run.py"),
     "typer": ("cli/",),

@@ -9,7 +9,7 @@ import pytest
 from rlx2_ray.agents.engines import sparse_learners, torch_learners
 from rlx2_ray.agents.evolution.make import EVOLUTIONS
 from rlx2_ray.algorithms import ALGORITHMS
-from rlx2_ray.config import ExperimentConfig, Section, TopologyConfig
+from rlx2_ray.config import ExperimentConfig, Section
 from rlx2_ray.methods import EVENTS, METHODS, NEEDS
 from rlx2_ray.topology_rules import TOPOLOGY_RULES
 
@@ -18,8 +18,6 @@ from rlx2_ray.topology_rules import TOPOLOGY_RULES
     ("section", "key", "table"),
     [
         (ExperimentConfig, "algo", ALGORITHMS),
-        (ExperimentConfig, "method", METHODS),
-        (TopologyConfig, "rule", TOPOLOGY_RULES),
     ],
 )
 def test_a_configuration_takes_the_names_of_the_table(

@@ -8,7 +8,8 @@ from rlx2_ray.algorithms import ALGORITHMS
 from rlx2_ray.config import ExperimentConfig
 from rlx2_ray.networks.policy import ActingPolicy, NoiseFreePolicy
 from rlx2_ray.networks.sparse_layer import Arrays, Layers
-from rlx2_ray.types import Batch
+from rlx2_ray.target_rules import TARGET_RULES
+from rlx2_ray.types import Batch, RunFailed
 
 
 class LearnerState(NamedTuple):
@@ -60,8 +61,18 @@ class WindowSpec(NamedTuple):
 
 
 def window_spec(config: ExperimentConfig, learner_steps: int) -> WindowSpec:
-    """The windows of the next update, when `learner_steps` are done: RLx2's delayed n-step target."""
-    every_step, until_n_step = ALGORITHMS[config.algo].needs_every_step, config.target.n_step_start - learner_steps
-    if until_n_step > 0:
-        return WindowSpec(1, every_step, until_n_step)
-    return WindowSpec(config.target.n_step, every_step, None)
+    """The windows of the next update, when `learner_steps` are done. Raises RunFailed where the rule gives none."""
+    target = config.target
+    try:
+        n_step, updates = TARGET_RULES[target.rule](target, learner_steps)
+    except (TypeError, ValueError, ArithmeticError, LookupError, AttributeError, NameError) as error:
+        raise RunFailed(
+            f"target.rule {target.rule} raised {type(error).__name__} ({error}) at update {learner_steps + 1}: correct "
+            "it."
+        ) from error
+    if not 1 <= n_step <= target.n_step or (updates is not None and updates < 1):
+        raise RunFailed(
+            f"target.rule {target.rule} gave {n_step} steps for {updates} updates at update {learner_steps + 1}: "
+            f"between 1 and target.n_step, {target.n_step}, for one update or more."
+        )
+    return WindowSpec(n_step, ALGORITHMS[config.algo].needs_every_step, updates)

@@ -22,30 +22,41 @@ Paths = list[Path]
 
 def archive(directories: Directories, into: Into = Path("results/runs"), as_json: options.Json = False) -> None:
     """Add finished runs to an archive, one Parquet file each; `rlx2 report` makes the tables of it."""
-    from rlx2_ray.runs.archive import add, list_runs
+    from rlx2_ray.experiment.progress import Progress
+    from rlx2_ray.runs.archive import list_runs
 
     groups: dict[str, Paths] = {"added": [], "there": [], "unfinished": [], "changing": [], "damaged": []}
     known = set(list_runs(into))
-    for run in (run for directory in directories for run in _runs_in(directory)):
-        if not (run / "result.json").exists():
-            groups["unfinished"].append(run)
-        elif _changed_while_it_ran(run):
-            groups["changing"].append(run)
-        else:
-            try:
-                file = add(run, into)
-            except Damaged as damage:
-                if run in directories:
-                    raise
-                typer.echo(f"left out, damaged: {damage}", err=True)
-                groups["damaged"].append(run)
-                continue
-            groups["there" if file in known else "added"].append(file)
-            known.add(file)
+    runs = [run for directory in directories for run in _runs_in(directory)]
+    with Progress(f"Runs are added to {into}") as progress:
+        for number, run in enumerate(runs, start=1):
+            progress.at(f"{number} of {len(runs)}")
+            kind, path = _add(run, into, known, is_named=run in directories)
+            groups[kind].append(path)
     if as_json:
         print_json({"archive": str(into)} | {name: [str(path) for path in paths] for name, paths in groups.items()})
     else:
         _show(into, **groups)
+
+
+def _add(run: Path, into: Path, known: set[Path], is_named: bool) -> tuple[str, Path]:
+    """Add a run that is finished; what became of it, and its file or directory. Raises Damaged where it `is_named`."""
+    from rlx2_ray.runs.archive import add
+
+    if not (run / "result.json").exists():
+        return "unfinished", run
+    if _changed_while_it_ran(run):
+        return "changing", run
+    try:
+        file = add(run, into)
+    except Damaged as damage:
+        if is_named:
+            raise
+        typer.echo(f"left out, damaged: {damage}", err=True)
+        return "damaged", run
+    is_known = file in known
+    known.add(file)
+    return "there" if is_known else "added", file
 
 
 def _runs_in(directory: Path) -> Paths:

@@ -11,7 +11,6 @@ from rlx2_ray import config as configuration
 from rlx2_ray.cli import options
 from rlx2_ray.cli.output import print_json, print_table
 from rlx2_ray.cli.sweep import default_directory
-from rlx2_ray.config.run_paths import with_absolute_runs
 from rlx2_ray.runs.scores import OTHER
 
 if TYPE_CHECKING:  # `rlx2 --help` comes by here
@@ -81,6 +80,8 @@ def compress(
     max_hours: options.MaxHours = None,
     concurrent: options.Concurrent = None,
     address: options.Address = None,
+    plugins: options.Plugin = None,
+    loggers: options.Logger = None,
     assignments: options.Set = None,
     out: Out = None,
     tracking_uri: options.TrackingUri = None,
@@ -90,7 +91,7 @@ def compress(
     """Find the smallest network that keeps the dense agent's return: the ultimate compression ratio of a task."""
     given = locals()
     tree = configuration.load(config_file) if config_file else {}
-    tree = with_absolute_runs(configuration.merge(tree, options.read_tree(given, assignments, KEYS)))
+    tree = options.typed(configuration.merge(tree, options.read_tree(given, assignments, KEYS)))
     from rlx2_ray.sweep.description.files import parse_compress
 
     description = parse_compress(tree)

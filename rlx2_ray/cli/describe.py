@@ -39,8 +39,10 @@ def describe(
 def _sizes(config: ExperimentConfig, observation_size: int | None, action_size: int | None) -> tuple[int, int]:
     if observation_size is None and action_size is None:
         from rlx2_ray.envs.make import probe_spaces
+        from rlx2_ray.experiment.progress import Progress
 
-        spaces = probe_spaces(config.env)
+        with Progress(f"{config.env.id} is made"):
+            spaces = probe_spaces(config.env)
         return spaces.observation_size, spaces.action_size
     for name, value in (("--observation-size", observation_size), ("--action-size", action_size)):
         if value is None or value < 1:

@@ -83,13 +83,20 @@ class Asked(NamedTuple):
 
 def _play(asked: Asked, video: Path | None = None) -> dict[str, Any]:
     from rlx2_ray.experiment.playback import play
+    from rlx2_ray.experiment.progress import Progress
     from rlx2_ray.export.formats import load_playable
 
     def warn(text: str) -> None:
         typer.echo(text, err=True)
 
-    with load_playable(asked.path, warn, asked.best, asked.allow_native) as played:
-        return play(played, asked.path, asked.episodes, asked.seed, video, asked.max_episode_steps, warn)
+    with (
+        Progress(f"{asked.path} plays") as progress,
+        load_playable(asked.path, warn, asked.best, asked.allow_native) as played,
+    ):
+        return play(
+            *(played, asked.path, asked.episodes, asked.seed, video, asked.max_episode_steps, warn),
+            at=lambda episode, step: progress.at(f"episode {episode + 1} of {asked.episodes}, step {step}"),
+        )
 
 
 def _film(asked: Asked, video: Path) -> dict[str, Any]:

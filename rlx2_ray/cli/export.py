@@ -67,7 +67,10 @@ def export(
         raise BadInput("--int8 and --int16 are both given: leave one of them out.")
     options.allow_modules(allow_module)
     integers = "int8" if int8 else "int16" if int16 else None
-    content = _export(path, file_format, out, integers, episodes, best)
+    from rlx2_ray.experiment.progress import Progress
+
+    with Progress(f"{path} is written as {file_format}, and compared with what it is of"):
+        content = _export(path, file_format, out, integers, episodes, best)
     if as_json:
         print_json(content)
     else:

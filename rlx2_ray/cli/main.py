@@ -35,7 +35,7 @@ from rlx2_ray.types import BadInput, Interrupted, RunFailed, shortened
 
 OF_A_PATH = (errno.ENAMETOOLONG, errno.ELOOP, errno.EACCES, errno.EROFS, errno.ENOTDIR)  # what no command expects
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
 app.command("train")(train.train)
 app.command("resume")(resume.resume)
 app.command("sweep")(sweep.sweep)

@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from rlx2_ray import config as configuration
+from rlx2_ray import plugins
 from rlx2_ray.config import EnvConfig, ExperimentConfig
 from rlx2_ray.config.run_paths import with_absolute_runs
 from rlx2_ray.methods import METHODS
@@ -27,12 +28,26 @@ def there(path: Path) -> Path:
     return path
 
 
+def among(*names: str) -> Callable[[str], list[str]]:
+    """What a shell offers for an option, of these names."""
+
+    def offered(incomplete: str) -> list[str]:
+        return [name for name in names if name.startswith(incomplete)]
+
+    return offered
+
+
 ConfigFile = Annotated[
     Path | None,
     typer.Argument(metavar="CONFIG.yaml", help="Keys that differ from the defaults; options win over it."),
 ]
 Env = Annotated[str | None, typer.Option("--env", metavar="ID", help="Gymnasium id.", show_default="Hopper-v5")]
-Algo = Annotated[str | None, typer.Option("--algo", metavar="td3|sac", help="Algorithm.", show_default="td3")]
+Algo = Annotated[
+    str | None,
+    typer.Option(
+        "--algo", metavar="td3|sac", help="Algorithm.", show_default="td3", autocompletion=among("td3", "sac")
+    ),
+]
 Method = Annotated[
     str | None,
     typer.Option(
@@ -40,6 +55,7 @@ Method = Annotated[
         metavar="NAME",
         help=f"One of {', '.join(METHODS)}; docs/methods.md says what each is.",
         show_default="rlx2",
+        autocompletion=among(*METHODS),
     ),
 ]
 PolicySparsity = Annotated[
@@ -55,12 +71,23 @@ CriticSparsity = Annotated[
 Steps = Annotated[str | None, typer.Option("--steps", metavar="N", help="Env steps.", show_default="3000000")]
 Seed = Annotated[str | None, typer.Option("--seed", metavar="N", help="Of everything random.", show_default="0")]
 Engine = Annotated[
-    str | None, typer.Option("--engine", metavar="sparse|torch", help="Of the learner.", show_default="sparse on cpu")
+    str | None,
+    typer.Option(
+        "--engine",
+        metavar="sparse|torch",
+        help="Of the learner.",
+        show_default="sparse on cpu",
+        autocompletion=among("sparse", "torch"),
+    ),
 ]
 Runtime = Annotated[
     str | None,
     typer.Option(
-        "--runtime", metavar="inline|actors", help="One process, or Ray actors on this machine.", show_default="inline"
+        "--runtime",
+        metavar="inline|actors",
+        help="One process, or Ray actors on this machine.",
+        show_default="inline",
+        autocompletion=among("inline", "actors"),
     ),
 ]
 RolloutActors = Annotated[
@@ -81,9 +108,18 @@ AllowModule = Annotated[
     list[str] | None,
     typer.Option(
         "--allow-module",
-        metavar="NAME",
-        help="A module that may be imported to make the environment, from now on; it runs its code.",
+        metavar="NAME|FILE.py",
+        help="A module, or a file of Python, that may be imported for the environment or a rule from now on; it runs "
+        "its code.",
     ),
+]
+Plugin = Annotated[
+    list[str] | None,
+    typer.Option("--plugin", metavar="FILE.py", help="Rules of your own, which it registers; docs/extend.md."),
+]
+Logger = Annotated[
+    list[str] | None,
+    typer.Option("--logger", metavar="tensorboard|wandb", help="Also log there; may be given twice."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")]
 
@@ -129,10 +165,12 @@ OF_A_RUN = {
     "runtime": Runtime,
     "rollout_actors": RolloutActors,
     "replay_shards": ReplayShards,
+    "plugins": Plugin,
+    "loggers": Logger,
     "assignments": Set,
 }
 # Those of one learner, which is timed.
-OF_A_LEARNER = ("config_file", "env", "algo", "method", "policy_sparsity", "critic_sparsity", "assignments")
+OF_A_LEARNER = ("config_file", "env", "algo", "method", "policy_sparsity", "critic_sparsity", "plugins", "assignments")
 
 OPTION_KEYS = {
     "env": "env.id",
@@ -147,6 +185,8 @@ OPTION_KEYS = {
     "rollout_actors": "runtime.rollout_actors",
     "replay_shards": "runtime.replay_shards",
     "address": "runtime.address",
+    "plugins": "plugins",
+    "loggers": "tracking.loggers",
 }
 
 
@@ -176,10 +216,19 @@ def read_config(file: Path | None, options: dict[str, Any], assignments: list[st
     `options` may hold more than configuration keys.
     """
     tree = configuration.load(file) if file else {}
-    config = configuration.resolve(with_absolute_runs(configuration.merge(tree, read_tree(options, assignments))))
+    config = configuration.resolve(typed(configuration.merge(tree, read_tree(options, assignments))))
     if ":" in config.env.id:
         allow_typed(config.env)
     return config
+
+
+def typed(tree: configuration.Tree) -> configuration.Tree:
+    """What a person has typed, good from any folder: with absolute paths, and their own code, which is imported."""
+    tree = plugins.with_plugins(with_absolute_runs(tree))
+    if own := plugins.plugins_of(tree):
+        plugins.allow(each.path for each in own)
+        plugins.load(own)
+    return tree
 
 
 def allow_modules(names: list[str] | None) -> None:

@@ -46,7 +46,12 @@ def report(
     if file_format not in SUFFIXES:
         raise BadInput(f"--format is {file_format!r}, which is not known: give {' or '.join(SUFFIXES)}.")
     path = out or _default_path(subject, file_format)
-    content = (_report_archive if _is_archive(subject) else _report_record)(subject, tracking_uri, path, file_format)
+    from rlx2_ray.experiment.progress import Progress
+
+    with Progress(f"{subject} is read, and {path} written"):
+        content = (_report_archive if _is_archive(subject) else _report_record)(
+            subject, tracking_uri, path, file_format
+        )
     if as_json:
         print_json({"path": str(path), "format": file_format, "bytes": path.stat().st_size} | content)
     else:

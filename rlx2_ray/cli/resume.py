@@ -44,8 +44,20 @@ Directory = Annotated[
 ]
 
 
+Steps = Annotated[
+    str | None,
+    typer.Option(
+        "--steps",
+        metavar="N",
+        help="Of a run, also of one that has ended: more env steps.",
+        show_default="as before",
+    ),
+]
+
+
 def resume(
     directory: Directory,
+    steps: Steps = None,
     rollout_actors: Annotated[
         str | None, typer.Option(metavar="R", help="Rollout actors.", show_default="as before")
     ] = None,
@@ -60,7 +72,10 @@ def resume(
     allow_module: options.AllowModule = None,
     as_json: options.Json = False,
 ) -> None:
-    """Go on with a run, a sweep or a compression that was interrupted or killed, in the same MLflow runs."""
+    """Go on with a run, a sweep or a compression that was interrupted or killed, in the same MLflow runs.
+
+    With --steps a run that has ended goes on too: its schedules, such as the end of topology events, stay as they were.
+    """
     changes = options.read_tree(locals(), assignments)
     options.allow_modules(allow_module)
     if any((directory / name).exists() for name in ("sweep.yaml", "record.json")):

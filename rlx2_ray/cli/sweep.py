@@ -11,7 +11,6 @@ import typer
 
 from rlx2_ray.cli import options
 from rlx2_ray.cli.output import print_json, print_table
-from rlx2_ray.config.run_paths import with_absolute_runs
 
 SweepFile = Annotated[
     Path,
@@ -35,6 +34,8 @@ def sweep(
     max_hours: options.MaxHours = None,
     archive: Archive = None,
     address: options.Address = None,
+    plugins: options.Plugin = None,
+    loggers: options.Logger = None,
     assignments: options.Set = None,
     out: Out = None,
     tracking_uri: options.TrackingUri = None,
@@ -46,7 +47,7 @@ def sweep(
     changes = options.read_tree(given, assignments, KEYS)
     from rlx2_ray.sweep.description.queue import gather, parse_queue
 
-    queue = parse_queue(with_absolute_runs(gather(config_file, changes)))
+    queue = parse_queue(options.typed(gather(config_file, changes)))
     from rlx2_ray.runs.directory import Tracking
     from rlx2_ray.sweep import campaign
     from rlx2_ray.sweep.sweeping import Sweep

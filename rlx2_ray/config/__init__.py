@@ -9,7 +9,7 @@ A resolved configuration names every value, so it reads back to itself and to th
 The constants are those of RLx2 (arXiv 2205.15043) and, beneath it, of TD3 (arXiv 1802.09477) and SAC (1812.05905).
 """
 
-from rlx2_ray.config.evaluations import evaluated_steps, next_evaluation
+from rlx2_ray.config.evaluations import default_score_window, evaluated_steps, next_evaluation
 from rlx2_ray.config.files import load, load_stored, parse_assignments, read_bytes, to_yaml
 from rlx2_ray.config.messages import all_keys, unknown_key, validate
 from rlx2_ray.config.resolution import dense_counterpart, resolve, resolve_stored
@@ -24,11 +24,13 @@ from rlx2_ray.config.schema import (
     ExperimentConfig,
     Fraction,
     NonNegative,
+    Plugin,
     Positive,
     ReplayConfig,
     RuntimeConfig,
     Section,
     Sparsity,
+    TargetConfig,
     TopologyConfig,
     updates_due,
 )
@@ -36,8 +38,9 @@ from rlx2_ray.config.trees import Tree, at, flatten, merge, nest, unflatten
 
 __all__ = [
     "LARGEST", "LARGEST_WINDOW", "UNLIMITED_STEPS", "AgentConfig", "Count", "EnvConfig", "EvaluationConfig",
-    "ExperimentConfig", "Fraction", "NonNegative", "Positive", "ReplayConfig", "RuntimeConfig", "Section", "Sparsity",
-    "TopologyConfig", "Tree", "all_keys", "at", "dense_counterpart", "evaluated_steps", "flatten", "load",
-    "load_stored", "merge", "nest", "next_evaluation", "parse_assignments", "read_bytes", "resolve", "resolve_stored",
-    "to_yaml", "unflatten", "unknown_key", "updates_due", "validate",
+    "ExperimentConfig", "Fraction", "NonNegative", "Plugin", "Positive", "ReplayConfig", "RuntimeConfig", "Section",
+    "Sparsity", "TargetConfig", "TopologyConfig", "Tree", "all_keys", "at", "default_score_window",
+    "dense_counterpart", "evaluated_steps", "flatten", "load", "load_stored", "merge", "nest", "next_evaluation",
+    "parse_assignments", "read_bytes", "resolve", "resolve_stored", "to_yaml", "unflatten", "unknown_key",
+    "updates_due", "validate",
 ]  # fmt: skip

@@ -7,9 +7,10 @@ import operator
 
 from rlx2_ray.config.schema import EvaluationConfig, ExperimentConfig
 from rlx2_ray.config.trees import at
-from rlx2_ray.methods import NEEDS
-from rlx2_ray.topology_rules import TOPOLOGY_RULES
-from rlx2_ray.types import BadInput
+from rlx2_ray.methods import METHODS, NEEDS
+from rlx2_ray.registry import installed
+from rlx2_ray.topology_rules import TOPOLOGY_RULES, facts_of
+from rlx2_ray.types import BadInput, shown
 
 MOST_WEIGHTS = 2**26  # between hidden layers, as many as a policy's file may stand for: 268 MB
 MOST_NUMBERS = 100_000_000  # of one array that an update keeps: 400 MB
@@ -40,6 +41,22 @@ def check_together(config: ExperimentConfig) -> None:
         )
 
 
+def check_names(config: ExperimentConfig) -> None:
+    """Raises BadInput for a method or a rule that neither this package nor another has; plugins may have any."""
+    if config.plugins:
+        return
+    for key, group, name, own in (
+        ("method", "topology.rule", config.method, METHODS),
+        ("topology.rule", "topology.rule", config.topology.rule, TOPOLOGY_RULES),
+        ("target.rule", "target.rule", config.target.rule, ("delayed",)),
+    ):
+        if name not in own and name not in installed(group):
+            raise BadInput(
+                f"{key} is {shown(name)}: choose one of {', '.join(own)}, or give the file that registers it as "
+                "--plugin FILE.py."
+            )
+
+
 def _check_memory(config: ExperimentConfig) -> None:
     hidden, batch = config.network.hidden, config.agent.batch_size
     weights = sum(map(operator.mul, hidden, hidden[1:]))
@@ -67,7 +84,7 @@ def _check_needs(config: ExperimentConfig) -> None:
 
 
 def _check_sparsity(config: ExperimentConfig) -> None:
-    sparsity, topology, rule = config.sparsity, config.topology, TOPOLOGY_RULES[config.topology.rule]
+    sparsity, topology, rule = config.sparsity, config.topology, facts_of(config.topology.rule)
     key = "sparsity.policy" if sparsity.policy else "sparsity.critic"
     value = sparsity.policy or sparsity.critic
     if sparsity.distribution == "narrow":
@@ -97,7 +114,7 @@ def _check_topology(config: ExperimentConfig) -> None:
     lives, inputs = topology.group
     if lives > inputs:
         raise BadInput(f"topology.group is {[lives, inputs]}, more weights than inputs: give [N, M] with N <= M.")
-    if TOPOLOGY_RULES[topology.rule].in_groups != (sparsity.distribution == "groups"):
+    if facts_of(topology.rule).in_groups != (sparsity.distribution == "groups"):
         raise BadInput(
             f"topology.rule is {topology.rule} but sparsity.distribution is {sparsity.distribution}: groups is for "
             "both or for none; method nm sets both."

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from rlx2_ray.algorithms import ALGORITHMS
-from rlx2_ray.config.checks import check_together
+from rlx2_ray.config.checks import check_names, check_together
 from rlx2_ray.config.evaluations import default_score_window
 from rlx2_ray.config.messages import validate
 from rlx2_ray.config.schema import LARGEST, LARGEST_RATIO, LARGEST_WINDOW, ExperimentConfig, parse_count, updates_due
 from rlx2_ray.config.trees import Tree, at, merge
-from rlx2_ray.methods import EVENTS, METHODS
-from rlx2_ray.topology_rules import TOPOLOGY_RULES, TopologyRule
+from rlx2_ray.methods import EVENTS, METHODS, keys_of
+from rlx2_ray.topology_rules import TopologyRule, facts_of
 from rlx2_ray.types import BadInput, shown
 
 FIXED_CAPACITY = (100_000, 1_000_000)  # least and greatest of the replay, unless configured
@@ -22,10 +22,18 @@ OF_THE_METHOD = {"method", "sparsity", "topology", "target", "replay"}
 
 def resolve(given: Mapping[str, Any]) -> ExperimentConfig:
     """The full configuration from the keys that the user gave (nested mappings). Raises BadInput."""
+    config = _resolve(given)
+    check_names(config)
+    return config
+
+
+def _resolve(given: Mapping[str, Any]) -> ExperimentConfig:
     algo = _choice(given, "algo", "td3", ALGORITHMS)
-    method = _choice(given, "method", "rlx2", METHODS)
     of_algorithm: Tree = {"agent": {"policy_delay": ALGORITHMS[algo].policy_delay}}
-    tree = merge(merge(of_algorithm, METHODS[method]), given)
+    method = given.get("method", "rlx2")
+    if not isinstance(method, str):
+        raise BadInput(f"method is {shown(method)}: choose one of {', '.join(METHODS)}.")
+    tree = merge(merge(of_algorithm, keys_of(method)), given)
     config = validate(ExperimentConfig, merge(_consequences(tree), tree))
     check_together(config)
     return config
@@ -34,9 +42,10 @@ def resolve(given: Mapping[str, Any]) -> ExperimentConfig:
 def resolve_stored(tree: Mapping[str, Any]) -> ExperimentConfig:
     """The configuration that a run has on file. Raises BadInput.
 
-    One without a score window was written when that was the same for every run.
+    One without a score window was written when that was the same for every run. Rules that are not ours need not be
+    there.
     """
-    return resolve(merge({"evaluation": {"score_window": LARGEST_WINDOW}}, tree))
+    return _resolve(merge({"evaluation": {"score_window": LARGEST_WINDOW}}, tree))
 
 
 def dense_counterpart(config: ExperimentConfig) -> ExperimentConfig:
@@ -98,9 +107,8 @@ def _default_sparsities(tree: Tree) -> tuple[float, float]:
 
 
 def _rule(tree: Tree) -> TopologyRule:
-    """The facts of the topology rule; those of none for a name that is none."""
     name = at(tree, "topology.rule", None)
-    return TOPOLOGY_RULES.get(name, TopologyRule()) if isinstance(name, str) else TopologyRule()
+    return facts_of(name if isinstance(name, str) else "")
 
 
 def _count_at(tree: Mapping[str, Any], dotted_key: str, default: int) -> int:

@@ -8,12 +8,13 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from pathlib import PurePath
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from rlx2_ray.config.plain_values import plain_value
-from rlx2_ray.topology_rules import TOPOLOGY_RULES
+from rlx2_ray.topology_rules import facts_of
 
 
 def parse_count(value: object) -> object:
@@ -47,6 +48,9 @@ Actors = Annotated[Count, Field(gt=0, le=1_024)]  # processes
 MOST_EPISODES = 10_000  # of one evaluation
 Episodes = Annotated[Count, Field(gt=0, le=MOST_EPISODES)]
 Name = Annotated[str, Field(min_length=1, max_length=200)]
+RuleName = Annotated[str, Field(max_length=100, pattern=r"^[\w.-]+$")]
+Place = Annotated[str, Field(min_length=1, max_length=4096, pattern=r"^[^\x00-\x1f\x7f]+$")]
+MOST_PLUGINS = 100
 DEEPEST = 16  # hidden layers
 Sparsity = Annotated[float, Field(ge=0, lt=1)]  # fraction of zeros
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -107,8 +111,9 @@ class AgentConfig(Section):
 
 
 class TopologyConfig(Section):
-    #: how the places of the weights change. dense: no sparsity at all
-    rule: Literal["dense", "static", "set", "rigl", "prune", "groups"]
+    #: how the places of the weights change: dense (no sparsity at all), static, set, rigl, prune, groups, or one of a
+    #: plugin or a package
+    rule: RuleName
     interval: Positive = 10_000  #: optimizer calls of a network between two events; learner updates with clock learner
     clock: Literal["optimizer", "learner"] = "optimizer"  #: what `interval` counts
     start_update: NonNegative = 0  #: learner updates before the first event
@@ -124,7 +129,8 @@ class TopologyConfig(Section):
 
 
 class TargetConfig(Section):
-    n_step: Horizon  #: rewards in a TD target
+    rule: RuleName = "delayed"  #: of how many steps targets are at which update: that, or one of a plugin or a package
+    n_step: Horizon  #: rewards in a TD target, at most
     n_step_start: NonNegative  #: learner updates with a 1-step target before n_step is used
     expert: str | None = None  #: directory of a finished run whose critics give the values of TD targets
 
@@ -162,13 +168,28 @@ class CheckpointConfig(Section):
     keep: Positive = 2  #: newest checkpoints that stay
 
 
+class TrackingConfig(Section):
+    loggers: tuple[Literal["tensorboard", "wandb"], ...] = ()  #: that get the metrics beside MLflow
+
+
+class Plugin(Section):
+    """A person's own code: a file, or a folder that is a package."""
+
+    path: Place  #: of the file, absolute
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None  #: of the file when the run began
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_path(cls, value: object) -> object:
+        return {"path": value} if isinstance(value, str) else value
+
+
 class ExperimentConfig(Section):
     env: EnvConfig = EnvConfig()
     algo: Literal["td3", "sac"] = "td3"  #: the algorithm
-    #: a name for values of a few keys, each of which can be set alone
-    method: Literal["dense", "tiny", "static", "set", "rigl", "rlx2", "rigl_qstar", "ticket", "prune", "ds", "nm"] = (
-        "rlx2"
-    )
+    #: a name for values of a few keys, each of which can be set alone: dense, tiny, static, set, rigl, rlx2,
+    #: rigl_qstar, ticket, prune, ds, nm, or the topology rule of a plugin or a package
+    method: RuleName = "rlx2"
     steps: Positive = 3_000_000  #: env steps of the run
     seed: NonNegative = 0  #: of everything that a run draws at random
     engine: Literal["sparse", "torch"]  #: compiled kernels for live weights, or masked dense layers
@@ -182,11 +203,15 @@ class ExperimentConfig(Section):
     runtime: RuntimeConfig = RuntimeConfig()
     evaluation: EvaluationConfig
     checkpoint: CheckpointConfig = CheckpointConfig()
+    tracking: TrackingConfig = TrackingConfig()
+    plugins: tuple[Plugin, ...] = Field(
+        (), max_length=MOST_PLUGINS
+    )  #: own code, a path each, imported where a run works
 
     @property
     def is_dense(self) -> bool:
         """Whether it trains the whole networks that sparse ones are compared with; a tiny one is not whole."""
-        return TOPOLOGY_RULES[self.topology.rule].is_dense and self.sparsity.distribution != "narrow"
+        return facts_of(self.topology.rule).is_dense and self.sparsity.distribution != "narrow"
 
     @property
     def planned_updates(self) -> int:
@@ -194,14 +219,22 @@ class ExperimentConfig(Section):
         return updates_due(self.steps, self.agent.warmup_steps, self.agent.updates_per_env_step)
 
     def canonical(self) -> dict[str, Any]:
-        """All values, JSON-ready, for digests: without keys that came later, where all is as it was before them."""
-        tree = self.model_dump(mode="json")
+        """All values, JSON-ready, for digests: without keys that came later, where all is as it was before them.
+
+        Nor with where it is logged, which changes nothing.
+        """
+        tree = self.model_dump(mode="json", exclude={"tracking"})
         evaluation = tree["evaluation"]
         later = {"early_interval": evaluation["interval"], "score_window": LARGEST_WINDOW, "max_episode_steps": None}
         for key, before in later.items():
             if evaluation[key] == before:
                 del evaluation[key]
-        return tree
+        if tree["target"]["rule"] == "delayed":
+            del tree["target"]["rule"]
+        # What the code is counts, not where it lies.
+        plugins = sorted((PurePath(each.path).name, each.sha256 or "") for each in self.plugins)
+        del tree["plugins"]
+        return {**tree, "plugins": plugins} if plugins else tree
 
     @property
     def hash(self) -> str:

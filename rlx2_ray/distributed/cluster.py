@@ -49,13 +49,13 @@ def actor_cpus(runtime: RuntimeConfig) -> int:
     return runtime.rollout_actors + runtime.replay_shards + 2
 
 
-def ray_of(runtime: RuntimeConfig, directory: Path) -> AbstractContextManager[None]:
-    """Start or join the Ray that a run in `directory` is configured for; a trial of a sweep is on one already."""
+def ray_of(runtime: RuntimeConfig, folders: Sequence[Path]) -> AbstractContextManager[None]:
+    """Start or join the Ray that a run is configured for, whose nodes see `folders`; a trial is on one already."""
     import ray
 
     if ray.is_initialized():
         return nullcontext()
-    return running_ray(runtime.address, [directory]) if runtime.address else own_ray(actor_cpus(runtime))
+    return running_ray(runtime.address, folders) if runtime.address else own_ray(actor_cpus(runtime))
 
 
 @contextmanager

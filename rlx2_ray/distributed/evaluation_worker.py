@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rlx2_ray import plugins
 from rlx2_ray.config import ExperimentConfig
 from rlx2_ray.envs import modules
 from rlx2_ray.envs.lane import EnvLane
@@ -14,12 +15,15 @@ class EvaluationWorker:
     def __init__(self, config: ExperimentConfig) -> None:
         self._config = config
         modules.trust(modules.modules_of(config.env))  # the driver has made it
+        plugins.trust(each.path for each in config.plugins)
         self._lane: EnvLane | None = None
 
     def evaluate(self, env_steps: int, weights: Layers) -> Evaluation:
         """Play the evaluation of env step `env_steps`, over the same episodes as inline."""
         config = self._config
         # Made at the first call: what an actor raises while it is made, Ray takes for its death.
-        self._lane = self._lane or EnvLane(config.env, config.seed, STREAM)
+        if self._lane is None:
+            plugins.load(config.plugins)
+            self._lane = EnvLane(config.env, config.seed, STREAM)
         policy = make_evaluation_policy(config.algo, densify(weights))
         return evaluate_as(config.evaluation, policy, self._lane, first_episode=env_steps)

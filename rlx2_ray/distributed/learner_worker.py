@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from rlx2_ray import plugins
 from rlx2_ray.agents.learner import LearnerState
 from rlx2_ray.config import ExperimentConfig
 from rlx2_ray.distributed.batch_stream import BatchStream, Sampler
@@ -28,6 +29,7 @@ class LearnerWorker:
     def __init__(self, config: ExperimentConfig, spaces: Spaces) -> None:
         self._config = config
         self._spaces = spaces
+        plugins.use(config.plugins)  # as the driver has done
         self._learner = make_run_learner(config, spaces)
         self._shards: Sequence[Sampler] = []
         self._generator = make_generator(config.seed, "shard shares")

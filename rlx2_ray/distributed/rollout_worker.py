@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from time import monotonic
 from typing import NamedTuple, Protocol
 
+from rlx2_ray import plugins
 from rlx2_ray.config import ExperimentConfig
 from rlx2_ray.distributed.replay_shard import ShardStatus
 from rlx2_ray.envs import modules
@@ -38,6 +39,7 @@ class RolloutWorker:
         """
         self._config = config
         modules.trust(modules.modules_of(config.env))  # the driver has made it
+        plugins.trust(each.path for each in config.plugins)
         self._shards = shards
         self._numbers = lanes
         self._first_episode = generation * EPISODES_OF_A_GENERATION
@@ -73,6 +75,7 @@ class RolloutWorker:
         if self._lanes:
             return
         with failing("when it began"):
+            plugins.load(self._config.plugins)
             for number in self._numbers:
                 lane = EnvLane(self._config.env, self._config.seed, "environment", number)
                 lane.begin_episode(self._first_episode)

@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
+from pathlib import Path
 
 from ray.exceptions import RayError
 
@@ -50,7 +51,8 @@ MAX_EVALUATIONS = 2  # waiting; beyond it training waits for the evaluator
 
 def train_on_actors(run: Run, resume: bool) -> Training:
     """Train to the end. Raises RunFailed or Interrupted, a checkpoint kept."""
-    with ray_of(run.config.runtime, run.directory.path):
+    folders = [run.directory.path, *(Path(each.path).parent for each in run.config.plugins)]
+    with ray_of(run.config.runtime, folders):
         try:
             return (yield from Supervisor(run, resume).train())
         except StopAsked:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import logging
 import os
 import warnings
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import gymnasium
@@ -26,7 +29,10 @@ LARGEST_OF_MUJOCO = {"frame_skip": 1_000, "width": 16_384, "height": 16_384, "ma
 
 
 def make_env(config: EnvConfig, render_mode: str | None = None) -> Env:
-    """Make the environment. Raises BadInput, naming the id and gymnasium's reason, where it cannot or may not be."""
+    """Make the environment of a gymnasium id, `module:Id-v0`, or of what a module has to make one with, `module:make`.
+
+    Raises BadInput, naming the id and the reason, where it cannot or may not be made.
+    """
     quieten_mujoco()
     _check_kwargs(config)
     modules.check(config)
@@ -35,14 +41,26 @@ def make_env(config: EnvConfig, render_mode: str | None = None) -> Env:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # gymnasium's advice on newer versions of an environment
-            env: Env = gymnasium.make(config.id, disable_env_checker=True, **(config.kwargs | rendering))
+            env: Env = _maker(config.id)(**(config.kwargs | rendering))
     except Exception as error:  # whatever an environment's own constructor raises
         reason = " ".join(str(error).split()).rstrip(".")
         raise BadInput(
             f"env.id is {config.id!r}, which gymnasium cannot make ({reason}): correct env.id or env.kwargs, "
             "or install the environment's package."
         ) from None
+    if not isinstance(env, gymnasium.Env):
+        raise BadInput(f"env.id is {config.id!r}, which gave a {type(env).__name__} and no gymnasium.Env: correct it.")
     return env
+
+
+def _maker(env_id: str) -> Callable[..., Any]:
+    """What makes an environment of keyword arguments: gymnasium, or, of a name that is not registered, a callable."""
+    module, colon, name = env_id.partition(":")
+    if colon:
+        own = getattr(importlib.import_module(module), name, None)
+        if callable(own) and not any(each == name or each.startswith(f"{name}-v") for each in gymnasium.registry):
+            return own  # type: ignore[no-any-return]
+    return partial(gymnasium.make, env_id, disable_env_checker=True)
 
 
 def _check_kwargs(config: EnvConfig) -> None:

@@ -1,8 +1,10 @@
 """Which modules may be imported for an environment: to import one is to run its code.
 
 `module:Id-v0` names one. What a person types is theirs to import, and is remembered; what a file names (a policy, an
-archived run, the directory of a run or a sweep) is imported only if its person has named it, now or before. Gymnasium's
-own environments, and those that installed packages register with it by themselves, need no import.
+archived run, the directory of a run or a sweep) is imported only if its person has named it, now or before. One that
+no installed package has, but the working directory, is allowed by its place (plugins.py), since a stranger's folder may
+have one of the same name. Gymnasium's own environments, and those that installed packages register with it by
+themselves, need no import.
 """
 
 from __future__ import annotations
@@ -12,9 +14,10 @@ import os
 import re
 import sys
 from collections.abc import Iterable
+from pathlib import Path
 
-from rlx2_ray import remembered
-from rlx2_ray.config import EnvConfig
+from rlx2_ray import plugins, remembered
+from rlx2_ray.config import EnvConfig, Plugin
 from rlx2_ray.types import BadInput
 
 VARIABLE = "RLX2_ALLOWED_MODULES"  # with commas; of this process, and of those that it starts
@@ -31,17 +34,24 @@ def modules_of(env: EnvConfig) -> list[str]:
 
 
 def allow(modules: Iterable[str]) -> None:
-    """Allow them, as the person says, from now on. Raises BadInput for what is no name of a module."""
+    """Allow them, as the person says, from now on; a file too. Raises BadInput for what is no name of a module."""
     for module in modules:
+        file = plugins.find(module) if NAME.fullmatch(module) else Path(module)
+        if file is not None and file.exists():
+            plugins.allow([str(file)])
+            continue
         if not NAME.fullmatch(module):
-            raise BadInput(f"--allow-module is {module!r}, which is no name of a module: give one such as my_tasks.")
+            raise BadInput(
+                f"--allow-module is {module!r}, which is no name of a module, and no file that is there: give one such "
+                "as my_tasks or my_tasks.py."
+            )
         _allow_here(module)
         remembered.remember(REMEMBERED, module)
 
 
 def allow_typed(envs: Iterable[EnvConfig]) -> None:
     """Allow what a person has typed, from now on."""
-    modules = [module for env in envs for module in modules_of(env)]
+    modules = [module for env in envs for module in modules_of(env) if not plugins.has(module)]
     trust(modules)  # what is no name cannot be imported, which gymnasium says
     allow(filter(NAME.fullmatch, modules))
 
@@ -60,7 +70,12 @@ def trust(modules: Iterable[str]) -> None:
 def check(env: EnvConfig) -> None:
     """Raises BadInput for an environment whose module would be imported, and is not allowed."""
     for module in modules_of(env):
-        if module in sys.modules or module in _allowed_here():
+        if module in sys.modules:
+            continue
+        if (file := plugins.find(module)) is not None:
+            plugins.load([Plugin(path=str(file))])
+            continue
+        if module in _allowed_here():
             continue
         if module not in remembered.lines(REMEMBERED):
             raise BadInput(

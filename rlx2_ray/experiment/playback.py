@@ -8,7 +8,9 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from rlx2_ray import plugins
 from rlx2_ray.config import EnvConfig, ExperimentConfig
+from rlx2_ray.envs import modules
 from rlx2_ray.envs.lane import EnvLane
 from rlx2_ray.envs.make import probe_spaces
 from rlx2_ray.experiment.evaluation import check_sizes, evaluate
@@ -50,10 +52,11 @@ def play(
     video: Path | None = None,
     max_episode_steps: int | None = None,
     warn: Callable[[str], None] = logger.warning,
+    at: Callable[[int, int], None] = lambda episode, step: None,
 ) -> dict[str, Any]:
     """Play noise-free episodes of the policy in `source`, and return what they came to.
 
-    Raises BadInput where its environment does not fit.
+    `at` is told the episode and its step, as it goes. Raises BadInput where its environment does not fit.
     """
     env = EnvConfig(**played.env)
     with ExitStack() as stack:
@@ -61,7 +64,12 @@ def play(
         stack.callback(lane.close)
         check_sizes(source, played.spaces, lane, env.id)
         film = stack.enter_context(Film(video, lane)) if video else None
-        on_step = film.frame if film else _nothing
+
+        def on_step(env: Any) -> None:
+            at(lane.episode, lane.episode_steps)
+            if film:
+                film.frame(env)
+
         evaluation = evaluate(played.policy, lane, episodes, 0, on_step, max_episode_steps)
     if evaluation.warning:
         warn(evaluation.warning)
@@ -89,7 +97,7 @@ def find_policy(path: Path, warn: Callable[[str], None], best: bool = False) -> 
     directory = RunDirectory(path)
     if directory.policy_file.exists() and not directory.config_file.exists():
         return load_policy(directory.policy_file)  # of a compression, or a saved RLModule
-    config, _ = directory.open()
+    config = _open(directory)
     if directory.policy_file.exists():
         policy, result = load_policy(directory.policy_file), directory.read_result() or {}
         return policy._replace(about=_about(config, directory, result))
@@ -114,13 +122,20 @@ def _best_policy(path: Path) -> PolicyFile:
     if path.is_file():
         raise BadInput(f"--best is for a run's directory, and {path} is a file: leave it out.")
     directory = RunDirectory(path)
-    config, _ = directory.open()
+    config = _open(directory)
     if not directory.best_policy_file.exists():
         raise BadInput(
             f"{directory.best_policy_file} is not there: let the run reach an evaluation, or leave --best out."
         )
     policy = load_policy(directory.best_policy_file)
     return policy._replace(about=_about(config, directory, policy.about) | policy.about)
+
+
+def _open(directory: RunDirectory) -> ExperimentConfig:
+    """The configuration, the code of whose environment is there from now on, where it is a plugin."""
+    config, _ = directory.open()
+    plugins.load(plugins.needed(config.plugins, modules.modules_of(config.env)))
+    return config
 
 
 def _about(config: ExperimentConfig, directory: RunDirectory, known: dict[str, Any]) -> dict[str, Any]:
@@ -137,7 +152,3 @@ def _about(config: ExperimentConfig, directory: RunDirectory, known: dict[str, A
         "score": score_of_points(points, config.evaluation) if points else None,
         "versions": known.get("versions") or installed_versions(),
     }
-
-
-def _nothing(env: Any) -> None:
-    pass

@@ -12,7 +12,7 @@ from rlx2_ray.networks.sparse_layer import Layers, SparseLayer
 from rlx2_ray.sparse import masks
 from rlx2_ray.sparse.densities import Shape
 from rlx2_ray.sparse.plan import LayerPlan, NetworkPlan
-from rlx2_ray.topology_rules import TOPOLOGY_RULES
+from rlx2_ray.topology_rules import facts_of
 from rlx2_ray.types import Bools, Floats
 
 
@@ -42,7 +42,7 @@ def _fresh_layer(plan: LayerPlan, config: ExperimentConfig, generator: np.random
 
 
 def _initial_mask(weights: Floats, plan: LayerPlan, config: ExperimentConfig, generator: np.random.Generator) -> Bools:
-    topology, rule = config.topology, TOPOLOGY_RULES[config.topology.rule]
+    topology, rule = config.topology, facts_of(config.topology.rule)
     if rule.prunes:
         return np.ones(plan.shape, dtype=np.bool_)
     if rule.in_groups:

@@ -24,13 +24,13 @@ class SparseModel:
         self, layers: Layers, networks: int = 1, first_input: int = 0, workspace: Floats | None = None
     ) -> None:
         """`first_input` and `workspace` are as in `build_structure` and `make_model`."""
-        self._networks = networks
+        self.networks = networks
         self._first_input = first_input
         self._build(layers, [layer.mask() for layer in layers], workspace)
 
     def _build(self, layers: Layers, masks: list[Bools], workspace: Floats | None) -> None:
         self.masks = masks
-        structure = build_structure(masks, self._networks, self._first_input)
+        structure = build_structure(masks, self.networks, self._first_input)
         self._slots = [
             record["weights"] + (layer.indices if record["is_dense"] else np.arange(len(layer.indices)))
             for record, layer in zip(structure.layers, layers, strict=True)
@@ -83,7 +83,7 @@ class SparseModel:
     def densified(self) -> SparseModel:
         """The same function with every weight active, those that were not at 0. In a workspace of its own."""
         full = [np.ones_like(mask) for mask in self.masks]
-        return SparseModel(move(self.layers(), full), self._networks, self._first_input)
+        return SparseModel(move(self.layers(), full), self.networks, self._first_input)
 
 
 def move(layers: Layers, masks: Sequence[Bools]) -> Layers:

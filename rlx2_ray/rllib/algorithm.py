@@ -19,6 +19,7 @@ from ray import tune
 from ray.rllib.algorithms.algorithm import Algorithm
 from ray.rllib.utils import force_list
 
+from rlx2_ray import plugins
 from rlx2_ray.config import ExperimentConfig
 from rlx2_ray.distributed.cluster import actor_cpus
 from rlx2_ray.distributed.launch import train as train_on_runtime
@@ -69,6 +70,7 @@ class RLx2(Algorithm):  # type: ignore[misc]
         self._set_up_metrics()  # RLlib's own, of the parts that call back
         self._experiment = config.to_experiment()
         consent.agree(config.tracking_uri)  # of the person who made the configuration, maybe on another machine
+        plugins.allow(each.path for each in self._experiment.plugins)
         modules.allow_typed([self._experiment.env])
         session.check(self._experiment)
         self._directory = RunDirectory(Path(self.logdir) / _run_name(self._experiment))

@@ -9,6 +9,7 @@ from ray.rllib.algorithms.algorithm_config import AlgorithmConfig, NotProvided
 from ray.rllib.core.rl_module.rl_module import RLModuleSpec
 
 from rlx2_ray import config as configuration
+from rlx2_ray import plugins
 from rlx2_ray.config import ExperimentConfig
 from rlx2_ray.envs import modules
 from rlx2_ray.rllib import settings as rllib_settings
@@ -44,6 +45,7 @@ class RLx2Config(AlgorithmConfig):  # type: ignore[misc]
         It is tracked where the run was, but for a store that is not known to be the person's own.
         """
         experiment, origin = RunDirectory(Path(path)).open()
+        plugins.load(experiment.plugins)
         modules.check(experiment.env)  # from here on it is taken for what a person has typed
         made = cls()
         for name, value in rllib_settings.from_experiment(experiment).items():

@@ -15,7 +15,7 @@ from rlx2_ray.config import ExperimentConfig
 from rlx2_ray.networks.sparse_layer import BIAS, WEIGHTS, Arrays
 from rlx2_ray.sparse.densities import Shape
 from rlx2_ray.sparse.plan import CRITICS, NetworkPlan, plan_agent
-from rlx2_ray.topology_rules import TOPOLOGY_RULES
+from rlx2_ray.topology_rules import facts_of
 from rlx2_ray.types import BadInput
 
 TARGETS = {"td3": ("target_policy", "target_critic"), "sac": ("target_critic",)}
@@ -75,7 +75,7 @@ def targets_of(config: ExperimentConfig, layers: Iterable[LayerForm]) -> list[La
 
 
 def _layer_forms(config: ExperimentConfig, plan: NetworkPlan) -> list[LayerForm]:
-    prunes = TOPOLOGY_RULES[config.topology.rule].prunes  # from every weight to the planned ones
+    prunes = facts_of(config.topology.rule).prunes  # from every weight to the planned ones
     return [
         LayerForm(layer.shape, layer.active, math.prod(layer.shape) if prunes else layer.active)
         for layer in plan.layers
@@ -97,7 +97,7 @@ def found_critics(arrays: Mapping[str, NDArray[Any]], name: str, sizes: Sizes) -
 
 def state_forms(config: ExperimentConfig, sizes: Sizes, models: Models, count: Count, env_steps: int) -> Forms:
     """The arrays of a checkpoint of a run; `count` says of what is not planned exactly how much of it there is."""
-    has_reserve = TOPOLOGY_RULES[config.topology.rule].in_groups
+    has_reserve = facts_of(config.topology.rule).in_groups
     forms: Forms = {}
     for name, layers in models.items():
         is_optimized = name in ("policy", "critic")

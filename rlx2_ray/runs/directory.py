@@ -140,6 +140,12 @@ class RunDirectory:
         self._write_origin(origin)
         return changed
 
+    def forget_end(self) -> None:
+        """Let a run that has ended be one that goes on: a kill leaves one that ends again where it ended."""
+        for file in (self.result_file, self.policy_file):
+            file.unlink(missing_ok=True)
+        self._note_result(None)
+
     def adopt(self, config: ExperimentConfig, tracking: Tracking, checkpoint: Path, points: Path) -> None:
         """Go on, with this configuration, from where another run was: with its checkpoint and its points.
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from rlx2_ray.algorithms import ALGORITHMS
 from rlx2_ray.config import ExperimentConfig
 from rlx2_ray.sparse.plan import CRITICS, AgentPlan
-from rlx2_ray.topology_rules import TOPOLOGY_RULES
+from rlx2_ray.topology_rules import facts_of
 
 
 class Costs(NamedTuple):
@@ -41,7 +41,7 @@ def relative_costs(config: ExperimentConfig, plan: AgentPlan) -> Costs:
 def _mean_density(config: ExperimentConfig, final: float) -> float:
     """The mean over a run's updates."""
     topology, planned = config.topology, max(config.planned_updates, 1)
-    if not TOPOLOGY_RULES[topology.rule].prunes:
+    if not facts_of(topology.rule).prunes:
         return final
     start, end = (min(moment / planned, 1.0) for moment in (topology.start_update, topology.end_update))
     return 1 - (1 - final) * (0.75 * (end - start) + 1 - end)  # 3/4: the mean of 1 - (1 - x)^3 over [0, 1]

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, NamedTuple
 
+from rlx2_ray import plugins
 from rlx2_ray.config import EnvConfig, ExperimentConfig, Tree, yaml_text
 from rlx2_ray.distributed.cluster import cluster_cpus, own_ray, running_ray
 from rlx2_ray.distributed.cluster import prepare_environment as prepare_ray_environment
@@ -32,6 +33,7 @@ from rlx2_ray.sweep.trials.job import Job, Planner
 from rlx2_ray.sweep.tuning import Tuning, prepare_environment, run_trials, trial_cpus
 from rlx2_ray.tracking import consent, tags
 from rlx2_ray.tracking.check import check_store
+from rlx2_ray.tracking.loggers import check_loggers
 from rlx2_ray.tracking.tracker import Status, Tracker
 from rlx2_ray.tracking.uri import hide_secret, resolve_tracking_uri, sqlite_file
 from rlx2_ray.types import Interrupted, RunFailed, Spaces
@@ -138,7 +140,11 @@ class Campaign(ABC):
 
 def start(campaign: Campaign, out: Path, tracking: Tracking) -> Result:
     """A new campaign, which a person has described, in `out`, to its end. Raises BadInput with nothing written."""
+    own = [each for example in campaign.examples for each in example.plugins]
+    plugins.allow(each.path for each in own)
+    plugins.load(own)
     modules.allow_typed(campaign.environments)
+    check_loggers([each for example in campaign.examples for each in example.tracking.loggers])
     with closing(SweepDirectory(out)) as directory:
         directory.check_unused()
         tracking = tracking._replace(uri=hide_secret(tracking.uri))
@@ -208,8 +214,8 @@ def _run(campaign: Campaign, spaces: Spaces, desk: Desk) -> Result:
     directory = desk.directory
     stopped = frozenset(desk.keeper.record.stopped if campaign.has_scheduler else ())
     store, floor = resolve_tracking_uri(desk.tracking.uri), directory.floor_file
-    allowed = modules.allowed()
-    job = Job(directory.trials, desk.tracking, store, campaign.planner, floor, campaign.archive, allowed, stopped)
+    allowed, own = modules.allowed(), plugins.allowed()
+    job = Job(directory.trials, desk.tracking, store, campaign.planner, floor, campaign.archive, allowed, own, stopped)
     known = mend_trials(job, desk.display.say)
     work = campaign.prepare(desk, spaces)
     desk.keeper.write()
@@ -328,7 +334,8 @@ def _ray(campaign: Campaign, directory: SweepDirectory, tracking_uri: str) -> It
             yield
     else:
         database = sqlite_file(tracking_uri)
-        with running_ray(address, [directory.path, *([database.parent] if database else [])]):
+        seen = [Path(each.path).parent for example in campaign.examples for each in example.plugins]
+        with running_ray(address, [directory.path, *([database.parent] if database else []), *seen]):
             yield
 
 

@@ -9,9 +9,11 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import optuna
+from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from ray.tune.search import Searcher
 from ray.tune.search.optuna import OptunaSearch
 
@@ -35,6 +37,7 @@ class OptunaSearcher(Searcher):  # type: ignore[misc]
         drawn_of: Callable[[str], Drawn | None],
         value_of: Callable[[str], float | None],
         note: Callable[[Event, str], None],
+        journal: Path,
     ) -> None:
         """
         Args:
@@ -42,10 +45,13 @@ class OptunaSearcher(Searcher):  # type: ignore[misc]
             drawn_of: what was drawn for the trial of that name, as its own files say.
             value_of: what the trial of that name came to; None where it has not ended.
             note: takes in an event, before anything follows from it.
+            journal: Optuna's file of the study, for its dashboard; made anew, for the record is what counts.
         """
         super().__init__(metric=metric, mode=mode)
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self._study = optuna.create_study(
+            storage=_journal(journal),
+            study_name=journal.parent.name,
             direction="minimize" if mode == "min" else "maximize",
             sampler=optuna.samplers.TPESampler(seed=seed),
             pruner=optuna.pruners.NopPruner(),
@@ -130,6 +136,15 @@ class OptunaSearcher(Searcher):  # type: ignore[misc]
 
     def save(self, checkpoint_path: str) -> None:
         """Tune asks for it; what there is to save is in the record and in the trials."""
+
+
+def _journal(file: Path) -> optuna.storages.JournalStorage:
+    lock = Path(f"{file}.lock")
+    for leftover in (file, lock):
+        leftover.unlink(missing_ok=True)
+    # Its other lock is a link, and one that a kill leaves would look like a stranger's.
+    backend = JournalFileBackend(str(file), JournalFileOpenLock(str(file)))
+    return optuna.storages.JournalStorage(backend)
 
 
 def _label(name: str) -> str:

@@ -8,6 +8,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rlx2_ray.agents.rules import check_rules
 from rlx2_ray.config import EnvConfig, ExperimentConfig, Tree
 from rlx2_ray.envs.make import probe_spaces
 from rlx2_ray.experiment.random_policy import random_score
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from rlx2_ray.sweep.reporter import Reporter
 
 ENDED_BY = "Ended by"
+JOURNAL = "optuna.log"  # in the sweep's directory: 'optuna-dashboard FILE' shows it
 
 
 class Sweep(Campaign):
@@ -98,7 +100,7 @@ class Sweep(Campaign):
             env = repr(config.env)
             if env not in of_env:
                 of_env[env] = probe_spaces(config.env)
-            plan_agent(config, of_env[env].observation_size, of_env[env].action_size)
+            check_rules(config, plan_agent(config, of_env[env].observation_size, of_env[env].action_size))
             self.spaces_of[config.env.id] = of_env[env]
 
     @property
@@ -183,6 +185,7 @@ class SweepWork(Work):
             drawn_of=lambda name: pack(space, past.values.get(name, {})),
             value_of=lambda name: past.value_of(name, self._tune.metric),
             note=lambda event, name: keeper.note(event, name),
+            journal=self._desk.directory.path / JOURNAL,
         )
         searcher.go_on(past.events)
         return searcher

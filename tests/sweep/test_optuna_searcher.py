@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterable
+from pathlib import Path
 
+import optuna
 import pytest
+from optuna.storages.journal import JournalFileBackend
 
 pytest.importorskip("ray.tune")
 
@@ -30,6 +34,7 @@ class Game:
         self.history: list[Event] = []
         self.values: dict[str, float] = {}  # of trials that have ended
         self.files: dict[str, Tree] = {}  # dotted key -> value, of trials that have begun
+        self.journal = Path(tempfile.mkdtemp(prefix="rlx2-tests-")) / "optuna.log"
         self.begin_anew()
 
     def begin_anew(self, history: Iterable[Event] | None = None) -> None:
@@ -44,6 +49,7 @@ class Game:
             lambda name: pack(SPACE, self.files.get(name, {})),
             self.values.get,
             lambda event, name: self.history.append((event, name)),
+            self.journal,
         )
         self.searcher.go_on(self.history if history is None else history)
 
@@ -130,3 +136,15 @@ def test_trial_that_failed_is_told_so_once_and_may_be_tried_again() -> None:
     game.begin()
     game.end()
     assert [event for event, _ in game.history] == ["begun", "failed"]
+
+
+def test_study_of_the_journal_is_the_searchers_and_made_anew() -> None:
+    """What Optuna's own dashboard reads, also after a kill that left a lock."""
+    game = Game().play(3)
+    Path(f"{game.journal}.lock").touch()
+    game.begin_anew()
+    storage = optuna.storages.JournalStorage(JournalFileBackend(str(game.journal)))
+    study = optuna.load_study(study_name=game.journal.parent.name, storage=storage)
+    assert [trial.value for trial in study.trials] == list(game.values.values())
+    labels = [name.partition("-")[0] for name in game.files]
+    assert [name_of(trial.params, label) for trial, label in zip(study.trials, labels, strict=True)] == list(game.files)

@@ -1,4 +1,4 @@
-"""The one place that chooses how a structure evolves."""
+"""How structures evolve, by the name of a rule: the one place that chooses."""
 
 from __future__ import annotations
 
@@ -7,14 +7,16 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rlx2_ray.agents.evolution.base import TopologyEvolution
+from rlx2_ray.agents.evolution.base import LayerAtEvent, TopologyEvolution
 from rlx2_ray.agents.evolution.projection import Projection
 from rlx2_ray.agents.evolution.pruning import Pruning
 from rlx2_ray.agents.evolution.regrowth import Regrowth
 from rlx2_ray.config import TopologyConfig
+from rlx2_ray.registry import Registry
 from rlx2_ray.sparse.plan import NetworkPlan
 from rlx2_ray.sparse.schedule import PruningSchedule, TopologySchedule
-from rlx2_ray.types import Floats
+from rlx2_ray.topology_rules import TOPOLOGY_RULES
+from rlx2_ray.types import BadInput, Floats
 
 
 class Ingredients(NamedTuple):
@@ -35,21 +37,43 @@ class Ingredients(NamedTuple):
             self.interval, self.end, config.drop_fraction, config.drop_schedule == "cosine", self.start
         )
 
-    def chance(self, gradient: Floats) -> Floats:
-        """Scores that know nothing of the gradient."""
-        return self.generator.random(gradient.shape, dtype=np.float32)
+    def chance(self, layer: LayerAtEvent) -> Floats:
+        """Scores that know nothing of the layer, in [0, 1)."""
+        return self.generator.random(layer.weights.shape, dtype=np.float32)
 
 
-EVOLUTIONS: dict[str, Callable[[Ingredients], TopologyEvolution]] = {
-    "dense": lambda given: TopologyEvolution(),
-    "static": lambda given: TopologyEvolution(),
-    "set": lambda given: Regrowth(given.schedule(), given.config.drop, given.chance),
-    "rigl": lambda given: Regrowth(given.schedule(), given.config.drop, np.abs),
-    "prune": lambda given: Pruning(
-        PruningSchedule(given.interval, given.start, given.end), [layer.active for layer in given.plan.layers]
-    ),
-    "groups": lambda given: Projection(given.schedule(), given.config.group, given.fresh()),
-}
+EVOLUTIONS: Registry[Callable[[Ingredients], TopologyEvolution]] = Registry("topology.rule")
+
+
+@EVOLUTIONS.register("dense")
+def dense(given: Ingredients) -> TopologyEvolution:
+    return TopologyEvolution()
+
+
+@EVOLUTIONS.register("static")
+def static(given: Ingredients) -> TopologyEvolution:
+    return TopologyEvolution()
+
+
+@EVOLUTIONS.register("set")
+def grow_by_chance(given: Ingredients) -> TopologyEvolution:
+    return Regrowth(given.schedule(), given.config.drop, given.chance)
+
+
+@EVOLUTIONS.register("rigl")
+def grow_by_gradient(given: Ingredients) -> TopologyEvolution:
+    return Regrowth(given.schedule(), given.config.drop, lambda layer: np.abs(layer.gradient))
+
+
+@EVOLUTIONS.register("prune")
+def prune(given: Ingredients) -> TopologyEvolution:
+    schedule = PruningSchedule(given.interval, given.start, given.end)
+    return Pruning(schedule, [layer.active for layer in given.plan.layers])
+
+
+@EVOLUTIONS.register("groups")
+def groups(given: Ingredients) -> TopologyEvolution:
+    return Projection(given.schedule(), given.config.group, given.fresh())
 
 
 def make_evolution(
@@ -71,4 +95,12 @@ def make_evolution(
     if config.clock == "learner":
         interval = max(1, interval // update_interval)
     start, end = config.start_update // update_interval, config.end_update // update_interval
-    return EVOLUTIONS[config.rule](Ingredients(config, plan, interval, start, end, generator, fresh))
+    evolution = EVOLUTIONS[config.rule](Ingredients(config, plan, interval, start, end, generator, fresh))
+    if config.rule not in TOPOLOGY_RULES:
+        if not isinstance(evolution, TopologyEvolution):
+            raise BadInput(
+                f"topology.rule is {config.rule}, which gave a {type(evolution).__name__} and no TopologyEvolution: "
+                "correct it, as docs/extend.md says."
+            )
+        evolution.rule_of_others = config.rule
+    return evolution

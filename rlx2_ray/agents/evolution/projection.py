@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from rlx2_ray.agents.evolution.base import TopologyEvolution
+from rlx2_ray.agents.evolution.base import LayerAtEvent, TopologyEvolution
 from rlx2_ray.networks.sparse_layer import Arrays
 from rlx2_ray.sparse.masks import largest_in_groups
 from rlx2_ray.sparse.schedule import TopologySchedule
@@ -26,9 +26,9 @@ class Projection(TopologyEvolution):
         self._group = group
         self._reserve = list(reserve)
 
-    def _rewire_layer(self, number: int, weights: Floats, mask: Bools, gradient: Floats) -> tuple[Bools, Floats]:
-        whole = np.where(mask, weights, self._reserve[number])
-        self._reserve[number] = whole
+    def rewire_layer(self, layer: LayerAtEvent) -> tuple[Bools, Floats]:
+        whole = np.where(layer.mask, layer.weights, self._reserve[layer.number])
+        self._reserve[layer.number] = whole
         new_mask = largest_in_groups(whole, self._group)
         return new_mask, np.where(new_mask, whole, np.float32(0))
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from rlx2_ray.agents.evolution.base import TopologyEvolution
+from rlx2_ray.agents.evolution.base import LayerAtEvent, TopologyEvolution
 from rlx2_ray.sparse.masks import largest
 from rlx2_ray.sparse.schedule import PruningSchedule
 from rlx2_ray.types import Bools, Floats
@@ -23,8 +23,9 @@ class Pruning(TopologyEvolution):
         self._schedule = schedule
         self._final_counts = final_counts
 
-    def _rewire_layer(self, number: int, weights: Floats, mask: Bools, gradient: Floats) -> tuple[Bools, Floats]:
-        zeros = self._schedule.fraction(self.calls) * (mask.size - self._final_counts[number])
+    def rewire_layer(self, layer: LayerAtEvent) -> tuple[Bools, Floats]:
+        weights, mask = layer.weights, layer.mask
+        zeros = self._schedule.fraction(self.calls) * (mask.size - self._final_counts[layer.number])
         new_mask = largest(np.where(mask, weights, np.float32(0)), min(int(mask.sum()), mask.size - round(zeros)))
         new_mask &= mask  # zeros that are active and zeros that are not look the same
         return new_mask, np.where(new_mask, weights, np.float32(0))

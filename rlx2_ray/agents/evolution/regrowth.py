@@ -11,7 +11,7 @@ from typing import Literal
 
 import numpy as np
 
-from rlx2_ray.agents.evolution.base import TopologyEvolution
+from rlx2_ray.agents.evolution.base import LayerAtEvent, TopologyEvolution
 from rlx2_ray.sparse.schedule import TopologySchedule
 from rlx2_ray.sparse.topology import update_topology
 from rlx2_ray.types import Bools, Floats
@@ -21,17 +21,21 @@ class Regrowth(TopologyEvolution):
     """The number of active weights of every layer never changes."""
 
     def __init__(
-        self, schedule: TopologySchedule, drop: Literal["magnitude", "signed"], grow_scores: Callable[[Floats], Floats]
+        self,
+        schedule: TopologySchedule,
+        drop: Literal["magnitude", "signed"],
+        grow_scores: Callable[[LayerAtEvent], Floats],
     ) -> None:
-        """`drop` is a name in `topology.DROPS`; `grow_scores` gives those of a layer's weights from its gradient."""
+        """`drop` is a name in `topology.DROPS`; `grow_scores` gives (outputs, inputs), greater is grown first."""
         super().__init__(schedule)
         self._schedule = schedule
         self._drop = drop
         self._grow_scores = grow_scores
 
-    def _rewire_layer(self, number: int, weights: Floats, mask: Bools, gradient: Floats) -> tuple[Bools, Floats]:
+    def rewire_layer(self, layer: LayerAtEvent) -> tuple[Bools, Floats]:
+        weights, mask = layer.weights, layer.mask
         if mask.all():
             return mask, weights
-        scores = self._grow_scores(gradient)
+        scores = self._grow_scores(layer)
         new_mask = update_topology(weights, mask, scores, self._schedule.drop_fraction(self.calls), self._drop)
         return new_mask, np.where(new_mask, weights, np.float32(0))

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from rlx2_ray.agents.evolution.base import TopologyEvolution
+from rlx2_ray.agents.evolution.inputs import Inputs, inputs_by_layer
 from rlx2_ray.config import AgentConfig
 from rlx2_ray.kernels.network import Model
 from rlx2_ray.kernels.optimizer import Moments, adam_step
@@ -28,8 +29,10 @@ class SparseAdam:
         self.moments = _zero_moments(model)
         self._config = config
 
-    def call(self, add_gradient: Callable[[Model], Result]) -> Result:
+    def call(self, add_gradient: Callable[[Model], Result], inputs: Inputs) -> Result:
         """Makes one optimizer call with the gradient that `add_gradient` adds to a model's; returns what that returned.
+
+        `inputs`: of the model, in the batch that the gradient is of.
 
         An event needs the gradient of all weights, active or not; the same compiled functions give it for the same
         model with every weight active.
@@ -41,7 +44,7 @@ class SparseAdam:
             return result
         dense = self.model.densified()
         result = add_gradient(dense.kernel)
-        self._rewire(dense)
+        self._rewire(dense, inputs)
         return result
 
     def _step(self) -> None:
@@ -51,12 +54,15 @@ class SparseAdam:
             kernel.parameters, kernel.gradient, self.moments, self.steps, config.learning_rate, config.weight_decay
         )
 
-    def _rewire(self, dense: SparseModel) -> None:
+    def _rewire(self, dense: SparseModel, inputs: Inputs) -> None:
         """`dense`: the model `densified`, with the gradient in it."""
         model = self.model
-        weights = [layer.scatter() for layer in model.layers()]
+        layers = model.layers()
+        weights = [layer.scatter() for layer in layers]
         gradients = [layer.scatter() for layer in dense.split(dense.kernel.gradient)]
-        rewired = self.evolution.rewire(weights, model.masks, gradients)
+        rewired = self.evolution.rewire(
+            weights, model.masks, gradients, inputs_by_layer(layers, model.networks, inputs)
+        )
         moments = [move(model.split(values), rewired.masks) for values in self.moments]
         model.rewire(*rewired)
         self.moments = Moments(*map(model.join, moments))

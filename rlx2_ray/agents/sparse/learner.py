@@ -81,6 +81,10 @@ class SparseLearner(BaseLearner):
         return noise if scale == 1.0 else noise * np.float32(scale)
 
 
+def critic_inputs(batch: Batch) -> Floats:
+    return np.concatenate([batch.observations, batch.actions])
+
+
 def follow(target: SparseModel, online: SparseModel, tau: float) -> None:
     """Make one Polyak step, with which the target takes on the structure of the online model."""
     if target.masks is not online.masks:

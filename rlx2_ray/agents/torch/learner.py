@@ -47,7 +47,7 @@ class TorchLearner(BaseLearner):
         self.target_critic = self._target(layers["target_critic"])
         self.critics, self.target_critics = _halves(self.critic), _halves(self.target_critic)
         self.policy_optimizer = TopologyAdam(self.policy, config.agent, self._make_evolution("policy"))
-        self.critic_optimizer = TopologyAdam(self.critic, config.agent, self._make_evolution("critic"))
+        self.critic_optimizer = TopologyAdam(self.critic, config.agent, self._make_evolution("critic"), networks=2)
 
     def _target(self, layers: Layers) -> list[MaskedLinear]:
         target = make_mlp(layers, self._config.device, trainable=False)
@@ -103,9 +103,13 @@ class TorchLearner(BaseLearner):
         super()._note(**{name: value.detach().double() for name, value in values.items()})
 
 
-def minimise(loss: Tensor, optimizer: TopologyAdam) -> None:
-    """Make one optimizer call. Only the gradients of the optimizer's own parameters are computed."""
-    optimizer.step(torch.autograd.grad(loss, optimizer.parameters))
+def minimise(loss: Tensor, optimizer: TopologyAdam, *inputs: Tensor) -> None:
+    """Make one optimizer call. Only the gradients of the optimizer's own parameters are computed.
+
+    `inputs`: (B, size) each, which together are those of the optimizer's networks.
+    """
+    gradients = torch.autograd.grad(loss, optimizer.parameters)
+    optimizer.step(gradients, lambda: torch.cat(inputs, dim=1).T.cpu().numpy())
 
 
 def _halves(layers: MLP) -> Critics:

@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 
 from rlx2_ray.agents.evolution.base import TopologyEvolution
+from rlx2_ray.agents.evolution.inputs import Inputs, inputs_by_layer
 from rlx2_ray.config import AgentConfig
-from rlx2_ray.networks.masked_mlp import MLP, MaskedLinear, parameters
+from rlx2_ray.networks.masked_mlp import MLP, MaskedLinear, parameters, to_sparse
 from rlx2_ray.networks.sparse_layer import Arrays
 
 MOMENTS = {"first_moment": "exp_avg", "second_moment": "exp_avg_sq"}  # our names of Adam's state in torch
@@ -26,8 +27,10 @@ class TopologyAdam:
     have neither value nor moments.
     """
 
-    def __init__(self, layers: MLP, config: AgentConfig, evolution: TopologyEvolution) -> None:
+    def __init__(self, layers: MLP, config: AgentConfig, evolution: TopologyEvolution, networks: int = 1) -> None:
+        """`networks`: equally deep ones over the same inputs, whose layers these are."""
         self.evolution = evolution
+        self._networks = networks
         self._layers = layers
         self._parameters = parameters(layers)
         self._adam = torch.optim.Adam(
@@ -45,11 +48,14 @@ class TopologyAdam:
         return self._parameters
 
     @torch.no_grad()
-    def step(self, gradients: Sequence[Tensor]) -> None:
-        """Makes one optimizer call with the dense gradients of `parameters`, in their order."""
+    def step(self, gradients: Sequence[Tensor], inputs: Inputs) -> None:
+        """Makes one optimizer call with the dense gradients of `parameters`, in their order.
+
+        `inputs`: of the layers' networks, in the batch that the gradients are of.
+        """
         self.evolution.calls += 1
         if self.evolution.is_due:
-            self._rewire(gradients[::2])  # parameters alternate between weight and bias
+            self._rewire(gradients[::2], inputs)  # parameters alternate between weight and bias
             return
         for tensor, gradient in zip(self._parameters, gradients, strict=True):
             tensor.grad = gradient
@@ -58,11 +64,12 @@ class TopologyAdam:
                 layer.weight.grad.mul_(layer.mask)  # type: ignore[union-attr]
         self._adam.step()
 
-    def _rewire(self, weight_gradients: Sequence[Tensor]) -> None:
+    def _rewire(self, weight_gradients: Sequence[Tensor], inputs: Inputs) -> None:
         masks, weights = self.evolution.rewire(
             [layer.weight.cpu().numpy() for layer in self._layers],
             [layer.mask.cpu().numpy() for layer in self._layers],
             [gradient.cpu().numpy() for gradient in weight_gradients],
+            inputs_by_layer(to_sparse(self._layers), self._networks, inputs),
         )
         for layer, mask, values in zip(self._layers, masks, weights, strict=True):
             if not mask.all() or layer.is_sparse:

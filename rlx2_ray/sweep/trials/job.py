@@ -38,6 +38,7 @@ class Job(NamedTuple):
     floor: Path | None = None  # file of the returns below which a trial is not worth going on with
     archive: Path | None = None  # of finished runs, which are not run again
     modules: tuple[str, ...] = ()  # that may be imported for an environment
+    plugins: tuple[str, ...] = ()  # places of the person's own code
     stopped: frozenset[str] = frozenset()  # names of trials that the scheduler ended in an earlier process
 
     def directory(self, plan: Plan) -> Path:

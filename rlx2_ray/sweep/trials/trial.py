@@ -15,6 +15,7 @@ from typing import Any
 
 from ray import tune
 
+from rlx2_ray import plugins
 from rlx2_ray.distributed.launch import train as train_on_runtime
 from rlx2_ray.envs import modules
 from rlx2_ray.experiment import session
@@ -40,6 +41,7 @@ class SweepTrial(tune.Trainable):  # type: ignore[misc]
         self._job = job
         consent.agree(hide_secret(job.store))  # as the person did who began the sweep
         modules.trust(job.modules)
+        plugins.trust(job.plugins)
         self._begin(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from rlx2_ray.agents.learner import LearnerState
-from rlx2_ray.agents.sparse.learner import SparseLearner
+from rlx2_ray.agents.sparse.learner import SparseLearner, critic_inputs
 from rlx2_ray.agents.sparse.sac.update import critic_gradient, policy_gradient
 from rlx2_ray.config import ExperimentConfig
 from rlx2_ray.kernels.optimizer import Moments, adam_step
@@ -31,7 +31,8 @@ class SparseSACLearner(SparseLearner):
         loss, q_mean = self.critic_optimizer.call(
             lambda critic: critic_gradient(
                 critic, self.policy.kernel, target, batch, noise, self._config.agent.discount, temperature
-            )
+            ),
+            lambda: critic_inputs(batch),
         )
         self._note(critic_loss=loss, q_mean=q_mean)
         if self.learner_steps % self._config.agent.policy_delay == 0:
@@ -40,7 +41,8 @@ class SparseSACLearner(SparseLearner):
     def _update_policy(self, batch: Batch, temperature: np.float32) -> None:
         noise = self._draw_noise(len(batch.actions), 1, len(batch.lengths))
         loss, log_prob = self.policy_optimizer.call(
-            lambda policy: policy_gradient(policy, self.critic.kernel, batch, noise, temperature)
+            lambda policy: policy_gradient(policy, self.critic.kernel, batch, noise, temperature),
+            lambda: batch.observations,
         )
         self._update_temperature(log_prob)
         self._note(policy_loss=loss, temperature=float(temperature), entropy=-log_prob)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from rlx2_ray.agents.sparse.learner import SparseLearner
+from rlx2_ray.agents.sparse.learner import SparseLearner, critic_inputs
 from rlx2_ray.agents.sparse.td3.update import critic_gradient, policy_gradient
 from rlx2_ray.networks.sparse_layer import Layers
 from rlx2_ray.networks.sparse_model import SparseModel
@@ -24,14 +24,17 @@ class SparseTD3Learner(SparseLearner):
         noise = self._draw_noise(*batch.actions.shape, scale=agent.target_policy_noise)
         targets = self.target_policy.kernel, self.target_critic.kernel
         loss, q_mean = self.critic_optimizer.call(
-            lambda critic: critic_gradient(critic, *targets, batch, noise, agent.discount, agent.target_noise_clip)
+            lambda critic: critic_gradient(critic, *targets, batch, noise, agent.discount, agent.target_noise_clip),
+            lambda: critic_inputs(batch),
         )
         self._note(critic_loss=loss, q_mean=q_mean)
         if self.learner_steps % agent.policy_delay == 0:
             self._update_policy(batch)
 
     def _update_policy(self, batch: Batch) -> None:
-        loss = self.policy_optimizer.call(lambda policy: policy_gradient(policy, self.critic.kernel, batch))
+        loss = self.policy_optimizer.call(
+            lambda policy: policy_gradient(policy, self.critic.kernel, batch), lambda: batch.observations
+        )
         self._note(policy_loss=loss)
         self._follow_critic()
         self._follow(self.target_policy, self.policy)

@@ -35,7 +35,7 @@ class SACLearner(TorchLearner):
         with torch.no_grad():
             targets = target_q(batch, self.policy, self.target_critics, noise, agent.discount, temperature)
         loss, q_mean = critic_loss(self.critics, batch.observations, batch.actions, targets)
-        minimise(loss, self.critic_optimizer)
+        minimise(loss, self.critic_optimizer, batch.observations, batch.actions)
         self._note(critic_loss=loss, q_mean=q_mean)
         if self.learner_steps % agent.policy_delay == 0:
             self._update_policy(batch, temperature)
@@ -43,7 +43,7 @@ class SACLearner(TorchLearner):
     def _update_policy(self, batch: TensorBatch, temperature: torch.Tensor) -> None:
         noise = self._draw_noise(*batch.actions.shape)
         loss, log_probs = policy_loss(self.policy, self.critics, batch.observations, noise, temperature)
-        minimise(loss, self.policy_optimizer)
+        minimise(loss, self.policy_optimizer, batch.observations)
         self._temperature_adam.zero_grad()
         temperature_loss(self.log_temperature, log_probs, self._target_entropy).backward()  # type: ignore[no-untyped-call]
         self._temperature_adam.step()

@@ -31,14 +31,14 @@ class TD3Learner(TorchLearner):
                 batch, self.target_policy, self.target_critics, noise, agent.discount, agent.target_noise_clip
             )
         loss, q_mean = critic_loss(self.critics, batch.observations, batch.actions, targets)
-        minimise(loss, self.critic_optimizer)
+        minimise(loss, self.critic_optimizer, batch.observations, batch.actions)
         self._note(critic_loss=loss, q_mean=q_mean)
         if self.learner_steps % agent.policy_delay == 0:
             self._update_policy(batch)
 
     def _update_policy(self, batch: TensorBatch) -> None:
         loss = policy_loss(self.policy, self.critics[0], batch.observations)
-        minimise(loss, self.policy_optimizer)
+        minimise(loss, self.policy_optimizer, batch.observations)
         self._note(policy_loss=loss)
         self._follow_critic()
         self._follow(self.target_policy, self.policy)
