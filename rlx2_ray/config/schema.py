@@ -43,6 +43,7 @@ Width = Annotated[Count, Field(gt=0, le=16_384)]  # of a layer
 Batch = Annotated[Count, Field(gt=0, le=100_000)]  # at 256 units a layer, 100 MB for each of what an update keeps
 Horizon = Annotated[Count, Field(gt=0, le=1_000)]  # rewards of every transition of a batch
 Lanes = Annotated[Count, Field(gt=0, le=1_024)]  # environments of one process
+Repeats = Annotated[Count, Field(gt=0, le=1_000)]  # of an action
 Actors = Annotated[Count, Field(gt=0, le=1_024)]  # processes
 MOST_EPISODES = 10_000  # of one evaluation
 Episodes = Annotated[Count, Field(gt=0, le=MOST_EPISODES)]
@@ -67,11 +68,19 @@ class Section(BaseModel):
 class EnvConfig(Section):
     id: Name = "Hopper-v5"  #: any gymnasium id; "module:Id-v0" imports module first
     kwargs: dict[str, Any] = {}  #: keyword arguments of gymnasium.make
+    action_repeat: Repeats = 1  #: the environment's steps that each action is taken for; rewards are summed
+    #: the environment's steps after which an episode is truncated; none: its own limit
+    time_limit: Positive | None = None
 
     @field_validator("kwargs", mode="before")
     @classmethod
     def _keep_plain_values(cls, value: object) -> object:
         return plain_value(value, "env.kwargs") if isinstance(value, dict) else value
+
+    def fields(self) -> dict[str, Any]:
+        """The values by name, for files; those of keys that came later only where they say something."""
+        later = {"action_repeat": 1, "time_limit": None}
+        return {key: value for key, value in self.model_dump().items() if key not in later or value != later[key]}
 
 
 class SparsityConfig(Section):
@@ -196,6 +205,7 @@ class ExperimentConfig(Section):
     def canonical(self) -> dict[str, Any]:
         """All values, JSON-ready, for digests: without keys that came later, where all is as it was before them."""
         tree = self.model_dump(mode="json")
+        tree["env"] = {key: tree["env"][key] for key in self.env.fields()}
         evaluation = tree["evaluation"]
         later = {"early_interval": evaluation["interval"], "score_window": LARGEST_WINDOW, "max_episode_steps": None}
         for key, before in later.items():

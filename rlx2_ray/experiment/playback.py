@@ -32,7 +32,7 @@ class Playable(NamedTuple):
     """A policy from whatever kind of file, ready to act."""
 
     policy: NoiseFreePolicy
-    env: dict[str, Any]  # id and kwargs
+    env: dict[str, Any]  # the fields of an EnvConfig
     spaces: Spaces
     policy_digest: str  # of the policy as it was trained
 
@@ -107,7 +107,7 @@ def find_policy(path: Path, warn: Callable[[str], None], best: bool = False) -> 
     }
     layers = from_arrays(checkpoint.arrays, "policy")
     about = _about(config, directory, progress)
-    return PolicyFile(layers, config.algo, config.env.model_dump(), spaces, about)
+    return PolicyFile(layers, config.algo, config.env.fields(), spaces, about)
 
 
 def _best_policy(path: Path) -> PolicyFile:

@@ -328,7 +328,7 @@ class Run:
         return deployed_s + sum(kept) if len(kept) == len(self._points) else None
 
     def _write_policy(self, file: Path, policy: Layers, about: dict[str, Any]) -> None:
-        env = self.config.env.model_dump()
+        env = self.config.env.fields()
         with self.directory.writing(file):
             save_policy(file, PolicyFile(policy, self.config.algo, env, self.spaces, about))
 

@@ -84,6 +84,8 @@ def _notes(policy: PolicyFile, rounding: Rounding | None, loss: Loss | None) -> 
     notes = [
         f"{spaces.observation_size} observations in, {spaces.action_size} actions out, in the environment's units."
     ]
+    if (times := policy.env.get("action_repeat", 1)) > 1:
+        notes.append(f"Each action is meant for {times} steps of the environment (env.action_repeat).")
     if all(about.get(key) is not None for key in ("score", "algo", "method", "env_steps")):
         notes.append(f"Trained by {about['algo']}, method {about['method']}, {about['env_steps']} env steps.")
         notes.append(f"Score: {about['score']:.1f}, the mean return of its last evaluations.")

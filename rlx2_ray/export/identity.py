@@ -25,7 +25,7 @@ ROUNDED = ", rounded to the nearest whole number"
 
 class Identity(NamedTuple):
     algo: str
-    env: dict[str, Any]  # id and kwargs
+    env: dict[str, Any]  # the fields of an EnvConfig
     spaces: Spaces
     policy_digest: str  # of the policy as it was trained, from which the file was made
 

@@ -21,7 +21,7 @@ from rlx2_ray.types import BadInput, Damaged, Spaces
 class PolicyFile(NamedTuple):
     layers: Layers
     algo: str
-    env: dict[str, Any]  # id and kwargs
+    env: dict[str, Any]  # the fields of an EnvConfig
     spaces: Spaces
     about: dict[str, Any] = {}  # what is known of where it comes from, JSON-ready; nothing needs it to act
 
