@@ -19,6 +19,7 @@ ObservationSize = Annotated[
     int | None,
     typer.Option("--observation-size", metavar="N", help="Instead of the environment's; needs --action-size."),
 ]
+NORMALIZED = "agent.normalize_observations: observations are normalised by the running mean and deviation of all so far"
 ActionSize = Annotated[int | None, typer.Option("--action-size", metavar="N", help="Instead of the environment's.")]
 
 
@@ -65,7 +66,7 @@ def _content(config: ExperimentConfig, task: _Task) -> dict[str, Any]:
         **describe_identity(config),
         "observation_size": task.observation_size,
         "action_size": task.action_size,
-        "applied": applied(config.env),
+        "applied": [*applied(config.env), *([NORMALIZED] if config.agent.normalize_observations else [])],
         "observation_parts": [part._asdict() for part in task.parts],
         "policy": _network(plan.policy),
         "critic": _network(plan.critic),

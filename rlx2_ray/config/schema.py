@@ -10,7 +10,7 @@ import json
 import math
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, ValidationInfo, field_validator
 
 from rlx2_ray.config.plain_values import plain_value
 from rlx2_ray.topology_rules import TOPOLOGY_RULES
@@ -58,10 +58,10 @@ class Section(BaseModel):
 
     @field_validator("*", mode="before")
     @classmethod
-    def _refuse_booleans(cls, value: object) -> object:
-        """No key is one, and pydantic would read true as 1."""
-        if isinstance(value, bool):
-            raise ValueError("true and false are no values of any key, write a number or a name")
+    def _refuse_booleans(cls, value: object, info: ValidationInfo) -> object:
+        """Where a key is none, for pydantic would read true as 1."""
+        if isinstance(value, bool) and cls.model_fields[str(info.field_name)].annotation is not bool:
+            raise ValueError("true and false are no values of this key, write a number or a name")
         return value
 
 
@@ -107,6 +107,8 @@ class AgentConfig(Section):
     warmup_steps: Positive  #: env steps of uniformly random actions before the first update
     updates_per_env_step: float = Field(1.0, gt=0, le=LARGEST_RATIO)  #: learner updates an env step after the warm-up
     policy_delay: Positive  #: critic updates per policy (and target) update
+    #: by the running mean and deviation of all observations so far, clipped to 10 deviations
+    normalize_observations: StrictBool = False
     exploration_noise: float = Field(0.1, ge=0)  #: TD3: standard deviation, in units of the action bound
     target_policy_noise: float = Field(0.2, ge=0)  #: TD3: standard deviation, in units of the action bound
     target_noise_clip: float = Field(0.5, ge=0)  #: TD3: greatest target policy noise, in units of the action bound
@@ -211,6 +213,8 @@ class ExperimentConfig(Section):
         for key, before in later.items():
             if evaluation[key] == before:
                 del evaluation[key]
+        if not self.agent.normalize_observations:
+            del tree["agent"]["normalize_observations"]
         return tree
 
     @property

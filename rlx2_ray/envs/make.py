@@ -32,7 +32,7 @@ def make_env(config: EnvConfig, render_mode: str | None = None) -> Env:
     _check_kwargs(config)
     modules.check(config)
     # Not every environment's constructor takes a render mode, so it is given only where one is wanted.
-    options = {} if render_mode is None else {"render_mode": render_mode}
+    options: dict[str, Any] = {} if render_mode is None else {"render_mode": render_mode}
     options |= {} if config.time_limit is None else {"max_episode_steps": config.time_limit}
     try:
         with warnings.catch_warnings():

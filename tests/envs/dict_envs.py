@@ -8,7 +8,9 @@ import gymnasium
 import numpy as np
 from gymnasium.spaces import Box, Dict, Discrete, Sequence, Space, Tuple
 
-NESTED, VAST, WORDS = (f"tests.envs.dict_envs:{name}-v0" for name in ("RlxNested", "RlxVast", "RlxWords"))
+NESTED, SCALED, VAST, WORDS = (
+    f"tests.envs.dict_envs:{name}-v0" for name in ("RlxNested", "RlxScaled", "RlxVast", "RlxWords")
+)
 LIMIT = 20
 
 
@@ -51,6 +53,28 @@ class Nested(gymnasium.Env[Any, Any]):
         return {"goal": np.ones(1, np.float32), "state": state, "zone": int(np.clip(self._place, -1, 1)) + 1}
 
 
+class Scaled(gymnasium.Env[Any, Any]):
+    """A place on a line in numbers of every size: a pressure far from zero, a tiny one, and one that never changes.
+
+    The reward is minus the distance from 0.
+    """
+
+    action_space = Box(-1, 1, (1,))
+    observation_space = Box(-np.inf, np.inf, (3,), np.float64)
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        super().reset(seed=seed)
+        self._place = float(self.np_random.uniform(-1, 1))
+        return self._observe(), {}
+
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        self._place += 0.2 * float(action[0])
+        return self._observe(), -abs(self._place), abs(self._place) > 3, False, {}
+
+    def _observe(self) -> Any:
+        return np.array([101_325 + 50 * self._place, 0.02 * self._place, 7.0])
+
+
 class Odd(gymnasium.Env[Any, Any]):
     """Observations that are too many when they are flat, or no numbers at all."""
 
@@ -65,5 +89,6 @@ def _register(env_id: str, entry_point: Any, limit: int | None = None) -> None:
 
 
 _register(NESTED, Nested, LIMIT)
+_register(SCALED, Scaled, LIMIT)
 _register(VAST, lambda: Odd(Dict({"word": Discrete(10**12)})))
 _register(WORDS, lambda: Odd(Dict({"words": Sequence(Discrete(5))})))

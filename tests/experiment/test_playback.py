@@ -29,7 +29,7 @@ def play(path: Path, episodes: int, seed: int, video: Path | None = None) -> dic
 def write_policy(path: Path, config: ExperimentConfig, env_id: str) -> PolicyFile:
     """An untrained policy for the sizes of `config`'s environment, said to be for `env_id`."""
     spaces = probe_spaces(config.env)
-    layers = make_learner(config, spaces).policy_layers()
+    layers = make_learner(config, spaces).policy_weights().layers
     policy = PolicyFile(layers, config.algo, {"id": env_id, "kwargs": {}}, spaces)
     save_policy(path, policy)
     return policy

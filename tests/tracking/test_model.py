@@ -39,7 +39,7 @@ SPACES = Spaces(5, 2, (-3.0, 0.0), (1.0, 10.0))
 
 def write_policy(path: Path, algo: str = "td3", seed: int = 0) -> PolicyFile:
     """An untrained policy."""
-    layers = make_learner(small_config(algo=algo, seed=seed), SPACES).policy_layers()
+    layers = make_learner(small_config(algo=algo, seed=seed), SPACES).policy_weights().layers
     policy = PolicyFile(layers, algo, {"id": "Task-v0", "kwargs": {}}, SPACES)
     save_policy(path, policy)
     return policy
