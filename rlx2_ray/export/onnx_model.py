@@ -189,7 +189,8 @@ def _check_same(model: onnx.ModelProto, again: onnx.ModelProto) -> None:
     for mine, expected in zip(*fixed, strict=True):
         array = numpy_helper.to_array(expected)
         if len(mine.raw_data) != array.nbytes or not np.allclose(np.frombuffer(mine.raw_data, array.dtype), array):
-            raise policy_reader.wrong("it scales its actions to other bounds than it says")
+            what = "clips its observations" if mine.name in LIMITS else "scales its actions"
+            raise policy_reader.wrong(f"it {what} to other bounds than it says")
 
 
 def _without_numbers(model: onnx.ModelProto) -> onnx.ModelProto:
