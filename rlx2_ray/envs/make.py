@@ -39,7 +39,7 @@ def make_env(config: EnvConfig, render_mode: str | None = None) -> Env:
             warnings.simplefilter("ignore")  # gymnasium's advice on newer versions of an environment
             env: Env = gymnasium.make(config.id, disable_env_checker=True, **(config.kwargs | options))
     except Exception as error:  # whatever an environment's own constructor raises
-        reason = " ".join(str(error).split()).rstrip(".")
+        reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
         raise BadInput(
             f"env.id is {config.id!r}, which gymnasium cannot make ({reason}): correct env.id or env.kwargs, "
             "or install the environment's package."

@@ -14,6 +14,7 @@ from rlx2_ray.config import ExperimentConfig
 from rlx2_ray.distributed import rollout_worker
 from rlx2_ray.distributed.batch_stream import CHUNK_BATCHES
 from rlx2_ray.distributed.evaluation_worker import EvaluationWorker
+from rlx2_ray.distributed.learner_seat import LearnerSeat
 from rlx2_ray.distributed.learner_worker import LearnerWorker
 from rlx2_ray.distributed.metric_means import MetricMeans
 from rlx2_ray.distributed.replay_shard import ReplayShard, ShardStatus
@@ -409,6 +410,48 @@ def test_learner_reports_the_means_since_the_last_call() -> None:
     expected = {"train/critic_loss", "train/policy_loss", "train/q_mean", "topology/policy_overlap"}
     assert expected | {"actors/update_us", "actors/batch_us"} <= learned.metrics.keys()
     assert np.isfinite(list(learned.metrics.values())).all()
+
+
+# Normalised observations
+
+
+def test_rollouts_report_what_they_acted_on_and_the_learner_normalises_by_all_of_it() -> None:
+    config = drift_config(agent__normalize_observations=True)
+    shards = make_shards(config)
+    rollouts = [RolloutWorker(config, lanes, shards, 0) for lanes in (range(2), range(2, LANES))]
+    seat = LearnerSeat.__new__(LearnerSeat)  # without an actor: what it notes is its own
+    seat.observed = None
+    for time, rollout in enumerate(rollouts * 3):
+        seat.note(rollout.collect(50, 50 * time, 0, None).observed)
+    acted_on = np.concatenate([each.observations[:-1] for local in shards.values() for each in local.fragments])
+    assert seat.observed is not None
+    assert seat.observed.number == len(acted_on) == 300
+    assert np.allclose(seat.observed.mean, acted_on.mean(axis=0, dtype=np.float64))
+    assert np.allclose(seat.observed.squares / 300, acted_on.var(axis=0, dtype=np.float64))
+
+    learner = make_learner_worker(config, list(shards.values()))
+    _, weights = learner.learn(10, sizes_of(shards), seat.observed)
+    expected = seat.observed.normalization()
+    assert weights.normalization is not None
+    assert [each.tolist() for each in weights.normalization] == [each.tolist() for each in expected]
+    _, after = learner.learn(10, sizes_of(shards))  # nothing new
+    assert after.normalization is not None
+    assert after.normalization.mean.tolist() == expected.mean.tolist()
+    restored = make_learner_worker(config, list(shards.values()))
+    restored.restore(learner.state())
+    assert policy_digest(*restored.policy_weights()) == policy_digest(*learner.policy_weights())
+
+    for local in shards.values():
+        local.fragments.clear()
+    rollouts[0].collect(40, 300, 1, weights)
+    policy = make_evaluation_policy("td3", make_network(weights))
+    for fragment in shards[0].fragments:
+        assert np.allclose(fragment.policy_actions, policy.action(fragment.observations[:-1]), atol=1e-6)
+
+
+def test_rollouts_report_nothing_where_nothing_is_normalised() -> None:
+    config = drift_config()
+    assert RolloutWorker(config, range(LANES), make_shards(config), 0).collect(10, 0, 0, None).observed is None
 
 
 # Evaluator and metrics
