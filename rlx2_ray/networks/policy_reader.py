@@ -53,8 +53,9 @@ class Normalization(NamedTuple):
 
     def apply(self, observations: NDArray[np.float32]) -> NDArray[np.float32]:
         """Returns clip((x - mean) * scale) to within +-`CLIP`, of observations (..., observation_size)."""
-        normalized: NDArray[np.float32] = np.clip((observations - self.mean) * self.scale, -CLIP, CLIP)
-        return normalized
+        normalized: NDArray[np.float32] = observations - self.mean
+        normalized *= self.scale
+        return np.clip(normalized, -CLIP, CLIP, out=normalized)
 
 
 class Content(NamedTuple):
