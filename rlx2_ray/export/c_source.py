@@ -54,6 +54,13 @@ static void relu(float *x, size_t size)
 }
 """
 
+NORMALIZE = f"""\
+for (index = 0; index < {{size}}; index++) {{{{
+    float value = (observation[index] - observation_mean[index]) * observation_scale[index];
+    normalized[index] = value < -{CLIP}f ? -{CLIP}f : value > {CLIP}f ? {CLIP}f : value;
+}}}}
+"""
+
 SUMS = {
     DENSE: "for (place = 0; place < inputs; place++) sum += (float)*weights++ * x[place];",
     COLUMNS: "for (count = *counts++; count > 0; count--) sum += (float)*weights++ * x[*places++];",
@@ -237,14 +244,6 @@ def _buffer_sizes(layers: Sequence[Tables]) -> list[int]:
     """The hidden layers take turns with two buffers."""
     hidden = [tables.outputs for tables in layers[:-1]]
     return [max(sizes) for sizes in (hidden[::2], hidden[1::2]) if sizes]
-
-
-NORMALIZE = f"""\
-for (index = 0; index < {{size}}; index++) {{{{
-    float value = (observation[index] - observation_mean[index]) * observation_scale[index];
-    normalized[index] = value < -{CLIP}f ? -{CLIP}f : value > {CLIP}f ? {CLIP}f : value;
-}}}}
-"""
 
 
 def _act(name: str, layers: Sequence[Tables], spaces: Spaces, inputs: int) -> str:
