@@ -154,7 +154,7 @@ def cost(call: Callable[[], object], count: int, actor_process: int) -> Cost:
 class IdleRollout:
     """Takes and gives what a rollout does, and does nothing."""
 
-    def collect(self, steps: int, time: int, version: int, weights: Layers) -> Collected:
+    def collect(self, steps: int, time: int, version: int, weights: PolicyWeights) -> Collected:
         return Collected(steps, {0: NoShard().insert([], 0)})
 
     def give(self, layers: PolicyWeights) -> PolicyWeights:
