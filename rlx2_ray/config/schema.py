@@ -107,7 +107,7 @@ class AgentConfig(Section):
     warmup_steps: Positive  #: env steps of uniformly random actions before the first update
     updates_per_env_step: float = Field(1.0, gt=0, le=LARGEST_RATIO)  #: learner updates an env step after the warm-up
     policy_delay: Positive  #: critic updates per policy (and target) update
-    #: by the running mean and deviation of all observations so far, clipped to 10 deviations
+    #: normalise observations by the running mean and deviation of all so far, clipped to 10 deviations
     normalize_observations: StrictBool = False
     exploration_noise: float = Field(0.1, ge=0)  #: TD3: standard deviation, in units of the action bound
     target_policy_noise: float = Field(0.2, ge=0)  #: TD3: standard deviation, in units of the action bound
