@@ -100,7 +100,7 @@ def _fresh_policy(env_id: str, is_sparse: bool) -> PolicyFile:
     observation_size, action_size, sparsity = TASKS[env_id]
     spaces = Spaces(observation_size, action_size, (-1.0,) * action_size, (1.0,) * action_size)
     config = resolve({"env": {"id": env_id}, "sparsity": {"policy": sparsity if is_sparse else 0.0}})
-    return PolicyFile(initial_models(config, spaces)["policy"], "td3", config.env.model_dump(), spaces)
+    return PolicyFile(initial_models(config, spaces)["policy"], "td3", config.env.fields(), spaces)
 
 
 def _sizes(policy: PolicyFile, network: Network, folder: Path) -> Result:

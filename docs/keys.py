@@ -43,6 +43,7 @@ SHORTER = 20_000  # env steps of a run whose defaults show which of them follow 
 BOUNDS = {"exclusiveMinimum": "> ", "gt": "> ", "minimum": "≥ ", "ge": "≥ ", "exclusiveMaximum": "< ", "lt": "< "}
 BOUNDS |= {"maximum": "≤ ", "le": "≤ "}
 TYPES = {"integer": "whole number", "number": "number", "string": "text", "object": "mapping", "null": "null"}
+TYPES |= {"boolean": "true or false"}
 
 
 def page() -> str:
@@ -163,7 +164,9 @@ def shown(value: object) -> str:
     """Returns a default as it is written in YAML."""
     if value is None:
         return "null"
-    if isinstance(value, bool | str):
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
+    if isinstance(value, str):
         return f"`{value}`"
     if isinstance(value, int | float):
         return shown_number(value)

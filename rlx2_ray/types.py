@@ -23,7 +23,8 @@ class BadInput(Exception):
     """
 
     def __init__(self, sentence: str) -> None:
-        super().__init__(shortened(sentence))
+        # What is no text, such as half of a pair of code units, could not be written anywhere.
+        super().__init__(shortened(sentence.encode(errors="backslashreplace").decode()))
 
 
 class Damaged(BadInput):

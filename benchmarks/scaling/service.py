@@ -32,7 +32,7 @@ from rlx2_ray.distributed.replay_shard import ReplayShard, ShardStatus
 from rlx2_ray.distributed.rollout_worker import Collected, RolloutWorker
 from rlx2_ray.distributed.supervisor import CALL_STEPS, CALL_UPDATES, TICK_S
 from rlx2_ray.envs.make import probe_spaces
-from rlx2_ray.networks.sparse_layer import Layers
+from rlx2_ray.networks.policy_weights import PolicyWeights
 from rlx2_ray.replay.chunk import ChunkLayout
 from rlx2_ray.types import Floats, Fragment, Spaces
 
@@ -83,7 +83,7 @@ def measure_task(task: Task) -> Figures:
     shard, learner = OneChunk(filled_shard(config, spaces)), LearnerWorker(config, spaces)
     learner.connect([shard])
     stream = BatchStream(config, spaces, [shard], 0, np.random.default_rng(0))
-    layers, versions = learner.policy_layers(), itertools.count()
+    layers, versions = learner.policy_weights(), itertools.count()
     rollout = RolloutWorker(config, [0], {0: NoShard()}, 0)
     times = core_times(
         {
@@ -154,10 +154,10 @@ def cost(call: Callable[[], object], count: int, actor_process: int) -> Cost:
 class IdleRollout:
     """Takes and gives what a rollout does, and does nothing."""
 
-    def collect(self, steps: int, time: int, version: int, weights: Layers) -> Collected:
+    def collect(self, steps: int, time: int, version: int, weights: PolicyWeights) -> Collected:
         return Collected(steps, {0: NoShard().insert([], 0)})
 
-    def give(self, layers: Layers) -> Layers:
+    def give(self, layers: PolicyWeights) -> PolicyWeights:
         return layers
 
 
@@ -165,7 +165,7 @@ def measure_calls() -> Figures:
     """Of calls with Hopper's weights that do nothing; and the driver's loop over them."""
     config = make_config(TASKS[1])
     actor = ray.remote(num_cpus=1)(IdleRollout).remote()
-    layers = LearnerWorker(config, probe_spaces(config.env)).policy_layers()
+    layers = LearnerWorker(config, probe_spaces(config.env)).policy_weights()
     weights = actor.give.remote(layers)  # a small result, which is sent on with each call, as the learner's are
 
     def start() -> Any:

@@ -5,22 +5,28 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+import numpy as np
+
 from rlx2_ray.agents.evolution.base import TopologyEvolution
 from rlx2_ray.agents.evolution.make import make_evolution
 from rlx2_ray.agents.learner import LearnerState
 from rlx2_ray.config import ExperimentConfig
 from rlx2_ray.networks.initial import fresh_layers, initial_layers
+from rlx2_ray.networks.moments import STATE, Moments, moments_of_state
 from rlx2_ray.networks.policy import (
     ActingPolicy,
     Network,
     NoiseFreePolicy,
+    NormalizedNetwork,
     make_acting_policy,
     make_evaluation_policy,
 )
+from rlx2_ray.networks.policy_reader import Normalization
+from rlx2_ray.networks.policy_weights import PolicyWeights
 from rlx2_ray.networks.sparse_layer import Arrays, Layers, from_arrays, to_arrays
 from rlx2_ray.seeding import generator_state, make_generator, restore_generator
 from rlx2_ray.sparse.plan import plan_agent
-from rlx2_ray.types import Floats, Spaces
+from rlx2_ray.types import Batch, Floats, Spaces
 
 
 class Optimizer(Protocol):
@@ -48,6 +54,7 @@ class BaseLearner:
         self._plan = plan_agent(config, spaces.observation_size, spaces.action_size)._asdict()
         self._noise = make_generator(config.seed, "learner noise")
         self._topology = make_generator(config.seed, "topology")
+        self.observed = Moments.none(spaces.observation_size)
         self._sums: dict[str, Any] = {}  # of metrics since the last report
         self._counts: dict[str, int] = {}
         self._build(initial_models(config, spaces) | dict(models or {}))
@@ -87,11 +94,51 @@ class BaseLearner:
         """The policy's network for acting, which on the CPU stays current by itself."""
         raise NotImplementedError
 
+    def policy_layers(self) -> Layers:
+        """Returns a copy of the policy's layers."""
+        raise NotImplementedError
+
+    def policy_weights(self) -> PolicyWeights:
+        return PolicyWeights(self.policy_layers(), self._normalization)
+
     def acting_policy(self) -> ActingPolicy:
-        return make_acting_policy(self._config, self._policy_network())
+        return make_acting_policy(self._config, self._network())
 
     def evaluated_policy(self) -> NoiseFreePolicy:
-        return make_evaluation_policy(self._config.algo, self._policy_network())
+        return make_evaluation_policy(self._config.algo, self._network())
+
+    def _network(self) -> Network:
+        """The policy's, which normalises by the newest statistics."""
+        network = self._policy_network()
+        return NormalizedNetwork(network, self._normalize) if self._normalizes else network
+
+    @property
+    def _normalizes(self) -> bool:
+        return self._config.agent.normalize_observations
+
+    @property
+    def observed(self) -> Moments:
+        return self._observed
+
+    @observed.setter
+    def observed(self, moments: Moments) -> None:
+        self._observed = moments
+        self._normalization = moments.normalization() if self._normalizes else None
+
+    def observe(self, moments: Moments) -> None:
+        self.observed = self.observed.joined(moments)
+
+    def _normalize(self, observations: Floats) -> Floats:
+        return observations if self._normalization is None else self._normalization.apply(observations)
+
+    def _normalized(self, batch: Batch) -> Batch:
+        """The batch of an update as the networks see it: old transitions, too, by the newest statistics."""
+        if self._normalization is None:
+            return batch
+        columns = Normalization(*(each[:, np.newaxis] for each in self._normalization))
+        return batch._replace(
+            observations=columns.apply(batch.observations), next_observations=columns.apply(batch.next_observations)
+        )
 
     def metrics(self) -> dict[str, float]:
         means = {name: float(total) / self._counts[name] for name, total in self._sums.items()}
@@ -124,6 +171,9 @@ class BaseLearner:
             "metric_sums": {name: float(total) for name, total in self._sums.items()},
             "metric_counts": dict(self._counts),
         }
+        if self._normalizes:
+            arrays |= self.observed.arrays()
+            values[STATE] = self.observed.number
         for name, layers in self._layers().items():
             arrays |= to_arrays(layers, name)
         for name, optimizer in self._optimizers().items():
@@ -133,6 +183,7 @@ class BaseLearner:
 
     def restore(self, state: LearnerState) -> None:
         arrays, values = state
+        self.observed = moments_of_state(arrays, values) or self.observed
         self._noise = restore_generator(values["noise"])
         self._topology = restore_generator(values["topology"])
         self._build({name: from_arrays(arrays, name) for name in self._layers()})

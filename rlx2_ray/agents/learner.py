@@ -6,8 +6,10 @@ from typing import Any, NamedTuple, Protocol
 
 from rlx2_ray.algorithms import ALGORITHMS
 from rlx2_ray.config import ExperimentConfig
+from rlx2_ray.networks.moments import Moments
 from rlx2_ray.networks.policy import ActingPolicy, NoiseFreePolicy
-from rlx2_ray.networks.sparse_layer import Arrays, Layers
+from rlx2_ray.networks.policy_weights import PolicyWeights
+from rlx2_ray.networks.sparse_layer import Arrays
 from rlx2_ray.target_rules import TARGET_RULES
 from rlx2_ray.types import Batch, RunFailed
 
@@ -21,6 +23,7 @@ class LearnerState(NamedTuple):
 
 class Learner(Protocol):
     learner_steps: int  # updates done
+    observed: Moments  # of the observations so far, where they are normalised
 
     def update(self, batch: Batch) -> None:
         """Does one update of the critics and, when due, of policy, temperature and targets.
@@ -33,7 +36,11 @@ class Learner(Protocol):
         """Means since the last call, and current values."""
         ...
 
-    def policy_layers(self) -> Layers:
+    def observe(self, moments: Moments) -> None:
+        """Takes note of further observations, by which it normalises from now on where it is configured to."""
+        ...
+
+    def policy_weights(self) -> PolicyWeights:
         """Returns a copy of the policy."""
         ...
 

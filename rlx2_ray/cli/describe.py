@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
@@ -12,12 +12,14 @@ from rlx2_ray.config import ExperimentConfig
 from rlx2_ray.types import BadInput
 
 if TYPE_CHECKING:
+    from rlx2_ray.envs.wrappers import Part
     from rlx2_ray.sparse.plan import NetworkPlan
 
 ObservationSize = Annotated[
     int | None,
     typer.Option("--observation-size", metavar="N", help="Instead of the environment's; needs --action-size."),
 ]
+NORMALIZED = "agent.normalize_observations: observations are normalised by the running mean and deviation of all so far"
 ActionSize = Annotated[int | None, typer.Option("--action-size", metavar="N", help="Instead of the environment's.")]
 
 
@@ -29,36 +31,45 @@ def describe(
     as_json: options.Json = False,
 ) -> None:
     """Layer shapes, sparsities, active weights, size and FLOPs of an agent. Runs and writes nothing."""
-    content = _content(config, *_sizes(config, observation_size, action_size))
+    content = _content(config, _task(config, observation_size, action_size))
     if as_json:
         print_json(content)
     else:
         _print_tables(content)
 
 
-def _sizes(config: ExperimentConfig, observation_size: int | None, action_size: int | None) -> tuple[int, int]:
+class _Task(NamedTuple):
+    observation_size: int
+    action_size: int
+    parts: list[Part]  # of an observation that is flattened
+
+
+def _task(config: ExperimentConfig, observation_size: int | None, action_size: int | None) -> _Task:
     if observation_size is None and action_size is None:
-        from rlx2_ray.envs.make import probe_spaces
+        from rlx2_ray.envs.make import probe
         from rlx2_ray.experiment.progress import Progress
 
         with Progress(f"{config.env.id} is made"):
-            spaces = probe_spaces(config.env)
-        return spaces.observation_size, spaces.action_size
+            spaces, parts = probe(config.env)
+        return _Task(spaces.observation_size, spaces.action_size, parts)
     for name, value in (("--observation-size", observation_size), ("--action-size", action_size)):
         if value is None or value < 1:
             raise BadInput(f"{name} is {value}: give both sizes, each at least 1, or neither.")
-    return observation_size, action_size  # type: ignore[return-value]
+    return _Task(observation_size, action_size, [])  # type: ignore[arg-type]
 
 
-def _content(config: ExperimentConfig, observation_size: int, action_size: int) -> dict[str, Any]:
+def _content(config: ExperimentConfig, task: _Task) -> dict[str, Any]:
+    from rlx2_ray.envs.wrappers import applied
     from rlx2_ray.runs.result import describe_costs, describe_identity
     from rlx2_ray.sparse.plan import plan_agent
 
-    plan = plan_agent(config, observation_size, action_size)
+    plan = plan_agent(config, task.observation_size, task.action_size)
     return {
         **describe_identity(config),
-        "observation_size": observation_size,
-        "action_size": action_size,
+        "observation_size": task.observation_size,
+        "action_size": task.action_size,
+        "applied": [*applied(config.env), *([NORMALIZED] if config.agent.normalize_observations else [])],
+        "observation_parts": [part._asdict() for part in task.parts],
         "policy": _network(plan.policy),
         "critic": _network(plan.critic),
         **describe_costs(config, plan),
@@ -89,3 +100,8 @@ def _print_tables(content: dict[str, Any]) -> None:
     )
     ratio_rows = [[name, f"{content[key]:.3f}", f"{1 / content[key]:.1f}"] for name, key in ratios]
     print_table("Against the dense agent", ["", "ratio", "times smaller"], ratio_rows)
+    for sentence in content["applied"]:
+        typer.echo(f"{sentence}.")
+    if content["observation_parts"]:
+        parts = ", ".join(f"{part['key']} ({part['size']})" for part in content["observation_parts"])
+        typer.echo(f"Observations are flattened, in this order: {parts}.")

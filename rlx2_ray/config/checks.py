@@ -19,6 +19,7 @@ MOST_NUMBERS = 100_000_000  # of one array that an update keeps: 400 MB
 def check_together(config: ExperimentConfig) -> None:
     """Raises BadInput where a configuration breaks a rule that needs more than one key."""
     _check_needs(config)
+    _check_expert(config)
     _check_sparsity(config)
     _check_topology(config)
     _check_evaluation(config.evaluation)
@@ -81,6 +82,14 @@ def _check_needs(config: ExperimentConfig) -> None:
     key, meaning = NEEDS.get(config.method, (None, None))
     if key and at(config.model_dump(), key, None) is None:
         raise BadInput(f"method {config.method} needs {key}, {meaning}: give its directory.")
+
+
+def _check_expert(config: ExperimentConfig) -> None:
+    if config.target.expert is not None and config.agent.normalize_observations:
+        raise BadInput(
+            "agent.normalize_observations is true but target.expert is given, whose critics know other observations: "
+            "leave one of them out."
+        )
 
 
 def _check_sparsity(config: ExperimentConfig) -> None:

@@ -13,6 +13,12 @@ from rlx2_ray.types import BadInput, cut, shown
 
 Model = TypeVar("Model", bound=BaseModel)
 
+MEANT = {  # names that others give to what has another one here, and what to write
+    "env.frame_skip": "env.action_repeat repeats each action, and env.kwargs.frame_skip is MuJoCo's own, where an "
+    "environment takes one.",
+    "env.max_episode_steps": "did you mean env.time_limit?",
+}
+
 
 def validate(model: type[Model], tree: object, section: str = "") -> Model:
     """The model from its keys; `section` is where a file has them. Raises BadInput."""
@@ -39,6 +45,8 @@ def _sentence(error: ValidationError, model: type[BaseModel], section: str) -> s
 
 def unknown_key(key: str, known: Iterable[str]) -> str:
     """The sentence about a key that is none of the known ones; the section that it is in is one."""
+    if key in MEANT:
+        return f"There is no key {key}: {MEANT[key]}"
     section, _, name = key.rpartition(".")
     prefix = f"{section}." if section else ""
     names = sorted({other.removeprefix(prefix).partition(".")[0] for other in known if other.startswith(prefix)})

@@ -11,7 +11,16 @@ import math
 from pathlib import PurePath
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictBool,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from rlx2_ray.config.plain_values import plain_value
 from rlx2_ray.topology_rules import facts_of
@@ -44,6 +53,7 @@ Width = Annotated[Count, Field(gt=0, le=16_384)]  # of a layer
 Batch = Annotated[Count, Field(gt=0, le=100_000)]  # at 256 units a layer, 100 MB for each of what an update keeps
 Horizon = Annotated[Count, Field(gt=0, le=1_000)]  # rewards of every transition of a batch
 Lanes = Annotated[Count, Field(gt=0, le=1_024)]  # environments of one process
+Repeats = Annotated[Count, Field(gt=0, le=1_000)]  # of an action
 Actors = Annotated[Count, Field(gt=0, le=1_024)]  # processes
 MOST_EPISODES = 10_000  # of one evaluation
 Episodes = Annotated[Count, Field(gt=0, le=MOST_EPISODES)]
@@ -61,21 +71,29 @@ class Section(BaseModel):
 
     @field_validator("*", mode="before")
     @classmethod
-    def _refuse_booleans(cls, value: object) -> object:
-        """No key is one, and pydantic would read true as 1."""
-        if isinstance(value, bool):
-            raise ValueError("true and false are no values of any key, write a number or a name")
+    def _refuse_booleans(cls, value: object, info: ValidationInfo) -> object:
+        """Where a key is none, for pydantic would read true as 1."""
+        if isinstance(value, bool) and cls.model_fields[str(info.field_name)].annotation is not bool:
+            raise ValueError("true and false are no values of this key, write a number or a name")
         return value
 
 
 class EnvConfig(Section):
     id: Name = "Hopper-v5"  #: any gymnasium id; "module:Id-v0" imports module first
     kwargs: dict[str, Any] = {}  #: keyword arguments of gymnasium.make
+    action_repeat: Repeats = 1  #: the environment's steps that each action is taken for; rewards are summed
+    #: the environment's steps after which an episode is truncated; none: its own limit
+    time_limit: Positive | None = None
 
     @field_validator("kwargs", mode="before")
     @classmethod
     def _keep_plain_values(cls, value: object) -> object:
         return plain_value(value, "env.kwargs") if isinstance(value, dict) else value
+
+    def fields(self) -> dict[str, Any]:
+        """The values by name, for files; those of keys that came later only where they say something."""
+        later = {"action_repeat": 1, "time_limit": None}
+        return {key: value for key, value in self.model_dump().items() if key not in later or value != later[key]}
 
 
 class SparsityConfig(Section):
@@ -102,6 +120,8 @@ class AgentConfig(Section):
     warmup_steps: Positive  #: env steps of uniformly random actions before the first update
     updates_per_env_step: float = Field(1.0, gt=0, le=LARGEST_RATIO)  #: learner updates an env step after the warm-up
     policy_delay: Positive  #: critic updates per policy (and target) update
+    #: normalise observations by the running mean and deviation of all so far, clipped to 10 deviations
+    normalize_observations: StrictBool = False
     exploration_noise: float = Field(0.1, ge=0)  #: TD3: standard deviation, in units of the action bound
     target_policy_noise: float = Field(0.2, ge=0)  #: TD3: standard deviation, in units of the action bound
     target_noise_clip: float = Field(0.5, ge=0)  #: TD3: greatest target policy noise, in units of the action bound
@@ -224,6 +244,7 @@ class ExperimentConfig(Section):
         Nor with where it is logged, which changes nothing.
         """
         tree = self.model_dump(mode="json", exclude={"tracking"})
+        tree["env"] = {key: tree["env"][key] for key in self.env.fields()}
         evaluation = tree["evaluation"]
         later = {"early_interval": evaluation["interval"], "score_window": LARGEST_WINDOW, "max_episode_steps": None}
         for key, before in later.items():
@@ -231,6 +252,8 @@ class ExperimentConfig(Section):
                 del evaluation[key]
         if tree["target"]["rule"] == "delayed":
             del tree["target"]["rule"]
+        if not self.agent.normalize_observations:
+            del tree["agent"]["normalize_observations"]
         # What the code is counts, not where it lies.
         plugins = sorted((PurePath(each.path).name, each.sha256 or "") for each in self.plugins)
         del tree["plugins"]

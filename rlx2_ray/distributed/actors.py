@@ -21,6 +21,7 @@ from rlx2_ray.distributed.learner_worker import LearnerWorker
 from rlx2_ray.distributed.patience import ANSWER_S
 from rlx2_ray.distributed.replay_shard import ReplayShard, ShardStatus
 from rlx2_ray.distributed.rollout_worker import RolloutWorker
+from rlx2_ray.networks.moments import Moments
 from rlx2_ray.types import Floats, Fragment, Spaces
 
 Reference = Any  # ray.ObjectRef
@@ -115,11 +116,11 @@ class LearnerActor:
     def connect_later(self, shards: Sequence[ReplayActor]) -> Reference:
         return self._actor.connect.remote(shards)
 
-    def learn_later(self, updates: int, sizes: Sequence[int]) -> Learning:
-        return Learning(*self._actor.learn.options(num_returns=2).remote(updates, sizes))
+    def learn_later(self, updates: int, sizes: Sequence[int], observed: Moments | None = None) -> Learning:
+        return Learning(*self._actor.learn.options(num_returns=2).remote(updates, sizes, observed))
 
     def weights_later(self) -> Reference:
-        return self._actor.policy_layers.remote()
+        return self._actor.policy_weights.remote()
 
     def state_later(self) -> Reference:
         return self._actor.state.remote()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from ray.exceptions import RayError
@@ -14,7 +14,8 @@ from rlx2_ray.distributed.faults import Faults
 from rlx2_ray.distributed.learner_worker import Learned
 from rlx2_ray.distributed.patience import ANSWER_S, PLACE_S, Patience
 from rlx2_ray.experiment.run import Run
-from rlx2_ray.networks.sparse_layer import Layers
+from rlx2_ray.networks.moments import STATE, Moments, moments_of_state
+from rlx2_ray.networks.policy_weights import PolicyWeights
 from rlx2_ray.runs.checkpoint import load_newest
 
 Answer = TypeVar("Answer")
@@ -26,7 +27,8 @@ class LearnerSeat:
         self.actor = LearnerActor(run.config, run.spaces)
         self.learner_steps = 0  # updates done
         self.version = 0  # of `weights`
-        self.weights: Reference = None  # the policy's layers, after `begin`
+        self.weights: Reference = None  # the policy's, after `begin`
+        self.observed: Moments | None = None  # by the rollouts; it outlives learners
         self._run = run
         self._faults = faults
         self._patience = patience
@@ -42,7 +44,16 @@ class LearnerSeat:
         self._shards = shards
         self._get(self.actor.connect_later(shards), PLACE_S)
 
+    def note(self, observed: Moments | None) -> None:
+        """Take in what a rollout has observed, for the updates to come."""
+        if observed is not None:
+            self.observed = self.observed.joined(observed) if self.observed else observed
+
+    def learn(self, updates: int, sizes: Sequence[int]) -> Learning:
+        return self.actor.learn_later(updates, sizes, self.observed)
+
     def restore(self, state: LearnerState) -> None:
+        self.observed = self.observed or moments_of_state(*state)
         self.learner_steps = self._get(self.actor.restore_later(state))
 
     def begin(self) -> None:
@@ -54,15 +65,19 @@ class LearnerSeat:
         self._take_weights(learning.weights)
 
     def state(self) -> LearnerState:
-        return self._ask(lambda learner: self._get(learner.state_later()))  # type: ignore[no-any-return]
+        """The learner's, with all that has been observed, of which it may not know the last yet."""
+        state: LearnerState = self._ask(lambda learner: self._get(learner.state_later()))
+        if self.observed is None:
+            return state
+        return LearnerState(state.arrays | self.observed.arrays(), {**state.values, STATE: self.observed.number})
 
-    def policy_layers(self) -> Layers:
-        """The current policy's weights."""
+    def policy_weights(self) -> PolicyWeights:
+        """The current policy's."""
         try:
             return self._get(self.weights)  # type: ignore[no-any-return]
         except RayError:
             self.refresh_weights()
-            return self.policy_layers()
+            return self.policy_weights()
 
     def refresh_weights(self) -> None:
         """Ask for the weights anew: those there are may have been lost with a process."""

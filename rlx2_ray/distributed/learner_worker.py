@@ -12,7 +12,8 @@ from rlx2_ray.agents.learner import LearnerState
 from rlx2_ray.config import ExperimentConfig
 from rlx2_ray.distributed.batch_stream import BatchStream, Sampler
 from rlx2_ray.experiment.predecessors import make_run_learner
-from rlx2_ray.networks.sparse_layer import Layers
+from rlx2_ray.networks.moments import Moments
+from rlx2_ray.networks.policy_weights import PolicyWeights
 from rlx2_ray.seeding import make_generator
 from rlx2_ray.types import Spaces
 
@@ -39,13 +40,18 @@ class LearnerWorker:
         self._shards = shards
         self._begin_stream()
 
-    def learn(self, updates: int, sizes: Sequence[int]) -> tuple[Learned, Layers]:
+    def learn(
+        self, updates: int, sizes: Sequence[int], observed: Moments | None = None
+    ) -> tuple[Learned, PolicyWeights]:
         """Do `updates` updates on shards of these sizes, and return what was done and the policy after it.
 
         Fewer are done where they take longer than `CALL_S`, after which a wish to stop is to be heard.
 
         Fewer are done where a shard has become empty, which happens when it died before the first checkpoint.
+
+        `observed`: what observations are normalised by from now on.
         """
+        self._learner.observed = observed or self._learner.observed
         update_s, started = 0.0, time.perf_counter()
         done = undone = 0
         until = math.inf
@@ -65,10 +71,10 @@ class LearnerWorker:
         if done:
             metrics["actors/update_us"] = 1e6 * update_s / done
             metrics["actors/batch_us"] = 1e6 * (time.perf_counter() - started - update_s) / done
-        return Learned(self._learner.learner_steps, undone, metrics), self._learner.policy_layers()
+        return Learned(self._learner.learner_steps, undone, metrics), self._learner.policy_weights()
 
-    def policy_layers(self) -> Layers:
-        return self._learner.policy_layers()
+    def policy_weights(self) -> PolicyWeights:
+        return self._learner.policy_weights()
 
     def state(self) -> LearnerState:
         return self._learner.state()

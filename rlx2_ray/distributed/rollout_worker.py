@@ -6,16 +6,19 @@ from collections.abc import Mapping, Sequence
 from time import monotonic
 from typing import NamedTuple, Protocol
 
+import numpy as np
+
 from rlx2_ray import plugins
 from rlx2_ray.config import ExperimentConfig
 from rlx2_ray.distributed.replay_shard import ShardStatus
 from rlx2_ray.envs import modules
 from rlx2_ray.envs.lane import EnvLane, failing
 from rlx2_ray.experiment.rollout import collect
-from rlx2_ray.networks.policy import ActingPolicy, densify, make_acting_policy
-from rlx2_ray.networks.sparse_layer import Layers
+from rlx2_ray.networks.moments import Moments
+from rlx2_ray.networks.policy import ActingPolicy, make_acting_policy, make_network
+from rlx2_ray.networks.policy_weights import PolicyWeights
 from rlx2_ray.seeding import make_generator
-from rlx2_ray.types import Fragment
+from rlx2_ray.types import Floats, Fragment
 
 EPISODES_OF_A_GENERATION = 2**32
 CALL_S = 1.0  # of a call, so that a wish to stop need not wait for many slow env steps
@@ -28,6 +31,7 @@ class Inserter(Protocol):
 class Collected(NamedTuple):
     env_steps: int
     statuses: dict[int, ShardStatus]  # of the shards that were written to
+    observed: Moments | None = None  # the observations acted on, where they are normalised
 
 
 class RolloutWorker:
@@ -48,7 +52,7 @@ class RolloutWorker:
         self._version = -1
         self._policy: ActingPolicy | None = None
 
-    def collect(self, steps: int, time: int, version: int, weights: Layers | None) -> Collected:
+    def collect(self, steps: int, time: int, version: int, weights: PolicyWeights | None) -> Collected:
         """Take `steps` env steps, shared out among the lanes, or what `CALL_S` has time for; `weights` None: random.
 
         Raises RunFailed where an environment fails.
@@ -60,6 +64,7 @@ class RolloutWorker:
         until = monotonic() + CALL_S
         horizon = time + steps - self._config.replay.max_capacity
         statuses: dict[int, ShardStatus] = {}
+        seen: list[Floats] = []
         begun = done = 0
         for turn, (number, lane) in enumerate(self._lanes.items()):
             share = (steps - begun) // (len(self._lanes) - turn)
@@ -68,7 +73,9 @@ class RolloutWorker:
             statuses[shard] = self._shards[shard].insert(fragments, horizon)
             begun += share
             done += sum(len(fragment.rewards) for fragment in fragments)
-        return Collected(done, statuses)
+            seen += [fragment.observations[:-1] for fragment in fragments]
+        is_wanted = seen and self._config.agent.normalize_observations
+        return Collected(done, statuses, Moments.of(np.concatenate(seen)) if is_wanted else None)
 
     def _open_lanes(self) -> None:
         """Make the environments at the first call: what an actor raises while it is made, Ray takes for its death."""
@@ -81,7 +88,7 @@ class RolloutWorker:
                 lane.begin_episode(self._first_episode)
                 self._lanes[number] = lane
 
-    def _update_policy(self, version: int, weights: Layers | None) -> None:
+    def _update_policy(self, version: int, weights: PolicyWeights | None) -> None:
         if weights is not None and version != self._version:
-            self._policy = make_acting_policy(self._config, densify(weights))
+            self._policy = make_acting_policy(self._config, make_network(weights))
             self._version = version

@@ -38,8 +38,8 @@ from rlx2_ray.experiment.evaluation import Evaluation
 from rlx2_ray.experiment.interruption import StopAsked
 from rlx2_ray.experiment.milestones import Milestones
 from rlx2_ray.experiment.run import Run, Training
-from rlx2_ray.networks.policy import densify, make_evaluation_policy
-from rlx2_ray.networks.sparse_layer import Layers
+from rlx2_ray.networks.policy import make_evaluation_policy, make_network
+from rlx2_ray.networks.policy_weights import PolicyWeights
 from rlx2_ray.runs.parts import Point
 from rlx2_ray.types import BadInput, RunFailed
 
@@ -113,7 +113,7 @@ class Supervisor:
         while True:
             yield from self._work()
             self._save()
-            policy = self._learner.policy_layers()
+            policy = self._learner.policy_weights()
             if self._is_finished():  # not if the learner has just died
                 done = self._counters.env_steps, self._learner.learner_steps
                 return self._run.finish(*done, policy, self._faults.state())
@@ -173,12 +173,13 @@ class Supervisor:
             self._idle.append(rollout)
             self._counters.env_steps += collected.env_steps
             self._replay.note(collected.statuses)
+            self._learner.note(collected.observed)
 
         lose = partial(self._replace_rollout, rollout, steps)
         self._tasks.add(reference, Task("rollout", handle, lose, rollout.kill, env_steps=steps))
 
     def _start_learn(self, updates: int) -> None:
-        learning = self._learner.actor.learn_later(updates, self._replay.sizes)
+        learning = self._learner.learn(updates, self._replay.sizes)
         handle = partial(self._take_in_updates, learning)
         self._tasks.add(learning.learned, Task("learner", handle, self._learner.replace, updates=updates))
 
@@ -197,10 +198,10 @@ class Supervisor:
             "actors/updates_undone": float(self._limiter.updates_allowed(self._counters.env_steps, learner_steps)),
             **self._faults.metrics(),
         }
-        self._evaluate(env_steps, learner_steps, self._learner.policy_layers(), metrics)
+        self._evaluate(env_steps, learner_steps, self._learner.policy_weights(), metrics)
         self._milestones.evaluated = env_steps
 
-    def _evaluate(self, env_steps: int, learner_steps: int, policy: Layers, metrics: dict[str, float]) -> None:
+    def _evaluate(self, env_steps: int, learner_steps: int, policy: PolicyWeights, metrics: dict[str, float]) -> None:
         evaluator = self._evaluator
         reference = evaluator.evaluate_later(env_steps, policy)
 
@@ -244,7 +245,7 @@ class Supervisor:
     def _check_capacity(self) -> None:
         capacity = self._config.replay.max_capacity
         self._replay.evict_before(self._counters.time - capacity)  # where no rollout writes, too
-        policy = make_evaluation_policy(self._config.algo, densify(self._learner.policy_layers()))
+        policy = make_evaluation_policy(self._config.algo, make_network(self._learner.policy_weights()))
         self._milestones.policy_distance = check_capacity(self._replay, policy, self._config.replay)
 
     # What died is replaced.

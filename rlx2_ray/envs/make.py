@@ -1,4 +1,4 @@
-"""Gymnasium environments this project can train on: a Box observation and a bounded Box action."""
+"""Gymnasium environments this project can train on: observations that flatten to a Box, and a bounded Box action."""
 
 from __future__ import annotations
 
@@ -8,16 +8,17 @@ import logging
 import os
 import warnings
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import gymnasium
 import numpy as np
+from gymnasium.wrappers import TimeLimit
 
 from rlx2_ray.config import EnvConfig
 from rlx2_ray.envs import modules
 from rlx2_ray.envs.actions import largest_bounds
-from rlx2_ray.types import BadInput, Spaces
+from rlx2_ray.envs.wrappers import ActionRepeat, Part, flattened, parts_of
+from rlx2_ray.types import BadInput, Spaces, shown
 
 Env = gymnasium.Env[Any, Any]
 
@@ -36,31 +37,41 @@ def make_env(config: EnvConfig, render_mode: str | None = None) -> Env:
     quieten_mujoco()
     _check_kwargs(config)
     modules.check(config)
-    # Not every environment's constructor takes a render mode, so it is given only where one is wanted.
-    rendering = {} if render_mode is None else {"render_mode": render_mode}
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # gymnasium's advice on newer versions of an environment
-            env: Env = _maker(config.id)(**(config.kwargs | rendering))
+            env = _made(config, {} if render_mode is None else {"render_mode": render_mode})
     except Exception as error:  # whatever an environment's own constructor raises
-        reason = " ".join(str(error).split()).rstrip(".")
+        reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
         raise BadInput(
             f"env.id is {config.id!r}, which gymnasium cannot make ({reason}): correct env.id or env.kwargs, "
             "or install the environment's package."
         ) from None
     if not isinstance(env, gymnasium.Env):
         raise BadInput(f"env.id is {config.id!r}, which gave a {type(env).__name__} and no gymnasium.Env: correct it.")
-    return env
+    return flattened(env if config.action_repeat == 1 else ActionRepeat(env, config.action_repeat), config.id)
 
 
-def _maker(env_id: str) -> Callable[..., Any]:
-    """What makes an environment of keyword arguments: gymnasium, or, of a name that is not registered, a callable."""
+def _made(config: EnvConfig, rendering: dict[str, Any]) -> Any:
+    """What gymnasium makes of the id, or, where that names a callable of a module, what this gives.
+
+    Not every environment's constructor takes a render mode, so it is given only where one is wanted.
+    """
+    kwargs, limit = config.kwargs | rendering, config.time_limit
+    own = _own_maker(config.id)
+    if own is None:
+        limited = {} if limit is None else {"max_episode_steps": limit}
+        return gymnasium.make(config.id, disable_env_checker=True, **(kwargs | limited))
+    env = own(**kwargs)
+    return TimeLimit(env, limit) if limit is not None and isinstance(env, gymnasium.Env) else env
+
+
+def _own_maker(env_id: str) -> Callable[..., Any] | None:
+    """The callable of a module that is named, unless it has the name of an environment that is registered."""
     module, colon, name = env_id.partition(":")
-    if colon:
-        own = getattr(importlib.import_module(module), name, None)
-        if callable(own) and not any(each == name or each.startswith(f"{name}-v") for each in gymnasium.registry):
-            return own  # type: ignore[no-any-return]
-    return partial(gymnasium.make, env_id, disable_env_checker=True)
+    own = getattr(importlib.import_module(module), name, None) if colon else None
+    is_registered = any(each == name or each.startswith(f"{name}-v") for each in gymnasium.registry)
+    return own if callable(own) and not is_registered else None
 
 
 def _check_kwargs(config: EnvConfig) -> None:
@@ -69,6 +80,11 @@ def _check_kwargs(config: EnvConfig) -> None:
         raise BadInput(
             "env.kwargs.render_mode is 'human', which opens a window: leave it out; 'rlx2 evaluate DIR --video "
             "FILE.mp4' films."
+        )
+    if config.time_limit is not None and "max_episode_steps" in config.kwargs:
+        raise BadInput(
+            f"env.time_limit is {config.time_limit} but env.kwargs.max_episode_steps is "
+            f"{shown(config.kwargs['max_episode_steps'])}, the same thing: leave one of them out."
         )
     if not _is_of_mujoco(config.id):
         return
@@ -89,10 +105,13 @@ def _is_of_mujoco(env_id: str) -> bool:
 
 
 def inspect_spaces(env: Env, env_id: str) -> Spaces:
-    """Read sizes and bounds. Raises BadInput where observations are no Box or actions no bounded Box."""
+    """Read sizes and bounds. Raises BadInput where observations are and become no Box, or actions no bounded Box."""
     observations, actions = getattr(env, "observation_space", None), getattr(env, "action_space", None)
     if not isinstance(observations, gymnasium.spaces.Box):
-        raise BadInput(f"env.id is {env_id!r}, whose observations are {observations}: choose one with a Box.")
+        raise BadInput(
+            f"env.id is {env_id!r}, whose observations are {shown(observations)}: choose one with a Box, or "
+            "with a Dict or Tuple of such."
+        )
     if not isinstance(actions, gymnasium.spaces.Box):
         raise BadInput(
             f"env.id is {env_id!r}, whose actions are {actions}, not continuous: choose one with a bounded Box."
@@ -112,13 +131,18 @@ def inspect_spaces(env: Env, env_id: str) -> Spaces:
     return spaces
 
 
-def probe_spaces(config: EnvConfig) -> Spaces:
-    """Read the spaces of an environment, which is made and closed at once."""
+def probe(config: EnvConfig) -> tuple[Spaces, list[Part]]:
+    """Read the spaces of an environment, which is made and closed at once, and what its observations are made of."""
     env = make_env(config)
     try:
-        return inspect_spaces(env, config.id)
+        return inspect_spaces(env, config.id), parts_of(env)
     finally:
         close_env(env)
+
+
+def probe_spaces(config: EnvConfig) -> Spaces:
+    """Read the spaces alone."""
+    return probe(config)[0]
 
 
 def close_env(env: Env) -> None:

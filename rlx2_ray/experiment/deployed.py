@@ -13,7 +13,7 @@ from typing import Any
 from rlx2_ray.config import ExperimentConfig
 from rlx2_ray.envs.lane import EnvLane
 from rlx2_ray.experiment.evaluation import check_sizes, evaluate
-from rlx2_ray.networks.policy import densify, make_evaluation_policy
+from rlx2_ray.networks.policy import make_evaluation_policy, make_network
 from rlx2_ray.networks.policy_file import load_policy
 from rlx2_ray.runs.directory import RunDirectory
 from rlx2_ray.types import Damaged, RunFailed
@@ -40,7 +40,7 @@ def play_deployed(
     env_steps = policy.about.get("env_steps")
     if env_steps is None:
         raise Damaged(f"{file} does not say of which env step it is: restore it from a copy.")
-    player = make_evaluation_policy(policy.algo, densify(policy.layers))
+    player = make_evaluation_policy(policy.algo, make_network(policy.weights))
     try:
         with closing(EnvLane(config.env, config.seed, STREAM)) as lane:
             check_sizes(file, policy.spaces, lane, config.env.id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -93,14 +94,15 @@ def episode_limit(env: Any, max_episode_steps: int | None) -> int:
 
 
 def _own_limit(env: Any) -> int | None:
-    """Its time limit, where it was registered with one or made with one."""
+    """Its time limit in its own steps, where it was registered with one or made with one."""
     return env.spec.max_episode_steps if env.spec else None
 
 
 def evaluation_steps(config: ExperimentConfig, env: Any) -> int:
     """The env steps of a run's evaluations and of its deployed score, at most: those of a policy that never fails."""
     evaluation = config.evaluation
-    length = min(_own_limit(env) or USUAL_STEPS, evaluation.max_episode_steps or LARGEST)
+    own = math.ceil((_own_limit(env) or USUAL_STEPS) / config.env.action_repeat)
+    length = min(own, evaluation.max_episode_steps or LARGEST)
     episodes = len(list(evaluated_steps(config))) * evaluation.episodes + evaluation.deployed_episodes
     return episodes * int(length)
 

@@ -6,6 +6,7 @@ from rlx2_ray.experiment.interruption import StopAsked
 from rlx2_ray.experiment.member import Member
 from rlx2_ray.experiment.predecessors import make_run_learner
 from rlx2_ray.experiment.run import Run, Training
+from rlx2_ray.networks.moments import Moments
 from rlx2_ray.types import RunFailed
 
 
@@ -45,14 +46,17 @@ class InlineTrainer:
                     self._save()
             member.advance()
             yield from run.take_new_points()
-        return run.finish(member.env_steps, self._learner.learner_steps, self._learner.policy_layers())
+        return run.finish(member.env_steps, self._learner.learner_steps, self._learner.policy_weights())
 
     def _collect(self) -> None:
         try:
-            self._member.collect(self._policy)
+            fragments = self._member.collect(self._policy)
         except RunFailed:
             self._save()  # the lane refused the step, so all is as it was before
             raise
+        if self._run.config.agent.normalize_observations:
+            for fragment in fragments:
+                self._learner.observe(Moments.of(fragment.observations[:-1]))
 
     def _learn(self) -> None:
         learner, due = self._learner, self._member.updates_due
@@ -77,7 +81,7 @@ class InlineTrainer:
             self._run.check_interrupted(self._save)  # which raises
             raise
         metrics = learner.metrics() | member.metrics()
-        self._run.record(member.env_steps, learner.learner_steps, evaluation, learner.policy_layers(), metrics)
+        self._run.record(member.env_steps, learner.learner_steps, evaluation, learner.policy_weights(), metrics)
 
     def _save(self) -> None:
         self._member.save(self._learner.state())

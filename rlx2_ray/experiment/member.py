@@ -24,7 +24,7 @@ from rlx2_ray.networks.sparse_layer import Arrays
 from rlx2_ray.replay import snapshot
 from rlx2_ray.replay.buffer import ReplayBuffer
 from rlx2_ray.seeding import generator_state, make_generator, restore_generator
-from rlx2_ray.types import Batch, RunFailed
+from rlx2_ray.types import Batch, Fragment, RunFailed
 
 
 class Member:
@@ -62,7 +62,7 @@ class Member:
         agent = self._config.agent
         return updates_due(self.env_steps, agent.warmup_steps, agent.updates_per_env_step)
 
-    def collect(self, acting: ActingPolicy) -> None:
+    def collect(self, acting: ActingPolicy) -> list[Fragment]:
         """Take one env step; the lanes take turns. Raises RunFailed with all as it was, if the lane refuses it."""
         number = self.env_steps % len(self._lanes)
         policy = acting if self.env_steps >= self._config.agent.warmup_steps else None
@@ -77,6 +77,7 @@ class Member:
         for fragment in fragments:
             self._replay.insert(fragment)
         self.env_steps += 1
+        return fragments
 
     def sample(self, learner_steps: int) -> Batch:
         """Draw the batch of the update that follows `learner_steps`."""

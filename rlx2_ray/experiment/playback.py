@@ -15,7 +15,8 @@ from rlx2_ray.envs.lane import EnvLane
 from rlx2_ray.envs.make import probe_spaces
 from rlx2_ray.experiment.evaluation import check_sizes, evaluate
 from rlx2_ray.experiment.film import Film
-from rlx2_ray.networks.policy import NoiseFreePolicy, densify, make_evaluation_policy
+from rlx2_ray.networks.moments import moments_of_state
+from rlx2_ray.networks.policy import NoiseFreePolicy, make_evaluation_policy, make_network
 from rlx2_ray.networks.policy_file import PolicyFile, load_policy, policy_digest
 from rlx2_ray.networks.sparse_layer import from_arrays
 from rlx2_ray.runs.checkpoint import load_newest
@@ -34,14 +35,14 @@ class Playable(NamedTuple):
     """A policy from whatever kind of file, ready to act."""
 
     policy: NoiseFreePolicy
-    env: dict[str, Any]  # id and kwargs
+    env: dict[str, Any]  # the fields of an EnvConfig
     spaces: Spaces
     policy_digest: str  # of the policy as it was trained
 
 
 def playable(policy: PolicyFile) -> Playable:
-    evaluated = make_evaluation_policy(policy.algo, densify(policy.layers))
-    return Playable(evaluated, policy.env, policy.spaces, policy_digest(policy.layers))
+    evaluated = make_evaluation_policy(policy.algo, make_network(policy.weights))
+    return Playable(evaluated, policy.env, policy.spaces, policy_digest(*policy.weights))
 
 
 def play(
@@ -115,7 +116,9 @@ def find_policy(path: Path, warn: Callable[[str], None], best: bool = False) -> 
     }
     layers = from_arrays(checkpoint.arrays, "policy")
     about = _about(config, directory, progress)
-    return PolicyFile(layers, config.algo, config.env.model_dump(), spaces, about)
+    observed = moments_of_state(checkpoint.arrays, checkpoint.values["learner"])
+    normalization = observed.normalization() if observed else None
+    return PolicyFile(layers, config.algo, config.env.fields(), spaces, about, normalization)
 
 
 def _best_policy(path: Path) -> PolicyFile:

@@ -51,7 +51,13 @@ def inherited_models(config: ExperimentConfig, spaces: Spaces) -> dict[str, Laye
 
 def _expert(spaces: Spaces, path: str) -> Layers:
     """The critics of the run in `path`; they may be wider, deeper or denser than the run's own."""
-    layers = from_arrays(_read("target.expert", path, spaces).arrays, "critic")
+    run = _read("target.expert", path, spaces)
+    if run.config.agent.normalize_observations:
+        raise BadInput(
+            f"target.expert is {path}, whose critics know normalised observations alone: give a run without "
+            "agent.normalize_observations."
+        )
+    layers = from_arrays(run.arrays, "critic")
     inputs = spaces.observation_size + spaces.action_size
     if layers[0].shape[1] != inputs:
         raise BadInput(

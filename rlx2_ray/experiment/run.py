@@ -19,7 +19,8 @@ from rlx2_ray.experiment.evaluation import Evaluation
 from rlx2_ray.experiment.interruption import StopAsked, StopWish
 from rlx2_ray.experiment.predecessors import expert_config
 from rlx2_ray.networks.policy_file import PolicyFile, load_policy, policy_digest, save_policy
-from rlx2_ray.networks.sparse_layer import Arrays, Layers, from_arrays, to_arrays
+from rlx2_ray.networks.policy_weights import PolicyWeights
+from rlx2_ray.networks.sparse_layer import Arrays
 from rlx2_ray.runs import result
 from rlx2_ray.runs.checkpoint import (
     Checkpoint,
@@ -29,6 +30,7 @@ from rlx2_ray.runs.checkpoint import (
     load_newest,
     save_checkpoint,
 )
+from rlx2_ray.runs.checkpoint_arrays import best_arrays, best_weights
 from rlx2_ray.runs.checkpoint_form import RunForm
 from rlx2_ray.runs.checkpoint_values import BEST
 from rlx2_ray.runs.directory import RunDirectory, Waiting, describe_evaluations, reason
@@ -145,7 +147,12 @@ class Run:
         }
 
     def record(
-        self, env_steps: int, learner_steps: int, evaluation: Evaluation, policy: Layers, metrics: dict[str, float]
+        self,
+        env_steps: int,
+        learner_steps: int,
+        evaluation: Evaluation,
+        policy: PolicyWeights,
+        metrics: dict[str, float],
     ) -> None:
         """Record one evaluation of a policy, with what else is known at that moment.
 
@@ -175,7 +182,7 @@ class Run:
         if learner_steps and evaluation.mean >= max(before, default=-math.inf):
             about = {name: point[name] for name in ("env_steps", "learner_steps", "return_mean", "return_std")}
             self._write_policy(self.directory.best_policy_file, policy, about)
-            self._best = ({name: array.copy() for name, array in to_arrays(policy, BEST).items()}, about)
+            self._best = ({name: array.copy() for name, array in best_arrays(policy).items()}, about)
         self._points.append(point)
         self._new_points.append(point)
         self.ended_early = self.ended_early or self._is_futile(self._points)
@@ -266,13 +273,13 @@ class Run:
         """The best policy as it was then, whatever became of its file; a checkpoint of an earlier version has none."""
         if BEST not in checkpoint.values:
             return
-        layers, about = from_arrays(checkpoint.arrays, BEST), checkpoint.values[BEST]
-        self._best = (to_arrays(layers, BEST), about)
+        policy, about = best_weights(checkpoint.arrays), checkpoint.values[BEST]
+        self._best = (best_arrays(policy), about)
         file = self.directory.best_policy_file
         if about is None:
             file.unlink(missing_ok=True)
-        elif not _is_there(file, layers, about):
-            self._write_policy(file, layers, about)
+        elif not _is_there(file, policy, about):
+            self._write_policy(file, policy, about)
 
     def _points_of(self, checkpoint: Checkpoint) -> list[Point]:
         """The points up to a checkpoint, which holds them, so that whatever became of their own file is made good.
@@ -298,7 +305,7 @@ class Run:
         return points
 
     def finish(
-        self, env_steps: int, learner_steps: int, policy: Layers, faults: dict[str, int] | None = None
+        self, env_steps: int, learner_steps: int, policy: PolicyWeights, faults: dict[str, int] | None = None
     ) -> dict[str, Any]:
         """Write the policy and the result, and return the latter. Raises RunFailed where there is no room.
 
@@ -311,7 +318,7 @@ class Run:
             before = time.monotonic()
             deployed = self._play_deployed()
             deployed_s = time.monotonic() - before
-        outcome = self._outcome(env_steps, learner_steps, policy_digest(policy))
+        outcome = self._outcome(env_steps, learner_steps, policy_digest(*policy))
         outcome |= {"evaluation_s": self._evaluation_s(deployed_s)}
         outcome |= {"deployed": deployed, "faults": faults or {}}
         return deliver(self.directory, self.tracker, outcome, self.display.say)
@@ -327,10 +334,12 @@ class Run:
         kept = [point[EVALUATION_S] for point in self._points if EVALUATION_S in point]
         return deployed_s + sum(kept) if len(kept) == len(self._points) else None
 
-    def _write_policy(self, file: Path, policy: Layers, about: dict[str, Any]) -> None:
-        env = self.config.env.model_dump()
+    def _write_policy(self, file: Path, policy: PolicyWeights, about: dict[str, Any]) -> None:
+        env = self.config.env.fields()
         with self.directory.writing(file):
-            save_policy(file, PolicyFile(policy, self.config.algo, env, self.spaces, about))
+            save_policy(
+                file, PolicyFile(policy.layers, self.config.algo, env, self.spaces, about, policy.normalization)
+            )
 
     def _outcome(self, env_steps: int, learner_steps: int, digest: str) -> dict[str, Any]:
         plan = plan_agent(self.config, self.spaces.observation_size, self.spaces.action_size)
@@ -354,12 +363,12 @@ class Run:
         }
 
 
-def _is_there(file: Path, layers: Layers, about: dict[str, Any]) -> bool:
+def _is_there(file: Path, policy: PolicyWeights, about: dict[str, Any]) -> bool:
     try:
         there = load_policy(file)
     except BadInput:
         return False
-    return there.about == about and policy_digest(there.layers) == policy_digest(layers)
+    return there.about == about and policy_digest(*there.weights) == policy_digest(*policy)
 
 
 def newest_checkpoint(directory: RunDirectory) -> Path | None:

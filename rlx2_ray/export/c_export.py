@@ -20,6 +20,7 @@ from rlx2_ray.export.rounding_loss import Loss, Rounding, measure_loss
 from rlx2_ray.export.tables import encode
 from rlx2_ray.networks.policy import DenseNetwork, densify
 from rlx2_ray.networks.policy_file import PolicyFile
+from rlx2_ray.networks.policy_reader import Normalization
 from rlx2_ray.types import BadInput
 
 TABLES = "numpy on its tables (there is no C compiler here)"
@@ -33,12 +34,14 @@ def write(policy: PolicyFile, out: Path, rounding: Rounding | None) -> dict[str,
         network = rounded(network, rounding.kind)
         trained, loss = DenseNetwork(network), measure_loss(policy, network, out, rounding.episodes)
     tables = [encode(layer, rounding.kind if rounding else None) for layer in network]
-    text = write_text(out, tables, policy.spaces, describe(policy), _notes(policy, rounding, loss))
+    text = write_text(
+        out, tables, policy.spaces, describe(policy), _notes(policy, rounding, loss), normalization=policy.normalization
+    )
     header = out.with_suffix(".h")
     with placing([header, out]) as aside:
         (aside / header.name).write_text(text.header, encoding="utf-8")
         (aside / out.name).write_text(text.source, encoding="utf-8")
-        checked = _check(read_source(aside / out.name), trained)
+        checked = _check(read_source(aside / out.name), trained, policy.normalization)
     return {
         "header": str(header),
         "table_bytes": sum(each.bytes for each in tables),
@@ -70,13 +73,13 @@ def load(path: Path, warn: Callable[[str], None], allow_native: bool = False) ->
         yield in_units(source.identity, act)
 
 
-def _check(source: CSource, trained: DenseNetwork) -> Check:
+def _check(source: CSource, trained: DenseNetwork, inputs: Normalization | None) -> Check:
     """For an export of integers `trained` is the rounded network, which the C has to equal as closely."""
     compiler, spaces = find_compiler(), source.identity.spaces
-    observations = random_observations(spaces.observation_size)
+    observations = random_observations(spaces.observation_size, normalization=inputs)
     with compiled(compiler, source) if compiler else nullcontext(source.act) as act:
         by = compiler[0] if compiler else TABLES
-        return check(InUnits(act, spaces), trained, by, observations, resolution(spaces))
+        return check(InUnits(act, spaces), trained, by, observations, resolution(spaces), inputs)
 
 
 def _notes(policy: PolicyFile, rounding: Rounding | None, loss: Loss | None) -> list[str]:
@@ -84,6 +87,8 @@ def _notes(policy: PolicyFile, rounding: Rounding | None, loss: Loss | None) -> 
     notes = [
         f"{spaces.observation_size} observations in, {spaces.action_size} actions out, in the environment's units."
     ]
+    if (times := policy.env.get("action_repeat", 1)) > 1:
+        notes.append(f"Each action is meant for {times} steps of the environment (env.action_repeat).")
     if all(about.get(key) is not None for key in ("score", "algo", "method", "env_steps")):
         notes.append(f"Trained by {about['algo']}, method {about['method']}, {about['env_steps']} env steps.")
         notes.append(f"Score: {about['score']:.1f}, the mean return of its last evaluations.")

@@ -5,17 +5,17 @@ from __future__ import annotations
 import re
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rlx2_ray import files
-from rlx2_ray.export.c_source import C_TYPES, NO_DIGEST, Text, write_text
+from rlx2_ray.export.c_source import C_TYPES, NO_DIGEST, NORMALIZATION, Text, write_text
 from rlx2_ray.export.identity import damaged, read_description
 from rlx2_ray.export.tables import COLUMNS, DENSE, GAPS, Tables, decode, last_column
-from rlx2_ray.networks.policy import DenseNetwork
-from rlx2_ray.networks.policy_reader import check_chain, shorten, wrong
+from rlx2_ray.networks.policy import DenseNetwork, Network, normalized
+from rlx2_ray.networks.policy_reader import Normalization, check_chain, read_normalization, shorten, wrong
 from rlx2_ray.types import BadInput, Damaged, Floats, Spaces
 
 LARGEST_FILE = 2**26  # bytes, which a compiler should manage in its time
@@ -36,8 +36,15 @@ KINDS = {
     **dict.fromkeys(("counts", COLUMNS, GAPS), ("uint8", "uint16", "uint32")),
     "low": FLOATS,
     "half_range": FLOATS,
+    **dict.fromkeys(NORMALIZATION, ("float32",)),
 }
-OWN_LINES = 5  # of the comment at the top, that are no notes: a first, and four last
+OWN_LINES = 5  # of the comment at the top, that are no notes: a first, and four last, or five with a normalisation
+
+
+class Contents(NamedTuple):
+    layers: list[Tables]
+    bounds: dict[str, NDArray[Any]]  # by name
+    normalization: Normalization | None
 
 
 class CSource:
@@ -51,8 +58,8 @@ class CSource:
         self._description, self.identity = read_description(path, description)
 
     @cached_property
-    def tables(self) -> tuple[list[Tables], dict[str, NDArray[Any]]]:
-        """The tables of the layers and of the bounds. Raises Damaged where they are not those of the policy."""
+    def tables(self) -> Contents:
+        """Raises Damaged where they are not those of the policy."""
         try:
             return read_tables(self.text.source, self.identity.spaces)
         except ValueError as problem:
@@ -63,21 +70,22 @@ class CSource:
         """Whether it is, byte for byte, what is written today for its tables: such code does nothing but act."""
         comment = self.text.source.partition(" */\n")[0]
         version = VERSION.search(comment)
-        notes = [line.removeprefix(" * ") for line in comment.splitlines()[1:]][1 : 1 - OWN_LINES]
         try:
-            layers, _ = self.tables
+            layers, _, normalization = self.tables
         except Damaged:
             return False
+        own = OWN_LINES + (normalization is not None)
+        notes = [line.removeprefix(" * ") for line in comment.splitlines()[1:]][1 : 1 - own]
         path = Path(self.stem).with_name(f"{self.stem}.c")
         spaces = self.identity.spaces
         return version is not None and self.text == write_text(
-            path, layers, spaces, self._description, notes, version[1]
+            path, layers, spaces, self._description, notes, version[1], normalization
         )
 
     def act(self, observations: Floats) -> Floats:
         """Returns what the C does, in numpy on its tables: (N, action_size), in the environment's units."""
-        layers, bounds = self.tables
-        network = DenseNetwork([decode(tables) for tables in layers])
+        layers, bounds, normalization = self.tables
+        network: Network = normalized(DenseNetwork([decode(tables) for tables in layers]), normalization)
         squashed = network.outputs(observations, network.output_size)
         above_low = (squashed + 1) * bounds["half_range"]
         if self.identity.spaces.action_is_integer:
@@ -102,8 +110,8 @@ def read_source(path: Path) -> CSource:
     return CSource(path, stem, function, both, policy)
 
 
-def read_tables(text: str, spaces: Spaces) -> tuple[list[Tables], dict[str, NDArray[Any]]]:
-    """Returns the tables of the layers, and those of the bounds by name. Raises ValueError.
+def read_tables(text: str, spaces: Spaces) -> Contents:
+    """Returns what the tables hold. Raises ValueError.
 
     What the layers say leads from an observation to an action, and never beyond a table.
     """
@@ -115,6 +123,8 @@ def read_tables(text: str, spaces: Spaces) -> tuple[list[Tables], dict[str, NDAr
     bounds = {name: named.pop(name, np.empty(0)) for name in ("low", "half_range")}
     if any(len(bound) != spaces.action_size for bound in bounds.values()):
         raise wrong(f"its bounds are not those of {spaces.action_size} actions")
+    found = tuple(named.pop(name) for name in NORMALIZATION if name in named)
+    normalization = read_normalization(found, spaces.observation_size) if found else None
     layers: list[Tables] = []
     while f"weights_{len(layers) + 1}" in named:
         inputs = layers[-1].outputs if layers else spaces.observation_size
@@ -122,7 +132,7 @@ def read_tables(text: str, spaces: Spaces) -> tuple[list[Tables], dict[str, NDAr
     if named:
         raise wrong(f"it has the table {shorten(next(iter(named)))}")
     check_chain([(layer.outputs, layer.inputs) for layer in layers], spaces.observation_size, (spaces.action_size,))
-    return layers, bounds
+    return Contents(layers, bounds, normalization)
 
 
 def _numbers(kind: str, name: str, size: int, body: str) -> NDArray[Any]:

@@ -18,8 +18,10 @@ from rlx2_ray import __version__
 from rlx2_ray.envs.actions import are_far, half_ranges
 from rlx2_ray.export.identity import sha256
 from rlx2_ray.export.tables import COLUMNS, DENSE, GAPS, Tables
+from rlx2_ray.networks.policy_reader import CLIP, Normalization
 from rlx2_ray.types import BadInput, Spaces
 
+NORMALIZATION = ("observation_mean", "observation_scale")  # tables
 NO_DIGEST = "0" * 64
 WIDTH = 110
 NEW_LINE = "\n"  # which an f-string's expressions may not hold in Python 3.11
@@ -50,6 +52,13 @@ static void relu(float *x, size_t size)
         if (*x < 0.0f) *x = 0.0f;
     }
 }
+"""
+
+NORMALIZE = f"""\
+for (index = 0; index < {{size}}; index++) {{{{
+    float value = (observation[index] - observation_mean[index]) * observation_scale[index];
+    normalized[index] = value < -{CLIP}f ? -{CLIP}f : value > {CLIP}f ? {CLIP}f : value;
+}}}}
 """
 
 SUMS = {
@@ -89,19 +98,22 @@ def write_text(
     description: dict[str, Any],
     notes: Iterable[str],
     version: str = __version__,
+    normalization: Normalization | None = None,
 ) -> Text:
     """Returns header and source for `path`; the notes are at the source's top, the description in it for programs."""
+    inputs = spaces.observation_size if normalization else 0  # that are normalised
     name = c_name(path)
     header = _header(name, spaces, description["env"]["id"], version)
     parts = [
-        _comment(name, description, [*notes, *_sizes(layers)], version),
+        _comment(name, description, [*notes, *_sizes(layers, inputs)], version),
         f'#include "{path.stem}.h"\n\n#include <stddef.h>\n#include <stdint.h>\n',
+        *map(_table, NORMALIZATION, normalization or ()),
         *(_tables(number, tables) for number, tables in enumerate(layers, start=1)),
         _bounds(spaces),
         *dict.fromkeys(_layer_function(tables) for tables in layers),
         *([RELU] if len(layers) > 1 else []),
         TANH,
-        _act(name, layers, spaces),
+        _act(name, layers, spaces, inputs),
     ]
     text = Text(header, "\n".join(parts))
     return text._replace(source=text.source.replace(NO_DIGEST, text.digest, 1))
@@ -150,12 +162,13 @@ def _in_comment(text: str) -> str:
     return text.replace("*", r"\u002a")
 
 
-def _sizes(layers: Sequence[Tables]) -> list[str]:
+def _sizes(layers: Sequence[Tables], inputs: int) -> list[str]:
     units = " -> ".join(str(size) for size in (layers[0].inputs, *(tables.outputs for tables in layers)))
     weights = sum(int(np.count_nonzero(tables.weights)) for tables in layers)
-    stack = 4 * sum(_buffer_sizes(layers))
+    stack = 4 * (sum(_buffer_sizes(layers)) + inputs)
     return [
         f"Network: {units} units that matter, {weights} weights, {sum(t.bytes for t in layers)} bytes of tables.",
+        *([f"Observations are normalised and clipped to {CLIP:g} deviations: {8 * inputs} bytes more."] * (inputs > 0)),
         f"Stack: {stack} bytes of activations. No heap, no library.",
     ]
 
@@ -233,13 +246,15 @@ def _buffer_sizes(layers: Sequence[Tables]) -> list[int]:
     return [max(sizes) for sizes in (hidden[::2], hidden[1::2]) if sizes]
 
 
-def _act(name: str, layers: Sequence[Tables], spaces: Spaces) -> str:
+def _act(name: str, layers: Sequence[Tables], spaces: Spaces, inputs: int) -> str:
     macro, buffers = name.upper(), ("first", "second")
     lines = [f"float {buffer}[{size}];" for buffer, size in zip(buffers, _buffer_sizes(layers), strict=False)]
+    lines += [f"float normalized[{inputs}];"] * (inputs > 0)
     lines += ["float fault = 0.0f;  /* or NaN, of an observation that is none */", "size_t index;"]
     observations = f"for (index = 0; index < {spaces.observation_size}; index++)"
     lines.append(f"{observations} fault += observation[index] * 0.0f;")
-    source = "observation"
+    lines += NORMALIZE.format(size=inputs).splitlines() if inputs else []
+    source = "normalized" if inputs else "observation"
     for number, tables in enumerate(layers, start=1):
         is_last = number == len(layers)
         target = "action" if is_last else buffers[(number - 1) % 2]

@@ -8,6 +8,7 @@ import numpy as np
 
 from rlx2_ray.envs.actions import are_far, half_ranges, largest_bounds
 from rlx2_ray.networks.policy import DenseLayer, DenseNetwork, NoiseFreePolicy
+from rlx2_ray.networks.policy_reader import CLIP, Normalization
 from rlx2_ray.types import Floats, RunFailed, Spaces
 
 OBSERVATIONS = 1000
@@ -21,8 +22,13 @@ class Check(NamedTuple):
     max_difference: float  # from the trainer's actions, in units of the action's bounds
 
 
-def random_observations(size: int, count: int = OBSERVATIONS) -> Floats:
-    return np.random.default_rng(0).standard_normal((count, size), dtype=np.float32)
+def random_observations(size: int, count: int = OBSERVATIONS, normalization: Normalization | None = None) -> Floats:
+    """Standard normal once they are normalised, but for those that are clipped: every tenth is far out."""
+    drawn = np.random.default_rng(0).standard_normal((count, size), dtype=np.float32)
+    if normalization is None:
+        return drawn
+    drawn[::10] *= 2 * np.float32(CLIP)
+    return drawn / normalization.scale + normalization.mean
 
 
 def resolution(spaces: Spaces) -> Floats:
@@ -35,14 +41,20 @@ def resolution(spaces: Spaces) -> Floats:
 
 
 def check(
-    written: NoiseFreePolicy, trained: DenseNetwork, by: str, observations: Floats, unresolved: Floats | float = 0.0
+    written: NoiseFreePolicy,
+    trained: DenseNetwork,
+    by: str,
+    observations: Floats,
+    unresolved: Floats | float = 0.0,
+    normalization: Normalization | None = None,
 ) -> Check:
     """Compares an exported policy with its own. Raises RunFailed where they differ, which should never happen.
 
-    `unresolved`: see `resolution`.
+    `unresolved`: see `resolution`; `normalization`: what stands before `trained`.
     """
     actions = written.action(observations)
     size = actions.shape[1]
+    observations = observations if normalization is None else normalization.apply(observations)
     expected = trained.outputs(observations, size)[:, :size]
     difference = float(np.maximum(np.abs(actions - expected) - unresolved, 0).max())
     allowed = max(TOLERANCE, ROUNDING * float(np.abs(expected - _exact(trained, observations)[:, :size]).max()))

@@ -16,16 +16,20 @@ from rlx2_ray.experiment.playback import Playable
 from rlx2_ray.networks.policy_file import PolicyFile, policy_digest
 from rlx2_ray.networks.policy_head import damaged as not_ours
 from rlx2_ray.networks.policy_head import read_head
-from rlx2_ray.networks.policy_reader import shorten
+from rlx2_ray.networks.policy_reader import CLIP, shorten
 from rlx2_ray.types import Damaged, Floats, Spaces
 
+UNSCALED = "none: the environment's observation, flattened"
+NORMALIZED = (
+    f"in the file: clip((x - mean) * scale) to within +-{CLIP:g}, x being the environment's observation, flattened"
+)
 SCALING = "action = action_low + (tanh + 1) / 2 * (action_high - action_low), the environment's units"
 ROUNDED = ", rounded to the nearest whole number"
 
 
 class Identity(NamedTuple):
     algo: str
-    env: dict[str, Any]  # id and kwargs
+    env: dict[str, Any]  # the fields of an EnvConfig
     spaces: Spaces
     policy_digest: str  # of the policy as it was trained, from which the file was made
 
@@ -51,9 +55,9 @@ def describe_numbers(policy: PolicyFile) -> dict[str, Any]:
         for layer in policy.layers
     ]
     return {
-        "policy_digest": policy_digest(policy.layers),
+        "policy_digest": policy_digest(*policy.weights),
         "layers": layers,
-        "observation_scaling": "none: the environment's observation, flattened",
+        "observation_scaling": NORMALIZED if policy.normalization else UNSCALED,
         "action_scaling": SCALING + (ROUNDED if policy.spaces.action_is_integer else ""),
     }
 

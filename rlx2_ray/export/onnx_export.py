@@ -21,12 +21,13 @@ def write(policy: PolicyFile, out: Path) -> dict[str, Any]:
     """Writes the model, and returns how closely it acts as the policy."""
     with placing([out]) as aside:
         file = aside / out.name
-        network = compact(policy.layers, policy.spaces.action_size)
-        write_model(file, make_model(network, policy.spaces), describe(policy))
+        network, inputs = compact(policy.layers, policy.spaces.action_size), policy.normalization
+        write_model(file, make_model(network, policy.spaces, inputs), describe(policy))
         acting = InUnits(read_model(file).act, policy.spaces)
-        observations = random_observations(policy.spaces.observation_size)
+        observations = random_observations(policy.spaces.observation_size, normalization=inputs)
         unresolved = resolution(policy.spaces)
-        return {"check": check(acting, densify(policy.layers), "onnxruntime", observations, unresolved)._asdict()}
+        checked = check(acting, densify(policy.layers), "onnxruntime", observations, unresolved, inputs)
+        return {"check": checked._asdict()}
 
 
 @contextmanager

@@ -24,13 +24,16 @@ from rlx2_ray.export.identity import Identity, damaged, read_description, sha256
 from rlx2_ray.networks import policy_reader
 from rlx2_ray.networks.policy import DenseLayer
 from rlx2_ray.networks.policy_head import damaged as not_ours
+from rlx2_ray.networks.policy_reader import CLIP, Normalization
 from rlx2_ray.types import BadInput, Damaged, Floats, Spaces
 
 OBSERVATION, ACTION, BATCH = "observation", "action", "batch"
 POLICY, DIGEST = "rlx2.policy", "rlx2.digest"  # of the model's own properties
 # Older versions than onnx writes by default, which other programs may not read yet.
 OPSET, IR_VERSION = 17, 8
-SCALING = ("half_range", "middle")  # constants that are no layer's
+LIMITS = ("lowest", "highest")  # of normalised observations
+FIXED = ("half_range", "middle", *LIMITS)  # constants that follow from the rest
+NORMALIZATION = ("observation_mean", "observation_scale")
 LARGEST_FILE = 4 * policy_reader.LARGEST_DENSE + 2**24  # bytes
 
 
@@ -42,12 +45,20 @@ class Step(NamedTuple):
     attributes: dict[str, int] = {}
 
 
-def make_model(network: Sequence[DenseLayer], spaces: Spaces) -> onnx.ModelProto:
-    steps = []
+def make_model(
+    network: Sequence[DenseLayer], spaces: Spaces, normalization: Normalization | None = None
+) -> onnx.ModelProto:
+    steps = _normalizing(normalization) if normalization else []
     for number, (weights, bias) in enumerate(network, start=1):
         steps.append(Step("Gemm", {f"weights_{number}": weights, f"bias_{number}": bias}, {"transB": 1}))
         steps.append(Step("Relu" if number < len(network) else "Tanh"))
     return _chain([*steps, *_scaling(spaces)], spaces)
+
+
+def _normalizing(normalization: Normalization) -> list[Step]:
+    mean, scale = NORMALIZATION
+    limits = dict(zip(LIMITS, (np.array(-CLIP, np.float32), np.array(CLIP, np.float32)), strict=True))
+    return [Step("Sub", {mean: normalization.mean}), Step("Mul", {scale: normalization.scale}), Step("Clip", limits)]
 
 
 def _scaling(spaces: Spaces) -> list[Step]:
@@ -56,8 +67,8 @@ def _scaling(spaces: Spaces) -> list[Step]:
     dtype = np.float64 if in_double else np.float32
     half_range = half_ranges(spaces)
     middle = np.asarray(spaces.action_low) + half_range + 0.5 * is_integer
-    steps = [Step("Mul", {SCALING[0]: half_range.astype(dtype)})] if np.any(half_range != 1) else []
-    steps += [Step("Add", {SCALING[1]: middle.astype(dtype)})] if np.any(middle != 0) else []
+    steps = [Step("Mul", {FIXED[0]: half_range.astype(dtype)})] if np.any(half_range != 1) else []
+    steps += [Step("Add", {FIXED[1]: middle.astype(dtype)})] if np.any(middle != 0) else []
     steps += [Step("Floor")] if is_integer else []
     return [_cast(TensorProto.DOUBLE), *steps, _cast(TensorProto.FLOAT)] if in_double else steps
 
@@ -71,7 +82,7 @@ def _chain(steps: Sequence[Step], spaces: Spaces) -> onnx.ModelProto:
     for number, (operator, arrays, attributes) in enumerate(steps, start=1):
         result = f"value_{number}" if number < len(steps) else ACTION
         nodes.append(helper.make_node(operator, [value, *arrays], [result], **attributes))
-        constants += [numpy_helper.from_array(np.ascontiguousarray(array), name) for name, array in arrays.items()]
+        constants += [numpy_helper.from_array(np.asarray(array, order="C"), name) for name, array in arrays.items()]
         value = result
     graph = helper.make_graph(
         nodes,
@@ -123,7 +134,8 @@ def read_model(path: Path) -> OnnxPolicy:
         raise damaged(path)
     _, identity = read_description(path, properties[POLICY])
     try:
-        again = make_model(_network(model, identity.spaces), identity.spaces)
+        spaces = identity.spaces
+        again = make_model(_network(model, spaces), spaces, _normalization(model, spaces.observation_size))
         _check_same(model, again)
     except UnicodeDecodeError:
         raise not_ours(path, "a name in it is no text") from None
@@ -144,6 +156,15 @@ def _network(model: onnx.ModelProto, spaces: Spaces) -> list[DenseLayer]:
     return layers
 
 
+def _normalization(model: onnx.ModelProto, observation_size: int) -> Normalization | None:
+    """What the model's constants normalise observations by, if they do. Raises ValueError where they are none."""
+    tensors = {tensor.name: tensor for tensor in model.graph.initializer}
+    if NORMALIZATION[0] not in tensors:
+        return None
+    arrays = tuple(_array(tensors.get(name), 1) for name in NORMALIZATION)
+    return policy_reader.read_normalization(arrays, observation_size)
+
+
 def _array(tensor: onnx.TensorProto | None, axes: int) -> Floats:
     """A constant, which has to stand in the model itself, and as it is written there."""
     if tensor is None or tensor.data_type != TensorProto.FLOAT or len(tensor.dims) != axes or min(tensor.dims) < 1:
@@ -161,14 +182,15 @@ def _check_same(model: onnx.ModelProto, again: onnx.ModelProto) -> None:
 
     An earlier one rounded the bounds in another way.
     """
-    scaling = [[tensor for tensor in each.graph.initializer if tensor.name in SCALING] for each in (model, again)]
+    fixed = [[tensor for tensor in each.graph.initializer if tensor.name in FIXED] for each in (model, again)]
     shells = [_without_numbers(each) for each in (model, again)]
     if shells[0] != shells[1]:
         raise policy_reader.wrong("its graph is not that of a policy")
-    for mine, expected in zip(*scaling, strict=True):
+    for mine, expected in zip(*fixed, strict=True):
         array = numpy_helper.to_array(expected)
         if len(mine.raw_data) != array.nbytes or not np.allclose(np.frombuffer(mine.raw_data, array.dtype), array):
-            raise policy_reader.wrong("it scales its actions to other bounds than it says")
+            what = "clips its observations" if mine.name in LIMITS else "scales its actions"
+            raise policy_reader.wrong(f"it {what} to other bounds than it says")
 
 
 def _without_numbers(model: onnx.ModelProto) -> onnx.ModelProto:

@@ -40,7 +40,7 @@ def export_policy(
         "algo": policy.algo,
         "bytes": out.stat().st_size,
         "active_weights": sum(len(layer.indices) for layer in policy.layers),
-        "policy_digest": policy_digest(policy.layers),
+        "policy_digest": policy_digest(*policy.weights),
         "score": policy.about.get("score"),
         **details,
     }

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from rlx2_ray.experiment.playback import play, playable
 from rlx2_ray.export.quantize import INTEGER_TYPES, IntegerType
-from rlx2_ray.networks.policy import DenseLayer, DenseNetwork, MeanPolicy
+from rlx2_ray.networks.policy import DenseLayer, DenseNetwork, MeanPolicy, normalized
 from rlx2_ray.networks.policy_file import PolicyFile
 
 
@@ -41,6 +41,7 @@ class Loss(NamedTuple):
 def measure_loss(policy: PolicyFile, network: Sequence[DenseLayer], source: Path, episodes: Episodes) -> Loss:
     """Plays `network`, the policy's with rounded weights. Raises BadInput where the environment is not installed."""
     trained = playable(policy)
-    acting = trained._replace(policy=MeanPolicy(DenseNetwork(network)))  # tanh of all outputs
+    rounded = normalized(DenseNetwork(network), policy.normalization)
+    acting = trained._replace(policy=MeanPolicy(rounded))  # tanh of all outputs
     before, after = (play(each, source, *episodes)["return_mean"] for each in (trained, acting))
     return Loss(*episodes, before, after, before - after)

@@ -21,8 +21,10 @@ def write(policy: PolicyFile, out: Path) -> dict[str, Any]:
         file = aside / out.name
         save_policy(file, policy._replace(about=policy.about | describe_numbers(policy)))
         acting = playable(load_policy(file)).policy
-        observations = random_observations(policy.spaces.observation_size)
-        return {"check": check(acting, densify(policy.layers), "numpy", observations)._asdict()}
+        inputs = policy.normalization
+        observations = random_observations(policy.spaces.observation_size, normalization=inputs)
+        checked = check(acting, densify(policy.layers), "numpy", observations, normalization=inputs)
+        return {"check": checked._asdict()}
 
 
 @contextmanager

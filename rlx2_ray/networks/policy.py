@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
 import numpy as np
 
 from rlx2_ray.algorithms import ALGORITHMS
 from rlx2_ray.config import ExperimentConfig
+from rlx2_ray.networks.policy_reader import Normalization
+from rlx2_ray.networks.policy_weights import PolicyWeights
 from rlx2_ray.networks.sparse_layer import Layers
 from rlx2_ray.types import Floats
 
@@ -108,6 +110,21 @@ class DenseNetwork:
         return outputs
 
 
+class NormalizedNetwork:
+    """A network whose observations are normalised before, by whatever `normalize` does at the moment."""
+
+    def __init__(self, network: Network, normalize: Callable[[Floats], Floats]) -> None:
+        self._network = network
+        self._normalize = normalize
+
+    @property
+    def output_size(self) -> int:
+        return self._network.output_size
+
+    def outputs(self, observation: Floats, squashed: int = 0) -> Floats:
+        return self._network.outputs(self._normalize(observation), squashed)
+
+
 def make_acting_policy(config: ExperimentConfig, network: Network) -> ActingPolicy:
     """The policy with which a run collects experience; the network is kept by reference."""
     if ALGORITHMS[config.algo].is_stochastic:
@@ -118,6 +135,16 @@ def make_acting_policy(config: ExperimentConfig, network: Network) -> ActingPoli
 def make_evaluation_policy(algo: str, network: Network) -> NoiseFreePolicy:
     """The policy of an algorithm that is evaluated; the network is kept by reference."""
     return MeanPolicy(network, ALGORITHMS[algo].outputs_per_action)
+
+
+def normalized(network: Network, normalization: Normalization | None) -> Network:
+    """The network over observations as the environment gives them."""
+    return network if normalization is None else NormalizedNetwork(network, normalization.apply)
+
+
+def make_network(weights: PolicyWeights) -> Network:
+    """The network of a policy, of dense arrays."""
+    return normalized(densify(weights.layers), weights.normalization)
 
 
 def densify(layers: Layers) -> DenseNetwork:

@@ -21,7 +21,7 @@ Name = Annotated[str, StringConstraints(max_length=LONGEST_NAME)]
 
 class Head(NamedTuple):
     algo: str
-    env: dict[str, Any]  # id and kwargs
+    env: dict[str, Any]  # the fields of an EnvConfig
     spaces: Spaces
     about: dict[str, Any]
 
@@ -63,7 +63,7 @@ def _read_env(path: Path, env: Any) -> dict[str, Any]:
     if not isinstance(env, dict) or not isinstance(env.get("id"), str) or len(env["id"]) > LONGEST_NAME:
         raise damaged(path, f"its environment is {shorten(env)}")
     try:
-        return validate(EnvConfig, env, "env").model_dump()
+        return validate(EnvConfig, env, "env").fields()
     except BadInput as problem:
         raise damaged(path, f"of its environment: {cut(str(problem), LONGEST_PROBLEM)}") from None
 

@@ -24,6 +24,9 @@ LARGEST_FILE = 2**29 + 2**24  # bytes: as many weights, with their places, their
 LARGEST_BOUND = {False: float(np.finfo(np.float32).max), True: 2.0**31}  # by whether actions are whole numbers
 ENDIAN_TYPES = {"I32": "<i4", "F32": "<f4"}
 KINDS = {"shape": "I32", "indices": "I32", "weights": "F32", "bias": "F32"}  # of a layer's arrays
+NORMALIZATION = ("observation.mean", "observation.scale")  # where observations are normalised
+LARGEST_MEAN, LARGEST_SCALE = 1e18, 1e4  # of what training can come to
+CLIP = 10.0
 SPACES = {"observation_size", "action_size", "action_low", "action_high"}
 
 Array = NDArray[Any]
@@ -42,8 +45,22 @@ class Layer(NamedTuple):
     bias: NDArray[np.float32]  # (outputs,)
 
 
+class Normalization(NamedTuple):
+    """What a policy's observations go through before its first layer. Every float32 rounding is the same everywhere."""
+
+    mean: NDArray[np.float32]  # (observation_size,)
+    scale: NDArray[np.float32]  # (observation_size,)
+
+    def apply(self, observations: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Returns clip((x - mean) * scale) to within +-`CLIP`, of observations (..., observation_size)."""
+        normalized: NDArray[np.float32] = observations - self.mean
+        normalized *= self.scale
+        return np.clip(normalized, -CLIP, CLIP, out=normalized)
+
+
 class Content(NamedTuple):
     layers: tuple[Layer, ...]
+    normalization: Normalization | None
     algo: str
     env: Any  # JSON, as it stands there
     spaces: Any  # the same; `parse_spaces` takes it
@@ -55,14 +72,26 @@ def parse(content: bytes) -> Content:
     metadata, named = _arrays(content)
     if metadata.get("format") != FORMAT:
         raise ValueError("is not a policy file of this program: give a policy.safetensors that rlx2 wrote.")
+    normalization = tuple(named.pop(name) for name in NORMALIZATION if name in named)
     arrays = _by_layer(named)
     written = metadata.pop("digest", None)
-    if arrays is None or digest(metadata, arrays) != written:
+    if arrays is None or digest(metadata, [*arrays, normalization]) != written:
         raise ValueError("is damaged (its content does not match its digest): restore it from a copy.")
     env, spaces, about = (_json(metadata, key) for key in ("env", "spaces", "about"))
     layers, sizes = tuple(map(_layer, arrays)), parse_spaces(spaces)
     check_chain([layer.shape for layer in layers], sizes["observation_size"], _outputs(sizes["action_size"]))
-    return Content(layers, metadata.get("algo", ""), env, spaces, about)
+    statistics = read_normalization(normalization, sizes["observation_size"]) if normalization else None
+    return Content(layers, statistics, metadata.get("algo", ""), env, spaces, about)
+
+
+def read_normalization(arrays: tuple[Array, ...], observation_size: int) -> Normalization:
+    """Of mean and scale. Raises ValueError where they are not such as training comes to."""
+    if [array.shape for array in arrays] != 2 * [(observation_size,)]:
+        raise wrong(f"its observations are normalised by other than {observation_size} means and scales")
+    mean, scale = arrays
+    if not ((np.abs(mean) <= LARGEST_MEAN).all() and ((scale > 0) & (scale <= LARGEST_SCALE)).all()):  # none is NaN
+        raise wrong("its observations are normalised by what no training comes to")
+    return Normalization(mean, scale)
 
 
 def parse_spaces(fields: Any) -> dict[str, Any]:
@@ -93,7 +122,7 @@ def check_chain(shapes: list[tuple[int, int]], observation_size: int, outputs: t
 
 
 def digest(metadata: Mapping[str, str], layers: list[tuple[Array, ...]]) -> str:
-    """SHA-256, in hex, over all that the file holds; a layer's arrays in the order of `KINDS`."""
+    """SHA-256, in hex, over all that the file holds; a layer's arrays in the order of `KINDS`, `NORMALIZATION` last."""
     content = json.dumps(metadata, sort_keys=True) + digest_of_layers(layers)
     return hashlib.sha256(content.encode()).hexdigest()
 
@@ -147,7 +176,7 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _array(name: str, entry: Any, view: memoryview) -> Array:
     """One array, which has a single axis."""
     problem = _unreadable(f"its array {shorten(name)} is none of a policy")
-    kind = KINDS.get(name.rpartition(".")[2])
+    kind = "F32" if name in NORMALIZATION else KINDS.get(name.rpartition(".")[2])
     if kind is None or not isinstance(entry, dict) or entry.get("dtype") != kind:
         raise problem
     shape, offsets = entry.get("shape"), entry.get("data_offsets")

@@ -19,10 +19,13 @@ from rlx2_ray.algorithms import ALGORITHMS
 from rlx2_ray.experiment.playback import find_policy
 from rlx2_ray.networks.masked_mlp import MLP, forward
 from rlx2_ray.networks.policy_file import PolicyFile, save_policy
-from rlx2_ray.networks.sparse_layer import Layers, SparseLayer
+from rlx2_ray.networks.policy_reader import CLIP, Normalization
+from rlx2_ray.networks.policy_weights import PolicyWeights
+from rlx2_ray.networks.sparse_layer import SparseLayer
 from rlx2_ray.rllib.checkpoint_files import local_folder, write_class_files
 from rlx2_ray.types import BadInput, Spaces
 
+NORMALIZATION = ("observation_mean", "observation_scale")  # buffers
 POLICY_FILE = "policy.safetensors"
 EXPLORATION_NOISE = 0.1  # of TD3 where none is given, as `agent.exploration_noise`
 
@@ -50,8 +53,11 @@ class RLx2PolicyModule(TorchRLModule):  # type: ignore[misc]
         self._check()
         layers = (_Layer(outputs, inputs) for inputs, outputs in pairwise(self.model_config["sizes"]))
         self.layers: Any = nn.ModuleList(layers)
+        if self.model_config.get("normalizes"):
+            for name in NORMALIZATION:
+                self.register_buffer(name, torch.zeros(self.model_config["sizes"][0]))
         if policy:
-            self._fill(policy.layers)
+            self._fill(policy.weights)
 
     def _check(self) -> None:
         if "sizes" not in self.model_config:
@@ -64,8 +70,10 @@ class RLx2PolicyModule(TorchRLModule):  # type: ignore[misc]
                 f"{given[0]} and {given[1]}: give it the environment that it was trained on."
             )
 
-    def _fill(self, layers: Layers) -> None:
-        for own, layer in zip(self.layers, layers, strict=True):
+    def _fill(self, policy: PolicyWeights) -> None:
+        for own, values in zip(self._normalization, policy.normalization or (), strict=True):
+            own.copy_(torch.from_numpy(values.copy()))
+        for own, layer in zip(self.layers, policy.layers, strict=True):
             own.weight.copy_(torch.from_numpy(layer.scatter()))
             own.bias.copy_(torch.from_numpy(layer.bias.copy()))
             own.mask.copy_(torch.from_numpy(layer.mask()))
@@ -100,7 +108,16 @@ class RLx2PolicyModule(TorchRLModule):  # type: ignore[misc]
     def _observations(self, batch: dict[str, Any]) -> Tensor:
         """(B, observation_size)"""
         observations: Tensor = batch[Columns.OBS]
-        return observations.reshape(len(observations), -1).float()
+        observations = observations.reshape(len(observations), -1).float()
+        if not self._normalization:
+            return observations
+        mean, scale = self._normalization
+        return ((observations - mean) * scale).clamp(-CLIP, CLIP)
+
+    @property
+    def _normalization(self) -> list[Tensor]:
+        """Mean and scale, or nothing."""
+        return [getattr(self, name) for name in NORMALIZATION if self.model_config.get("normalizes")]
 
     def _actions(self, actions: Tensor) -> dict[str, Any]:
         if self._is_integer:  # RLlib's connectors take them for numbers of places above the lower bound
@@ -130,9 +147,9 @@ class RLx2PolicyModule(TorchRLModule):  # type: ignore[misc]
         """The weights of a module, a run or a policy file, of the same sizes. Raises BadInput for a damaged one."""
         policy = _read(local_folder(path, filesystem))
         described = _describe(policy)
-        if any(described[key] != self.model_config[key] for key in ("algo", "sizes")):
+        if any(described.get(key) != self.model_config.get(key) for key in ("algo", "sizes", "normalizes")):
             raise BadInput(f"{path} is a policy of other sizes: make the module from it by from_checkpoint.")
-        self._fill(policy.layers)
+        self._fill(policy.weights)
 
     @classmethod
     def from_checkpoint(cls, path: str | Path, filesystem: object = None, **kwargs: Any) -> Self:
@@ -154,7 +171,9 @@ class RLx2PolicyModule(TorchRLModule):  # type: ignore[misc]
         )
         low, high = (tuple(map(float, bound.ravel())) for bound in (self.action_space.low, self.action_space.high))
         spaces = Spaces(self.model_config["sizes"][0], self.model_config["action_size"], low, high, self._is_integer)
-        return PolicyFile(layers, self.model_config["algo"], self.model_config["env"], spaces)
+        arrays = [tensor.cpu().numpy().copy() for tensor in self._normalization]
+        inputs = Normalization(*arrays) if arrays else None
+        return PolicyFile(layers, self.model_config["algo"], self.model_config["env"], spaces, normalization=inputs)
 
 
 class _Layer(nn.Module):
@@ -172,7 +191,8 @@ def _read(path: Path) -> PolicyFile:
 def _describe(policy: PolicyFile) -> dict[str, Any]:
     """All that a module without weights is made from."""
     sizes = [policy.layers[0].shape[1], *(layer.shape[0] for layer in policy.layers)]
-    return {"algo": policy.algo, "env": policy.env, "sizes": sizes, "action_size": policy.spaces.action_size}
+    described = {"algo": policy.algo, "env": policy.env, "sizes": sizes, "action_size": policy.spaces.action_size}
+    return described | ({"normalizes": True} if policy.normalization else {})
 
 
 def _action_space(spaces: Spaces) -> gymnasium.spaces.Box:

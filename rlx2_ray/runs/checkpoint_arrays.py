@@ -12,15 +12,22 @@ from numpy.typing import NDArray
 
 from rlx2_ray.algorithms import ALGORITHMS
 from rlx2_ray.config import ExperimentConfig
-from rlx2_ray.networks.sparse_layer import BIAS, WEIGHTS, Arrays
+from rlx2_ray.networks.moments import STATE
+from rlx2_ray.networks.policy_reader import LARGEST_MEAN, NORMALIZATION, Normalization, read_normalization
+from rlx2_ray.networks.policy_weights import PolicyWeights
+from rlx2_ray.networks.sparse_layer import BIAS, WEIGHTS, Arrays, from_arrays, to_arrays
+from rlx2_ray.runs.checkpoint_values import BEST
 from rlx2_ray.sparse.densities import Shape
 from rlx2_ray.sparse.plan import CRITICS, NetworkPlan, plan_agent
+from rlx2_ray.strict import MOST
 from rlx2_ray.topology_rules import facts_of
 from rlx2_ray.types import BadInput
 
 TARGETS = {"td3": ("target_policy", "target_critic"), "sac": ("target_critic",)}
 FIRST, SECOND = "first_moment", "second_moment"  # of Adam
 ACTION_LIMIT = 1.0
+LARGEST_SQUARES = LARGEST_MEAN**2 * MOST  # of as many observations as can be counted
+BEST_NORMALIZATION = tuple(f"{BEST}.{name}" for name in NORMALIZATION)
 
 Sizes = tuple[int, int]  # of an observation and an action
 
@@ -107,8 +114,10 @@ def state_forms(config: ExperimentConfig, sizes: Sizes, models: Models, count: C
             forms |= _forms_of_layer(key, layer.shape, active, is_optimized)
             if is_optimized and has_reserve:
                 forms[f"{key}.reserve"] = ArrayForm(np.float32, layer.shape)
+    observation, action = sizes
+    if config.agent.normalize_observations:
+        forms |= _forms_of_normalization(observation, BEST in models)
     if config.runtime.kind == "inline":
-        observation, action = sizes
         for lane in range(config.runtime.envs_per_rollout):
             taken = count(f"lane.{lane}.actions", env_steps)
             forms[f"lane.{lane}.actions"] = ArrayForm(np.float32, (taken, action))
@@ -116,6 +125,11 @@ def state_forms(config: ExperimentConfig, sizes: Sizes, models: Models, count: C
         if count("refused", 2):
             forms["refused"] = ArrayForm(np.float32, (2, action))
     return forms
+
+
+def _forms_of_normalization(size: int, has_best: bool) -> Iterator[tuple[str, ArrayForm]]:
+    yield from ((f"{STATE}.{name}", ArrayForm(np.float64, (size,))) for name in ("mean", "squares"))
+    yield from ((name, ArrayForm(np.float32, (size,))) for name in BEST_NORMALIZATION if has_best)
 
 
 def _forms_of_layer(key: str, shape: Shape, active: int, is_optimized: bool) -> Iterator[tuple[str, ArrayForm]]:
@@ -148,6 +162,7 @@ def check_contents(arrays: Mapping[str, NDArray[Any]], models: Models) -> None:
                 raise ValueError(f"{key}.shape is {arrays[f'{key}.shape'].tolist()} and not {list(layer.shape)}")
             if not (indices[1:] > indices[:-1]).all() or indices[0] < 0 or indices[-1] >= math.prod(layer.shape):
                 raise ValueError(f"{key}.indices are not places in ascending order")
+    _check_normalization(arrays)
     for name, array in arrays.items():
         if not np.isfinite(array).all():
             raise ValueError(f"{name} is not finite")
@@ -155,6 +170,27 @@ def check_contents(arrays: Mapping[str, NDArray[Any]], models: Models) -> None:
             raise ValueError(f"{name} is negative")
         if (name.endswith(".actions") or name == "refused") and (np.abs(array) > ACTION_LIMIT).any():
             raise ValueError(f"{name} has actions that nobody takes")
+
+
+def _check_normalization(arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Of what is there: within what observations can come to."""
+    if f"{STATE}.mean" in arrays:
+        mean, squares = arrays[f"{STATE}.mean"], arrays[f"{STATE}.squares"]
+        if not ((np.abs(mean) <= LARGEST_MEAN).all() and ((squares >= 0) & (squares <= LARGEST_SQUARES)).all()):
+            raise ValueError(f"{STATE} is beyond what observations come to")
+    if BEST_NORMALIZATION[0] in arrays:
+        read_normalization(tuple(arrays[name] for name in BEST_NORMALIZATION), len(arrays[BEST_NORMALIZATION[0]]))
+
+
+def best_arrays(policy: PolicyWeights) -> Arrays:
+    """The best policy so far, for a checkpoint."""
+    return to_arrays(policy.layers, BEST) | dict(zip(BEST_NORMALIZATION, policy.normalization or (), strict=False))
+
+
+def best_weights(arrays: Arrays) -> PolicyWeights:
+    """Returns it: the inverse of `best_arrays`."""
+    found = [arrays[name] for name in BEST_NORMALIZATION if name in arrays]
+    return PolicyWeights(from_arrays(arrays, BEST), Normalization(*found) if found else None)  # type: ignore[arg-type]
 
 
 def _shape_of(arrays: Mapping[str, NDArray[Any]], key: str) -> Shape:

@@ -45,6 +45,7 @@ class Learner(Strict):
     policy_optimizer: Optimizer
     critic_optimizer: Optimizer
     temperature: Temperature | None = None
+    observed: Count | None = None  # observations, where they are normalised
 
     @model_validator(mode="after")
     def _check(self) -> Learner:
@@ -118,6 +119,8 @@ def check_values(config: ExperimentConfig, env_steps: int, content: object) -> d
         raise ValueError(f"env_steps is not the {env_steps} of its folder")
     if (values.learner.temperature is None) != (config.algo != "sac"):
         raise ValueError(f"learner.temperature does not fit {config.algo}")
+    if (values.learner.observed is None) == config.agent.normalize_observations:
+        raise ValueError("learner.observed does not fit agent.normalize_observations")
     lanes = config.runtime.envs_per_rollout
     if isinstance(values, InlineValues) and len(values.episodes) != lanes:
         raise ValueError(f"episodes are of {len(values.episodes)} environments and not of {lanes}")

@@ -58,7 +58,7 @@ def register_policy(
 
 
 def _find_or_create_version(client: MlflowClient, run_id: str, policy: PolicyFile, policy_file: Path, name: str) -> str:
-    digest = policy_digest(policy.layers)
+    digest = policy_digest(*policy.weights)
     _create_registered_model(client, name)
     for found in client.search_model_versions(f"name = '{name}' AND run_id = '{run_id}'"):
         if found.tags.get(POLICY_DIGEST) == digest:

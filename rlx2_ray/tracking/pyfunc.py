@@ -35,6 +35,7 @@ class SparsePolicy(PythonModel):  # type: ignore[misc]
         self._low = np.asarray(spaces["action_low"], np.float64)
         self._high = np.asarray(spaces["action_high"], np.float64)
         self._is_integer = spaces["action_is_integer"]
+        self._normalization = content.normalization
         self._layers: list[tuple[np.ndarray, np.ndarray]] = []  # (weights, bias)
         for layer in content.layers:
             weights = np.zeros(layer.shape, np.float32)
@@ -48,6 +49,7 @@ class SparsePolicy(PythonModel):  # type: ignore[misc]
         the hint says: MLflow warns of others.
         """
         hidden = _to_observations(model_input, self._layers[0][0].shape[1])
+        hidden = hidden if self._normalization is None else self._normalization.apply(hidden)
         for weights, bias in self._layers[:-1]:
             hidden = np.maximum(hidden @ weights.T + bias, 0)
         weights, bias = self._layers[-1]

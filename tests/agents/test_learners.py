@@ -187,7 +187,7 @@ def test_both_engines_start_from_the_same_bits(algo: str) -> None:
 def test_a_state_is_a_copy(engine: str, algo: str) -> None:
     learner = make(small_config(algo, engine=engine))
     train(learner, 5)
-    state, policy = learner.state(), learner.policy_layers()
+    state, policy = learner.state(), learner.policy_weights().layers
     before, digest = as_bytes(state), [layer.weights.tobytes() for layer in policy]
     train(learner, 5)
     assert as_bytes(state) == before
@@ -353,7 +353,7 @@ def test_the_acting_policy_stays_current(engine: str, algo: str, sizes: dict[str
     structures = set()
     for seed in range(12):  # with several events of the policy
         train(learner, 1, seed)
-        copied = learner.policy_layers()
+        copied = learner.policy_weights().layers
         structures.add(str([layer.indices.tolist() for layer in copied]))
         expected = make_evaluation_policy(algo, densify(copied)).action(observation)
         for policy in (acting, learner.evaluated_policy()):
@@ -369,7 +369,7 @@ def test_exploration_is_what_the_policy_of_the_same_weights_would_do(engine: str
     learner = make(config)
     train(learner, 9)
     observation = np.ones(3, np.float32)
-    other = make_acting_policy(config, densify(learner.policy_layers()))
+    other = make_acting_policy(config, densify(learner.policy_weights().layers))
     ours, theirs = (
         policy.explore(observation, np.random.default_rng(5)) for policy in (learner.acting_policy(), other)
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,10 +13,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import psutil
 import pytest
 
 from rlx2_ray.config import load, resolve
+from rlx2_ray.networks.policy_file import load_policy
+from rlx2_ray.runs.checkpoint import read_checkpoint
+from tests.support.checkpoints import form_of, newest
 from tests.support.runs import (
     Changes,
     check_gone,
@@ -27,6 +32,7 @@ from tests.support.runs import (
     metric_histories,
     points_there,
     read_points,
+    resume,
     resume_and_check,
     rlx2,
     said,
@@ -267,3 +273,24 @@ def test_rare_evaluations_come_before_those_that_are_scored(tmp_path: Path) -> N
     assert result["score_window"] == 3
     assert result["score"] == pytest.approx(sum(each["return_mean"] for each in result["evaluations"][-3:]) / 3)
     assert 0 < result["evaluation_s"] < result["wall_s"]
+
+
+@pytest.mark.slow
+def test_normalised_observations_outlive_a_stop(tmp_path: Path) -> None:
+    actors = {"runtime__kind": "actors", "runtime__rollout_actors": 2, "agent__normalize_observations": True}
+    train(tmp_path / "run", **actors)
+    whole = read_checkpoint(newest(tmp_path / "run"), form_of(tmp_path / "run"))
+    taken = whole.values["learner"]["observed"]
+    assert taken == whole.values["time"] == 600
+    policy = load_policy(tmp_path / "run" / "policy.safetensors")
+    assert policy.normalization is not None
+    assert np.abs(policy.normalization.mean - whole.arrays["observed.mean"]).max() < 0.2
+
+    shutil.rmtree(newest(tmp_path / "run"))
+    for name in ("result.json", "policy.safetensors"):
+        (tmp_path / "run" / name).unlink()
+    before = read_checkpoint(newest(tmp_path / "run"), form_of(tmp_path / "run")).values["learner"]["observed"]
+    assert 0 < before < taken
+    resume(tmp_path / "run")
+    again = read_checkpoint(newest(tmp_path / "run"), form_of(tmp_path / "run"))
+    assert again.values["learner"]["observed"] == taken

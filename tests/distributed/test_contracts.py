@@ -21,7 +21,7 @@ from rlx2_ray.distributed.replay_shard import ReplayShard
 from rlx2_ray.distributed.rollout_worker import RolloutWorker
 from rlx2_ray.envs.lane import EnvLane
 from rlx2_ray.experiment.evaluation import STREAM, evaluate
-from rlx2_ray.networks.policy import densify, make_evaluation_policy
+from rlx2_ray.networks.policy import make_evaluation_policy, make_network
 from rlx2_ray.networks.policy_file import policy_digest
 from rlx2_ray.replay.buffer import ReplayBuffer
 from rlx2_ray.replay.chunk import sample_chunk
@@ -74,7 +74,7 @@ class Waiting:
     def __getattr__(self, name: str) -> Callable[..., Any]:
         from rlx2_ray.distributed import actors
 
-        later = getattr(self.handle, "weights_later" if name == "policy_layers" else f"{name}_later", None)
+        later = getattr(self.handle, "weights_later" if name == "policy_weights" else f"{name}_later", None)
         if later is None:
             return getattr(self.handle, name)  # type: ignore[no-any-return]
 
@@ -225,7 +225,7 @@ def test_shard_saves_and_loads(form: Form, tmp_path: Path) -> None:
 
 
 def weights() -> Any:
-    return make_learner(CONFIG, DRIFT).policy_layers()
+    return make_learner(CONFIG, DRIFT).policy_weights()
 
 
 def fill(form: Form) -> list[Any]:
@@ -260,28 +260,28 @@ def test_learner_learns_and_is_restored(form: Form) -> None:
     (learned, layers), (learned_plainly, layers_plainly) = ours.learn(30, [90, 60]), plain.learn(30, [90, 60])
     assert learned[:2] == learned_plainly[:2] == (30, 0)
     assert learned.metrics.keys() == learned_plainly.metrics.keys()
-    assert policy_digest(layers) == policy_digest(layers_plainly) == policy_digest(ours.policy_layers())
+    assert policy_digest(*layers) == policy_digest(*layers_plainly) == policy_digest(*ours.policy_weights())
     state = ours.state()
     assert state.values == plain.state().values
     assert state.arrays.keys() == plain.state().arrays.keys()
     assert_same(list(state.arrays.values()), list(plain.state().arrays.values()))
 
     ours.learn(10, [90, 60])
-    assert policy_digest(ours.policy_layers()) != policy_digest(layers)
+    assert policy_digest(*ours.policy_weights()) != policy_digest(*layers)
     assert ours.restore(state) == 30
-    assert policy_digest(ours.policy_layers()) == policy_digest(layers)
+    assert policy_digest(*ours.policy_weights()) == policy_digest(*layers)
 
 
 def test_learner_says_that_a_shard_is_empty(form: Form) -> None:
     learner = form.learner([form.shard(number, DRIFT) for number in range(SHARDS)])
     learned, layers = learner.learn(30, [90, 60])
     assert (learned.learner_steps, learned.undone) == (0, 30)
-    assert policy_digest(layers) == policy_digest(weights())
+    assert policy_digest(*layers) == policy_digest(*weights())
 
 
 def test_evaluator_plays_the_policy(form: Form) -> None:
     lane = EnvLane(CONFIG.env, CONFIG.seed, STREAM)
-    policy = make_evaluation_policy(CONFIG.algo, densify(weights()))
+    policy = make_evaluation_policy(CONFIG.algo, make_network(weights()))
     evaluator = form.evaluator()
     for env_steps in (200, 100):
         expected = evaluate(policy, lane, CONFIG.evaluation.episodes, first_episode=env_steps)

@@ -14,6 +14,7 @@ from rlx2_ray.config import ExperimentConfig
 from rlx2_ray.distributed import rollout_worker
 from rlx2_ray.distributed.batch_stream import CHUNK_BATCHES
 from rlx2_ray.distributed.evaluation_worker import EvaluationWorker
+from rlx2_ray.distributed.learner_seat import LearnerSeat
 from rlx2_ray.distributed.learner_worker import LearnerWorker
 from rlx2_ray.distributed.metric_means import MetricMeans
 from rlx2_ray.distributed.replay_shard import ReplayShard, ShardStatus
@@ -21,7 +22,7 @@ from rlx2_ray.distributed.rollout_worker import EPISODES_OF_A_GENERATION, Rollou
 from rlx2_ray.envs.lane import EnvLane
 from rlx2_ray.envs.make import probe_spaces
 from rlx2_ray.experiment.evaluation import STREAM, evaluate
-from rlx2_ray.networks.policy import densify, make_evaluation_policy
+from rlx2_ray.networks.policy import make_evaluation_policy, make_network
 from rlx2_ray.networks.policy_file import policy_digest
 from rlx2_ray.replay.chunk import ChunkLayout, join_chunks
 from rlx2_ray.runs.checkpoint import REPLAY, checkpoint_path
@@ -130,9 +131,9 @@ def test_rollout_without_weights_acts_at_random_and_with_weights_near_its_policy
         assert all(np.array_equal(each.actions, each.policy_actions) for each in local.fragments)
         local.fragments.clear()
 
-    layers = make_learner(config, spaces_of(config)).policy_layers()
+    layers = make_learner(config, spaces_of(config)).policy_weights()
     rollout.collect(100, 100, 1, layers)
-    policy = make_evaluation_policy("td3", densify(layers))
+    policy = make_evaluation_policy("td3", make_network(layers))
     for fragment in shards[0].fragments:
         assert np.allclose(fragment.policy_actions, policy.action(fragment.observations[:-1]), atol=1e-6)
         assert 0 < np.abs(fragment.actions - fragment.policy_actions).max() < 0.5
@@ -142,13 +143,13 @@ def test_rollout_takes_up_weights_of_a_new_version_only() -> None:
     config = drift_config(agent__exploration_noise=0.0)
     shards = make_shards(config)
     rollout = RolloutWorker(config, range(LANES), shards, 0)
-    first, second = (make_learner(drift_config(seed=seed), spaces_of(config)).policy_layers() for seed in (0, 1))
+    first, second = (make_learner(drift_config(seed=seed), spaces_of(config)).policy_weights() for seed in (0, 1))
 
     def actions(version: int, layers: Any) -> tuple[float, float]:
         shards[0].fragments.clear()
         rollout.collect(LANES, 0, version, layers)
         fragment = shards[0].fragments[0]
-        expected = make_evaluation_policy("td3", densify(layers)).action(fragment.observations[0])
+        expected = make_evaluation_policy("td3", make_network(layers)).action(fragment.observations[0])
         return float(fragment.actions[0, 0]), pytest.approx(float(expected[0]), abs=1e-6)
 
     got, expected = actions(1, first)
@@ -353,7 +354,7 @@ def test_learner_makes_the_updates_that_a_plain_learner_makes_of_these_batches()
     for batch in batches[:50]:
         plain.update(batch)
     assert plain.learner_steps == 50
-    assert policy_digest(layers) == policy_digest(plain.policy_layers()) == policy_digest(worker.policy_layers())
+    assert policy_digest(*layers) == policy_digest(*plain.policy_weights()) == policy_digest(*worker.policy_weights())
 
 
 def test_learner_asks_ahead_in_chunks() -> None:
@@ -396,7 +397,7 @@ def test_restored_learner_goes_on_from_the_state() -> None:
     first, second = (make_learner_worker(config, shards) for _ in range(2))
     first.learn(25, sizes)
     assert second.restore(first.state()) == 25
-    assert policy_digest(second.policy_layers()) == policy_digest(first.policy_layers())
+    assert policy_digest(*second.policy_weights()) == policy_digest(*first.policy_weights())
     shards[0].requests.clear()
     assert second.learn(5, sizes)[0].learner_steps == 30
     assert {n_step for _, n_step, _ in shards[0].requests} == {3}
@@ -411,16 +412,58 @@ def test_learner_reports_the_means_since_the_last_call() -> None:
     assert np.isfinite(list(learned.metrics.values())).all()
 
 
+# Normalised observations
+
+
+def test_rollouts_report_what_they_acted_on_and_the_learner_normalises_by_all_of_it() -> None:
+    config = drift_config(agent__normalize_observations=True)
+    shards = make_shards(config)
+    rollouts = [RolloutWorker(config, lanes, shards, 0) for lanes in (range(2), range(2, LANES))]
+    seat = LearnerSeat.__new__(LearnerSeat)  # without an actor: what it notes is its own
+    seat.observed = None
+    for time, rollout in enumerate(rollouts * 3):
+        seat.note(rollout.collect(50, 50 * time, 0, None).observed)
+    acted_on = np.concatenate([each.observations[:-1] for local in shards.values() for each in local.fragments])
+    assert seat.observed is not None
+    assert seat.observed.number == len(acted_on) == 300
+    assert np.allclose(seat.observed.mean, acted_on.mean(axis=0, dtype=np.float64))
+    assert np.allclose(seat.observed.squares / 300, acted_on.var(axis=0, dtype=np.float64))
+
+    learner = make_learner_worker(config, list(shards.values()))
+    _, weights = learner.learn(10, sizes_of(shards), seat.observed)
+    expected = seat.observed.normalization()
+    assert weights.normalization is not None
+    assert [each.tolist() for each in weights.normalization] == [each.tolist() for each in expected]
+    _, after = learner.learn(10, sizes_of(shards))  # nothing new
+    assert after.normalization is not None
+    assert after.normalization.mean.tolist() == expected.mean.tolist()
+    restored = make_learner_worker(config, list(shards.values()))
+    restored.restore(learner.state())
+    assert policy_digest(*restored.policy_weights()) == policy_digest(*learner.policy_weights())
+
+    for local in shards.values():
+        local.fragments.clear()
+    rollouts[0].collect(40, 300, 1, weights)
+    policy = make_evaluation_policy("td3", make_network(weights))
+    for fragment in shards[0].fragments:
+        assert np.allclose(fragment.policy_actions, policy.action(fragment.observations[:-1]), atol=1e-6)
+
+
+def test_rollouts_report_nothing_where_nothing_is_normalised() -> None:
+    config = drift_config()
+    assert RolloutWorker(config, range(LANES), make_shards(config), 0).collect(10, 0, 0, None).observed is None
+
+
 # Evaluator and metrics
 
 
 def test_evaluation_of_a_step_is_the_one_inline_makes() -> None:
     config = small_config(evaluation__episodes=3)
-    layers = make_learner(config, spaces_of(config)).policy_layers()
+    layers = make_learner(config, spaces_of(config)).policy_weights()
     worker = EvaluationWorker(config)
     worker.evaluate(100, layers)
     lane = EnvLane(config.env, config.seed, STREAM)
-    policy = make_evaluation_policy(config.algo, densify(layers))
+    policy = make_evaluation_policy(config.algo, make_network(layers))
     assert worker.evaluate(200, layers) == evaluate(policy, lane, 3, first_episode=200)
     lane.close()
 

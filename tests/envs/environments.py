@@ -6,7 +6,7 @@ from typing import Any
 
 import gymnasium
 import numpy as np
-from gymnasium.spaces import Box, Dict, Discrete
+from gymnasium.spaces import Box, Discrete, Sequence
 
 TOY, LIMITED, BAD = (f"tests.envs.environments:{name}-v0" for name in ("RlxToy", "RlxLimited", "RlxBad"))
 TIME_LIMIT = 3
@@ -61,7 +61,7 @@ class Toy(gymnasium.Env[Any, Any]):
 SPACES = {
     "discrete action": (Box(-1, 1, (2,)), Discrete(3)),
     "unbounded action": (Box(-1, 1, (2,)), Box(-1, np.inf, (2,))),
-    "dict observation": (Dict({"a": Box(-1, 1, (2,))}), Box(-1, 1, (2,))),
+    "sequence observation": (Sequence(Box(-1, 1, (2,))), Box(-1, 1, (2,))),
 }
 
 

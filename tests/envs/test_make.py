@@ -33,7 +33,7 @@ def test_spaces_of_mujoco(env_id: str, sizes: tuple[int, int]) -> None:
     [
         ("discrete action", r"whose actions are Discrete\(3\), not continuous"),
         ("unbounded action", "whose actions are unbounded"),
-        ("dict observation", "whose observations are Dict"),
+        ("sequence observation", "whose observations are Sequence"),
     ],
 )
 def test_other_spaces_are_refused(spaces: str, problem: str) -> None:

@@ -29,7 +29,7 @@ def play(path: Path, episodes: int, seed: int, video: Path | None = None) -> dic
 def write_policy(path: Path, config: ExperimentConfig, env_id: str) -> PolicyFile:
     """An untrained policy for the sizes of `config`'s environment, said to be for `env_id`."""
     spaces = probe_spaces(config.env)
-    layers = make_learner(config, spaces).policy_layers()
+    layers = make_learner(config, spaces).policy_weights().layers
     policy = PolicyFile(layers, config.algo, {"id": env_id, "kwargs": {}}, spaces)
     save_policy(path, policy)
     return policy
@@ -40,7 +40,7 @@ def test_file_gives_back_the_policy_and_its_environment(algo: str, tmp_path: Pat
     written = write_policy(tmp_path / "policy", small_config(algo=algo), "InvertedPendulum-v5")
     read = find_policy(tmp_path / "policy", refuse)
     assert policy_digest(read.layers) == policy_digest(written.layers)
-    assert (read.algo, read.env, read.spaces, read.about) == written[1:]
+    assert read[1:] == written[1:]
 
 
 @pytest.mark.parametrize("algo", ["td3", "sac"])

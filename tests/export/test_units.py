@@ -121,7 +121,7 @@ FILES = {"onnx": by_onnx, "c": by_c, "tables of c": by_tables, "pyfunc": by_pyfu
 
 def policy_for(bounds: str) -> PolicyFile:
     env = EnvConfig(id=ID, kwargs={"bounds": bounds})
-    return random_policy("td3", SIZES, [1, 1])._replace(spaces=probe_spaces(env), env=env.model_dump())
+    return random_policy("td3", SIZES, [1, 1])._replace(spaces=probe_spaces(env), env=env.fields())
 
 
 @pytest.mark.parametrize("file", FILES)

@@ -19,8 +19,9 @@ from ray.rllib.utils.spaces.space_utils import unsquash_action
 
 from rlx2_ray.envs.actions import make_scale
 from rlx2_ray.experiment.playback import STREAM, find_policy, play, playable
-from rlx2_ray.networks.policy import densify, make_evaluation_policy
-from rlx2_ray.networks.policy_file import PolicyFile, policy_digest, save_policy
+from rlx2_ray.networks.policy import densify, make_evaluation_policy, make_network
+from rlx2_ray.networks.policy_file import PolicyFile, load_policy, policy_digest, save_policy
+from rlx2_ray.networks.policy_reader import Normalization
 from rlx2_ray.networks.sparse_layer import SparseLayer
 from rlx2_ray.rllib import RLx2Config, RLx2PolicyModule
 from rlx2_ray.seeding import derive_seed
@@ -104,6 +105,21 @@ def test_saved_module_is_the_same_policy(restore: object, file: Path, tmp_path: 
     np.testing.assert_array_equal(actions_of(again), actions_of(module))
     assert policy_digest(again.to_policy_file().layers) == policy_digest(module.to_policy_file().layers)
     assert again.to_policy_file()[1:] == module.to_policy_file()[1:]
+
+
+def test_observations_are_normalised_as_the_policy_says(file: Path, tmp_path: Path) -> None:
+    policy, normalized = load_policy(file), tmp_path / "normalized.safetensors"
+    statistics = Normalization(np.float32([0.5, -1, 2]), np.float32([0.1, 20, 1]))
+    save_policy(normalized, policy._replace(normalization=statistics))
+    module = RLx2PolicyModule.from_checkpoint(normalized)
+    network = make_network(policy.weights._replace(normalization=statistics))
+    expected = make_evaluation_policy(policy.algo, network).action(OBSERVATIONS)
+    np.testing.assert_allclose(actions_of(module), expected, atol=1e-6)
+    again = RLx2PolicyModule.from_checkpoint(module.save_to_path(tmp_path / "module"))
+    np.testing.assert_array_equal(actions_of(again), actions_of(module))
+    assert policy_digest(*again.to_policy_file().weights) == policy_digest(policy.layers, statistics)
+    with pytest.raises(BadInput, match="of other sizes"):
+        again.restore_from_path(file)
 
 
 def played(path: Path, episodes: int) -> dict[str, Any]:

@@ -99,8 +99,8 @@ def check_round_trips(config: ExperimentConfig, folder: Path) -> None:
     assert config_of(params).hash == config.hash
 
     policy = folder / "policy.safetensors"
-    save_policy(policy, PolicyFile(random_layers(2, 1), "td3", config.env.model_dump(), Spaces(2, 1, (-1.0,), (1.0,))))
-    assert repr(load_policy(policy).env) == repr(config.env.model_dump())
+    save_policy(policy, PolicyFile(random_layers(2, 1), "td3", config.env.fields(), Spaces(2, 1, (-1.0,), (1.0,))))
+    assert repr(load_policy(policy).env) == repr(config.env.fields())
 
 
 @settings(max_examples=150)

@@ -21,8 +21,9 @@ import pandas
 import pytest
 
 from rlx2_ray.agents.engines import make_learner
-from rlx2_ray.networks.policy import densify, make_evaluation_policy
+from rlx2_ray.networks.policy import make_evaluation_policy, make_network
 from rlx2_ray.networks.policy_file import PolicyFile, save_policy
+from rlx2_ray.networks.policy_reader import Normalization
 from rlx2_ray.tracking import model as model_module
 from rlx2_ray.tracking.model import register_policy, registered_name
 from rlx2_ray.tracking.tracker import Tracker
@@ -39,7 +40,7 @@ SPACES = Spaces(5, 2, (-3.0, 0.0), (1.0, 10.0))
 
 def write_policy(path: Path, algo: str = "td3", seed: int = 0) -> PolicyFile:
     """An untrained policy."""
-    layers = make_learner(small_config(algo=algo, seed=seed), SPACES).policy_layers()
+    layers = make_learner(small_config(algo=algo, seed=seed), SPACES).policy_weights().layers
     policy = PolicyFile(layers, algo, {"id": "Task-v0", "kwargs": {}}, SPACES)
     save_policy(path, policy)
     return policy
@@ -51,7 +52,7 @@ def observations() -> Floats:
 
 def expected_actions(policy: PolicyFile) -> Floats:
     """What the policy does, in the environment's units."""
-    action = make_evaluation_policy(policy.algo, densify(policy.layers)).action(observations())
+    action = make_evaluation_policy(policy.algo, make_network(policy.weights)).action(observations())
     low, high = np.asarray(SPACES.action_low), np.asarray(SPACES.action_high)
     return np.float32(low + (action + 1) / 2 * (high - low))
 
@@ -95,6 +96,19 @@ def test_model_acts_as_the_policy(algo: str, uri: str, tmp_path: Path) -> None:
     np.testing.assert_allclose(actions, expected_actions(policy), rtol=0, atol=1e-6)
     assert made == "1"
     assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
+def test_model_normalises_observations_and_other_statistics_are_another_version(uri: str, tmp_path: Path) -> None:
+    policy, path = write_policy(tmp_path / "policy.safetensors"), tmp_path / "policy.safetensors"
+    run_id = make_run(uri)
+    register_policy(uri, run_id, path, NAME, {})
+    statistics = Normalization(np.float32([0.5, -1, 2, 0, 3]), np.float32([0.1, 20, 1, 2, 0.5]))
+    policy = policy._replace(normalization=statistics)
+    save_policy(path, policy)
+    assert register_policy(uri, run_id, path, NAME, {}) == "2"
+    actions = load(uri, f"models:/{NAME}@ultimate").predict(observations())
+    np.testing.assert_allclose(actions, expected_actions(policy), rtol=0, atol=1e-6)
+    assert not np.allclose(actions, expected_actions(policy._replace(normalization=None)), atol=1e-3)
 
 
 @pytest.fixture(scope="module")

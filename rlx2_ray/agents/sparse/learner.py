@@ -64,7 +64,7 @@ class SparseLearner(BaseLearner):
 
     def update(self, batch: Batch) -> None:
         self.learner_steps += 1
-        self._update(batch)
+        self._update(self._normalized(batch))
 
     def _update(self, batch: Batch) -> None:
         raise NotImplementedError

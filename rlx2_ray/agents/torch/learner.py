@@ -75,7 +75,7 @@ class TorchLearner(BaseLearner):
 
     def update(self, batch: Batch) -> None:
         self.learner_steps += 1
-        self._update(to_tensors(batch, self._config.device))
+        self._update(to_tensors(self._normalized(batch), self._config.device))
 
     def _update(self, batch: TensorBatch) -> None:
         raise NotImplementedError
