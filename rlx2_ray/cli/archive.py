@@ -10,7 +10,7 @@ import typer
 from rlx2_ray import config as configuration
 from rlx2_ray.cli import options
 from rlx2_ray.cli.output import print_json
-from rlx2_ray.types import BadInput, Damaged
+from rlx2_ray.types import Damaged
 
 Directories = Annotated[
     list[Path],
@@ -23,10 +23,11 @@ Paths = list[Path]
 def archive(directories: Directories, into: Into = Path("results/runs"), as_json: options.Json = False) -> None:
     """Add finished runs to an archive, one Parquet file each; `rlx2 report` makes the tables of it."""
     from rlx2_ray.runs.archive import add, list_runs
+    from rlx2_ray.runs.directory import runs_below
 
     groups: dict[str, Paths] = {"added": [], "there": [], "unfinished": [], "changing": [], "damaged": []}
     known = set(list_runs(into))
-    for run in (run for directory in directories for run in _runs_in(directory)):
+    for run in (run for directory in directories for run in runs_below(directory)):
         if not (run / "result.json").exists():
             groups["unfinished"].append(run)
         elif _changed_while_it_ran(run):
@@ -46,16 +47,6 @@ def archive(directories: Directories, into: Into = Path("results/runs"), as_json
         print_json({"archive": str(into)} | {name: [str(path) for path in paths] for name, paths in groups.items()})
     else:
         _show(into, **groups)
-
-
-def _runs_in(directory: Path) -> Paths:
-    """The directories of runs at it and below. Raises BadInput where there is none."""
-    if not directory.is_dir():
-        raise BadInput(f"{directory} is no directory: give those of runs, sweeps or compressions.")
-    runs = sorted({file.parent for name in ("run.json", "checkpoints") for file in directory.rglob(name)})
-    if not runs:
-        raise BadInput(f"{directory} holds no run: give a directory that 'rlx2 train', 'sweep' or 'compress' wrote.")
-    return runs
 
 
 def _changed_while_it_ran(run: Path) -> bool:

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from rlx2_ray.api.paths import there
 from rlx2_ray.cli import options
 from rlx2_ray.cli.output import print_json
 from rlx2_ray.types import BadInput
@@ -17,7 +18,7 @@ EPISODES = 10
 Source = Annotated[
     Path,
     typer.Argument(
-        callback=options.there,
+        callback=there,
         metavar="DIR|FILE",
         help="A run directory that 'rlx2 train' wrote, or a policy.safetensors.",
     ),

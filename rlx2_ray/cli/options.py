@@ -16,16 +16,8 @@ import typer
 from rlx2_ray import config as configuration
 from rlx2_ray.config import EnvConfig, ExperimentConfig
 from rlx2_ray.config.run_paths import with_absolute_runs
+from rlx2_ray.config.short_names import SHORT_NAMES
 from rlx2_ray.methods import METHODS
-from rlx2_ray.types import BadInput
-
-
-def there(path: Path) -> Path:
-    """Raises BadInput where nothing is."""
-    if not path.exists():
-        raise BadInput(f"There is no {path}: check the path, which is seen from {Path.cwd()}.")
-    return path
-
 
 ConfigFile = Annotated[
     Path | None,
@@ -134,21 +126,6 @@ OF_A_RUN = {
 # Those of one learner, which is timed.
 OF_A_LEARNER = ("config_file", "env", "algo", "method", "policy_sparsity", "critic_sparsity", "assignments")
 
-OPTION_KEYS = {
-    "env": "env.id",
-    "algo": "algo",
-    "method": "method",
-    "policy_sparsity": "sparsity.policy",
-    "critic_sparsity": "sparsity.critic",
-    "steps": "steps",
-    "seed": "seed",
-    "engine": "engine",
-    "runtime": "runtime.kind",
-    "rollout_actors": "runtime.rollout_actors",
-    "replay_shards": "runtime.replay_shards",
-    "address": "runtime.address",
-}
-
 
 def configured(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Give a command these options of `OF_A_RUN` in place of its first argument, the configuration they describe."""
@@ -200,6 +177,6 @@ def read_tree(
     options: dict[str, Any], assignments: list[str] | None, own_keys: dict[str, str] | None = None
 ) -> configuration.Tree:
     """What options and --set give, nested; `own_keys`: of the options that only one command has."""
-    keys = {**OPTION_KEYS, **(own_keys or {})}
+    keys = {**SHORT_NAMES, **(own_keys or {})}
     given = {key: options[option] for option, key in keys.items() if options.get(option) is not None}
     return configuration.merge(configuration.unflatten(given), configuration.parse_assignments(assignments or ()))

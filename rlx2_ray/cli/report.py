@@ -46,7 +46,11 @@ def report(
     if file_format not in SUFFIXES:
         raise BadInput(f"--format is {file_format!r}, which is not known: give {' or '.join(SUFFIXES)}.")
     path = out or _default_path(subject, file_format)
-    content = (_report_archive if _is_archive(subject) else _report_record)(subject, tracking_uri, path, file_format)
+    from rlx2_ray.report.subject import is_archive
+
+    content = (_report_archive if is_archive(Path(subject)) else _report_record)(
+        subject, tracking_uri, path, file_format
+    )
     if as_json:
         print_json({"path": str(path), "format": file_format, "bytes": path.stat().st_size} | content)
     else:
@@ -70,12 +74,6 @@ def _report_archive(subject: str, tracking_uri: str | None, path: Path, file_for
     archive = read_archive(Path(subject))
     (write_report if file_format == "html" else write_markdown)(archive, path)
     return summary_of(archive)
-
-
-def _is_archive(subject: str) -> bool:
-    """A run has a configuration; what is left of a folder with Parquet files is an archive."""
-    folder = Path(subject)
-    return any(folder.glob("*.parquet")) and not (folder / "config.yaml").exists()
 
 
 def read_record(subject: str, tracking_uri: str | None) -> Record:

@@ -161,10 +161,11 @@ def _costs(record: Record, config: ExperimentConfig) -> Costs | None:
 
 def plan_of(record: Record, config: ExperimentConfig) -> AgentPlan | None:
     """Returns the layers of a trial; None where the sizes of observation and action are not known."""
-    if record.spaces is None:
+    spaces = record.spaces_of.get(config.env.id, record.spaces)
+    if spaces is None:
         return None
     try:
-        return plan_agent(config, record.spaces.observation_size, record.spaces.action_size)
+        return plan_agent(config, spaces.observation_size, spaces.action_size)
     except BadInput:  # sizes of another environment
         return None
 
