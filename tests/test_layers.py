@@ -63,6 +63,7 @@ HOMES = {
     "mlflow": ("tracking/",),
     "mujoco": ("envs/",),
     "pandas": ("api/",),
+    "matplotlib": ("report/files/pictures.py",),
     "pyarrow": ("replay/", "runs/archived_run.py"),
     "typer": ("cli/",),
     "imageio": ("experiment/",),

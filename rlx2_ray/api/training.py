@@ -86,11 +86,11 @@ def train_config(
 ) -> Result:
     """Do as `train`, with a resolved configuration."""
     tracking = Tracking(tracking_uri or default_tracking_uri(), experiment or default_experiment())
-    directory = out or _default_directory(config)
+    directory = out or default_directory(config)
     return Result(directory, session.start(config, directory, tracking, train_on_runtime))
 
 
-def _default_directory(config: ExperimentConfig) -> Path:
+def default_directory(config: ExperimentConfig) -> Path:
     env_id = config.env.id.replace("/", "_").replace(":", "_")
     moment = time.strftime("%Y%m%d-%H%M%S")
     return Path("runs") / f"{env_id}-{config.algo}-{config.method}-s{config.seed}-{moment}"
