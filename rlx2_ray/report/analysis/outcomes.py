@@ -20,7 +20,7 @@ VERDICTS = tuple(VERDICT_WORDS)
 
 
 class Outcome(NamedTuple):
-    """What an arm keeps: R = (sparse - random) / (dense - random); random counts as 0 where it was not measured."""
+    """What an arm keeps: R = (sparse - random) / (dense - random)."""
 
     label: str
     policy_sparsity: float
@@ -131,9 +131,9 @@ def _estimate(
 ) -> tuple[float, Interval | None, float | None]:
     of_dense = dense_scores(dense.seeds, name)
     statistic: Any = record.protocol.get("statistic", "iqm")
-    if min(len(scores), len(of_dense)) >= FEWEST_SEEDS:
+    if dense.random is not None and min(len(scores), len(of_dense)) >= FEWEST_SEEDS:
         try:
-            return estimate_ratio(scores, of_dense, dense.random or 0.0, record.threshold, statistic)
+            return estimate_ratio(scores, of_dense, dense.random, record.threshold, statistic)
         except RunFailed:  # dense is no better than random, which the ratio says too
             pass
     return ratio_of(dense, statistic_of(scores, statistic)), None, None

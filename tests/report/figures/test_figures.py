@@ -336,3 +336,25 @@ def test_sweep_by_the_deployed_score_draws_it(grid: Record) -> None:
     figure = score_by_key(replace(grid, trials=trials, metric="deployed"))
     assert sorted(figure.data[0].y) == [7.0 + place for place in range(len(trials))]
     assert "deployed 7" in figure.data[0].customdata[0]
+
+
+@pytest.mark.parametrize("name", PANELS)
+def test_tool_bar_and_legend_have_places_of_their_own(name: str, search: Record, grid: Record) -> None:
+    """The bar is 28 pixels high, above the plot; a legend is beneath it or beside it."""
+    for record in (search, grid):
+        if PANELS[name].is_wanted(record):
+            figure = PANELS[name].draw(record)
+            layout = figure.layout.template.layout
+            assert layout.margin.t >= 30
+            legend = figure.layout.legend
+            assert (legend.yref or layout.legend.yref, legend.y or layout.legend.y) in (("container", 0), ("paper", 1))
+
+
+def test_every_arm_has_its_label(grid: Record, search: Record) -> None:
+    for record in (grid, search):
+        axis = trial_scores(record).layout.xaxis
+        labels = [text.replace("<br>", " ") for text in axis.ticktext]
+        assert sorted(labels) == sorted(arm.label for arm in arms_of(record))
+        assert axis.ticklabeloverflow == "allow"  # else plotly leaves out what is beyond the figure
+    assert trial_scores(grid).layout.xaxis.tickangle == -35  # six long ones
+    assert trial_scores(search).layout.xaxis.tickangle == 0
