@@ -81,7 +81,7 @@ def tall_legend(figure: go.Figure, entries: int) -> go.Figure:
 
 
 def label_arms(figure: go.Figure, labels: Sequence[str]) -> go.Figure:
-    """Names the places 0, 1, ... of the x axis, none of which plotly may leave out: long names are broken, or slanted."""
+    """Names the places 0, 1, ... of the x axis, all of them: long names are broken, or slanted."""
     broken = [label.replace(", ", ",<br>") for label in labels]
     longest = max((len(line) for label in broken for line in label.split("<br>")), default=0)
     is_tight = len(labels) * longest > MOST_LETTERS

@@ -227,7 +227,7 @@ def test_plain_runs_beside_a_sweep_are_offered_and_shown(tmp_path: Path) -> None
     """Of one experiment: what was trained last comes first."""
     uri = write_store(tmp_path, *sweep())
     tracker = Tracker(
-        uri, EXPERIMENT, "alone", "alone", {CONFIG_HASH: "0"}, resolve({"steps": 1000}).model_dump(), fail
+        uri, EXPERIMENT, "alone", "alone", {CONFIG_HASH: "0"}, resolve({"steps": 1000}).model_dump(mode="json"), fail
     )
     tracker.start()
     child = Tracker(uri, EXPERIMENT, "child", "child", {CONFIG_HASH: "0"}, {}, fail, parent_run_id=tracker.run_id)
@@ -237,6 +237,7 @@ def test_plain_runs_beside_a_sweep_are_offered_and_shown(tmp_path: Path) -> None
     live = make_dashboard(uri, None)
     first, second, *_ = live.source.choices()
     assert (first.label, second.key.partition(":")[0]) == (f"{EXPERIMENT} (runs)", "sweep")
+    assert live.source.record(first.key).messages == ()
     assert [trial.name for trial in live.source.record(first.key).trials] == ["alone"]
     assert "alone" in str(live.show(0, first.key, None, None, None)["trials"])
 
