@@ -21,6 +21,7 @@ from typing import Any
 
 from rlx2_ray import remembered
 from rlx2_ray.config import Plugin, Tree, at, merge
+from rlx2_ray.config.run_paths import with_absolute_runs
 from rlx2_ray.types import BadInput, shown
 
 VARIABLE = "RLX2_ALLOWED_PLUGINS"  # one a line; of this process, and of those that it starts
@@ -31,6 +32,18 @@ logger = logging.getLogger(__name__)
 
 
 # What a person has typed
+
+
+def typed(tree: Mapping[str, Any]) -> Tree:
+    """What a person has typed, good from any folder: with absolute paths, and their own code, which is imported.
+
+    Raises BadInput where that is not there, or does not work.
+    """
+    tree = with_plugins(with_absolute_runs(tree))
+    if own := plugins_of(tree):
+        allow(each.path for each in own)
+        load(own)
+    return tree
 
 
 def with_plugins(tree: Mapping[str, Any]) -> Tree:

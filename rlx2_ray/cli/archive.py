@@ -10,7 +10,7 @@ import typer
 from rlx2_ray import config as configuration
 from rlx2_ray.cli import options
 from rlx2_ray.cli.output import print_json
-from rlx2_ray.types import BadInput, Damaged
+from rlx2_ray.types import Damaged
 
 Directories = Annotated[
     list[Path],
@@ -24,10 +24,11 @@ def archive(directories: Directories, into: Into = Path("results/runs"), as_json
     """Add finished runs to an archive, one Parquet file each; `rlx2 report` makes the tables of it."""
     from rlx2_ray.experiment.progress import Progress
     from rlx2_ray.runs.archive import list_runs
+    from rlx2_ray.runs.directory import runs_below
 
     groups: dict[str, Paths] = {"added": [], "there": [], "unfinished": [], "changing": [], "damaged": []}
     known = set(list_runs(into))
-    runs = [run for directory in directories for run in _runs_in(directory)]
+    runs = [run for directory in directories for run in runs_below(directory)]
     with Progress(f"Runs are added to {into}") as progress:
         for number, run in enumerate(runs, start=1):
             progress.at(f"{number} of {len(runs)}")
@@ -57,16 +58,6 @@ def _add(run: Path, into: Path, known: set[Path], is_named: bool) -> tuple[str, 
     is_known = file in known
     known.add(file)
     return "there" if is_known else "added", file
-
-
-def _runs_in(directory: Path) -> Paths:
-    """The directories of runs at it and below. Raises BadInput where there is none."""
-    if not directory.is_dir():
-        raise BadInput(f"{directory} is no directory: give those of runs, sweeps or compressions.")
-    runs = sorted({file.parent for name in ("run.json", "checkpoints") for file in directory.rglob(name)})
-    if not runs:
-        raise BadInput(f"{directory} holds no run: give a directory that 'rlx2 train', 'sweep' or 'compress' wrote.")
-    return runs
 
 
 def _changed_while_it_ran(run: Path) -> bool:

@@ -11,6 +11,7 @@ from rlx2_ray import config as configuration
 from rlx2_ray.cli import options
 from rlx2_ray.cli.output import print_json, print_table
 from rlx2_ray.cli.sweep import default_directory
+from rlx2_ray.plugins import typed
 from rlx2_ray.runs.scores import OTHER
 
 if TYPE_CHECKING:  # `rlx2 --help` comes by here
@@ -91,7 +92,7 @@ def compress(
     """Find the smallest network that keeps the dense agent's return: the ultimate compression ratio of a task."""
     given = locals()
     tree = configuration.load(config_file) if config_file else {}
-    tree = options.typed(configuration.merge(tree, options.read_tree(given, assignments, KEYS)))
+    tree = typed(configuration.merge(tree, options.read_tree(given, assignments, KEYS)))
     from rlx2_ray.sweep.description.files import parse_compress
 
     description = parse_compress(tree)

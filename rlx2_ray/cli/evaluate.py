@@ -7,6 +7,7 @@ from typing import Annotated, Any, NamedTuple
 
 import typer
 
+from rlx2_ray.api.paths import there
 from rlx2_ray.cli import options
 from rlx2_ray.cli.output import print_json
 from rlx2_ray.config import UNLIMITED_STEPS
@@ -15,7 +16,7 @@ from rlx2_ray.types import BadInput
 PolicyPath = Annotated[
     Path,
     typer.Argument(
-        callback=options.there,
+        callback=there,
         metavar="DIR|FILE",
         help="A run directory, or a policy: a .safetensors, an exported .onnx, or an exported .c, which is compiled.",
     ),

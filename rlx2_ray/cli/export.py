@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from rlx2_ray.api.paths import there
 from rlx2_ray.cli import options
 from rlx2_ray.cli.output import print_json
 from rlx2_ray.types import BadInput
@@ -17,7 +18,7 @@ EPISODES = 10
 Source = Annotated[
     Path,
     typer.Argument(
-        callback=options.there,
+        callback=there,
         metavar="DIR|FILE",
         help="A run directory that 'rlx2 train' wrote, or a policy.safetensors.",
     ),
@@ -110,9 +111,14 @@ def _sentence(content: dict[str, Any]) -> str:
     size = content.get("table_bytes", content["bytes"])
     text = (
         f"{content['path']}: a policy for {content['env_id']}, {size / 1e3:.1f} kB"
-        f"{' of tables' if 'table_bytes' in content else ''}; run by {check['by']}, its actions differ from the "
-        f"trainer's by at most {check['max_difference']:.1g} of their bounds"
+        f"{' of tables' if 'table_bytes' in content else ''}; run by {check['by']} on random observations, its actions "
+        "differ "
     )
-    if loss:
-        text += f"; return {loss['return_before']:.1f} before rounding, {loss['return_after']:.1f} after"
-    return text
+    from_trained = f"from the trained policy's by at most {check['max_difference_from_trained']:.2g} of their bounds"
+    if not loss:
+        return text + from_trained
+    return text + (
+        f"from the rounded policy's by at most {check['max_difference']:.1g} and {from_trained} "
+        f"({loss['max_difference']:.2g} where its episodes go); return {loss['return_before']:.1f} before rounding, "
+        f"{loss['return_after']:.1f} after"
+    )

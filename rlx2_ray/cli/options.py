@@ -16,16 +16,8 @@ import typer
 from rlx2_ray import config as configuration
 from rlx2_ray import plugins
 from rlx2_ray.config import EnvConfig, ExperimentConfig
-from rlx2_ray.config.run_paths import with_absolute_runs
+from rlx2_ray.config.short_names import SHORT_NAMES
 from rlx2_ray.methods import METHODS
-from rlx2_ray.types import BadInput
-
-
-def there(path: Path) -> Path:
-    """Raises BadInput where nothing is."""
-    if not path.exists():
-        raise BadInput(f"There is no {path}: check the path, which is seen from {Path.cwd()}.")
-    return path
 
 
 def among(*names: str) -> Callable[[str], list[str]]:
@@ -172,23 +164,6 @@ OF_A_RUN = {
 # Those of one learner, which is timed.
 OF_A_LEARNER = ("config_file", "env", "algo", "method", "policy_sparsity", "critic_sparsity", "plugins", "assignments")
 
-OPTION_KEYS = {
-    "env": "env.id",
-    "algo": "algo",
-    "method": "method",
-    "policy_sparsity": "sparsity.policy",
-    "critic_sparsity": "sparsity.critic",
-    "steps": "steps",
-    "seed": "seed",
-    "engine": "engine",
-    "runtime": "runtime.kind",
-    "rollout_actors": "runtime.rollout_actors",
-    "replay_shards": "runtime.replay_shards",
-    "address": "runtime.address",
-    "plugins": "plugins",
-    "loggers": "tracking.loggers",
-}
-
 
 def configured(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Give a command these options of `OF_A_RUN` in place of its first argument, the configuration they describe."""
@@ -216,19 +191,10 @@ def read_config(file: Path | None, options: dict[str, Any], assignments: list[st
     `options` may hold more than configuration keys.
     """
     tree = configuration.load(file) if file else {}
-    config = configuration.resolve(typed(configuration.merge(tree, read_tree(options, assignments))))
+    config = configuration.resolve(plugins.typed(configuration.merge(tree, read_tree(options, assignments))))
     if ":" in config.env.id:
         allow_typed(config.env)
     return config
-
-
-def typed(tree: configuration.Tree) -> configuration.Tree:
-    """What a person has typed, good from any folder: with absolute paths, and their own code, which is imported."""
-    tree = plugins.with_plugins(with_absolute_runs(tree))
-    if own := plugins.plugins_of(tree):
-        plugins.allow(each.path for each in own)
-        plugins.load(own)
-    return tree
 
 
 def allow_modules(names: list[str] | None) -> None:
@@ -249,6 +215,6 @@ def read_tree(
     options: dict[str, Any], assignments: list[str] | None, own_keys: dict[str, str] | None = None
 ) -> configuration.Tree:
     """What options and --set give, nested; `own_keys`: of the options that only one command has."""
-    keys = {**OPTION_KEYS, **(own_keys or {})}
+    keys = {**SHORT_NAMES, **(own_keys or {})}
     given = {key: options[option] for option, key in keys.items() if options.get(option) is not None}
     return configuration.merge(configuration.unflatten(given), configuration.parse_assignments(assignments or ()))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import typer
 
 
-def print_json(content: dict[str, Any]) -> None:
-    typer.echo(json.dumps(content))
+def print_json(content: Mapping[str, Any]) -> None:
+    typer.echo(json.dumps(dict(content)))
 
 
 def print_table(title: str, headings: list[str], rows: list[list[str]]) -> None:

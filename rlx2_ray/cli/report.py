@@ -23,7 +23,13 @@ Subject = Annotated[
     ),
 ]
 Format = Annotated[
-    str, typer.Option("--format", metavar="html|markdown", help="html: with figures. markdown: text and tables.")
+    str,
+    typer.Option(
+        "--format",
+        metavar="html|markdown|csv|latex|json|png|svg",
+        help="html: with figures. markdown: text and tables. csv, latex, json: arms and P(A above B). png, svg: a file "
+        "for each figure.",
+    ),
 ]
 Out = Annotated[
     Path | None,
@@ -32,7 +38,11 @@ Out = Annotated[
     ),
 ]
 Content = dict[str, Any]
-SUFFIXES = {"html": ".html", "markdown": ".md"}
+SUFFIXES = {
+    **{"html": ".html", "markdown": ".md", "csv": ".csv", "latex": ".tex", "json": ".json", "png": ".png"},
+    "svg": ".svg",
+}
+PAGES = ("html", "markdown")
 
 
 def report(
@@ -42,20 +52,52 @@ def report(
     file_format: Format = "html",
     as_json: options.Json = False,
 ) -> None:
-    """Write one self-contained file: verdict, tables in the paper's format, figures, every seed's score, protocol."""
+    """Write one self-contained file: verdict, tables in the paper's format, figures, every seed's score, protocol.
+
+    Or, by --format, the arms and how they stand among each other, as data, as a table of a paper, or as figures.
+    """
     if file_format not in SUFFIXES:
         raise BadInput(f"--format is {file_format!r}, which is not known: give {' or '.join(SUFFIXES)}.")
     path = out or _default_path(subject, file_format)
     from rlx2_ray.experiment.progress import Progress
 
     with Progress(f"{subject} is read, and {path} written"):
-        content = (_report_archive if _is_archive(subject) else _report_record)(
-            subject, tracking_uri, path, file_format
-        )
+        content, said = _write(subject, tracking_uri, path, file_format)
     if as_json:
-        print_json({"path": str(path), "format": file_format, "bytes": path.stat().st_size} | content)
+        print_json({"format": file_format} | content)
     else:
-        typer.echo(f"{content['headline']}\n{path}")
+        typer.echo(said)
+
+
+def _write(subject: str, tracking_uri: str | None, path: Path, file_format: str) -> tuple[Content, str]:
+    """Writes the file or the files; what there is to say of them, as data and as text."""
+    from rlx2_ray.report.subject import is_archive, read_records
+
+    if file_format not in PAGES:
+        records = read_records(Path(subject)) if Path(subject).is_dir() else [read_record(subject, tracking_uri)]
+        files = [str(file) for file in _write_files(records, path, file_format)]
+        return {"files": files}, "\n".join(files)
+    write = _report_archive if is_archive(Path(subject)) else _report_record
+    content = write(subject, tracking_uri, path, file_format)
+    return {"path": str(path), "bytes": path.stat().st_size} | content, f"{content['headline']}\n{path}"
+
+
+def _write_files(records: list[Record], path: Path, file_format: str) -> list[Path]:
+    from rlx2_ray.report.analysis.standings import standings
+
+    if not any(standings(record) for record in records):
+        raise BadInput(f"No run of {records[0].name} has a score yet, so there is nothing to compare: let it run on.")
+    if file_format in ("csv", "json"):
+        from rlx2_ray.report.files.data import write_csv, write_json
+
+        return (write_csv if file_format == "csv" else write_json)(records, path)
+    if file_format == "latex":
+        from rlx2_ray.report.files.latex import write_latex
+
+        return write_latex(records, path)
+    from rlx2_ray.report.files.pictures import write_pictures
+
+    return write_pictures(records, path)
 
 
 def _report_record(subject: str, tracking_uri: str | None, path: Path, file_format: str) -> Content:
@@ -75,12 +117,6 @@ def _report_archive(subject: str, tracking_uri: str | None, path: Path, file_for
     archive = read_archive(Path(subject))
     (write_report if file_format == "html" else write_markdown)(archive, path)
     return summary_of(archive)
-
-
-def _is_archive(subject: str) -> bool:
-    """A run has a configuration; what is left of a folder with Parquet files is an archive."""
-    folder = Path(subject)
-    return any(folder.glob("*.parquet")) and not (folder / "config.yaml").exists()
 
 
 def read_record(subject: str, tracking_uri: str | None) -> Record:

@@ -8,6 +8,7 @@ from typing import Annotated, NamedTuple
 
 import typer
 
+from rlx2_ray.api.paths import there
 from rlx2_ray.cli import compress, options, sweep, train
 from rlx2_ray.config import Tree
 from rlx2_ray.types import BadInput
@@ -38,9 +39,7 @@ TrackingUri = Annotated[
 ]
 Directory = Annotated[
     Path,
-    typer.Argument(
-        callback=options.there, metavar="DIR", help="A directory that 'rlx2 train', 'sweep' or 'compress' wrote."
-    ),
+    typer.Argument(callback=there, metavar="DIR", help="A directory that 'rlx2 train', 'sweep' or 'compress' wrote."),
 ]
 
 

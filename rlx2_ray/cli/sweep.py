@@ -11,6 +11,7 @@ import typer
 
 from rlx2_ray.cli import options
 from rlx2_ray.cli.output import print_json, print_table
+from rlx2_ray.plugins import typed
 
 SweepFile = Annotated[
     Path,
@@ -47,7 +48,7 @@ def sweep(
     changes = options.read_tree(given, assignments, KEYS)
     from rlx2_ray.sweep.description.queue import gather, parse_queue
 
-    queue = parse_queue(options.typed(gather(config_file, changes)))
+    queue = parse_queue(typed(gather(config_file, changes)))
     from rlx2_ray.runs.directory import Tracking
     from rlx2_ray.sweep import campaign
     from rlx2_ray.sweep.sweeping import Sweep
@@ -76,12 +77,24 @@ def show(result: dict[str, Any], as_json: bool) -> None:
         for trial in result["trials"]
     ]
     print_table(f"{len(rows)} trials", ["trial", "state", "env steps", "score", "deployed"], rows)
+    _show_arms(Path(result["directory"]))
     best = result["best"]
     lines = [["best trial", f"{best['name']}, {result['metric']} {best[result['metric']]:.4g}" if best else "-"]]
     lines += [[key, str(result[name])] for key, name in (("directory", "directory"), ("report", "report"))]
     print_table("", ["", ""], lines)
     if "answer" in result:  # one of an earlier version has none
         typer.echo(result["answer"])
+
+
+def _show_arms(directory: Path) -> None:
+    """What the seeds of each arm come to, and how the arms stand among each other."""
+    if not directory.is_dir():  # it was moved since it ended
+        return
+    from rlx2_ray.report.page.arm_tables import terminal_tables
+    from rlx2_ray.report.record.directory import read_directory
+
+    for title, table in terminal_tables(read_directory(directory)):
+        print_table(title, list(table.headings), [list(row) for row in table.rows])
 
 
 def _number(score: float | None) -> str:

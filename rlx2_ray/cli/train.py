@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any
@@ -28,23 +28,13 @@ def train(
     as_json: options.Json = False,
 ) -> None:
     """Train one agent, log it to MLflow, and leave its policy and result in the run directory."""
-    from rlx2_ray.distributed.launch import train as train_on_runtime
-    from rlx2_ray.experiment import session
-    from rlx2_ray.runs.directory import Tracking
-    from rlx2_ray.tracking.uri import default_experiment, default_tracking_uri
+    from rlx2_ray.api.training import train_config
 
-    tracking = Tracking(tracking_uri or default_tracking_uri(), experiment or default_experiment())
-    directory = out or default_directory(config)
-    show(session.start(config, directory, tracking, train_on_runtime), directory, as_json)
+    result = train_config(config, out, tracking_uri, experiment)
+    show(result.values, result.directory, as_json)
 
 
-def default_directory(config: ExperimentConfig) -> Path:
-    env_id = config.env.id.replace("/", "_").replace(":", "_")
-    moment = time.strftime("%Y%m%d-%H%M%S")
-    return Path("runs") / f"{env_id}-{config.algo}-{config.method}-s{config.seed}-{moment}"
-
-
-def show(result: dict[str, Any], directory: Path, as_json: bool) -> None:
+def show(result: Mapping[str, Any], directory: Path, as_json: bool) -> None:
     if as_json:
         print_json(result)
         return
@@ -67,14 +57,14 @@ def show(result: dict[str, Any], directory: Path, as_json: bool) -> None:
     print_table(title, ["", "value"], rows)
 
 
-def _score_name(result: dict[str, Any]) -> str:
+def _score_name(result: Mapping[str, Any]) -> str:
     from rlx2_ray.runs.score import describe
 
     window = result.get("score_window", LARGEST_WINDOW)  # earlier versions had one for all runs
     return f"score ({describe(window)})"
 
 
-def _whole_time(result: dict[str, Any]) -> str:
+def _whole_time(result: Mapping[str, Any]) -> str:
     """With evaluations, which take their own time beside the training in a run on actors."""
     whole_s, evaluation_s = result["wall_s"], result.get("evaluation_s")
     time_taken = f"{timedelta(seconds=round(whole_s))}, {result['env_steps'] / whole_s:.0f} env steps/s"
@@ -83,7 +73,7 @@ def _whole_time(result: dict[str, Any]) -> str:
     return f"{time_taken}, evaluations {evaluation_s / whole_s:.0%} of it"
 
 
-def _deployed(result: dict[str, Any]) -> list[list[str]]:
+def _deployed(result: Mapping[str, Any]) -> list[list[str]]:
     deployed = result.get("deployed")
     if not deployed:
         return []
@@ -91,5 +81,5 @@ def _deployed(result: dict[str, Any]) -> list[list[str]]:
     return [[name, f"{deployed['return_mean']:.1f}"]]
 
 
-def _percentages(result: dict[str, Any], *keys: str) -> str:
+def _percentages(result: Mapping[str, Any], *keys: str) -> str:
     return " / ".join(f"{result[key]:.1%}" for key in keys)

@@ -7,6 +7,7 @@ it at once.
 from __future__ import annotations
 
 import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -43,8 +44,11 @@ class StopWish:
 
 @contextmanager
 def stop_on_signals() -> Iterator[StopWish]:
-    """Only for the main thread."""
+    """Signals come to the main thread; in another one, as of a notebook's or a server's, nothing is heard."""
     wish = StopWish()
+    if threading.current_thread() is not threading.main_thread():
+        yield wish
+        return
     before = {number: signal.signal(number, wish.handle) for number in SIGNALS}
     try:
         yield wish

@@ -30,9 +30,10 @@ def write(policy: PolicyFile, out: Path, rounding: Rounding | None) -> dict[str,
     """Writes `out` and the header beside it, and returns how closely they act as the policy."""
     network = compact(policy.layers, policy.spaces.action_size)
     trained, loss = densify(policy.layers), None
+    held = trained
     if rounding:
         network = rounded(network, rounding.kind)
-        trained, loss = DenseNetwork(network), measure_loss(policy, network, out, rounding.episodes)
+        held, loss = DenseNetwork(network), measure_loss(policy, network, out, rounding.episodes)
     tables = [encode(layer, rounding.kind if rounding else None) for layer in network]
     text = write_text(
         out, tables, policy.spaces, describe(policy), _notes(policy, rounding, loss), normalization=policy.normalization
@@ -41,7 +42,7 @@ def write(policy: PolicyFile, out: Path, rounding: Rounding | None) -> dict[str,
     with placing([header, out]) as aside:
         (aside / header.name).write_text(text.header, encoding="utf-8")
         (aside / out.name).write_text(text.source, encoding="utf-8")
-        checked = _check(read_source(aside / out.name), trained, policy.normalization)
+        checked = _check(read_source(aside / out.name), held, trained, policy.normalization)
     return {
         "header": str(header),
         "table_bytes": sum(each.bytes for each in tables),
@@ -73,13 +74,13 @@ def load(path: Path, warn: Callable[[str], None], allow_native: bool = False) ->
         yield in_units(source.identity, act)
 
 
-def _check(source: CSource, trained: DenseNetwork, inputs: Normalization | None) -> Check:
-    """For an export of integers `trained` is the rounded network, which the C has to equal as closely."""
+def _check(source: CSource, held: DenseNetwork, trained: DenseNetwork, inputs: Normalization | None) -> Check:
+    """For an export of integers `held` is the rounded network, which the C has to equal as closely."""
     compiler, spaces = find_compiler(), source.identity.spaces
     observations = random_observations(spaces.observation_size, normalization=inputs)
     with compiled(compiler, source) if compiler else nullcontext(source.act) as act:
         by = compiler[0] if compiler else TABLES
-        return check(InUnits(act, spaces), trained, by, observations, resolution(spaces), inputs)
+        return check(InUnits(act, spaces), held, by, observations, resolution(spaces), trained, inputs)
 
 
 def _notes(policy: PolicyFile, rounding: Rounding | None, loss: Loss | None) -> list[str]:
@@ -98,6 +99,7 @@ def _notes(policy: PolicyFile, rounding: Rounding | None, loss: Loss | None) -> 
         bits = rounding.name.removeprefix("int")
         notes.append(
             f"Weights are {bits}-bit integers with a scale a row. Mean return over {loss.episodes} episodes: "
-            f"{loss.return_before:.1f} before, {loss.return_after:.1f} after."
+            f"{loss.return_before:.1f} before, {loss.return_after:.1f} after. "
+            f"Actions differ there from the trained policy's by at most {loss.max_difference:.2g} of their bounds."
         )
     return notes

@@ -19,7 +19,8 @@ ROUNDING = 4  # times the trainer's own, which is above the tolerance where weig
 class Check(NamedTuple):
     by: str  # what ran the file
     observations: int
-    max_difference: float  # from the trainer's actions, in units of the action's bounds
+    max_difference: float  # from the actions of the policy that the file holds, in units of the action's bounds
+    max_difference_from_trained: float  # the same, from the actions of the policy that was trained
 
 
 def random_observations(size: int, count: int = OBSERVATIONS, normalization: Normalization | None = None) -> Floats:
@@ -42,28 +43,34 @@ def resolution(spaces: Spaces) -> Floats:
 
 def check(
     written: NoiseFreePolicy,
-    trained: DenseNetwork,
+    held: DenseNetwork,
     by: str,
     observations: Floats,
     unresolved: Floats | float = 0.0,
+    trained: DenseNetwork | None = None,
     normalization: Normalization | None = None,
 ) -> Check:
     """Compares an exported policy with its own. Raises RunFailed where they differ, which should never happen.
 
-    `unresolved`: see `resolution`; `normalization`: what stands before `trained`.
+    `held`: the policy that the file is to hold; `unresolved`: see `resolution`; `trained`: the policy that was trained,
+    where the file holds another, as a rounded one; `normalization`: what stands before both.
     """
     actions = written.action(observations)
     size = actions.shape[1]
     observations = observations if normalization is None else normalization.apply(observations)
-    expected = trained.outputs(observations, size)[:, :size]
-    difference = float(np.maximum(np.abs(actions - expected) - unresolved, 0).max())
-    allowed = max(TOLERANCE, ROUNDING * float(np.abs(expected - _exact(trained, observations)[:, :size]).max()))
+
+    def difference_from(network: DenseNetwork) -> float:
+        expected = network.outputs(observations, size)[:, :size]
+        return float(np.maximum(np.abs(actions - expected) - unresolved, 0).max())
+
+    difference, expected = difference_from(held), held.outputs(observations, size)[:, :size]
+    allowed = max(TOLERANCE, ROUNDING * float(np.abs(expected - _exact(held, observations)[:, :size]).max()))
     if not difference <= allowed:
         raise RunFailed(
             f"The export, run by {by}, differs from the policy by {difference:.2g} of the action's bounds, where "
             f"{allowed:.2g} is allowed: nothing was written; please report it."
         )
-    return Check(by, len(observations), difference)
+    return Check(by, len(observations), difference, difference if trained is None else difference_from(trained))
 
 
 def _exact(network: DenseNetwork, observations: Floats) -> Floats:

@@ -26,7 +26,7 @@ def write(policy: PolicyFile, out: Path) -> dict[str, Any]:
         acting = InUnits(read_model(file).act, policy.spaces)
         observations = random_observations(policy.spaces.observation_size, normalization=inputs)
         unresolved = resolution(policy.spaces)
-        checked = check(acting, densify(policy.layers), "onnxruntime", observations, unresolved, inputs)
+        checked = check(acting, densify(policy.layers), "onnxruntime", observations, unresolved, normalization=inputs)
         return {"check": checked._asdict()}
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from rlx2_ray.experiment.playback import find_policy
 from rlx2_ray.export.formats import FORMATS, ROUNDED
-from rlx2_ray.export.rounding_loss import Rounding
+from rlx2_ray.export.rounding_loss import Loss, Rounding, warning_of
 from rlx2_ray.networks.policy_file import PolicyFile, policy_digest
 from rlx2_ray.types import BadInput
 
@@ -33,6 +33,8 @@ def export_policy(
     if out.suffix != f".{file_format}":
         raise BadInput(f"--out is {out}, whose name does not end in .{file_format}: give one that does.")
     details = FORMATS[file_format](rounding).write(policy, out)
+    if rounding and (warning := warning_of(rounding.name, Loss(**details[rounding.name]))):
+        warn(warning)
     return {
         "path": str(out),
         "format": file_format,

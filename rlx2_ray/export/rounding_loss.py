@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from rlx2_ray.experiment.playback import play, playable
 from rlx2_ray.export.quantize import INTEGER_TYPES, IntegerType
-from rlx2_ray.networks.policy import DenseLayer, DenseNetwork, MeanPolicy, normalized
+from rlx2_ray.networks.policy import DenseLayer, DenseNetwork, MeanPolicy, NoiseFreePolicy, normalized
 from rlx2_ray.networks.policy_file import PolicyFile
+from rlx2_ray.types import Floats
+
+MOST_OBSERVATIONS = 20_000  # that actions are compared at
+SMALL_DIFFERENCE = 0.05  # of actions, in units of their bounds, which is half of the noise that policies train with
+REMEDIES = {
+    "int8": "Give --int16, or neither, where that is too much; more --episodes tell more.",
+    "int16": "Leave --int16 out where that is too much; more --episodes tell more.",
+}
 
 
 class Episodes(NamedTuple):
@@ -36,12 +48,57 @@ class Loss(NamedTuple):
     return_before: float  # mean over the episodes
     return_after: float
     return_lost: float
+    return_lost_interval: tuple[float, float] | None  # 95 %, of the mean over paired episodes; None: of one episode
+    max_difference: float  # of actions where the trained policy's episodes go, in units of the actions' bounds
+
+
+class Recorded:
+    """A policy that keeps the observations that it acted on."""
+
+    def __init__(self, policy: NoiseFreePolicy) -> None:
+        self._policy = policy
+        self.observations: list[Floats] = []
+
+    def action(self, observation: Floats) -> Floats:
+        if len(self.observations) < MOST_OBSERVATIONS:
+            self.observations.append(observation)
+        return self._policy.action(observation)
 
 
 def measure_loss(policy: PolicyFile, network: Sequence[DenseLayer], source: Path, episodes: Episodes) -> Loss:
     """Plays `network`, the policy's with rounded weights. Raises BadInput where the environment is not installed."""
     trained = playable(policy)
-    rounded = normalized(DenseNetwork(network), policy.normalization)
-    acting = trained._replace(policy=MeanPolicy(rounded))  # tanh of all outputs
-    before, after = (play(each, source, *episodes)["return_mean"] for each in (trained, acting))
-    return Loss(*episodes, before, after, before - after)
+    rounded = MeanPolicy(normalized(DenseNetwork(network), policy.normalization))  # tanh of all outputs
+    recorded = Recorded(trained.policy)
+    players = (trained._replace(policy=recorded), trained._replace(policy=rounded))
+    before, after = (np.array(play(each, source, *episodes)["returns"]) for each in players)
+    visited = np.stack(recorded.observations)
+    difference = float(np.abs(rounded.action(visited) - trained.policy.action(visited)).max())
+    means = float(before.mean()), float(after.mean())
+    return Loss(*episodes, *means, means[0] - means[1], _interval(before - after), difference)
+
+
+def warning_of(name: str, loss: Loss) -> str | None:
+    """Says what rounding to integers costs, or may cost; None where neither return nor actions tell of any loss."""
+    if loss.return_lost <= 0 and loss.max_difference <= SMALL_DIFFERENCE:
+        return None
+    span = loss.return_lost_interval
+    is_sure = span is not None and span[0] > 0
+    within = "" if span is None else f", 95 % interval {span[0]:.4g} to {span[1]:.4g}"
+    return (
+        f"Return {'is' if is_sure else 'may be'} lost by --{name}: {loss.return_before:.1f} before rounding, "
+        f"{loss.return_after:.1f} after (lost {loss.return_lost:.4g}{within}, {loss.episodes} episodes), and actions "
+        f"differ from the trained policy's by up to {loss.max_difference:.2g} of their bounds where its episodes go. "
+        f"{REMEDIES[name]}"
+    )
+
+
+def _interval(lost: NDArray[np.float64]) -> tuple[float, float] | None:
+    """Student's, of the mean of what episodes lost, each against the one that began alike."""
+    if len(lost) < 2:
+        return None
+    from scipy.stats import t
+
+    mean, error = float(lost.mean()), float(lost.std(ddof=1)) / math.sqrt(len(lost))
+    width = float(t.ppf(0.975, len(lost) - 1)) * error
+    return mean - width, mean + width

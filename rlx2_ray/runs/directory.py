@@ -371,3 +371,13 @@ def reason(error: Exception) -> str:
 
 def _sha256(text: str | bytes) -> str:
     return hashlib.sha256(text.encode() if isinstance(text, str) else text).hexdigest()
+
+
+def runs_below(folder: Path) -> list[Path]:
+    """The directories of runs at a folder and below. Raises BadInput where there is none."""
+    if not folder.is_dir():
+        raise BadInput(f"{folder} is no directory: give those of runs, sweeps or compressions.")
+    runs = sorted({file.parent for name in ("run.json", "checkpoints") for file in folder.rglob(name)})
+    if not runs:
+        raise BadInput(f"{folder} holds no run: give a directory that 'rlx2 train', 'sweep' or 'compress' wrote.")
+    return runs

@@ -91,10 +91,10 @@ class TrackingReader:
         experiments = {parent.experiment_id: parent.experiment}
         return self._search(experiments, f"tags.`{PARENT}` = '{parent.run_id}'")[::-1]
 
-    def plain_runs(self, experiment: str) -> list[StoredRun]:
-        """The runs of `rlx2 train` in an experiment, in the order in which they began."""
-        runs = self._search(self._named(experiment), f"tags.`{CONFIG_HASH}` LIKE '%'")
-        return [run for run in reversed(runs) if PARENT not in run.tags and KIND not in run.tags]
+    def plain_runs(self, experiment: str | None = None) -> list[StoredRun]:
+        """The runs of `rlx2 train` in an experiment, or in all, in the order in which they began."""
+        query = f"tags.`{CONFIG_HASH}` LIKE '%' AND tags.`{PARENT}` IS NULL"
+        return [run for run in reversed(self._search(self._named(experiment), query)) if KIND not in run.tags]
 
     def histories(self, runs: Sequence[StoredRun]) -> dict[str, dict[str, History]]:
         """The histories of runs by id and metric. Only what has changed since the last call is read again."""

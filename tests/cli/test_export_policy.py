@@ -116,6 +116,9 @@ def test_integer_weights_say_what_they_lose(
     out = tmp_path / "pendulum.c"
     exported = succeeded(capsys, "export", TRAINED, "--format", "c", f"--{name}", "--episodes", 2, "--out", out)
     loss = exported[name]
+    from_trained = exported["check"]["max_difference_from_trained"]
+    assert (from_trained > 0.05) == (name == "int8")  # far from where the episodes go
+    assert 0 < loss["max_difference"] < min(0.05, from_trained)
     assert (loss["episodes"], loss["return_before"], loss["return_lost"]) == (2, 1000, 1000 - loss["return_after"])
     assert exported["check"]["max_difference"] < 1e-5
     assert f"Mean return over 2 episodes: 1000.0 before, {loss['return_after']:.1f} after." in out.read_text()

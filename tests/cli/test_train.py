@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from rlx2_ray.api.training import default_directory
 from rlx2_ray.cli.main import run
-from rlx2_ray.cli.train import default_directory
 from rlx2_ray.config import load, resolve
 from tests.support.runs import (
     Ended,

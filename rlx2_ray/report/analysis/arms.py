@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from rlx2_ray.config import ExperimentConfig
+from rlx2_ray.report.analysis.random_scores import random_score_of
 from rlx2_ray.report.record.record import DenseArm, DenseSeed, Record
 from rlx2_ray.report.record.trial import Trial
 from rlx2_ray.runs.scores import FINAL, ScoreName
@@ -111,7 +112,7 @@ def dense_arm(record: Record, name: ScoreName | None = None) -> DenseArm | None:
     )
     scores = dense_scores(seeds, name)
     interval = arm_interval(scores) if len(scores) >= FEWEST_SEEDS else None
-    return DenseArm(seeds, statistic_of(scores), interval, record.random_of.get(trials[0].config.env.id))
+    return DenseArm(seeds, statistic_of(scores), interval, random_score_of(record, trials[0].config))
 
 
 def _by_other(dense: DenseArm) -> DenseArm | None:
@@ -145,7 +146,7 @@ def env_and_algo(config: ExperimentConfig) -> tuple[str, str]:
 
 
 def ratio_of(dense: DenseArm, score: float) -> float:
-    """Returns R of one score; NaN where dense is no better than random, which counts as 0 where it was not measured."""
-    random = dense.random or 0.0
-    span = dense.statistic - random
-    return (score - random) / span if span > 0 else float("nan")
+    """Returns R of one score; NaN where dense is no better than random actions, or what they score is not known."""
+    if dense.random is None or not dense.statistic > dense.random:
+        return float("nan")
+    return (score - dense.random) / (dense.statistic - dense.random)

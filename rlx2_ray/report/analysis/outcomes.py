@@ -20,7 +20,7 @@ VERDICTS = tuple(VERDICT_WORDS)
 
 
 class Outcome(NamedTuple):
-    """What an arm keeps: R = (sparse - random) / (dense - random); random counts as 0 where it was not measured."""
+    """What an arm keeps: R = (sparse - random) / (dense - random)."""
 
     label: str
     policy_sparsity: float
@@ -131,9 +131,9 @@ def _estimate(
 ) -> tuple[float, Interval | None, float | None]:
     of_dense = dense_scores(dense.seeds, name)
     statistic: Any = record.protocol.get("statistic", "iqm")
-    if min(len(scores), len(of_dense)) >= FEWEST_SEEDS:
+    if dense.random is not None and min(len(scores), len(of_dense)) >= FEWEST_SEEDS:
         try:
-            return estimate_ratio(scores, of_dense, dense.random or 0.0, record.threshold, statistic)
+            return estimate_ratio(scores, of_dense, dense.random, record.threshold, statistic)
         except RunFailed:  # dense is no better than random, which the ratio says too
             pass
     return ratio_of(dense, statistic_of(scores, statistic)), None, None
@@ -161,10 +161,11 @@ def _costs(record: Record, config: ExperimentConfig) -> Costs | None:
 
 def plan_of(record: Record, config: ExperimentConfig) -> AgentPlan | None:
     """Returns the layers of a trial; None where the sizes of observation and action are not known."""
-    if record.spaces is None:
+    spaces = record.spaces_of.get(config.env.id, record.spaces)
+    if spaces is None:
         return None
     try:
-        return plan_agent(config, record.spaces.observation_size, record.spaces.action_size)
+        return plan_agent(config, spaces.observation_size, spaces.action_size)
     except BadInput:  # sizes of another environment
         return None
 

@@ -13,14 +13,15 @@ MOST_RATIO = 2.0  # times the dense gain; who has more shows that the dense agen
 def problem_of(dense: DenseArm, ratios: Iterable[float] = ()) -> str | None:
     """Says why no part of the dense return is stated; None where it can be. `ratios` are those of the other arms."""
     who = f"The dense agents' {dense.statistic:.5g}"
-    zero = (
-        "0, which stands for random actions, that were not measured"
-        if dense.random is None
-        else (f"the {dense.random:.5g} of random actions")
-    )
-    if not dense.statistic > (dense.random or 0.0):
+    if dense.random is None:
+        return (
+            f"No part of {who[0].lower()}{who[1:]} is stated: what random actions score, the zero of gains, is not "
+            "known, and a ratio of returns is none of gains. A sweep with the dense arm in it measures it."
+        )
+    zero = f"the {dense.random:.5g} of random actions"
+    if not dense.statistic > dense.random:
         return f"{who} is not above {zero}: no part of it is stated. Let them train longer."
-    if dense.interval is not None and dense.interval[0] <= (dense.random or 0.0):
+    if dense.interval is not None and dense.interval[0] <= dense.random:
         return f"{who} is not surely above {zero}: no part of it is stated. Add seeds, or let them train longer."
     most = max((ratio for ratio in ratios if math.isfinite(ratio)), default=0.0)
     if most > MOST_RATIO:

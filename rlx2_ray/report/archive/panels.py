@@ -83,8 +83,8 @@ def _has_sparsities(record: Record) -> bool:
 TASK_PANELS: dict[str, Panel] = {
     "curves": Panel(
         "Learning curves",
-        "Mean and 95 % bootstrap interval over the seeds that have got so far: one that was stopped early is missing "
-        "from there on. Grey: final score of dense ± 3 %.",
+        "Mean and 95 % bootstrap interval over seeds; of one that was stopped the last value stays. Grey: "
+        "final score of dense ± 3 %.",
         lambda record: learning_curves(main_record(record)),
     ),
     "scores": Panel(

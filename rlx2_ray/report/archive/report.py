@@ -23,17 +23,17 @@ REPETITION = (
     "To repeat a run, give 'rlx2 train' its configuration, which its file has as JSON in the metadata under rlx2.run."
 )
 OVERVIEW_CAPTION = (
-    "Methods in % of the dense arm of the same task, with a 95 % interval; dense: its score. Size and FLOPs as ratios "
-    "to dense; counted: the multiply-adds that this software does. Deployed: the same by what the policy of the best "
-    "evaluation comes to on fresh episodes, of the seeds that have it. "
+    "Methods in % of what the dense arm of the same task gained over random actions, with a 95 % interval; dense: its "
+    "score. Size and FLOPs as ratios to dense; counted: the multiply-adds that this software does. Deployed: the same "
+    "by what the policy of the best evaluation comes to on fresh episodes, of the seeds that have it. "
 )
 ARMS_CAPTION = (
-    "Score: interquartile mean over seeds of the mean of the last evaluations. R is the ratio of an arm's score to "
-    "dense's. Deployed: the same statistic of what the policy of a run's best evaluation came to, played again "
-    "on fresh episodes, which says how good the file is that the run hands out (seeds that have it; those of earlier "
-    "versions do not). Time to train: median from start to end, evaluations included, of runs that may have shared "
-    f"their machine with others. Reaches dense: when the mean of the latest {WINDOW} evaluations is at dense's score, "
-    "median over seeds (seeds that get there). A dash: not known."
+    "Score: interquartile mean over seeds of the mean of the last evaluations. R is the ratio of an arm's gain over "
+    "random actions to dense's. Deployed: the same statistic of what the policy of a run's best evaluation came to, "
+    "played again on fresh episodes, which says how good the file is that the run hands out (seeds that have it; those "
+    "of earlier versions do not). Time to train: median from start to end, evaluations included, of runs that may have "
+    f"shared their machine with others. Reaches dense: when the mean of the latest {WINDOW} evaluations is at dense's "
+    "score, median over seeds (seeds that get there). A dash: not known."
 )
 
 

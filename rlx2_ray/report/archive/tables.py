@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from rlx2_ray.report.analysis.arms import Arm, arms_of, dense_arm, percent
-from rlx2_ray.report.analysis.outcomes import Outcome, probability_words
+from rlx2_ray.report.analysis.arms import Arm, arms_of, dense_arm, percent, ratio_of
+from rlx2_ray.report.analysis.outcomes import Outcome, no_reference, probability_words
 from rlx2_ray.report.analysis.progress import duration
 from rlx2_ray.report.archive.comparison import (
     is_plain,
@@ -134,7 +134,7 @@ def _arm_row(record: Record, arm: Arm) -> tuple[str, ...]:
         *_sparsities(arm),
         *_costs(outcome, arm),
         score,
-        *(("100", *_dense_interval(record)) if arm.is_dense else _ratio_cells(outcome)),
+        *((_dense_share(record), *_dense_interval(record)) if arm.is_dense else _ratio_cells(outcome)),
         str(len(arm.scores)),
         _deployed_cell(arm),
         _deployed_ratio(record, arm),
@@ -159,11 +159,17 @@ def _costs(outcome: Outcome | None, arm: Arm | None) -> tuple[str, ...]:
     return tuple(f"{known[name]:.3f}" if name in known else UNKNOWN for name in names)
 
 
+def _dense_share(record: Record) -> str:
+    return UNKNOWN if no_reference(record) else "100"
+
+
 def _dense_interval(record: Record) -> tuple[str, str]:
     dense = dense_arm(record)
     if dense is None or dense.interval is None:
         return UNKNOWN, UNKNOWN
-    low, high = (100 * bound / dense.statistic for bound in dense.interval)
+    if no_reference(record) is not None:
+        return UNKNOWN, UNKNOWN
+    low, high = (100 * ratio_of(dense, bound) for bound in dense.interval)
     return f"{low:.1f} to {high:.1f}", UNKNOWN
 
 

@@ -19,7 +19,9 @@ from rlx2_ray.runs.scores import deployed_of
 from rlx2_ray.types import BadInput
 
 PROTOCOL = {
-    "% of dense": "the interquartile mean over seeds of the scores, beside that of the dense arm of the same task",
+    "% of dense": "R = (arm - random) / (dense - random), each the interquartile mean over seeds of the scores, of one "
+    "task; random: what uniformly random actions score; nothing is stated where that is not known, or dense is no "
+    "measure",
     "intervals": "95 %, percentile bootstrap over seeds, of both arms where it is of a ratio",
     "P(R ≥ 0.97)": "in how many of the bootstrap's draws the arm keeps at least 97 % of dense",
 }

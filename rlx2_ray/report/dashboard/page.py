@@ -69,7 +69,9 @@ def _panel(name: str) -> Component:
         id=f"figure-{name}", figure=empty_figure("reading"), config=GRAPH_CONFIG, style={"height": HEIGHT}
     )
     wide = " wide" if panel.is_wide else ""
-    return html.Div(id=f"panel-{name}", className=f"card panel{wide}", children=[*children, graph])
+    return html.Div(
+        id=f"panel-{name}", className=f"card panel{wide}", children=[*children, html.Div(graph, className="plot")]
+    )
 
 
 def header(record: Record) -> Component:

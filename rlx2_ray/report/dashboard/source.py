@@ -42,16 +42,21 @@ class Source:
         return self._reader.uri
 
     def choices(self) -> list[Choice]:
-        """Returns campaigns, running ones and the newest first; then experiments that have only plain runs."""
+        """Returns campaigns and the plain runs of each experiment, what runs and the newest first.
+
+        Experiments that have neither come last, for what is about to begin in them.
+        """
         with self._lock:
-            parents = self._reader.sweeps(self._experiment)
+            parents, plain = self._reader.sweeps(self._experiment), self._reader.plain_runs(self._experiment)
             experiments = self._reader.experiments().values() if self._experiment is None else [self._experiment]
         self._parents = {SWEEP + parent.run_id: parent for parent in parents}
-        with_sweeps = {parent.experiment for parent in parents}
-        running_first = sorted(self._parents.items(), key=lambda item: item[1].status != "RUNNING")
-        found = [Choice(key, _label(parent)) for key, parent in running_first]
-        plain = [name for name in experiments if name not in with_sweeps and name != "Default"]
-        return found + [Choice(EXPERIMENT + name, f"{name} (runs)") for name in plain]
+        runs = {run.experiment: run for run in plain}  # the latest of each
+        runs |= {run.experiment: run for run in plain if run.status == "RUNNING"}
+        found = [(parent, Choice(key, _label(parent))) for key, parent in self._parents.items()]
+        found += [(run, _choice_of_runs(name)) for name, run in runs.items()]
+        found.sort(key=lambda each: (each[0].status != "RUNNING", -(each[0].started or 0.0)))
+        known = {"Default", *runs, *(parent.experiment for parent in parents)}
+        return [choice for _, choice in found] + [_choice_of_runs(name) for name in experiments if name not in known]
 
     def record(self, key: str) -> Record:
         """Returns what is called so. Raises BadInput where nothing is any more."""
@@ -75,6 +80,10 @@ class Source:
         if key not in parents:
             raise BadInput("This sweep is no longer in the store: choose another.")
         return read_sweep(self._reader, parents[key])
+
+
+def _choice_of_runs(experiment: str) -> Choice:
+    return Choice(EXPERIMENT + experiment, f"{experiment} (runs)")
 
 
 def _label(parent: StoredRun) -> str:

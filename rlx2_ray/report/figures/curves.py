@@ -93,8 +93,13 @@ def add_mean(
     figure.add_trace(line, **at)
 
 
+def band_width(dense: DenseArm) -> float:
+    """Returns 3 % of dense's gain over random, on one side; 0 where random actions' score is not known."""
+    return 0.0 if dense.random is None else TOLERANCE * abs(dense.statistic - dense.random)
+
+
 def add_dense_band(figure: go.Figure, dense: DenseArm) -> None:
     """Draws dense's score, and 3 % of its gain over random on both sides."""
-    width = TOLERANCE * abs(dense.statistic - (dense.random or 0.0))
+    width = band_width(dense)
     figure.add_hrect(dense.statistic - width, dense.statistic + width, fillcolor=BAND, line_width=0, layer="below")
     figure.add_hline(dense.statistic, line={"color": DENSE, "width": 1, "dash": "dot"}, layer="below")

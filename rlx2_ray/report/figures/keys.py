@@ -11,13 +11,13 @@ from plotly.colors import sample_colorscale
 from plotly.subplots import make_subplots
 
 from rlx2_ray.report.analysis.arms import dense_arm, short, show
+from rlx2_ray.report.figures.curves import band_width
 from rlx2_ray.report.figures.theme import (
     BAND,
     BLUE,
     INK,
     MUTED,
     SCALE,
-    TOLERANCE,
     empty_figure,
     make_figure,
     style,
@@ -44,7 +44,7 @@ def score_by_key(record: Record) -> go.Figure:
     for column, key in enumerate(keys, start=1):
         _add_key(figure, record, trials, key, column)
         if dense is not None:
-            width = TOLERANCE * abs(dense.statistic - (dense.random or 0.0))
+            width = band_width(dense)
             band = (dense.statistic - width, dense.statistic + width)
             figure.add_hrect(*band, fillcolor=BAND, line_width=0, row=1, col=column)
     return figure.update_yaxes(title_text=record.metric, col=1).update_layout(showlegend=False)

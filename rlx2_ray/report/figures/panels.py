@@ -33,7 +33,7 @@ def has_keys(record: Record) -> bool:
 PANELS: dict[str, Panel] = {
     "ratio": Panel(
         "Return kept against size",
-        "R = (sparse - random) / (dense - random), with a 95 % interval; random counts as 0 where it was not measured. "
+        "R = (sparse - random) / (dense - random), with a 95 % interval. "
         "Grey diamonds: the same runs by the score that does not decide.",
         ratio_against_size,
         lambda record: record.kind == "compress" or bool(outcomes(record)),

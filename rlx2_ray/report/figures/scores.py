@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 
 from rlx2_ray.report.analysis.arms import Arm, arms_of, dense_arm
 from rlx2_ray.report.figures.curves import add_dense_band, order_arms
-from rlx2_ray.report.figures.theme import DENSE, INK, arm_colors, empty_figure, make_figure
+from rlx2_ray.report.figures.theme import DENSE, INK, arm_colors, empty_figure, label_arms, make_figure
 from rlx2_ray.report.record.record import Record
 from rlx2_ray.report.record.trial import Trial
 from rlx2_ray.runs.scores import FINAL
@@ -36,7 +36,7 @@ def trial_scores(record: Record) -> go.Figure:
         places, words = spread(len(arms), len(cached)), [f"seed {seed.seed}, measured before" for seed in cached]
         _add_points(figure, places, [seed.score for seed in cached], words, DENSE, "circle")
         _add_deployed(figure, places, [seed.deployed for seed in cached], words)
-    figure.update_xaxes(tickvals=list(range(len(labels))), ticktext=labels, title_text=_title(record))
+    label_arms(figure, labels).update_xaxes(title_text=_title(record))
     figure.update_xaxes(range=[-0.6, len(labels) - 0.4], showgrid=False)
     return figure.update_yaxes(title_text="score").update_layout(showlegend=False)
 

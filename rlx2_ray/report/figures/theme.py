@@ -17,9 +17,9 @@ SCALE = "Viridis"
 VERDICT_COLORS = {"accept": GREEN, "inconclusive": ORANGE, "reject": VERMILLION, "undecided": MUTED}
 VERDICT_SYMBOLS = {"accept": "circle", "inconclusive": "diamond", "reject": "x", "undecided": "circle-open"}
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
-MARGIN = {"l": 64, "r": 20, "t": 16, "b": 52}
+MARGIN = {"l": 64, "r": 20, "t": 34, "b": 52}  # the tool bar has the top for itself
 HEIGHT = 360  # pixels
-MOST_ABOVE = 8  # entries of a legend above the plot
+MOST_BELOW = 8  # entries of a legend beneath the plot
 GRAPH_CONFIG = {
     "displaylogo": False,
     "responsive": True,
@@ -28,6 +28,12 @@ GRAPH_CONFIG = {
 }
 TOLERANCE = 0.03  # of the dense gain: the band drawn around dense
 
+# Beneath the plot, which makes room for it; a long one scrolls.
+LEGEND = {
+    **{"orientation": "h", "yref": "container", "y": 0, "yanchor": "bottom", "x": 0, "font": {"size": 12}},
+    "maxheight": 0.25,
+}
+MOST_LETTERS = 60  # of the labels beside each other under an axis, from which on they are slanted
 _AXIS = {
     "gridcolor": GRID,
     "linecolor": "#9aa5b1",
@@ -47,7 +53,7 @@ TEMPLATE = go.layout.Template(
         "plot_bgcolor": "white",
         "xaxis": _AXIS,
         "yaxis": _AXIS,
-        "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0, "font": {"size": 12}},
+        "legend": LEGEND,
         "hoverlabel": {"font": {"family": FONT, "size": 12}},
         "margin": MARGIN,
         "height": HEIGHT,
@@ -66,10 +72,25 @@ def style(figure: go.Figure) -> go.Figure:
 
 
 def tall_legend(figure: go.Figure, entries: int) -> go.Figure:
-    """A legend of many entries stands beside the plot, where it scrolls, and not above it, where it would hide it."""
-    if entries > MOST_ABOVE:
-        figure.update_layout(legend={"orientation": "v", "x": 1.01, "y": 1, "yanchor": "top"})
+    """A legend of many entries stands beside the plot, where it scrolls."""
+    if entries > MOST_BELOW:
+        figure.update_layout(
+            legend={"orientation": "v", "yref": "paper", "x": 1.01, "y": 1, "yanchor": "top", "maxheight": 1}
+        )
     return figure
+
+
+def label_arms(figure: go.Figure, labels: Sequence[str]) -> go.Figure:
+    """Names the places 0, 1, ... of the x axis, all of them: long names are broken, or slanted."""
+    broken = [label.replace(", ", ",<br>") for label in labels]
+    longest = max((len(line) for label in broken for line in label.split("<br>")), default=0)
+    is_tight = len(labels) * longest > MOST_LETTERS
+    return figure.update_xaxes(
+        tickvals=list(range(len(labels))),
+        ticktext=list(labels) if is_tight else broken,
+        tickangle=-35 if is_tight else 0,
+        ticklabeloverflow="allow",
+    )
 
 
 def empty_figure(words: str) -> go.Figure:

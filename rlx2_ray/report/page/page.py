@@ -16,6 +16,7 @@ from rlx2_ray import files
 from rlx2_ray.report.analysis.arms import by_task
 from rlx2_ray.report.page import markdown
 from rlx2_ray.report.page.answer import answer, task_of
+from rlx2_ray.report.page.arm_tables import CAPTION, PAIRS_CAPTION, pair_tables, standing_table
 from rlx2_ray.report.page.summary import KINDS, command_of, details, protocol_of
 from rlx2_ray.report.page.tables import DEPLOYED_HEADING, cost_table, score_table, version_table
 from rlx2_ray.report.record.record import Record
@@ -35,6 +36,7 @@ WORDS = (
     DEPLOYED_HEADING,
     "verdict",
     "arm",
+    "above",
 )  # headings of columns that hold words, wherever they stand
 
 
@@ -69,7 +71,7 @@ def write_markdown(record: Record, path: Path) -> Path:
     return write_page(path, report_markdown(record))
 
 
-def write_page(path: Path, text: str) -> Path:
+def write_page(path: Path, text: str | bytes) -> Path:
     """Writes it whole or not at all. Raises BadInput where it cannot be written."""
     try:
         files.write(path, text)
@@ -106,6 +108,10 @@ def _render(template: str, record: Record, **more: Any) -> str:
         details=details(record),
         costs=cost_table(record),
         costs_caption=COSTS_CAPTION,
+        standings=standing_table(record) if record.kind != "compress" else None,  # that has its own, against dense
+        standings_caption=CAPTION,
+        pairs=pair_tables(record),
+        pairs_caption=PAIRS_CAPTION,
         scores=score_table(record),
         protocol=protocol_of(record),
         command=command_of(record),

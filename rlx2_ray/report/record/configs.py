@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from rlx2_ray.config import ExperimentConfig, Tree, flatten, resolve, resolve_stored
+from rlx2_ray.config import ExperimentConfig, Tree, flatten, resolve, resolve_stored, unflatten
+from rlx2_ray.methods import NEEDS
 from rlx2_ray.tracking.params import from_params
 from rlx2_ray.types import BadInput
 
@@ -55,5 +56,6 @@ def differing_keys(all_of_them: Sequence[Described]) -> list[str]:
 
 
 def _with_basis_of(config: ExperimentConfig) -> ExperimentConfig:
-    """The configuration that has the same basis, and nothing else given."""
-    return resolve({"env": {"id": config.env.id}, "algo": config.algo, "method": config.method, "steps": config.steps})
+    """The configuration that has the same basis, and nothing else given that its method can do without."""
+    values, keys = flat(config), [*BASIS, *(key for key, _ in filter(None, [NEEDS.get(config.method)]))]
+    return resolve(unflatten({key: values[key] for key in keys}))

@@ -15,6 +15,7 @@ import pytest
 
 from rlx2_ray.config import resolve
 from rlx2_ray.report.analysis.arms import Arm, arms_of
+from rlx2_ray.report.analysis.random_scores import known
 from rlx2_ray.report.archive.ablations import ablation_bars, window_bars
 from rlx2_ray.report.archive.answer import task_answer
 from rlx2_ray.report.archive.comparison import (
@@ -183,7 +184,7 @@ def test_empty_folder_is_one_sentence(tmp_path: Path) -> None:
 
 
 def test_ratios_and_costs_are_those_of_the_runs(hopper: Record) -> None:
-    estimate = estimate_ratio(scores(hopper, "rlx2 98 / 95 %"), scores(hopper, "dense"), 0.0)
+    estimate = estimate_ratio(scores(hopper, "rlx2 98 / 95 %"), scores(hopper, "dense"), known()["Hopper-v5"])
     outcome = outcome_of(hopper, plain_arms(hopper)["rlx2"])
     assert outcome is not None
     assert (outcome.ratio, outcome.interval, outcome.probability) == estimate
@@ -303,7 +304,7 @@ def test_other_widths_are_not_the_paper_s(tmp_path: Path) -> None:
 def test_task_is_told_in_words(hopper: Record) -> None:
     lines = task_words(hopper)
     assert [line.split(" ")[0] for line in lines] == ["Dense:", "rlx2", "An", "The", "Not"]
-    assert "keeps 101.3 % of dense's score (95 % interval 94.6 to 105.2, 8 seeds). That is at least 97 %" in lines[1]
+    assert "keeps 101.3 % of dense's score (95 % interval 94.6 to 105.3, 8 seeds). That is at least 97 %" in lines[1]
     deployed = r"By the deployed score 101\.\d % \[9\d\.\d %, 10\d\.\d %\] \(8 and 5 seeds\)\. "
     assert re.search(r"P\(R ≥ 0\.97\) is \.91\. " + deployed + r"The paper has 97\.0 %\.$", lines[1])
     assert lines[2].startswith("An rlx2 run takes 6 min, a dense one 33 min")

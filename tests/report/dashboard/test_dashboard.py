@@ -13,6 +13,7 @@ import pytest
 from dash import no_update
 from dash.exceptions import PreventUpdate
 
+from rlx2_ray.config import resolve
 from rlx2_ray.report.dashboard import source as dashboard_source
 from rlx2_ray.report.dashboard.app import Dashboard, make_dashboard
 from rlx2_ray.report.dashboard.page import run_link, trial_table
@@ -21,6 +22,8 @@ from rlx2_ray.report.dashboard.source import Source
 from rlx2_ray.report.figures.panels import PANELS
 from rlx2_ray.report.record.record import Record
 from rlx2_ray.tracking.reader import TrackingReader
+from rlx2_ray.tracking.tags import CONFIG_HASH
+from rlx2_ray.tracking.tracker import Tracker
 from rlx2_ray.types import BadInput
 from tests.support.dashboards import serving
 from tests.support.sweeps import DEPLOYED_GAIN, EXPERIMENT, RANDOM, STEPS, compression, cut, queue, sweep, write_store
@@ -218,6 +221,29 @@ def test_experiment_without_a_sweep_is_offered_by_its_name(tmp_path: Path) -> No
     assert [choice.label for choice in Source(TrackingReader(uri), "plain").choices()] == ["plain (runs)"]
     with pytest.raises(BadInput, match="no experiment 'nope'"):
         Source(TrackingReader(uri), "nope")
+
+
+def test_plain_runs_beside_a_sweep_are_offered_and_shown(tmp_path: Path) -> None:
+    """Of one experiment: what was trained last comes first."""
+    uri = write_store(tmp_path, *sweep())
+    tracker = Tracker(
+        uri, EXPERIMENT, "alone", "alone", {CONFIG_HASH: "0"}, resolve({"steps": 1000}).model_dump(mode="json"), fail
+    )
+    tracker.start()
+    child = Tracker(uri, EXPERIMENT, "child", "child", {CONFIG_HASH: "0"}, {}, fail, parent_run_id=tracker.run_id)
+    child.start()
+    for each in (child, tracker):
+        each.finish("FINISHED")
+    live = make_dashboard(uri, None)
+    first, second, *_ = live.source.choices()
+    assert (first.label, second.key.partition(":")[0]) == (f"{EXPERIMENT} (runs)", "sweep")
+    assert live.source.record(first.key).messages == ()
+    assert [trial.name for trial in live.source.record(first.key).trials] == ["alone"]
+    assert "alone" in str(live.show(0, first.key, None, None, None)["trials"])
+
+
+def fail(words: str) -> None:
+    raise AssertionError(words)
 
 
 def test_run_has_no_link_without_a_user_interface(dashboard: Dashboard) -> None:

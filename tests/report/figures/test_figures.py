@@ -12,7 +12,9 @@ import plotly.graph_objects as go
 import pytest
 
 from rlx2_ray.config import resolve
+from rlx2_ray.report.analysis.arms import arms_of
 from rlx2_ray.report.analysis.outcomes import outcomes
+from rlx2_ray.report.analysis.random_scores import known
 from rlx2_ray.report.figures.curves import curves_of, learning_curves
 from rlx2_ray.report.figures.frontier import frontier, ratio_against_size
 from rlx2_ray.report.figures.keys import ordered, parallel_coordinates, scale_of, score_by_key
@@ -256,7 +258,9 @@ def test_sweep_with_a_dense_arm_has_ratios(grid: Record) -> None:
     record = replace(grid, trials=(*grid.trials, *dense))
     assert PANELS["ratio"].is_wanted(record)
     assert len(outcomes(record)) == 6
-    assert all(each.ratio == pytest.approx(sum(each.scores) / 2 / (DENSE + 0.5)) for each in outcomes(record))
+    zero = known()["Hopper-v5"]
+    gains = [(each.ratio, sum(each.scores) / 2 - zero) for each in outcomes(record)]
+    assert all(ratio == pytest.approx(gain / (DENSE + 0.5 - zero)) for ratio, gain in gains)
 
 
 @pytest.mark.parametrize("name", PANELS)
@@ -336,3 +340,25 @@ def test_sweep_by_the_deployed_score_draws_it(grid: Record) -> None:
     figure = score_by_key(replace(grid, trials=trials, metric="deployed"))
     assert sorted(figure.data[0].y) == [7.0 + place for place in range(len(trials))]
     assert "deployed 7" in figure.data[0].customdata[0]
+
+
+@pytest.mark.parametrize("name", PANELS)
+def test_tool_bar_and_legend_have_places_of_their_own(name: str, search: Record, grid: Record) -> None:
+    """The bar is 28 pixels high, above the plot; a legend is beneath it or beside it."""
+    for record in (search, grid):
+        if PANELS[name].is_wanted(record):
+            figure = PANELS[name].draw(record)
+            layout = figure.layout.template.layout
+            assert layout.margin.t >= 30
+            legend = figure.layout.legend
+            assert (legend.yref or layout.legend.yref, legend.y or layout.legend.y) in (("container", 0), ("paper", 1))
+
+
+def test_every_arm_has_its_label(grid: Record, search: Record) -> None:
+    for record in (grid, search):
+        axis = trial_scores(record).layout.xaxis
+        labels = [text.replace("<br>", " ") for text in axis.ticktext]
+        assert sorted(labels) == sorted(arm.label for arm in arms_of(record))
+        assert axis.ticklabeloverflow == "allow"  # else plotly leaves out what is beyond the figure
+    assert trial_scores(grid).layout.xaxis.tickangle == -35  # six long ones
+    assert trial_scores(search).layout.xaxis.tickangle == 0

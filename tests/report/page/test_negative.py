@@ -36,16 +36,16 @@ def altered(tmp_path: Path, change: Callable[[Made, float], float]) -> Record:
 
 
 CASES: dict[str, tuple[Callable[[Made, float], float], str]] = {
-    "negative": (lambda _, value: value - 10_000, r"is not above 0, which stands for random actions"),
-    "zero": (lambda _, value: 0.0, "is not above 0"),
-    "equal": (lambda _, value: -7.0, "is not above 0"),
+    "negative": (lambda _, value: value - 10_000, r"is not above the 17\.552 of random actions"),
+    "zero": (lambda _, value: 0.0, "is not above the 17"),
+    "equal": (lambda _, value: -7.0, "is not above the 17"),
     "not surely above": (
-        lambda made, value: (-1.0 if made.config.seed else 2.0) if made.config.is_dense else value,
-        r"is not surely above 0, .* Add seeds, or let them train longer\.$",
+        lambda made, value: (16.0 if made.config.seed else 22.0) if made.config.is_dense else value,
+        r"is not surely above the 17\.552 of random actions: .* Add seeds, or let them train longer\.$",
     ),
     "not learned": (
-        lambda made, value: 10.0 + made.config.seed if made.config.is_dense else 72.0,
-        r"The dense agents' 10\.5 is no measure for the others, of which one gained 6\.86 times as much",
+        lambda made, value: 28.0 + made.config.seed if made.config.is_dense else 90.0,
+        r"The dense agents' 28\.5 is no measure for the others, of which one gained 6\.62 times as much",
     ),
 }
 

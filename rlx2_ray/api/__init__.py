@@ -1,0 +1,1 @@
+"""What `import rlx2_ray` offers to programs; docs/python.md says how to use it."""
