@@ -196,7 +196,7 @@ def test_digest_is_over_both_files() -> None:
 
 def test_float_tables_are_exact(tmp_path: Path) -> None:
     policy = random_policy("td3", [3, 7, 2], [1, 1])
-    layers, _ = write(policy, tmp_path / "policy.c").tables
+    layers = write(policy, tmp_path / "policy.c").tables.layers
     for read, written in zip(map(decode, layers), policy.layers, strict=True):
         np.testing.assert_array_equal(read.weights, written.scatter())
         np.testing.assert_array_equal(read.bias, written.bias)

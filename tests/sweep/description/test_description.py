@@ -294,7 +294,7 @@ def test_what_pbt_cannot_change(mutations: dict[str, Any], sentence: str) -> Non
         ),
         (
             {"compress": {"futility": False}},
-            "compress.futility is False: true and false are no values of any key, write a number or a name.",
+            "compress.futility is False: true and false are no values of this key, write a number or a name.",
         ),
         (
             {"compress": {"dense_seeds": 1}},
