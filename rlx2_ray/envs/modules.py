@@ -36,8 +36,7 @@ def modules_of(env: EnvConfig) -> list[str]:
 def allow(modules: Iterable[str]) -> None:
     """Allow them, as the person says, from now on; a file too. Raises BadInput for what is no name of a module."""
     for module in modules:
-        file = plugins.find(module) if NAME.fullmatch(module) else Path(module)
-        if file is not None and file.exists():
+        if (file := _own_code(module)) is not None:
             plugins.allow([str(file)])
             continue
         if not NAME.fullmatch(module):
@@ -47,6 +46,15 @@ def allow(modules: Iterable[str]) -> None:
             )
         _allow_here(module)
         remembered.remember(REMEMBERED, module)
+
+
+def _own_code(named: str) -> Path | None:
+    """A file or a package that is named, or that the working directory has of a module's name."""
+    if NAME.fullmatch(named) and (found := plugins.find(named)) is not None:
+        return found
+    path = Path(named)
+    is_code = (path.suffix == ".py" and path.is_file()) or (path / "__init__.py").is_file()
+    return path if named and is_code else None
 
 
 def allow_typed(envs: Iterable[EnvConfig]) -> None:

@@ -8,7 +8,7 @@ from typing import Self
 
 from rich.console import Console
 
-TERMINAL_S, PLAIN_S = 2.0, 10.0  # until it is said; elsewhere than in a terminal it is said anew as often
+TERMINAL_S, PLAIN_S = 2.0, 30.0  # until it is said; elsewhere than in a terminal it is said anew as often
 REFRESH_S = 0.2
 
 

@@ -70,12 +70,13 @@ def rlx2(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 def test_file_has_its_module_imported_by_nobody_but_its_person(tmp_path: Path, person: Path) -> None:
     trained = rlx2(tmp_path, "train", "--env", "own_tasks:OwnTask-v0", "--out", "run", *SMALL)
     assert trained.returncode == 0, trained.stderr
-    assert (person / "modules").read_text() == "own_tasks\n", "what is typed is remembered"
+    file = tmp_path / "own_tasks.py"
+    assert (person / "plugins").read_text() == f"{file}\n", "what is typed is remembered, by its place"
     again = rlx2(tmp_path, "evaluate", "run", "--episodes", "1")
     assert again.returncode == 0, again.stderr
-    assert "own_tasks is imported, which you have allowed before" in again.stderr
+    assert f"{file} is imported, which you have allowed before" in again.stderr
 
-    (person / "modules").unlink()  # somebody else, who has received the directory
+    (person / "plugins").unlink()  # somebody else, who has received the directory
     (tmp_path / "imported").unlink()
     for arguments in (
         ["evaluate", "run"],
@@ -84,7 +85,7 @@ def test_file_has_its_module_imported_by_nobody_but_its_person(tmp_path: Path, p
     ):
         refused = rlx2(tmp_path, *arguments)
         assert refused.returncode == 2, refused.stderr
-        assert "to import own_tasks is to run its code: give --allow-module own_tasks" in refused.stderr
+        assert f"to import it is to run its code: give --allow-module {file}" in refused.stderr
     assert not (tmp_path / "imported").exists()
     assert rlx2(tmp_path, "evaluate", "run", "--episodes", "1", "--allow-module", "own_tasks").returncode == 0
     assert (tmp_path / "imported").exists()

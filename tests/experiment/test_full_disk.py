@@ -116,7 +116,8 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 def said(capsys: pytest.CaptureFixture[str]) -> list[str]:
     """What a run has said beside its points."""
-    return [line for line in capsys.readouterr().err.splitlines() if not line.startswith("env step ")]
+    heading = ("Policy ", "Into ", "tests.support.strange_envs:Drift-v0 (")
+    return [line for line in capsys.readouterr().err.splitlines() if not line.startswith(("env step ", *heading))]
 
 
 def check_finished(directory: Path, result: dict[str, Any], undisturbed: dict[str, Any]) -> None:
