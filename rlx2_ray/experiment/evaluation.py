@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from gymnasium import Wrapper
+from gymnasium.wrappers import TimeLimit
 
 from rlx2_ray.config import LARGEST, UNLIMITED_STEPS, EvaluationConfig, ExperimentConfig, evaluated_steps
 from rlx2_ray.envs.lane import EnvLane, failing
@@ -94,7 +96,11 @@ def episode_limit(env: Any, max_episode_steps: int | None) -> int:
 
 
 def _own_limit(env: Any) -> int | None:
-    """Its time limit in its own steps, where it was registered with one or made with one."""
+    """Its time limit in its own steps, where it was registered with one, made with one, or put into one."""
+    while isinstance(env, Wrapper):
+        if isinstance(env, TimeLimit):
+            return env._max_episode_steps
+        env = env.env
     return env.spec.max_episode_steps if env.spec else None
 
 

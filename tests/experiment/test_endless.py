@@ -8,7 +8,9 @@ import time
 from contextlib import closing
 from pathlib import Path
 
+import gymnasium
 import pytest
+from gymnasium.wrappers import TimeLimit
 
 from rlx2_ray.cli.main import run
 from rlx2_ray.config import EnvConfig
@@ -68,6 +70,13 @@ def test_limit_counts_where_a_run_is_forecast() -> None:
         config = small_config(**CUT)
         assert evaluation_steps(config, lane.env) == 70 * (2 + config.evaluation.deployed_episodes)
         assert random_score(config, Spaces(2, 1, (-1.0,), (1.0,))) < 0
+
+
+def test_limit_of_a_wrapper_counts_without_a_registration() -> None:
+    own = TimeLimit(gymnasium.make(ENDLESS).unwrapped, 70)
+    own.unwrapped.spec = None
+    config = small_config(evaluation__episodes=1, steps=200, evaluation__interval=100)
+    assert evaluation_steps(config, own) == 70 * (2 + config.evaluation.deployed_episodes)
 
 
 def test_limit_that_is_none_leaves_identities_as_they_were() -> None:
