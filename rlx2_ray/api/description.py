@@ -12,7 +12,7 @@ from rlx2_ray.runs.description import Description
 from rlx2_ray.types import BadInput
 
 if TYPE_CHECKING:
-    from rlx2_ray.envs.wrappers import Part
+    from rlx2_ray.envs.applied import Part
 
 __all__ = ["Description", "describe", "describe_config"]
 

@@ -17,7 +17,8 @@ from gymnasium.wrappers import TimeLimit
 from rlx2_ray.config import EnvConfig
 from rlx2_ray.envs import modules
 from rlx2_ray.envs.actions import largest_bounds
-from rlx2_ray.envs.wrappers import ActionRepeat, Part, flattened, parts_of
+from rlx2_ray.envs.applied import Part
+from rlx2_ray.envs.wrappers import ActionRepeat, flattened, parts_of
 from rlx2_ray.types import BadInput, Spaces, shown
 
 Env = gymnasium.Env[Any, Any]

@@ -6,14 +6,14 @@ Whoever makes an environment by its configuration has both: training, evaluation
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import gymnasium
 from gymnasium import spaces
 from gymnasium.utils import RecordConstructorArgs
 from gymnasium.wrappers import FlattenObservation
 
-from rlx2_ray.config import EnvConfig
+from rlx2_ray.envs.applied import Part
 from rlx2_ray.types import BadInput
 
 Env = gymnasium.Env[Any, Any]
@@ -43,13 +43,6 @@ class ActionRepeat(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstructorArgs)
         return observation, total, terminated, truncated, info
 
 
-class Part(NamedTuple):
-    """Where the numbers of a flat observation come from, in their order."""
-
-    key: str  # of a Dict, or the number of a Tuple's part; joined by dots where they are nested
-    size: int
-
-
 def flattened(env: Env, env_id: str) -> Env:
     """The same with observations that gymnasium flattens to a Box, where they are none and it can.
 
@@ -65,17 +58,6 @@ def flattened(env: Env, env_id: str) -> Env:
             f"{LARGEST_OBSERVATION}: wrap it so that it gives fewer."
         )
     return FlattenObservation(env)
-
-
-def applied(config: EnvConfig) -> list[str]:
-    """What the configuration puts around an environment, each in one sentence."""
-    sentences, times, limit = [], config.action_repeat, config.time_limit
-    if times > 1:
-        sentences.append(f"env.action_repeat {times}: each action is taken {times} times, and its rewards are summed")
-    if limit is not None:
-        actions = f", {-(-limit // times)} actions" if times > 1 else ""
-        sentences.append(f"env.time_limit {limit}: an episode is truncated after {limit} steps{actions}")
-    return sentences
 
 
 def parts_of(env: Env) -> list[Part]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, TypedDict
 
 from rlx2_ray.config import ExperimentConfig
-from rlx2_ray.envs.wrappers import Part, applied
+from rlx2_ray.envs.applied import Part, applied
 from rlx2_ray.runs.result import describe_costs, describe_identity
 from rlx2_ray.sparse.plan import NetworkPlan, plan_agent
 
