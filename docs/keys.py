@@ -30,6 +30,7 @@ SECTIONS = {
     "env": "`env`: the task",
     "sparsity": "`sparsity`: how many weights live",
     "network": "`network`: sizes",
+    "policy": "`policy`: which policy is evaluated and kept",
     "agent": "`agent`: the algorithm's constants",
     "topology": "`topology`: how the living weights change",
     "target": "`target`: what the critics learn from",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any, Protocol
 
@@ -22,7 +23,7 @@ from rlx2_ray.networks.policy import (
     make_evaluation_policy,
 )
 from rlx2_ray.networks.policy_reader import Normalization
-from rlx2_ray.networks.policy_weights import PolicyWeights
+from rlx2_ray.networks.policy_weights import AVERAGE, PolicyWeights
 from rlx2_ray.networks.sparse_layer import Arrays, Layers, from_arrays, to_arrays
 from rlx2_ray.seeding import generator_state, make_generator, restore_generator
 from rlx2_ray.sparse.plan import plan_agent
@@ -43,7 +44,8 @@ class Optimizer(Protocol):
 class BaseLearner:
     """The part of a learner that no engine has for itself.
 
-    Models go by name: "policy", "critic" (both of them), "target_critic", and TD3's "target_policy".
+    Models go by name: "policy", "critic" (both of them), "target_critic", TD3's "target_policy", and, where
+    `policy.average` is set, "average_policy", which begins as the policy does.
     """
 
     def __init__(self, config: ExperimentConfig, spaces: Spaces, models: Mapping[str, Layers] | None = None) -> None:
@@ -90,26 +92,51 @@ class BaseLearner:
         """Returns copies of all models by name."""
         raise NotImplementedError
 
-    def _policy_network(self) -> Network:
-        """The policy's network for acting, which on the CPU stays current by itself."""
+    def _network_of(self, model: str) -> Network:
+        """A policy's network for acting, which on the CPU stays current by itself."""
         raise NotImplementedError
 
-    def policy_layers(self) -> Layers:
-        """Returns a copy of the policy's layers."""
+    def policy_layers(self, model: str = "policy") -> Layers:
+        """Returns a copy of a policy's layers."""
         raise NotImplementedError
 
     def policy_weights(self) -> PolicyWeights:
         return PolicyWeights(self.policy_layers(), self._normalization)
 
+    def evaluated_weights(self) -> PolicyWeights:
+        return PolicyWeights(self.policy_layers(self._evaluated), self._normalization)
+
     def acting_policy(self) -> ActingPolicy:
-        return make_acting_policy(self._config, self._network())
+        return make_acting_policy(self._config, self._network("policy"))
 
     def evaluated_policy(self) -> NoiseFreePolicy:
-        return make_evaluation_policy(self._config.algo, self._network())
+        return make_evaluation_policy(self._config.algo, self._network(self._evaluated))
 
-    def _network(self) -> Network:
-        """The policy's, which normalises by the newest statistics."""
-        network = self._policy_network()
+    @property
+    def _evaluated(self) -> str:
+        """Which model is evaluated."""
+        return AVERAGE if self._averages else "policy"
+
+    @property
+    def _averages(self) -> bool:
+        """Whether a moving average of the policy is evaluated in its place."""
+        return self._config.policy.average > 0
+
+    @property
+    def _average_is_due(self) -> bool:
+        """Whether the policy has just been updated."""
+        return self._averages and self.learner_steps % self._config.agent.policy_delay == 0
+
+    @property
+    def _average_rate(self) -> float:
+        """What the average takes on of the policy at each of its updates, so many env steps apart."""
+        agent = self._config.agent
+        apart = agent.policy_delay / agent.updates_per_env_step
+        return -math.expm1(-apart / self._config.policy.average)
+
+    def _network(self, model: str) -> Network:
+        """A policy's, which normalises by the newest statistics."""
+        network = self._network_of(model)
         return NormalizedNetwork(network, self._normalize) if self._normalizes else network
 
     @property

@@ -41,7 +41,11 @@ class Learner(Protocol):
         ...
 
     def policy_weights(self) -> PolicyWeights:
-        """Returns a copy of the policy."""
+        """Returns a copy of the policy that is trained, which plays to collect."""
+        ...
+
+    def evaluated_weights(self) -> PolicyWeights:
+        """Returns a copy of the policy that is evaluated and kept: its moving average, where there is one."""
         ...
 
     def acting_policy(self) -> ActingPolicy:

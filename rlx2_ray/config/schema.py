@@ -130,6 +130,12 @@ class AgentConfig(Section):
     exploration: Literal["sample", "mean"] = "sample"
 
 
+class PolicyConfig(Section):
+    #: time constant, in env steps, of a moving average of the policy's weights, which is evaluated, kept, exported and
+    #: deployed in place of the policy that is trained; 0: none
+    average: NonNegative = 0
+
+
 class TopologyConfig(Section):
     #: how the places of the weights change: dense (no sparsity at all), static, set, rigl, prune, groups, or one of a
     #: plugin or a package
@@ -216,6 +222,7 @@ class ExperimentConfig(Section):
     device: Name = "cpu"  #: of the torch engine: "cpu", "cuda", "cuda:1"
     sparsity: SparsityConfig = SparsityConfig()  # type: ignore[call-arg]
     network: NetworkConfig = NetworkConfig()  # type: ignore[call-arg]
+    policy: PolicyConfig = PolicyConfig()
     agent: AgentConfig
     topology: TopologyConfig
     target: TargetConfig
@@ -252,6 +259,8 @@ class ExperimentConfig(Section):
                 del evaluation[key]
         if tree["target"]["rule"] == "delayed":
             del tree["target"]["rule"]
+        if not self.policy.average:
+            del tree["policy"]
         if not self.agent.normalize_observations:
             del tree["agent"]["normalize_observations"]
         # What the code is counts, not where it lies.

@@ -122,6 +122,9 @@ class LearnerActor:
     def weights_later(self) -> Reference:
         return self._actor.policy_weights.remote()
 
+    def evaluated_weights_later(self) -> Reference:
+        return self._actor.evaluated_weights.remote()
+
     def state_later(self) -> Reference:
         return self._actor.state.remote()
 

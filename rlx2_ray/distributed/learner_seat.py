@@ -79,6 +79,13 @@ class LearnerSeat:
             self.refresh_weights()
             return self.policy_weights()
 
+    def evaluated_weights(self) -> PolicyWeights:
+        """Those of the policy that is evaluated, which nobody else acts by."""
+        if not self._run.config.policy.average:
+            return self.policy_weights()
+        weights: PolicyWeights = self._ask(lambda learner: self._get(learner.evaluated_weights_later()))
+        return weights
+
     def refresh_weights(self) -> None:
         """Ask for the weights anew: those there are may have been lost with a process."""
 

@@ -76,6 +76,9 @@ class LearnerWorker:
     def policy_weights(self) -> PolicyWeights:
         return self._learner.policy_weights()
 
+    def evaluated_weights(self) -> PolicyWeights:
+        return self._learner.evaluated_weights()
+
     def state(self) -> LearnerState:
         return self._learner.state()
 

@@ -113,7 +113,7 @@ class Supervisor:
         while True:
             yield from self._work()
             self._save()
-            policy = self._learner.policy_weights()
+            policy = self._learner.evaluated_weights()
             if self._is_finished():  # not if the learner has just died
                 done = self._counters.env_steps, self._learner.learner_steps
                 return self._run.finish(*done, policy, self._faults.state())
@@ -198,7 +198,7 @@ class Supervisor:
             "actors/updates_undone": float(self._limiter.updates_allowed(self._counters.env_steps, learner_steps)),
             **self._faults.metrics(),
         }
-        self._evaluate(env_steps, learner_steps, self._learner.policy_weights(), metrics)
+        self._evaluate(env_steps, learner_steps, self._learner.evaluated_weights(), metrics)
         self._milestones.evaluated = env_steps
 
     def _evaluate(self, env_steps: int, learner_steps: int, policy: PolicyWeights, metrics: dict[str, float]) -> None:

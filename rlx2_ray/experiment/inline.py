@@ -46,7 +46,7 @@ class InlineTrainer:
                     self._save()
             member.advance()
             yield from run.take_new_points()
-        return run.finish(member.env_steps, self._learner.learner_steps, self._learner.policy_weights())
+        return run.finish(member.env_steps, self._learner.learner_steps, self._learner.evaluated_weights())
 
     def _collect(self) -> None:
         try:
@@ -81,7 +81,8 @@ class InlineTrainer:
             self._run.check_interrupted(self._save)  # which raises
             raise
         metrics = learner.metrics() | member.metrics()
-        self._run.record(member.env_steps, learner.learner_steps, evaluation, learner.policy_weights(), metrics)
+        policy = learner.evaluated_weights()
+        self._run.record(member.env_steps, learner.learner_steps, evaluation, policy, metrics)
 
     def _save(self) -> None:
         self._member.save(self._learner.state())

@@ -18,6 +18,7 @@ from rlx2_ray.experiment.film import Film
 from rlx2_ray.networks.moments import moments_of_state
 from rlx2_ray.networks.policy import NoiseFreePolicy, make_evaluation_policy, make_network
 from rlx2_ray.networks.policy_file import PolicyFile, load_policy, policy_digest
+from rlx2_ray.networks.policy_weights import AVERAGE
 from rlx2_ray.networks.sparse_layer import from_arrays
 from rlx2_ray.runs.checkpoint import load_newest
 from rlx2_ray.runs.checkpoint_form import RunForm
@@ -114,7 +115,7 @@ def find_policy(path: Path, warn: Callable[[str], None], best: bool = False) -> 
         "env_steps": checkpoint.values["env_steps"],
         "learner_steps": checkpoint.values["learner"]["learner_steps"],
     }
-    layers = from_arrays(checkpoint.arrays, "policy")
+    layers = from_arrays(checkpoint.arrays, AVERAGE if config.policy.average else "policy")
     about = _about(config, directory, progress)
     observed = moments_of_state(checkpoint.arrays, checkpoint.values["learner"])
     normalization = observed.normalization() if observed else None

@@ -7,6 +7,8 @@ from typing import NamedTuple
 from rlx2_ray.networks.policy_reader import Normalization
 from rlx2_ray.networks.sparse_layer import Layers
 
+AVERAGE = "average_policy"  # the model's name, among those of a learner and in checkpoints
+
 
 class PolicyWeights(NamedTuple):
     layers: Layers

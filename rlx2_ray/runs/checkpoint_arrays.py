@@ -14,7 +14,7 @@ from rlx2_ray.algorithms import ALGORITHMS
 from rlx2_ray.config import ExperimentConfig
 from rlx2_ray.networks.moments import STATE
 from rlx2_ray.networks.policy_reader import LARGEST_MEAN, NORMALIZATION, Normalization, read_normalization
-from rlx2_ray.networks.policy_weights import PolicyWeights
+from rlx2_ray.networks.policy_weights import AVERAGE, PolicyWeights
 from rlx2_ray.networks.sparse_layer import BIAS, WEIGHTS, Arrays, from_arrays, to_arrays
 from rlx2_ray.runs.checkpoint_values import BEST
 from rlx2_ray.sparse.densities import Shape
@@ -71,7 +71,8 @@ def model_forms(config: ExperimentConfig, sizes: Sizes) -> Models:
         raise ValueError(str(error)) from None
     models = {name: _layer_forms(config, network) for name, network in plan._asdict().items()}
     targets = {target: models[target.removeprefix("target_")] for target in TARGETS[config.algo]}
-    return models | {name: targets_of(config, layers) for name, layers in targets.items()}
+    averages = {AVERAGE: models["policy"]} if config.policy.average else {}
+    return models | {name: targets_of(config, layers) for name, layers in targets.items()} | averages
 
 
 def targets_of(config: ExperimentConfig, layers: Iterable[LayerForm]) -> list[LayerForm]:

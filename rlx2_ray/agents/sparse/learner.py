@@ -12,6 +12,7 @@ from rlx2_ray.config import ExperimentConfig
 from rlx2_ray.kernels.denormals import flush_denormals
 from rlx2_ray.kernels.optimizer import polyak_update
 from rlx2_ray.networks.compiled_network import CompiledNetwork
+from rlx2_ray.networks.policy_weights import AVERAGE
 from rlx2_ray.networks.sparse_layer import Layers
 from rlx2_ray.networks.sparse_model import SparseModel, move
 from rlx2_ray.sparse.targets import polyak_pruned
@@ -30,6 +31,7 @@ class SparseLearner(BaseLearner):
         self.policy = self._model(layers["policy"])
         self.critic = self._model(layers["critic"], networks=2)
         self.target_critic = self._target(layers["target_critic"], self.critic, networks=2)
+        self._averaged = {AVERAGE: self._model(layers.get(AVERAGE, layers["policy"]))} if self._averages else {}
         self.policy_optimizer = SparseAdam(self.policy, config.agent, self._make_evolution("policy"))
         self.critic_optimizer = SparseAdam(self.critic, config.agent, self._make_evolution("critic"))
 
@@ -57,7 +59,7 @@ class SparseLearner(BaseLearner):
         return {"policy": self.policy_optimizer, "critic": self.critic_optimizer}
 
     def _models(self) -> dict[str, SparseModel]:
-        return {"policy": self.policy, "critic": self.critic, "target_critic": self.target_critic}
+        return {"policy": self.policy, "critic": self.critic, "target_critic": self.target_critic, **self._averaged}
 
     def _layers(self) -> dict[str, Layers]:
         return {name: model.layers() for name, model in self._models().items()}
@@ -65,15 +67,17 @@ class SparseLearner(BaseLearner):
     def update(self, batch: Batch) -> None:
         self.learner_steps += 1
         self._update(self._normalized(batch))
+        if self._average_is_due:
+            follow(self._averaged[AVERAGE], self.policy, self._average_rate)
 
     def _update(self, batch: Batch) -> None:
         raise NotImplementedError
 
-    def _policy_network(self) -> CompiledNetwork:
-        return CompiledNetwork(self.policy)
+    def _network_of(self, model: str) -> CompiledNetwork:
+        return CompiledNetwork(self._models()[model])
 
-    def policy_layers(self) -> Layers:
-        return self.policy.layers()
+    def policy_layers(self, model: str = "policy") -> Layers:
+        return self._models()[model].layers()
 
     def _draw_noise(self, *shape: int, scale: float = 1.0) -> Floats:
         """Normal noise, the batch as last axis."""

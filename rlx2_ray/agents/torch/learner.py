@@ -22,6 +22,7 @@ from rlx2_ray.networks.masked_mlp import (
     to_sparse,
 )
 from rlx2_ray.networks.policy import DenseLayer, DenseNetwork
+from rlx2_ray.networks.policy_weights import AVERAGE
 from rlx2_ray.networks.sparse_layer import Layers
 from rlx2_ray.types import Batch, Floats, Spaces
 
@@ -46,6 +47,8 @@ class TorchLearner(BaseLearner):
         self.critic = make_mlp(layers["critic"], device, trainable=True)
         self.target_critic = self._target(layers["target_critic"])
         self.critics, self.target_critics = _halves(self.critic), _halves(self.target_critic)
+        average = layers.get(AVERAGE, layers["policy"])
+        self._averaged = {AVERAGE: make_mlp(average, device, trainable=False)} if self._averages else {}
         self.policy_optimizer = TopologyAdam(self.policy, config.agent, self._make_evolution("policy"))
         self.critic_optimizer = TopologyAdam(self.critic, config.agent, self._make_evolution("critic"), networks=2)
 
@@ -68,7 +71,7 @@ class TorchLearner(BaseLearner):
         return {"policy": self.policy_optimizer, "critic": self.critic_optimizer}
 
     def _models(self) -> dict[str, MLP]:
-        return {"policy": self.policy, "critic": self.critic, "target_critic": self.target_critic}
+        return {"policy": self.policy, "critic": self.critic, "target_critic": self.target_critic, **self._averaged}
 
     def _layers(self) -> dict[str, Layers]:
         return {name: to_sparse(mlp) for name, mlp in self._models().items()}
@@ -76,18 +79,20 @@ class TorchLearner(BaseLearner):
     def update(self, batch: Batch) -> None:
         self.learner_steps += 1
         self._update(to_tensors(self._normalized(batch), self._config.device))
+        if self._average_is_due:
+            polyak_update(self._averaged[AVERAGE], self.policy, self._average_rate)
 
     def _update(self, batch: TensorBatch) -> None:
         raise NotImplementedError
 
-    def policy_layers(self) -> Layers:
-        return to_sparse(self.policy)
+    def policy_layers(self, model: str = "policy") -> Layers:
+        return to_sparse(self._models()[model])
 
-    def _policy_network(self) -> DenseNetwork:
+    def _network_of(self, model: str) -> DenseNetwork:
         return DenseNetwork(
             [
                 DenseLayer(layer.weight.detach().cpu().numpy(), layer.bias.detach().cpu().numpy())
-                for layer in self.policy
+                for layer in self._models()[model]
             ]
         )
 

@@ -30,8 +30,8 @@ _DENSE_SEED, _FINITE = TypeAdapter(DenseSeed), TypeAdapter[float](Finite)
 
 PACKAGE = Path(__file__).resolve().parents[2]
 SOURCES = (
-    "agents", "algorithms.py", "config", "methods.py", "topology_rules.py", "envs", "kernels", "networks", "replay",
-    "sparse", "seeding.py", "distributed",
+    "agents", "algorithms.py", "config", "methods.py", "registry.py", "target_rules.py", "topology_rules.py", "envs",
+    "kernels", "networks", "replay", "sparse", "seeding.py", "distributed",
     "experiment/capacity_check.py", "experiment/evaluation.py", "experiment/inline.py",
     "experiment/member.py", "experiment/milestones.py", "experiment/predecessors.py", "experiment/rollout.py",
     "runs/score.py", "experiment/random_policy.py",
