@@ -54,7 +54,7 @@ def check_refusal(arguments: list[str], words: list[str], folder: Path, capsys: 
         (["--env", "nosuchmodule:Thing-v0"], ["env.id", "nosuchmodule"]),
         (["--env", "CartPole-v1"], ["env.id", "'CartPole-v1'", "Discrete(2)"]),
         (["--env", f"{MODULE}:Unbounded-v0"], ["env.id", "Unbounded-v0", "unbounded"]),
-        (["--env", "Blackjack-v1"], ["env.id", "'Blackjack-v1'", "observations"]),
+        (["--env", "Blackjack-v1"], ["env.id", "'Blackjack-v1'", "Discrete(2)"]),
         ([*PENDULUM, "--set", "env.kwargs={colour: red}"], ["InvertedPendulum-v5", "colour"]),
         (["--policy-sparsity", "1"], ["sparsity.policy", "1"]),
         (["--policy-sparsity", "1.2"], ["sparsity.policy", "1.2"]),

@@ -31,6 +31,7 @@ from tests.support.runs import (
     train,
     wait_for,
 )
+from tests.support.runs import said as lines_of
 from tests.support.strange_envs import Drift, Stepped
 
 PAGE = 4096  # bytes: a tmpfs gives room by the page
@@ -116,8 +117,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 def said(capsys: pytest.CaptureFixture[str]) -> list[str]:
     """What a run has said beside its points."""
-    heading = ("Policy ", "Into ", "tests.support.strange_envs:Drift-v0 (")
-    return [line for line in capsys.readouterr().err.splitlines() if not line.startswith(("env step ", *heading))]
+    return lines_of(capsys.readouterr().err)
 
 
 def check_finished(directory: Path, result: dict[str, Any], undisturbed: dict[str, Any]) -> None:

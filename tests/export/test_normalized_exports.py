@@ -79,7 +79,8 @@ def test_the_tables_alone_act_as_the_compiled_c(tmp_path: Path) -> None:
 @needs_compiler
 def test_rounded_weights_keep_exact_observations(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     policy, path = policy_of(), tmp_path / "policy.c"
-    monkeypatch.setattr(c_export, "measure_loss", lambda *args: Loss(1, 0, 0.0, 0.0, 0.0))  # it has no environment
+    nothing = Loss(1, 0, 0.0, 0.0, 0.0, None, 0.0)  # it has no environment
+    monkeypatch.setattr(c_export, "measure_loss", lambda *args: nothing)
     c_export.write(policy, path, Rounding("int16", None))  # type: ignore[arg-type]
     with load_playable(path, lambda text: None) as played:
         acted = in_units(policy, played.policy.action(observations()))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import os
+import re
 import shutil
 import sqlite3
 import subprocess
@@ -297,8 +298,8 @@ def points_there(directory: Path, count: int) -> Callable[[], bool]:
 
 
 def said(error: str) -> list[str]:
-    """The lines of a run's standard error beside its points and its progress."""
-    return [line for line in error.splitlines() if not line.startswith("env step")]
+    """The lines of a run's standard error beside its heading, its points and its progress."""
+    return [line for line in error.splitlines() if not re.match(r"env step|Policy |Into |.* env steps, engine ", line)]
 
 
 def check_points(directory: Path, points: list[int]) -> None:
