@@ -69,8 +69,9 @@ bench-scaling: $(INSTALLED)  ## docs/scaling.md: service rates, two runs, the si
 bench-exports: $(INSTALLED)  ## docs/exports.md: bytes and microseconds of exported policies; minutes on one core, needs cc
 	$(BIN)/python -m benchmarks.exports --write --policies results/inverted_pendulum_policy.safetensors results/policies/*
 
-results: $(INSTALLED)  ## results/README.md and its pictures, from the finished runs in results/runs; needs chromium
+results: $(INSTALLED)  ## results/README.md, its pictures and the notebook, from the runs in results/runs; needs chromium
 	$(BIN)/python -m benchmarks.results
+	$(BIN)/python -m benchmarks.notebook
 
 bench-searcher: $(INSTALLED)  ## docs/searcher.md: the compression search against simulated truths; minutes on one core
 	$(BIN)/python -m benchmarks.searcher
