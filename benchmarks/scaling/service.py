@@ -24,7 +24,7 @@ from rlx2_ray.bench.replay_shards import Ready
 from rlx2_ray.bench.timing import ROUND_S, ROUNDS
 from rlx2_ray.config import ExperimentConfig
 from rlx2_ray.distributed import actors
-from rlx2_ray.distributed.actors import ReplayActor
+from rlx2_ray.distributed.actors import Crew, ReplayActor
 from rlx2_ray.distributed.batch_stream import BatchStream
 from rlx2_ray.distributed.cluster import own_ray
 from rlx2_ray.distributed.learner_worker import LearnerWorker
@@ -209,7 +209,7 @@ def measure_shard_actor(figures: Figures) -> Figures:
     config = make_config(Task(**figures["task"]))
     spaces = probe_spaces(config.env)
     before, experience = actor_processes(ReplayShard), Experience(spaces, [0])
-    shard = ReplayActor(config, spaces, 0, Path("none"), None)
+    shard = ReplayActor(Crew(), config, spaces, 0, Path("none"), None)
     actors.get(shard.status_later())
     (process,) = actor_processes(ReplayShard) - before
     insert = cost(lambda: shard.insert([experience.next(CALL_STEPS)], 0), INSERTS, process)

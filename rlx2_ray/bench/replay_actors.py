@@ -13,7 +13,7 @@ from rlx2_ray.bench.processes import actor_processes, read_process
 from rlx2_ray.bench.replay_shards import SHARDS, LocalFigures, Setting, make_stream, time_batches
 from rlx2_ray.bench.timing import time_in_turns
 from rlx2_ray.distributed import actors
-from rlx2_ray.distributed.actors import ReplayActor
+from rlx2_ray.distributed.actors import Crew, ReplayActor
 from rlx2_ray.distributed.cluster import own_ray
 from rlx2_ray.distributed.replay_shard import ReplayShard
 
@@ -56,7 +56,9 @@ def measure_on_ray(setting: Setting, local: LocalFigures) -> OnRay:
 
 def start_shards(setting: Setting, count: int, local: LocalFigures) -> Shards:
     config, before = setting.with_shards(count), actor_processes(ReplayShard)
-    shards = [ReplayActor(config, setting.spaces, number, local.saved / "none", None) for number in range(count)]
+    shards = [
+        ReplayActor(Crew(), config, setting.spaces, number, local.saved / "none", None) for number in range(count)
+    ]
     actors.get([shard.status_later() for shard in shards])
     started = time.perf_counter()
     statuses = actors.get([shard.load_later(local.saved) for shard in shards])

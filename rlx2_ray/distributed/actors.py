@@ -6,6 +6,7 @@ A handle's methods that end in `_later` return a reference to wait for (`patienc
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,6 +26,27 @@ from rlx2_ray.networks.moments import Moments
 from rlx2_ray.types import Floats, Fragment, Spaces
 
 Reference = Any  # ray.ObjectRef
+
+
+class Crew(AbstractContextManager["Crew"]):
+    """The actors of one run, which end with it.
+
+    Ray ends an actor once nobody has its handle, but a traceback, say, may keep handles for as long as the process
+    lives, and with them the places of the actors, which the next run on the same Ray then waits for.
+    """
+
+    def __init__(self) -> None:
+        self._actors: list[Any] = []
+
+    def make(self, worker: type, *arguments: Any, **options: Any) -> Any:
+        actor = ray.remote(worker).options(num_cpus=1, **options).remote(*arguments)
+        self._actors.append(actor)
+        return actor
+
+    def __exit__(self, *error: object) -> None:
+        if ray.is_initialized():
+            for actor in self._actors:
+                ray.kill(actor)
 
 
 class PendingChunk:
@@ -50,10 +72,10 @@ class ReplayActor:
     """
 
     def __init__(
-        self, config: ExperimentConfig, spaces: Spaces, shard: int, checkpoints: Path, node: str | None
+        self, crew: Crew, config: ExperimentConfig, spaces: Spaces, shard: int, checkpoints: Path, node: str | None
     ) -> None:
         options = {"max_restarts": -1, "max_task_retries": -1}
-        self._actor = _make_actor(ReplayShard, config, spaces, shard, checkpoints, **options, **_placement(node))
+        self._actor = crew.make(ReplayShard, config, spaces, shard, checkpoints, **options, **_placement(node))
 
     def insert(self, fragments: Sequence[Fragment], horizon: int) -> ShardStatus:
         return ray.get(self._actor.insert.remote(fragments, horizon), timeout=ANSWER_S)  # type: ignore[no-any-return]
@@ -84,10 +106,15 @@ class RolloutActor:
     """A `RolloutWorker` in a process of its own."""
 
     def __init__(
-        self, config: ExperimentConfig, lanes: Sequence[int], shards: Mapping[int, ReplayActor], generation: int
+        self,
+        crew: Crew,
+        config: ExperimentConfig,
+        lanes: Sequence[int],
+        shards: Mapping[int, ReplayActor],
+        generation: int,
     ) -> None:
         self.lanes = lanes
-        self._actor = _make_actor(RolloutWorker, config, lanes, shards, generation)
+        self._actor = crew.make(RolloutWorker, config, lanes, shards, generation)
 
     def collect_later(self, steps: int, time: int, version: int, weights: Reference | None) -> Reference:
         return self._actor.collect.remote(steps, time, version, weights)
@@ -106,8 +133,8 @@ class Learning(NamedTuple):
 class LearnerActor:
     """A `LearnerWorker` in a process of its own."""
 
-    def __init__(self, config: ExperimentConfig, spaces: Spaces) -> None:
-        self._actor = _make_actor(LearnerWorker, config, spaces)
+    def __init__(self, crew: Crew, config: ExperimentConfig, spaces: Spaces) -> None:
+        self._actor = crew.make(LearnerWorker, config, spaces)
 
     def node_later(self) -> Reference:
         """Ray's id of the node that it runs on."""
@@ -138,8 +165,8 @@ class LearnerActor:
 class EvaluatorActor:
     """An `EvaluationWorker` in a process of its own."""
 
-    def __init__(self, config: ExperimentConfig) -> None:
-        self._actor = _make_actor(EvaluationWorker, config)
+    def __init__(self, crew: Crew, config: ExperimentConfig) -> None:
+        self._actor = crew.make(EvaluationWorker, config)
 
     def evaluate_later(self, env_steps: int, weights: Any) -> Reference:
         return self._actor.evaluate.remote(env_steps, weights)
@@ -178,10 +205,6 @@ def describe_death(error: BaseException) -> str:
     lines = [line.strip() for line in str(error).splitlines()]
     names = [line.removeprefix("class_name: ") for line in lines if line.startswith("class_name: ")]
     return f"The actor {names[0]} died" if names else f"An actor died ({lines[0].rstrip('.')})"
-
-
-def _make_actor(worker: type, *arguments: Any, **options: Any) -> Any:
-    return ray.remote(worker).options(num_cpus=1, **options).remote(*arguments)
 
 
 def _placement(node: str | None) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from ray.exceptions import RayError
 
 from rlx2_ray.agents.learner import LearnerState
 from rlx2_ray.distributed import actors
-from rlx2_ray.distributed.actors import LearnerActor, Learning, Reference, ReplayActor
+from rlx2_ray.distributed.actors import Crew, LearnerActor, Learning, Reference, ReplayActor
 from rlx2_ray.distributed.faults import Faults
 from rlx2_ray.distributed.learner_worker import Learned
 from rlx2_ray.distributed.patience import ANSWER_S, PLACE_S, Patience
@@ -22,13 +22,16 @@ Answer = TypeVar("Answer")
 
 
 class LearnerSeat:
-    def __init__(self, run: Run, faults: Faults, patience: Patience, on_death: Callable[[RayError], None]) -> None:
+    def __init__(
+        self, crew: Crew, run: Run, faults: Faults, patience: Patience, on_death: Callable[[RayError], None]
+    ) -> None:
         """`on_death` is told of every learner that dies, and may end the run by raising."""
-        self.actor = LearnerActor(run.config, run.spaces)
+        self.actor = LearnerActor(crew, run.config, run.spaces)
         self.learner_steps = 0  # updates done
         self.version = 0  # of `weights`
         self.weights: Reference = None  # the policy's, after `begin`
         self.observed: Moments | None = None  # by the rollouts; it outlives learners
+        self._crew = crew
         self._run = run
         self._faults = faults
         self._patience = patience
@@ -103,7 +106,7 @@ class LearnerSeat:
             self._on_death(error)
             self.actor.kill()
             try:
-                self.actor = LearnerActor(self._run.config, self._run.spaces)
+                self.actor = LearnerActor(self._crew, self._run.config, self._run.spaces)
                 self.connect(self._shards)
                 self._restore_newest()
                 break

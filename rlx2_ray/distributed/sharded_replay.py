@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from rlx2_ray.config import ExperimentConfig
-from rlx2_ray.distributed.actors import Reference, ReplayActor
+from rlx2_ray.distributed.actors import Crew, Reference, ReplayActor
 from rlx2_ray.distributed.patience import ANSWER_S, PLACE_S, Patience
 from rlx2_ray.distributed.replay_shard import ShardStatus
 from rlx2_ray.distributed.union import oldest_of_union, time_after
@@ -34,12 +34,18 @@ class ShardedReplay:
     """
 
     def __init__(
-        self, config: ExperimentConfig, spaces: Spaces, checkpoints: Path, node: str | None, patience: Patience
+        self,
+        crew: Crew,
+        config: ExperimentConfig,
+        spaces: Spaces,
+        checkpoints: Path,
+        node: str | None,
+        patience: Patience,
     ) -> None:
         self._patience = patience
         checkpoints = checkpoints.absolute()
         self.shards = [
-            ReplayActor(config, spaces, shard, checkpoints, node) for shard in range(config.runtime.replay_shards)
+            ReplayActor(crew, config, spaces, shard, checkpoints, node) for shard in range(config.runtime.replay_shards)
         ]
         self._statuses = self._ask(ReplayActor.status_later, PLACE_S)
         self._past_lives: set[str] = set()

@@ -22,7 +22,7 @@ from ray.exceptions import RayError
 from rlx2_ray.agents.learner import LearnerState
 from rlx2_ray.config import updates_due
 from rlx2_ray.distributed import actors
-from rlx2_ray.distributed.actors import EvaluatorActor, Learning, RolloutActor
+from rlx2_ray.distributed.actors import Crew, EvaluatorActor, Learning, RolloutActor
 from rlx2_ray.distributed.cluster import Unreachable, check_own_ray, ray_of
 from rlx2_ray.distributed.faults import Faults
 from rlx2_ray.distributed.learner_seat import LearnerSeat
@@ -54,7 +54,8 @@ def train_on_actors(run: Run, resume: bool) -> Training:
     folders = [run.directory.path, *(Path(each.path).parent for each in run.config.plugins)]
     with ray_of(run.config.runtime, folders):
         try:
-            return (yield from Supervisor(run, resume).train())
+            with Crew() as crew:
+                return (yield from Supervisor(crew, run, resume).train())
         except StopAsked:
             run.end_unsaved()
             raise
@@ -79,7 +80,8 @@ class Counters:
 
 
 class Supervisor:
-    def __init__(self, run: Run, resume: bool) -> None:
+    def __init__(self, crew: Crew, run: Run, resume: bool) -> None:
+        self._crew = crew
         self._run = run
         self._config = config = run.config
         runtime = config.runtime
@@ -90,11 +92,11 @@ class Supervisor:
         self._wait = Wait(run.display.say)
         self._tasks = Tasks(self._wait.done, self._faults.note_success, before_failure=self._save)
         patience = Patience(run.display.say, run.stop_is_wished)
-        self._learner = LearnerSeat(run, self._faults, patience, self._note_learner_death)
+        self._learner = LearnerSeat(crew, run, self._faults, patience, self._note_learner_death)
         node = self._learner.node() if runtime.shard_placement == "near" else None
-        self._replay = ShardedReplay(config, run.spaces, run.directory.checkpoints, node, patience)
+        self._replay = ShardedReplay(crew, config, run.spaces, run.directory.checkpoints, node, patience)
         self._learner.connect(self._replay.shards)
-        self._evaluator = EvaluatorActor(config)
+        self._evaluator = EvaluatorActor(crew, config)
         ahead = CALL_STEPS * runtime.rollout_actors * runtime.envs_per_rollout
         self._limiter = make_rate_limiter(config, env_steps_tolerance=ahead + 2 * CALL_UPDATES)
         if resume:
@@ -107,7 +109,8 @@ class Supervisor:
         )
 
     def _make_rollout(self, lanes: Sequence[int]) -> RolloutActor:
-        return RolloutActor(self._config, lanes, dict(enumerate(self._replay.shards)), self._counters.generation)
+        shards = dict(enumerate(self._replay.shards))
+        return RolloutActor(self._crew, self._config, lanes, shards, self._counters.generation)
 
     def train(self) -> Training:
         while True:
@@ -272,7 +275,7 @@ class Supervisor:
         if evaluator is self._evaluator:
             self._note_death("evaluator", error, "its evaluation is made anew")
             evaluator.kill()
-            self._evaluator = EvaluatorActor(self._config)
+            self._evaluator = EvaluatorActor(self._crew, self._config)
 
     def _note_shard_losses(self) -> None:
         for loss in self._replay.take_losses():

@@ -107,27 +107,27 @@ class Remote:
     """Makes actors."""
 
     def shard(self, number: int, spaces: Spaces, checkpoints: Path = NO_CHECKPOINTS) -> Any:
-        from rlx2_ray.distributed.actors import ReplayActor
+        from rlx2_ray.distributed.actors import Crew, ReplayActor
 
-        return Waiting(ReplayActor(CONFIG, spaces, number, checkpoints, node=None))
+        return Waiting(ReplayActor(Crew(), CONFIG, spaces, number, checkpoints, node=None))
 
     def rollout(self, config: ExperimentConfig, shards: Mapping[int, Any]) -> Any:
-        from rlx2_ray.distributed.actors import RolloutActor
+        from rlx2_ray.distributed.actors import Crew, RolloutActor
 
         handles = {number: shard.handle for number, shard in shards.items()}
-        return Waiting(RolloutActor(config, range(LANES), handles, 0))
+        return Waiting(RolloutActor(Crew(), config, range(LANES), handles, 0))
 
     def learner(self, shards: Sequence[Any]) -> Any:
-        from rlx2_ray.distributed.actors import LearnerActor
+        from rlx2_ray.distributed.actors import Crew, LearnerActor
 
-        learner = Waiting(LearnerActor(CONFIG, DRIFT))
+        learner = Waiting(LearnerActor(Crew(), CONFIG, DRIFT))
         learner.connect([shard.handle for shard in shards])
         return learner
 
     def evaluator(self) -> Any:
-        from rlx2_ray.distributed.actors import EvaluatorActor
+        from rlx2_ray.distributed.actors import Crew, EvaluatorActor
 
-        return Waiting(EvaluatorActor(CONFIG))
+        return Waiting(EvaluatorActor(Crew(), CONFIG))
 
 
 Form = Local | Remote
@@ -310,10 +310,11 @@ def kill_process_of(shard: Any) -> None:
 
 
 def sharded_replay(checkpoints: Path) -> Any:
+    from rlx2_ray.distributed.actors import Crew
     from rlx2_ray.distributed.patience import Patience
     from rlx2_ray.distributed.sharded_replay import ShardedReplay
 
-    return ShardedReplay(CONFIG, MADE_UP, checkpoints, None, Patience(pytest.fail, lambda: False))
+    return ShardedReplay(Crew(), CONFIG, MADE_UP, checkpoints, None, Patience(pytest.fail, lambda: False))
 
 
 def test_shards_are_one_replay(ray_here: None, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from gymnasium.spaces import Box
 
-from rlx2_ray.distributed.cluster import own_ray
+from rlx2_ray.distributed.cluster import actor_cpus, own_ray
 from rlx2_ray.types import BadInput, RunFailed
 from tests.faults.environments import FAULTS, FAULTY, REFUSED, TAKEN, Faulty, Switch
 from tests.support.campaigns import (
@@ -26,7 +26,17 @@ from tests.support.campaigns import (
     sweep_tree,
     trial_directories,
 )
-from tests.support.runs import ROOT, Changes, checkpoint_names, copy_run, evaluated_steps, resume, tracked_run, train
+from tests.support.runs import (
+    ROOT,
+    Changes,
+    checkpoint_names,
+    copy_run,
+    evaluated_steps,
+    resume,
+    small_config,
+    tracked_run,
+    train,
+)
 
 SMALLER: Changes = {
     "steps": 150,
@@ -189,7 +199,7 @@ def test_environment_that_has_other_sizes_when_a_run_resumes_is_named(broken: Ca
 def ray_here() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", str(ROOT))  # where the actors find the environments
-        with own_ray(8):
+        with own_ray(actor_cpus(small_config(**ACTORS).runtime)):  # of one run: the next waits until it has ended
             yield
 
 
