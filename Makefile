@@ -8,7 +8,7 @@ PEERS := .venv-peers
 TOOLS := .venv-tools
 INSTALLED := $(VENV)/.installed
 
-.PHONY: lock audit demo test test-slow test-damage test-cluster lint format type docs check bench bench-engines bench-runtimes bench-scaling bench-searcher \
+.PHONY: lock audit demo test test-slow test-fuzz test-damage test-cluster lint format type docs check bench bench-engines bench-runtimes bench-scaling bench-searcher \
 	bench-service bench-exports results soak bench-speed bench-peers clean
 
 demo: $(INSTALLED)  ## find the smallest network that keeps the dense return of InvertedPendulum-v5; minutes
@@ -20,6 +20,9 @@ test: $(INSTALLED)
 
 test-slow: $(INSTALLED)
 	$(BIN)/pytest -m slow
+
+test-fuzz: $(INSTALLED)  ## 10 000 alterations of each kind of file that somebody else may have made; hours
+	RLX2_LONG_FUZZ=1 $(BIN)/pytest -m fuzz
 
 test-cluster: $(INSTALLED)  ## `ray up`, a sweep and `ray down` on two machines out of namespaces, about two minutes
 	$(BIN)/pytest -m slow -rs tests/cluster

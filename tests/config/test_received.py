@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rlx2_ray.config import load, load_stored, parse_assignments, resolve, resolve_stored, yaml_text
@@ -19,7 +18,7 @@ from rlx2_ray.types import BadInput
 from tests.support.alterations import altered, broken, check_read_or_refused
 from tests.support.campaigns import sweep_tree
 from tests.support.compressions import compress_tree
-from tests.support.fuzz import examples
+from tests.support.fuzz import fuzz
 
 LAUGHS = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]\n" for n in range(1, 12)
@@ -103,9 +102,7 @@ TREES: list[tuple[Any, Any]] = [
 ]
 
 
-@pytest.mark.timeout(0)
-@settings(max_examples=examples(200), suppress_health_check=list(HealthCheck))
-@given(data=st.data())
+@fuzz
 def test_altered_yaml_is_a_configuration_or_one_sentence(data: st.DataObject, tmp_path_factory: Any) -> None:
     tree, parse = data.draw(st.sampled_from(TREES))
     file = tmp_path_factory.getbasetemp() / "altered.yaml"
@@ -122,9 +119,8 @@ def test_altered_yaml_is_a_configuration_or_one_sentence(data: st.DataObject, tm
         check_read_or_refused(lambda read=read: parse(read(file)))  # type: ignore[misc]
 
 
-@settings(max_examples=examples(200))
-@given(
-    text=st.text(max_size=40) | st.sampled_from(["a=!!int ''", "a=[[[[", "a.b=&a [*a]", "a=\x00", "a=" + "[" * 5000])
-)
-def test_assignments(text: str) -> None:
+@fuzz
+def test_assignments(data: st.DataObject) -> None:
+    strange = st.sampled_from(["a=!!int ''", "a=[[[[", "a.b=&a [*a]", "a=\x00", "a=" + "[" * 5000])
+    text = data.draw(st.text(max_size=40) | strange)
     check_read_or_refused(lambda: resolve(parse_assignments([text])))

@@ -14,7 +14,6 @@ import numpy as np
 import onnx
 import psutil
 import pytest
-from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
@@ -25,7 +24,7 @@ from rlx2_ray.export.formats import load_playable
 from rlx2_ray.networks.policy_file import PolicyFile, load_policy
 from tests.export.policies import observations_for, random_policy
 from tests.support.forged import altered, broken, refused, result_or_sentence
-from tests.support.fuzz import examples
+from tests.support.fuzz import fuzz
 from tests.support.runs import ROOT
 from tests.tracking.test_tracker import wait_until
 
@@ -144,8 +143,7 @@ def test_version_of_the_writer_does_not_matter(policy: PolicyFile, tmp_path: Pat
     assert act(path).shape == (2, 1)
 
 
-@settings(max_examples=examples(200), suppress_health_check=list(HealthCheck))
-@given(data=st.data())
+@fuzz
 def test_altered_model_acts_or_is_one_sentence(data: st.DataObject, tmp_path_factory: pytest.TempPathFactory) -> None:
     folder = tmp_path_factory.getbasetemp() / "models"
     (folder / "outside").mkdir(parents=True, exist_ok=True)
@@ -348,8 +346,7 @@ def test_pipe_for_a_header_is_refused(policy: PolicyFile, tmp_path: Path) -> Non
     assert "policy.h cannot be read as C" in refused(lambda: act(path))
 
 
-@settings(max_examples=examples(200), suppress_health_check=list(HealthCheck))
-@given(data=st.data())
+@fuzz
 def test_altered_source_is_read_or_one_sentence(data: st.DataObject, tmp_path_factory: pytest.TempPathFactory) -> None:
     """Without a compiler, which would take a second each: what is read are the tables, and whether it would be run."""
     folder = tmp_path_factory.getbasetemp() / "sources"

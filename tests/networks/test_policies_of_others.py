@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rlx2_ray.algorithms import ALGORITHMS
@@ -28,7 +27,7 @@ from tests.support.forged import (
     refused,
     result_or_sentence,
 )
-from tests.support.fuzz import examples
+from tests.support.fuzz import fuzz
 from tests.support.runs import ROOT
 
 SPACES = Spaces(2, 1, (-2.0,), (3.0,))
@@ -176,8 +175,7 @@ def test_policies_of_earlier_versions_are_read(path: Path) -> None:
     assert load_policy(path).env["id"].endswith("-v5")
 
 
-@settings(max_examples=examples(200), suppress_health_check=list(HealthCheck))
-@given(data=st.data())
+@fuzz
 def test_altered_policy_acts_or_is_one_sentence(data: st.DataObject, tmp_path_factory: pytest.TempPathFactory) -> None:
     folder = tmp_path_factory.getbasetemp() / "policies"
     (folder / "outside").mkdir(parents=True, exist_ok=True)

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -32,7 +31,7 @@ from tests.support.array_alterations import (
     untouched,
 )
 from tests.support.checkpoints import alter_index, replace
-from tests.support.fuzz import examples
+from tests.support.fuzz import fuzz
 
 SIZES = (OBSERVATION_SIZE, ACTION_SIZE)
 SEGMENT_ROWS = 4
@@ -254,13 +253,6 @@ def test_lanes_are_those_of_the_environments(lanes: int, snapshot: Path) -> None
         load(snapshot, SIZES, lanes)
 
 
-FUZZ = settings(
-    max_examples=examples(200),
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
-
-
 def check_refused_or_usable(snapshot: Path) -> None:
     with untouched(snapshot):
         try:
@@ -281,8 +273,7 @@ def check_refused_or_usable(snapshot: Path) -> None:
     buffer.check_valid()
 
 
-@FUZZ
-@given(data=st.data())
+@fuzz
 def test_any_alteration_of_the_index_is_refused_or_usable(data: st.DataObject, snapshot: Path) -> None:
     index = snapshot / "index.json"
     content = data.draw(altered_tree(json.loads(index.read_bytes())["content"]))
@@ -291,8 +282,7 @@ def test_any_alteration_of_the_index_is_refused_or_usable(data: st.DataObject, s
         check_refused_or_usable(snapshot)
 
 
-@FUZZ
-@given(data=st.data())
+@fuzz
 def test_any_alteration_of_a_segment_is_refused_or_usable(data: st.DataObject, snapshot: Path) -> None:
     if data.draw(st.booleans()):
         try:

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import load_file, save
 
@@ -41,7 +40,7 @@ from tests.support.array_alterations import (
     untouched,
 )
 from tests.support.checkpoints import alter_arrays, alter_index, alter_values, form_of, newest, replace, rewrite
-from tests.support.fuzz import examples
+from tests.support.fuzz import fuzz
 from tests.support.runs import Changes, resume, rlx2, train
 
 RUN: Changes = {"runtime__envs_per_rollout": 2, "steps": 300, "network__hidden": [8, 8]}
@@ -254,15 +253,8 @@ def check_state(config: Any, state: LearnerState) -> None:
 
 # Anything else
 
-FUZZ = settings(
-    max_examples=examples(200),
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
 
-
-@FUZZ
-@given(data=st.data())
+@fuzz
 def test_any_alteration_of_the_arrays_is_refused_or_can_be_trained_on(data: st.DataObject, unfinished: Path) -> None:
     path, form = newest(unfinished), form_of(unfinished)
     arrays = data.draw(altered_arrays(load_file(path / ARRAYS)))
@@ -277,8 +269,7 @@ def test_any_alteration_of_the_arrays_is_refused_or_can_be_trained_on(data: st.D
         check_refused_or_trainable(unfinished, form)
 
 
-@FUZZ
-@given(data=st.data())
+@fuzz
 def test_any_alteration_of_the_values_is_refused_or_can_be_trained_on(data: st.DataObject, unfinished: Path) -> None:
     path, form = newest(unfinished), form_of(unfinished)
     values = data.draw(altered_tree(json.loads((path / VALUES).read_bytes())))
@@ -287,8 +278,7 @@ def test_any_alteration_of_the_values_is_refused_or_can_be_trained_on(data: st.D
         check_refused_or_trainable(unfinished, form)
 
 
-@FUZZ
-@given(data=st.data())
+@fuzz
 def test_any_alteration_of_the_checksums_is_refused_or_read(data: st.DataObject, unfinished: Path) -> None:
     path = newest(unfinished)
     checksums = data.draw(altered_tree(json.loads((path / CHECKSUMS).read_bytes())))

@@ -6,7 +6,6 @@ import hashlib
 import io
 import json
 import os
-import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -16,7 +15,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet
 
@@ -26,7 +24,7 @@ from rlx2_ray.runs.archived_run import parse, read
 from tests.support.archives import made_runs, write_archive
 from tests.support.commands import refused as command_refused
 from tests.support.forged import altered, broken, refused, result_or_sentence
-from tests.support.fuzz import examples
+from tests.support.fuzz import fuzz
 from tests.support.runs import environment
 
 HERE = Path("here")
@@ -229,24 +227,13 @@ def test_runs_of_record_are_read(path: Path) -> None:
     assert archive.read_named(path).result["env_steps"] > 0
 
 
-@settings(max_examples=examples(200), suppress_health_check=list(HealthCheck))
-@given(data=st.data())
+@fuzz
 def test_altered_run_is_a_run_or_one_sentence(data: st.DataObject, folder: Path, file: Path) -> None:
     content = forged(data.draw, file.read_bytes())
-    before = peak_kilobytes(anew=True)
     with result_or_sentence(folder):
         run = parse(content, HERE)
         assert np.isfinite(run.result["score"])
         assert all(np.isfinite(point["return_mean"]) for point in run.points)
-    assert peak_kilobytes() - before < 2**19
-
-
-def peak_kilobytes(anew: bool = False) -> int:
-    """The most memory that this process has had, which other tests are in as well; `anew`: from now on."""
-    if anew:
-        Path("/proc/self/clear_refs").write_text("5")
-    (peak,) = re.findall(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
-    return int(peak)
 
 
 def forged(draw: st.DrawFn, content: bytes) -> bytes:

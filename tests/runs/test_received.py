@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rlx2_ray.cli.main import run
@@ -24,7 +23,7 @@ from rlx2_ray.runs.directory import RunDirectory, _sha256
 from rlx2_ray.types import BadInput
 from tests.support import runs
 from tests.support.alterations import altered, broken, check_read_or_refused, state_of
-from tests.support.fuzz import examples
+from tests.support.fuzz import fuzz
 
 LINKED = ["progress.jsonl", "run.lock", "undelivered", "result.json", "run.json", "policy.safetensors", "checkpoints"]
 LINKED += ["log.txt", ".checkpoints.copy", "anything", "checkpoints/.writing_000000000300", "checkpoints/step_1"]
@@ -168,9 +167,7 @@ def alter(draw: Callable[[Any], Any], directory: Path, name: str) -> None:
         (directory / "run.json").write_text(sealed.to_text(origin))
 
 
-@pytest.mark.timeout(0)
-@settings(max_examples=examples(200), suppress_health_check=list(HealthCheck))
-@given(data=st.data())
+@fuzz
 def test_altered_run_is_a_result_or_one_sentence(data: st.DataObject, finished: Path) -> None:
     folder = finished.parent / "fuzz"
     shutil.rmtree(folder, ignore_errors=True)

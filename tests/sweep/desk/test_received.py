@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rlx2_ray.cli import compress as compress_command
@@ -34,7 +33,7 @@ from rlx2_ray.sweep.trials.futility import load_floor
 from rlx2_ray.types import BadInput, Damaged
 from tests.support.alterations import altered, broken, check_read_or_refused, state_of
 from tests.support.compressions import compress_tree
-from tests.support.fuzz import examples
+from tests.support.fuzz import fuzz
 from tests.support.runs import small_config
 from tests.support.sweeps import compression, queue, sweep, write_directory
 
@@ -192,9 +191,7 @@ def alter(draw: Callable[[Any], Any], directory: Path, name: str) -> None:
     file.write_bytes(content)
 
 
-@pytest.mark.timeout(0)
-@settings(max_examples=examples(200), suppress_health_check=list(HealthCheck))
-@given(data=st.data())
+@fuzz
 def test_altered_campaign_is_a_result_or_one_sentence(data: st.DataObject, directories: dict[str, Path]) -> None:
     source = directories[data.draw(st.sampled_from(sorted(directories)))]
     folder = source.parent.with_name("fuzz")
@@ -208,9 +205,7 @@ def test_altered_campaign_is_a_result_or_one_sentence(data: st.DataObject, direc
     assert [path.name for path in folder.iterdir()] == [source.name]
 
 
-@pytest.mark.timeout(0)
-@settings(max_examples=examples(200), suppress_health_check=list(HealthCheck))
-@given(data=st.data())
+@fuzz
 def test_altered_cache_is_a_dense_run_or_none(data: st.DataObject, tmp_path_factory: Any) -> None:
     cache = DenseCache(small_config(method="dense", sparsity__policy=0, sparsity__critic=0))
     cache.folder = tmp_path_factory.getbasetemp() / "cache"
