@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from rlx2_ray.json_text import MOST_DIGITS
 from rlx2_ray.types import BadInput, shown
 
 DEEPEST = 50  # levels, beyond which a value is a slip, or within itself
@@ -48,8 +49,8 @@ def _check_scalar(value: int | float | str, key: str) -> None:
         _check_text(value, key)
     elif isinstance(value, float) and math.isnan(value):
         raise BadInput(f"{key} is nan, which equals nothing, not even itself: write null, or a number.")
-    elif isinstance(value, int) and abs(value) >= 10**300:
-        raise BadInput(f"{key} is a whole number of more than 300 digits: put it in quotes.")
+    elif isinstance(value, int) and abs(value) >= 10**MOST_DIGITS:
+        raise BadInput(f"{key} is a whole number of more than {MOST_DIGITS} digits: put it in quotes.")
 
 
 def _check_text(text: str, key: str) -> None:

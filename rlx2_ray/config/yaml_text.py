@@ -14,6 +14,7 @@ from typing import Any
 
 import yaml
 
+from rlx2_ray.json_text import MOST_DIGITS
 from rlx2_ray.types import BadInput, cut, shown
 
 LONGEST = 1_000_000  # characters of one text, all of which are looked at one by one
@@ -76,12 +77,22 @@ class _Stored(yaml.SafeLoader):
     def text_of(self, node: yaml.ScalarNode) -> str:
         return str(node.value)
 
+    def int_of(self, node: yaml.ScalarNode) -> int:
+        return self.held(node, self.construct_yaml_int(node))
+
+    def held(self, node: yaml.ScalarNode, number: int) -> int:
+        """Raises BadInput where no float holds it, and so nothing can be worked out with it."""
+        if abs(number) >= 10**MOST_DIGITS:
+            line = node.start_mark.line + 1
+            raise BadInput(f"{self.where} has a number of more than {MOST_DIGITS} digits in line {line}: shorten it.")
+        return number
+
 
 class _Reader(_Stored):
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}
 
     def int_of(self, node: yaml.ScalarNode) -> int:
-        return int(node.value, 0)
+        return self.held(node, int(node.value, 0))
 
     def float_of(self, node: yaml.ScalarNode) -> float:
         value = float(self.construct_yaml_float(node))
@@ -105,7 +116,8 @@ for _tag, _pattern, _first in _PLAIN:
     for _class in (_Reader, _Writer):
         _class.add_implicit_resolver(_tag, re.compile(f"(?:{_pattern})$"), list(_first))
 _Stored.add_constructor(_TIME, _Stored.text_of)
-_Reader.add_constructor(_INT, _Reader.int_of)
+for _class in (_Stored, _Reader):
+    _class.add_constructor(_INT, _class.int_of)
 _Reader.add_constructor(_FLOAT, _Reader.float_of)
 _Reader.add_constructor(_UNCLEAR, _Reader.refuse)
 

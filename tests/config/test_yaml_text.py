@@ -103,9 +103,11 @@ def merges(levels: int) -> str:
     [
         (bomb(30), r"^file has more than 100,000 values, its aliases written out: shorten it\.$"),
         (merges(30), "^file has more than 100,000 values"),
+        (f"a: 1\nb: {'9' * 301}", r"^file has a number of more than 300 digits in line 2: shorten it\.$"),
+        (f"a: 0x{'f' * 300}", r"^file has a number of more than 300 digits in line 1: shorten it\.$"),
         ("x" * 1_000_001, r"^file is 1,000,001 characters long, and one has 1,000,000 at most: shorten it\.$"),
     ],
-    ids=["aliases", "merges", "long"],
+    ids=["aliases", "merges", "digits", "hexadecimal digits", "long"],
 )
 def test_a_small_text_stands_for_no_large_value(text: str, problem: str, is_stored: bool) -> None:
     with pytest.raises(BadInput, match=problem):

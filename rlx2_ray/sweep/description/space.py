@@ -193,7 +193,8 @@ def _check_range(name: str, form: str, arguments: tuple[Any, ...]) -> None:
 
 
 def _are_multiples(step: float, *values: float) -> bool:
-    return step > 0 and math.isfinite(step) and all(math.isclose(x / step, round(x / step)) for x in values)
+    counts = [x / step for x in values] if 0 < step < math.inf else [math.inf]
+    return all(math.isfinite(count) and math.isclose(count, round(count)) for count in counts)
 
 
 def _select(parameter: Parameter, values: Mapping[str, Any]) -> Parameter:

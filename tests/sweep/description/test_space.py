@@ -105,6 +105,11 @@ def test_forms(tree: dict[str, Any], parameter: Parameter) -> None:
             {"agent.tau": {"quniform": [0, 1, 0.3]}},
             "agent.tau has quniform: [0, 1, 0.3]: the step should be above 0, and lowest and highest multiples of it.",
         ),
+        (
+            {"agent.tau": {"quniform": [0, 1, 5e-324]}},  # of which no float holds as many as there are
+            "agent.tau has quniform: [0, 1, 5e-324]: the step should be above 0, and lowest and highest multiples of "
+            "it.",
+        ),
         ({"seed": {"randint": [0, 1.5]}}, "seed has randint: [0, 1.5]: write whole numbers."),
     ],
 )
