@@ -5,7 +5,8 @@
 Sizes and times are of freshly initialised policies with the sparsities of the paper's table: they depend on the
 structure alone, which training changes (`--policies` shows how much).
 Times are medians over rounds in which all contestants take turns, on one core; ratios are of the same rounds.
-`--policies`: finished policies, whose return is measured before and after rounding, and whose sizes are told too.
+`--policies`: finished policies instead, whose return is measured before and after rounding and whose sizes are told;
+sizes and times of the fresh ones are those that were kept.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ from rlx2_ray.export.onnx_model import make_act, make_model
 from rlx2_ray.export.quantize import INTEGER_TYPES, IntegerType, rounded
 from rlx2_ray.export.rounding_loss import Episodes, measure_loss
 from rlx2_ray.export.tables import encode
+from rlx2_ray.export.tuning import tuned
 from rlx2_ray.networks.compiled_network import CompiledNetwork
 from rlx2_ray.networks.policy import DenseLayer, densify
 from rlx2_ray.networks.policy_file import PolicyFile
@@ -74,8 +76,11 @@ def main() -> None:
     parser.add_argument("--write", action="store_true", help=f"keep the figures in {RESULTS.relative_to(ROOT)}")
     parser.add_argument("--policies", type=Path, nargs="*", default=[], help="finished policies, to round")
     arguments = parser.parse_args()
-    fresh = [measure(env_id, is_sparse) for env_id in TASKS for is_sparse in (False, True)]
-    content = {"fresh": fresh, "finished": [_finished(path) for path in arguments.policies]}
+    content = json.loads(RESULTS.read_text())
+    if arguments.policies:
+        content["finished"] = [_finished(path) for path in arguments.policies]
+    else:
+        content["fresh"] = [measure(env_id, is_sparse) for env_id in TASKS for is_sparse in (False, True)]
     if arguments.write:
         RESULTS.write_text(json.dumps(content, indent=1) + "\n")
     sys.stdout.write(tables(content))
@@ -246,10 +251,9 @@ def _finished(path: Path) -> Result:
     network = compact(policy.layers, policy.spaces.action_size)
     with tempfile.TemporaryDirectory(prefix="rlx2-exports-") as folder:
         sizes = _sizes(policy, network, Path(folder))
-    losses = {
-        name: measure_loss(policy, rounded(network, kind), path, EPISODES)._asdict()
-        for name, kind in INTEGER_TYPES.items()
-    }
+    networks = {name: rounded(network, kind) for name, kind in INTEGER_TYPES.items()}
+    networks["int8_tuned"] = tuned(policy, network, INTEGER_TYPES["int8"], path)
+    losses = {name: measure_loss(policy, each, path, EPISODES)._asdict() for name, each in networks.items()}
     about = {key: policy.about.get(key) for key in ("policy_sparsity", "env_steps", "score")}
     before = [len(layer.bias) for layer in policy.layers]
     active = sum(len(layer.indices) for layer in policy.layers)
@@ -280,11 +284,11 @@ def tables(content: Result) -> str:
     for row in content["fresh"]:
         times = [f"{row['us'][name]:.1f}" for name in names]
         lines.append(f"| {_name(row)} | {' | '.join(times)} |")
-    heads = ("policy", "hidden units", "weights", "tables", "int16", "int8", "return", "int16", "int8")
+    heads = ("policy", "hidden units", "weights", "tables", "int16", "int8", "return", "int16", "int8", "int8 tuned")
     lines += ["", f"| {' | '.join(heads)} |", f"|---{'|---' * (len(heads) - 1)}|"]
     for row in content["finished"]:
         sizes = [str(row[name]["data"]) for name in ("c", "c_int16", "c_int8")]
-        after = [f"{row[name]['return_after']:.0f}" for name in ("int16", "int8")]
+        after = [f"{row[name]['return_after']:.0f}" for name in ("int16", "int8", "int8_tuned")]
         units = f"{row['units_before'][:-1]} → {row['units'][:-1]}"
         weights = f"{row['weights_before']} → {row['weights']}"
         cells = [row["policy"], units, weights, *sizes, f"{row['int8']['return_before']:.0f}", *after]

@@ -33,6 +33,10 @@ Format = Annotated[
 ]
 Int8 = Annotated[bool, typer.Option("--int8", help="C: weights as 8-bit integers; the return lost is measured.")]
 Int16 = Annotated[bool, typer.Option("--int16", help="The same with 16-bit integers, which lose next to nothing.")]
+Tune = Annotated[
+    bool,
+    typer.Option("--tune", help="With --int8 or --int16: fit the integers to the policy's actions, half a minute."),
+]
 Episodes = Annotated[
     int, typer.Option("--episodes", metavar="N", min=1, help="That --int8 and --int16 play before and after.")
 ]
@@ -53,6 +57,7 @@ def export(
     out: Out = None,
     int8: Int8 = False,
     int16: Int16 = False,
+    tune: Tune = False,
     episodes: Episodes = EPISODES,
     best: options.Best = False,
     allow_module: options.AllowModule = None,
@@ -66,12 +71,14 @@ def export(
         raise BadInput(f"--format is {file_format!r}, which is not known: give {' or '.join(FORMATS)}.")
     if int8 and int16:
         raise BadInput("--int8 and --int16 are both given: leave one of them out.")
+    if tune and not (int8 or int16):
+        raise BadInput("--tune is for --int8 or --int16, and neither is given: give one, or leave --tune out.")
     options.allow_modules(allow_module)
     integers = "int8" if int8 else "int16" if int16 else None
     from rlx2_ray.experiment.progress import Progress
 
     with Progress(f"{path} is written as {file_format}, and compared with what it is of"):
-        content = _export(path, file_format, out, integers, episodes, best)
+        content = _export(path, file_format, out, integers, episodes, tune, best)
     if as_json:
         print_json(content)
     else:
@@ -79,7 +86,7 @@ def export(
 
 
 def _export(
-    path: Path, file_format: str, out: Path | None, integers: str | None, episodes: int, best: bool
+    path: Path, file_format: str, out: Path | None, integers: str | None, episodes: int, tune: bool, best: bool
 ) -> dict[str, Any]:
     if file_format == "parquet":
         from rlx2_ray.export.replay_export import export_replay
@@ -93,7 +100,7 @@ def _export(
     from rlx2_ray.export.rounding_loss import Episodes as LossEpisodes
     from rlx2_ray.export.rounding_loss import Rounding
 
-    rounding = Rounding(integers, LossEpisodes(episodes)) if integers else None
+    rounding = Rounding(integers, LossEpisodes(episodes), tune) if integers else None
     return export_policy(path, file_format, out, rounding, best, _warn)
 
 

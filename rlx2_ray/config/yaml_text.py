@@ -116,8 +116,8 @@ for _tag, _pattern, _first in _PLAIN:
     for _class in (_Reader, _Writer):
         _class.add_implicit_resolver(_tag, re.compile(f"(?:{_pattern})$"), list(_first))
 _Stored.add_constructor(_TIME, _Stored.text_of)
-for _class in (_Stored, _Reader):
-    _class.add_constructor(_INT, _class.int_of)
+_Stored.add_constructor(_INT, _Stored.int_of)
+_Reader.add_constructor(_INT, _Reader.int_of)
 _Reader.add_constructor(_FLOAT, _Reader.float_of)
 _Reader.add_constructor(_UNCLEAR, _Reader.refuse)
 

@@ -18,7 +18,7 @@ from rlx2_ray.export.placing import placing
 from rlx2_ray.export.quantize import INTEGER_TYPES, rounded
 from rlx2_ray.export.rounding_loss import Loss, Rounding, measure_loss
 from rlx2_ray.export.tables import encode
-from rlx2_ray.networks.policy import DenseNetwork, densify
+from rlx2_ray.networks.policy import DenseLayer, DenseNetwork, densify
 from rlx2_ray.networks.policy_file import PolicyFile
 from rlx2_ray.networks.policy_reader import Normalization
 from rlx2_ray.types import BadInput
@@ -32,7 +32,7 @@ def write(policy: PolicyFile, out: Path, rounding: Rounding | None) -> dict[str,
     trained, loss = densify(policy.layers), None
     held = trained
     if rounding:
-        network = rounded(network, rounding.kind)
+        network = _integers(policy, network, out, rounding)
         held, loss = DenseNetwork(network), measure_loss(policy, network, out, rounding.episodes)
     tables = [encode(layer, rounding.kind if rounding else None) for layer in network]
     text = write_text(
@@ -74,6 +74,14 @@ def load(path: Path, warn: Callable[[str], None], allow_native: bool = False) ->
         yield in_units(source.identity, act)
 
 
+def _integers(policy: PolicyFile, network: list[DenseLayer], out: Path, rounding: Rounding) -> list[DenseLayer]:
+    if not rounding.is_tuned:
+        return rounded(network, rounding.kind)
+    from rlx2_ray.export.tuning import tuned  # with torch, which takes seconds to import
+
+    return tuned(policy, network, rounding.kind, out)
+
+
 def _check(source: CSource, held: DenseNetwork, trained: DenseNetwork, inputs: Normalization | None) -> Check:
     """For an export of integers `held` is the rounded network, which the C has to equal as closely."""
     compiler, spaces = find_compiler(), source.identity.spaces
@@ -97,8 +105,9 @@ def _notes(policy: PolicyFile, rounding: Rounding | None, loss: Loss | None) -> 
         notes.append(f"The policy of the best of its evaluations, whose mean return was {about['return_mean']:.1f}.")
     if rounding and loss:
         bits = rounding.name.removeprefix("int")
+        how = "tuned to act as the trained policy" if rounding.is_tuned else "the nearest"
         notes.append(
-            f"Weights are {bits}-bit integers with a scale a row. Mean return over {loss.episodes} episodes: "
+            f"Weights are {bits}-bit integers with a scale a row, {how}. Mean return over {loss.episodes} episodes: "
             f"{loss.return_before:.1f} before, {loss.return_after:.1f} after. "
             f"Actions differ there from the trained policy's by at most {loss.max_difference:.2g} of their bounds."
         )

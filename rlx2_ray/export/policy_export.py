@@ -33,7 +33,7 @@ def export_policy(
     if out.suffix != f".{file_format}":
         raise BadInput(f"--out is {out}, whose name does not end in .{file_format}: give one that does.")
     details = FORMATS[file_format](rounding).write(policy, out)
-    if rounding and (warning := warning_of(rounding.name, Loss(**details[rounding.name]))):
+    if rounding and (warning := warning_of(rounding, Loss(**details[rounding.name]))):
         warn(warning)
     return {
         "path": str(out),

@@ -12,16 +12,11 @@ from numpy.typing import NDArray
 
 from rlx2_ray.experiment.playback import play, playable
 from rlx2_ray.export.quantize import INTEGER_TYPES, IntegerType
-from rlx2_ray.networks.policy import DenseLayer, DenseNetwork, MeanPolicy, NoiseFreePolicy, normalized
+from rlx2_ray.export.visited import Recorded
+from rlx2_ray.networks.policy import DenseLayer, DenseNetwork, MeanPolicy, normalized
 from rlx2_ray.networks.policy_file import PolicyFile
-from rlx2_ray.types import Floats
 
-MOST_OBSERVATIONS = 20_000  # that actions are compared at
 SMALL_DIFFERENCE = 0.05  # of actions, in units of their bounds, which is half of the noise that policies train with
-REMEDIES = {
-    "int8": "Give --int16, or neither, where that is too much; more --episodes tell more.",
-    "int16": "Leave --int16 out where that is too much; more --episodes tell more.",
-}
 
 
 class Episodes(NamedTuple):
@@ -36,10 +31,16 @@ class Rounding(NamedTuple):
 
     name: str  # of INTEGER_TYPES
     episodes: Episodes
+    is_tuned: bool = False
 
     @property
     def kind(self) -> IntegerType:
         return INTEGER_TYPES[self.name]
+
+    @property
+    def remedy(self) -> str:
+        others = ["--tune"] * (not self.is_tuned) + ["--int16"] * (self.name == "int8")
+        return f"Give {', '.join([*others, 'or no integers'] if others else ['no integers'])}"
 
 
 class Loss(NamedTuple):
@@ -50,19 +51,6 @@ class Loss(NamedTuple):
     return_lost: float
     return_lost_interval: tuple[float, float] | None  # 95 %, of the mean over paired episodes; None: of one episode
     max_difference: float  # of actions where the trained policy's episodes go, in units of the actions' bounds
-
-
-class Recorded:
-    """A policy that keeps the observations that it acted on."""
-
-    def __init__(self, policy: NoiseFreePolicy) -> None:
-        self._policy = policy
-        self.observations: list[Floats] = []
-
-    def action(self, observation: Floats) -> Floats:
-        if len(self.observations) < MOST_OBSERVATIONS:
-            self.observations.append(observation)
-        return self._policy.action(observation)
 
 
 def measure_loss(policy: PolicyFile, network: Sequence[DenseLayer], source: Path, episodes: Episodes) -> Loss:
@@ -78,7 +66,7 @@ def measure_loss(policy: PolicyFile, network: Sequence[DenseLayer], source: Path
     return Loss(*episodes, *means, means[0] - means[1], _interval(before - after), difference)
 
 
-def warning_of(name: str, loss: Loss) -> str | None:
+def warning_of(rounding: Rounding, loss: Loss) -> str | None:
     """Says what rounding to integers costs, or may cost; None where neither return nor actions tell of any loss."""
     if loss.return_lost <= 0 and loss.max_difference <= SMALL_DIFFERENCE:
         return None
@@ -86,10 +74,10 @@ def warning_of(name: str, loss: Loss) -> str | None:
     is_sure = span is not None and span[0] > 0
     within = "" if span is None else f", 95 % interval {span[0]:.4g} to {span[1]:.4g}"
     return (
-        f"Return {'is' if is_sure else 'may be'} lost by --{name}: {loss.return_before:.1f} before rounding, "
+        f"Return {'is' if is_sure else 'may be'} lost by --{rounding.name}: {loss.return_before:.1f} before rounding, "
         f"{loss.return_after:.1f} after (lost {loss.return_lost:.4g}{within}, {loss.episodes} episodes), and actions "
         f"differ from the trained policy's by up to {loss.max_difference:.2g} of their bounds where its episodes go. "
-        f"{REMEDIES[name]}"
+        f"{rounding.remedy} where that is too much; more --episodes tell more."
     )
 
 
