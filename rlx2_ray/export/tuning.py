@@ -74,6 +74,7 @@ def tuned(policy: PolicyFile, network: Sequence[DenseLayer], kind: IntegerType, 
 
     Raises BadInput where the policy's environment does not fit. The same policy gives the same network.
     """
+    torch.set_num_threads(1)  # with more, the order of sums would depend on the machine
     layers = [_Layer(layer, np.iinfo(kind).max) for layer in network]
     teacher = playable(policy)
     with closing(EnvLane(EnvConfig(**policy.env), 0, STREAM)) as lane:

@@ -191,6 +191,7 @@ def test_run_that_has_trained_nothing_is_refused(tmp_path: Path, capsys: pytest.
         (["--format", "onnx", "--int8"], ["--int8", "--format c", "onnx"]),
         (["--format", "parquet", "--int16"], ["--int16", "--format c", "parquet"]),
         (["--format", "parquet", "--best"], ["--best", "parquet", "leave it out"]),
+        (["--format", "c", "--tune"], ["--tune is for --int8 or --int16", "leave --tune out"]),
         (["--format", "c", "--int8", "--int16"], ["--int8", "--int16", "leave one of them out"]),
         (["--format", "onnx", "--out", "policy.c"], ["--out", "policy.c", ".onnx"]),
         (["--format", "c", "--out", "file/policy.c"], ["--out", "file/policy.c", "cannot be written"]),

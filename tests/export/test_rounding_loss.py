@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import ttest_1samp
 
-from rlx2_ray.export.rounding_loss import Episodes, Loss, measure_loss, warning_of
+from rlx2_ray.export.rounding_loss import Episodes, Loss, Rounding, measure_loss, warning_of
 from rlx2_ray.networks.policy import DenseLayer, densify
 from rlx2_ray.networks.policy_file import load_policy
 from tests.support.runs import ROOT
@@ -31,9 +31,22 @@ def loss(lost: float, interval: tuple[float, float] | None, difference: float) -
     ],
 )
 def test_warning_tells_sure_from_possible(measured: Loss, words: str | None) -> None:
-    warning = warning_of("int8", measured)
+    warning = warning_of(Rounding("int8", Episodes(10)), measured)
     assert (warning is None) == (words is None)
     assert words is None or str(warning).startswith(words)
+
+
+@pytest.mark.parametrize(
+    ("name", "is_tuned", "remedy"),
+    [
+        ("int8", False, "Give --tune, --int16, or no integers where that is too much; more --episodes tell more."),
+        ("int8", True, "Give --int16, or no integers where"),
+        ("int16", False, "Give --tune, or no integers where"),
+        ("int16", True, "Give no integers where"),
+    ],
+)
+def test_remedies_are_those_that_were_not_taken(name: str, is_tuned: bool, remedy: str) -> None:
+    assert remedy in str(warning_of(Rounding(name, Episodes(10), is_tuned), loss(30.0, None, 0.0)))
 
 
 def test_a_policy_that_does_nothing_loses_what_the_other_gained() -> None:
