@@ -128,6 +128,8 @@ def check_point(point: Point) -> Point:
     for name, value in point.items():
         if isinstance(value, bool) or not isinstance(value, int | float | None):
             raise ValueError(f"{name[:80]!r} is no number")
+        if isinstance(value, int) and abs(value) > LARGEST:
+            raise ValueError(f"{name[:80]!r} is too large")
     if not all(isinstance(point.get(name), int) and 0 <= point[name] <= LARGEST for name in COUNTS):
         raise ValueError("no point")
     if not all(isinstance(value := point.get(name), int | float) and math.isfinite(value) for name in RETURNS):

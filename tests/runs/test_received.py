@@ -20,6 +20,7 @@ from rlx2_ray.report.page.page import report_markdown
 from rlx2_ray.report.record.directory import read_directory
 from rlx2_ray.runs import archive, sealed
 from rlx2_ray.runs.directory import RunDirectory, _sha256
+from rlx2_ray.runs.parts import parse_point
 from rlx2_ray.types import BadInput
 from tests.support import runs
 from tests.support.alterations import altered, broken, check_read_or_refused, state_of
@@ -210,3 +211,11 @@ def _resume(path: Path) -> None:
         else:
             directory.rewind(10**6)
         assert config.steps > 0
+
+
+@pytest.mark.parametrize("value", [10**16, -(10**16), True, "1", [1]])
+def test_point_with_what_no_table_holds_is_none(value: Any) -> None:
+    point = {"env_steps": 1, "learner_steps": 1, "return_mean": 0.5, "return_std": 0.5}
+    assert parse_point(json.dumps(point | {"x": 10**15}).encode())["x"] == 10**15
+    with pytest.raises(ValueError, match=r"^'x' is "):
+        parse_point(json.dumps(point | {"x": value}).encode())
