@@ -18,7 +18,7 @@ from benchmarks.sections import write_section
 from rlx2_ray.report.archive.panels import TASK_PANELS
 from rlx2_ray.report.archive.report import Picture, report_markdown
 from rlx2_ray.report.archive.tasks import read_archive
-from rlx2_ray.report.figures.theme import HEIGHT
+from rlx2_ray.report.figures.theme import HEIGHT, TALL
 from rlx2_ray.report.page.page import draw_panels, page_parts
 from rlx2_ray.report.record.record import Record
 from tests.support import chromium
@@ -35,6 +35,7 @@ PICTURES = {
     "ablations": ("Ablations of rlx2 (table 3)", {"windows": 50, "ablations": 50}),
     "replay": ("Replay size and policy distance (figure 4)", {"replay": 100}),
 }
+TALL_PICTURES = {"replay"}  # two plots above each other
 STYLE = "body { margin: 0; display: flex } .modebar { display: none }"
 
 
@@ -60,7 +61,7 @@ def draw_all(record: Record, folder: Path) -> list[Picture]:
         page = page_of(record, parts)
         if page:
             file = folder / f"{slug(record.name)}-{name}.png"
-            take_picture(page, file)
+            take_picture(page, file, TALL if name in TALL_PICTURES else HEIGHT)
             pictures.append(Picture(f"{words}: {record.name}", f"{folder.name}/{file.name}"))
     return pictures
 
@@ -80,11 +81,11 @@ def page_of(record: Record, parts: dict[str, int]) -> str:
     return f'<meta charset="utf-8"><style>{STYLE}</style>{scripts}{"".join(shown)}' if shown else ""
 
 
-def take_picture(page: str, file: Path) -> None:
+def take_picture(page: str, file: Path, height: int) -> None:
     with tempfile.TemporaryDirectory(prefix="rlx2-results-") as folder:
         source = Path(folder) / "page.html"
         source.write_text(page)
-        chromium.take_picture(source.as_uri(), Path(folder) / "profile", file, WIDTH, HEIGHT)
+        chromium.take_picture(source.as_uri(), Path(folder) / "profile", file, WIDTH, height)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ _QUIET = (
     "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-extensions",
     "--enable-logging=stderr",
 )  # fmt: skip
+_PROBE = Path(__file__).with_name("layout_probe.js")
 _PATIENCE_MS = 15_000  # of the page's own clock, which does not wait for the real one
 _VOID = {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"}
 
@@ -36,6 +37,24 @@ def visit(address: str, profile: Path, width: int = 1500, height: int = 2200) ->
     page = _Page()
     page.feed(done.stdout)
     return Visited(page.ids, " ".join(page.text.split()), console)
+
+
+def layout_problems(page: Path, folder: Path, width: int) -> list[str]:
+    """Returns what is cut, overlaps or reaches out of a page in a frame of `width` pixels: one that allows frames.
+
+    `folder`: to be made. What scrolls in a box of its own is not cut, and slanted labels lie between each other.
+    """
+    folder.mkdir()
+    probed, frame = folder / "page.html", folder / "frame.html"
+    probed.write_text(page.read_text().replace("</body>", f"<script>{_PROBE.read_text()}</script></body>"))
+    frame.write_text(
+        f'<iframe src="{probed.name}" width="{width}" height="900"></iframe><pre id="said">nothing was said</pre>'
+        '<script>onmessage = event => { said.textContent = event.data; said.className = "done" }</script>'
+    )
+    visited = visit(frame.as_uri(), folder / "profile")
+    assert visited.console == []
+    found = visited.text.strip()
+    return [] if found == "fine" else found.split(" | ")
 
 
 def take_picture(address: str, profile: Path, picture: Path, width: int, height: int) -> None:

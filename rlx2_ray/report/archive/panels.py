@@ -125,6 +125,5 @@ TASK_PANELS: dict[str, Panel] = {
         "action bounds). Mean and 95 % interval over seeds.",
         lambda record: replay_over_time(dynamic_record(record)),
         _has_replay,
-        is_wide=True,
     ),
 }

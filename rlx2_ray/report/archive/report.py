@@ -12,7 +12,8 @@ from rlx2_ray.report.archive.paper import paper_source
 from rlx2_ray.report.archive.reach import WINDOW
 from rlx2_ray.report.archive.tables import arm_table, overview_table
 from rlx2_ray.report.archive.tasks import Archive
-from rlx2_ray.report.archive.words import overview_words, task_words
+from rlx2_ray.report.archive.words import answers, overview_words, rlx2_overview, task_words
+from rlx2_ray.report.page.arm_tables import PAIRS_CAPTION, pair_tables
 from rlx2_ray.report.page.page import WORDS, draw_panels, page_parts, render, subtitle_of, write_page
 from rlx2_ray.report.page.summary import protocol_of
 from rlx2_ray.report.page.tables import score_table, version_table
@@ -59,8 +60,9 @@ def report_html(archive: Archive) -> str:
         _task(record) | {"panels": draw_panels(record, TASK_PANELS, f"task-{number}")}
         for number, record in enumerate(archive.records, start=1)
     ]
-    more = {"subtitle": subtitle_of(archive.records), "words": WORDS, "kind": "archive", **page_parts()}
-    return render("archive.html.j2", tasks=tasks, **_parts(archive), **more)
+    more = {"headline": rlx2_overview(archive.records), "answers": answers(archive.records)}
+    more |= {"subtitle": subtitle_of(archive.records), "words": WORDS, "kind": "archive", **page_parts()}
+    return render("archive.html.j2", tasks=tasks, **(_parts(archive) | more))
 
 
 def report_markdown(archive: Archive, pictures: Mapping[str, Sequence[Picture]] | None = None) -> str:
@@ -77,6 +79,7 @@ def _parts(archive: Archive) -> dict[str, Any]:
         "overview": overview_table(archive.records),
         "overview_caption": OVERVIEW_CAPTION + f"Paper: {paper_source()}.",
         "arms_caption": ARMS_CAPTION,
+        "pairs_caption": PAIRS_CAPTION,
         "repetition": REPETITION,
     }
 
@@ -87,6 +90,7 @@ def _task(record: Record) -> dict[str, Any]:
         "title": record.name,
         "words": task_words(record),
         "arms": arm_table(record),
+        "pairs": pair_tables(record),
         "scores": score_table(record),
         "protocol": protocol_of(record),
         "versions": ", ".join(f"{package} {version}" for package, version in versions),

@@ -24,11 +24,15 @@ VERDICTS = {"accept": "sure", "inconclusive": "open", "reject": "not so"}  # wit
 
 def overview_words(records: Sequence[Record]) -> str:
     """Says the answer of every task, then what rlx2 came to over all of them."""
-    answers = filter(None, map(task_answer, records))
-    return " ".join([*answers, _rlx2_overview(records)])
+    return " ".join([*answers(records), rlx2_overview(records)])
 
 
-def _rlx2_overview(records: Sequence[Record]) -> str:
+def answers(records: Sequence[Record]) -> list[str]:
+    """Returns those of the tasks that have one."""
+    return [found for record in records if (found := task_answer(record))]
+
+
+def rlx2_overview(records: Sequence[Record]) -> str:
     verdicts: dict[str, list[str]] = {words: [] for words in VERDICTS.values()}
     for record in records:
         outcome = outcome_of(record, plain_arms(record).get("rlx2"))

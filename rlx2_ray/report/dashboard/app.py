@@ -9,10 +9,10 @@ from dash.exceptions import PreventUpdate
 
 from rlx2_ray.report.analysis.arms import by_task
 from rlx2_ray.report.dashboard.guard import guard
-from rlx2_ray.report.dashboard.page import header, page, trial_table
+from rlx2_ray.report.dashboard.page import arm_tables, header, page, trial_table
 from rlx2_ray.report.dashboard.source import Source
 from rlx2_ray.report.figures.panels import PANELS
-from rlx2_ray.report.figures.theme import empty_figure
+from rlx2_ray.report.figures.theme import HEIGHT, empty_figure
 from rlx2_ray.report.figures.topology import layer_overlaps, topology
 from rlx2_ray.report.page.answer import task_of
 from rlx2_ray.report.page.page import ASSETS
@@ -60,13 +60,19 @@ class Dashboard:
         parts = {name_of_task(part): part for part in by_task(record)}
         part = parts.get(task or "") or next(filter(has_work, parts.values()), next(iter(parts.values())))
         drawn = {f"figure-{name}": self._draw(name, part, trial) for name in PANELS}
-        visible = {f"panel-{name}": SHOWN if panel.is_wanted(part) else HIDDEN for name, panel in PANELS.items()}
+        visible = {
+            f"panel-{name}": SHOWN | {"--height": f"{height_of(drawn[f'figure-{name}'])}px"}
+            if panel.is_wanted(part)
+            else HIDDEN
+            for name, panel in PANELS.items()
+        }
         content = {
             "problem": "",
             "header": header(record),
             "task": list(parts),
             "tasks": SHOWN if len(parts) > 1 else HIDDEN,
             "trials": trial_table(part, self.mlflow_ui),
+            "arms": arm_tables(part),
             "trial": [each.name for each in part.trials if layer_overlaps(each)],
             "shown": now,
         }
@@ -90,11 +96,16 @@ def outputs() -> dict[str, Output]:
         "task": Output("task", "options"),
         "tasks": Output("tasks", "style"),
         "trials": Output("trials", "children"),
+        "arms": Output("arms", "children"),
         "trial": Output("trial", "options"),
         "shown": Output("shown", "data"),
     }
     figures = {f"figure-{name}": Output(f"figure-{name}", "figure") for name in PANELS}
     return content | figures | {f"panel-{name}": Output(f"panel-{name}", "style") for name in PANELS}
+
+
+def height_of(figure: Any) -> int:
+    return int(figure.layout.height or HEIGHT)
 
 
 def name_of_task(part: Record) -> str:

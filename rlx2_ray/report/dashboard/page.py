@@ -10,17 +10,22 @@ from typing import Any
 from dash import dcc, html
 
 from rlx2_ray.report.analysis.arms import dense_arm, percent, ratio_of, short, show
+from rlx2_ray.report.analysis.outcomes import no_reference
 from rlx2_ray.report.analysis.progress import Progress, duration, progress_of
 from rlx2_ray.report.figures.panels import PANELS
 from rlx2_ray.report.figures.theme import GRAPH_CONFIG, HEIGHT, TOLERANCE, empty_figure
 from rlx2_ray.report.page.answer import answer
+from rlx2_ray.report.page.arm_tables import CAPTION, PAIRS_CAPTION, pair_tables, standing_table
 from rlx2_ray.report.page.summary import details
+from rlx2_ray.report.page.tables import Table
 from rlx2_ray.report.record.record import DenseArm, Record
 from rlx2_ray.report.record.trial import Trial
 from rlx2_ray.runs.scores import DEPLOYED, FINAL, ScoreName
 from rlx2_ray.tracking import link as mlflow_link
 
 Component = Any  # dash has no types of its own
+# Of a graph: its panel knows how tall its figure is.
+TALL_AS_DRAWN = {"height": f"var(--height, {HEIGHT}px)"}
 STATE_ORDER = {"running": 0, "failed": 1, "interrupted": 2, "finished": 3}
 
 
@@ -52,6 +57,7 @@ def page(refresh_s: float, uri: str, has_links: bool) -> Component:
                 className="card",
                 children=[html.H2("Trials"), html.Div(id="trials", className="scroll trials")],
             ),
+            html.Div(id="arms"),
             html.Div(className="grid", children=[_panel(name) for name in PANELS]),
             html.P(f"Store: {uri}, read every {refresh_s:g} s.{hint}", className="muted"),
             dcc.Interval(id="tick", interval=int(1000 * refresh_s)),
@@ -65,13 +71,8 @@ def _panel(name: str) -> Component:
     children = [html.H2(panel.title), html.P(panel.caption, className="muted")]
     if name == "topology":
         children.append(dcc.Dropdown(id="trial", placeholder="trial: the winner, or the latest", className="trial"))
-    graph = dcc.Graph(
-        id=f"figure-{name}", figure=empty_figure("reading"), config=GRAPH_CONFIG, style={"height": HEIGHT}
-    )
-    wide = " wide" if panel.is_wide else ""
-    return html.Div(
-        id=f"panel-{name}", className=f"card panel{wide}", children=[*children, html.Div(graph, className="plot")]
-    )
+    graph = dcc.Graph(id=f"figure-{name}", figure=empty_figure("reading"), config=GRAPH_CONFIG, style=TALL_AS_DRAWN)
+    return html.Div(id=f"panel-{name}", className="card panel", children=[*children, graph])
 
 
 def header(record: Record) -> Component:
@@ -130,7 +131,8 @@ def trial_table(record: Record, mlflow_ui: str | None) -> Component:
     headings = ["trial", *(f"{short(key)} %" if key.startswith("sparsity.") else short(key) for key in keys), "seed",
                 "state", "progress", "latest return", "score", "% of dense", "deployed",
                 "deployed, % of dense"]  # fmt: skip
-    dense = {name: dense_arm(record, name) for name in (FINAL, DEPLOYED)}
+    is_measure = no_reference(record) is None
+    dense = {name: dense_arm(record, name) if is_measure else None for name in (FINAL, DEPLOYED)}
     trials = sorted(reversed(record.trials), key=lambda trial: STATE_ORDER.get(trial.state, 9))
     texts = ("trial", "state", "progress")
     head = html.Tr([html.Th(name, className="text" if name in texts else None) for name in headings])
@@ -146,7 +148,7 @@ def _row(
     state = "stopped early" if trial.ended_early else trial.state
     return html.Tr(
         [
-            html.Td(name, className="text"),
+            html.Td(name, className="text name", title=trial.name),
             *[html.Td(_cell(key, trial.changes.get(key))) for key in keys],
             html.Td(trial.seed),
             html.Td(html.Span(state, className=f"badge {trial.state}"), className="text"),
@@ -158,6 +160,31 @@ def _row(
             _against_dense(dense[DEPLOYED], math.nan if trial.deployed is None else trial.deployed),
         ]
     )
+
+
+def arm_tables(record: Record) -> Component:
+    """Returns the arms beside each other, as the report has them; nothing of a compression, whose arms meet dense."""
+    standing = standing_table(record)
+    if record.kind == "compress" or not standing.rows:
+        return []
+    pairs = pair_tables(record)
+    parts = [html.H2("Arms beside each other"), html.P(CAPTION, className="muted"), _table(standing)]
+    if pairs:
+        parts += [html.P(PAIRS_CAPTION, className="muted"), *map(_table, pairs)]
+    return html.Div(className="card", children=parts)
+
+
+def _table(table: Table) -> Component:
+    head = html.Tr([html.Th(name, className=_class_of(table, place)) for place, name in enumerate(table.headings)])
+    rows = [
+        html.Tr([html.Td(cell, className=_class_of(table, place)) for place, cell in enumerate(row)])
+        for row in table.rows
+    ]
+    return html.Div(html.Table([html.Thead(head), html.Tbody(rows)]), className="scroll")
+
+
+def _class_of(table: Table, place: int) -> str | None:
+    return "text" if place < table.texts else None
 
 
 def _cell(key: str, value: Any) -> str:

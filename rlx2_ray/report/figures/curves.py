@@ -14,6 +14,7 @@ from rlx2_ray.report.figures.theme import (
     TOLERANCE,
     arm_colors,
     empty_figure,
+    in_lines,
     make_figure,
     tall_legend,
     transparent,
@@ -70,6 +71,7 @@ def add_mean(
         band = go.Scatter(
             x=[*means.steps, *means.steps[::-1]],
             y=[*means.high, *means.low[::-1]],
+            mode="lines",
             fill="toself",
             fillcolor=transparent(color, 0.16),
             line={"width": 0},
@@ -81,7 +83,7 @@ def add_mean(
     line = go.Scatter(
         x=means.steps,
         y=means.mean,
-        name=label,
+        name=in_lines(label),
         mode="lines+markers" if len(means.steps) == 1 else "lines",
         line={"color": color, "width": 2.4, "dash": "dash" if label == "dense" else "solid"},
         legendgroup=label,

@@ -28,9 +28,10 @@ from rlx2_ray.report.figures.theme import (
 )
 from rlx2_ray.report.record.record import Record
 
-SPARSITY_TICKS = (0.0, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995)
+SPARSITY_TICKS = (0.0, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999)
 SIZE_TICKS = (100, 50, 20, 10, 5, 2, 1, 0.5, 0.2, 0.1)  # % of the dense weights
 NOTHING = "no sparse arm has a score beside dense yet"
+LEAST_SPAN = 0.75  # of an axis, in powers of ten: two of its ticks or more
 ASIDE = 1.02  # of the size, by which the other score stands beside the one that decides
 Others = Mapping[str, Outcome]  # by label
 WORST_SHOWN, BEST_SHOWN = 0.5, 1.05  # R; beyond them all are of one colour
@@ -41,11 +42,11 @@ def frontier(record: Record) -> go.Figure:
     found = outcomes(record)
     if not found:
         return empty_figure(NOTHING)
-    figure, others = make_figure(), other_outcomes(record)
+    figure, others, texts = make_figure(), other_outcomes(record), _texts(found)
     for verdict in VERDICTS:
         own = [each for each in found if each.verdict == verdict]
         if own:
-            figure.add_trace(_points(own, verdict, others))
+            figure.add_trace(_points(own, verdict, others, texts))
     if record.ultimate is not None:
         _ring(figure, record.ultimate.policy_sparsity, record.ultimate.critic_sparsity)
     figure.add_trace(_color_bar())
@@ -56,18 +57,30 @@ def frontier(record: Record) -> go.Figure:
     return figure.update_yaxes(type="log", range=[high, low], title_text="critic sparsity (%)", **ticks)
 
 
+def _place(outcome: Outcome) -> tuple[float, float]:
+    return outcome.policy_sparsity, outcome.critic_sparsity
+
+
+def _texts(found: list[Outcome]) -> dict[tuple[float, float], str]:
+    """Returns the ratios of each place, once: arms of a sweep may have the same two sparsities."""
+    ratios: dict[tuple[float, float], list[str]] = {}
+    for each in found:
+        ratios.setdefault(_place(each), []).append(f"{each.ratio:.0%}")
+    return {place: ", ".join(texts) for place, texts in ratios.items()}
+
+
 def _percents() -> list[float]:
     return [100 * tick for tick in SPARSITY_TICKS]
 
 
 def _range(densities: list[float]) -> tuple[float, float]:
-    """Of a logarithmic axis, with room for the markers."""
+    """Of a logarithmic axis, with room for the markers, and for a factor of two at the least: two ticks or more."""
     low, high = math.log10(min(densities)), math.log10(max(densities))
-    room = 0.12 * max(high - low, 0.5)
+    room = max(0.12 * (high - low), (LEAST_SPAN - high + low) / 2, 0.06)
     return low - room, high + room
 
 
-def _points(own: list[Outcome], verdict: str, others: Others) -> go.Scatter:
+def _points(own: list[Outcome], verdict: str, others: Others, texts: dict[tuple[float, float], str]) -> go.Scatter:
     symbol = VERDICT_SYMBOLS[verdict]
     edge = {"width": 2.5 if symbol.endswith("open") else 1, "color": MUTED}
     return go.Scatter(
@@ -75,8 +88,9 @@ def _points(own: list[Outcome], verdict: str, others: Others) -> go.Scatter:
         y=[1 - each.critic_sparsity for each in own],
         mode="markers+text",
         name=VERDICT_WORDS[verdict],
-        text=[f"  {each.ratio:.0%}" for each in own],
-        textposition="middle right",
+        text=[texts.pop(_place(each), "") for each in own],
+        textposition="top center",
+        cliponaxis=False,
         textfont={"size": 11},
         marker={
             "symbol": symbol, "size": 17, "color": [_color(each.ratio) for each in own], "line": edge,
@@ -126,11 +140,11 @@ def ratio_against_size(record: Record) -> go.Figure:
         annotation_position="bottom right",
     )
     figure.add_hline(1.0, line={"color": MUTED, "width": 0.8, "dash": "dot"})
-    of_what = "weights left (% of dense, and how many times fewer)" if knows_size else "policy density (%)"
+    of_what = "weights left (% of dense,<br>and how many times fewer)" if knows_size else "policy density (%)"
     ticks = {"tickvals": SIZE_TICKS, "ticktext": [f"{tick:g} %<br>{100 / tick:g}x" for tick in SIZE_TICKS]}
     low, high = _range([_left(each, knows_size) for each in found])
     figure.update_xaxes(type="log", range=[high, low], title_text=of_what, **ticks)
-    return figure.update_yaxes(title_text="R, return kept (dense = 100 %)", tickformat=".0%")
+    return figure.update_yaxes(title_text="R (dense = 100 %)", tickformat=".0%")
 
 
 def _beside(others: list[Outcome], knows_size: bool) -> go.Scatter:

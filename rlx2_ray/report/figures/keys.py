@@ -11,13 +11,15 @@ from plotly.colors import sample_colorscale
 from plotly.subplots import make_subplots
 
 from rlx2_ray.report.analysis.arms import dense_arm, short, show
-from rlx2_ray.report.figures.curves import band_width
+from rlx2_ray.report.figures.curves import Place, band_width
 from rlx2_ray.report.figures.theme import (
     BAND,
     BLUE,
+    HEIGHT,
     INK,
     MUTED,
     SCALE,
+    TALL,
     empty_figure,
     make_figure,
     style,
@@ -27,10 +29,11 @@ from rlx2_ray.report.record.trial import Trial
 from rlx2_ray.runs.scores import FINAL
 from rlx2_ray.search.statistics import statistic_of
 
-MOST_KEYS = 4  # side by side
+MOST_KEYS = 4  # two beside each other
 MOST_VALUES = 8  # of a key, that stand at even distances
 WIDE = 20  # greatest over least value, from which on a scale is logarithmic
 CATEGORY = "category"
+BEHIND = "rgba(255, 255, 255, 0.8)"  # labels that lines pass
 NOTHING = "no score yet"
 
 
@@ -39,18 +42,22 @@ def score_by_key(record: Record) -> go.Figure:
     trials, keys = _scored(record), _keys(record)[:MOST_KEYS]
     if not trials or not keys:
         return empty_figure(NOTHING)
-    figure = style(make_subplots(cols=len(keys), shared_yaxes=True, horizontal_spacing=0.04))
+    rows = -(-len(keys) // 2)
+    spacing = {"horizontal_spacing": 0.06, "vertical_spacing": 0.2}
+    figure = style(make_subplots(rows=rows, cols=min(2, len(keys)), shared_yaxes="all", **spacing))
     dense = dense_arm(record)
-    for column, key in enumerate(keys, start=1):
-        _add_key(figure, record, trials, key, column)
+    for number, key in enumerate(keys):
+        place = {"row": 1 + number // 2, "col": 1 + number % 2}
+        _add_key(figure, record, trials, key, place)
         if dense is not None:
             width = band_width(dense)
             band = (dense.statistic - width, dense.statistic + width)
-            figure.add_hrect(*band, fillcolor=BAND, line_width=0, row=1, col=column)
-    return figure.update_yaxes(title_text=record.metric, col=1).update_layout(showlegend=False)
+            figure.add_hrect(*band, fillcolor=BAND, line_width=0, **place)
+    figure.update_layout(showlegend=False, height=TALL if rows > 1 else HEIGHT)
+    return figure.update_yaxes(title_text=record.metric, col=1)
 
 
-def _add_key(figure: go.Figure, record: Record, trials: Sequence[Trial], key: str, column: int) -> None:
+def _add_key(figure: go.Figure, record: Record, trials: Sequence[Trial], key: str, place: Place) -> None:
     values = [trial.changes.get(key) for trial in trials]
     scale = scale_of(values)
     places = [show(key, value) if scale == CATEGORY else value for value in values]
@@ -62,14 +69,14 @@ def _add_key(figure: go.Figure, record: Record, trials: Sequence[Trial], key: st
         customdata=[both_words(trial) for trial in trials],
         hovertemplate="%{customdata}<extra></extra>",
     )
-    figure.add_trace(points, row=1, col=column)
+    figure.add_trace(points, **place)
     if scale == CATEGORY:
         means = [(show(key, value), _scores_at(record, trials, key, value)) for value in ordered(values)]
-        _add_means(figure, means, column)
+        _add_means(figure, means, place)
         order = {"categoryorder": "array", "categoryarray": [show(key, value) for value in ordered(values)]}
-        figure.update_xaxes(type="category", title_text=key, col=column, **order)
+        figure.update_xaxes(type="category", title_text=short(key), **place, **order)
     else:
-        figure.update_xaxes(type=scale, title_text=key, col=column)
+        figure.update_xaxes(type=scale, title_text=short(key), **place)
 
 
 def _scores_at(record: Record, trials: Sequence[Trial], key: str, value: Any) -> list[float]:
@@ -89,7 +96,7 @@ def both_words(trial: Trial) -> str:
     return f"{trial.name}, score {trial.score_so_far:.4g}, deployed {deployed}"
 
 
-def _add_means(figure: go.Figure, scores: Sequence[tuple[str, list[float]]], column: int) -> None:
+def _add_means(figure: go.Figure, scores: Sequence[tuple[str, list[float]]], place: Place) -> None:
     repeated = [(place, statistic_of(values)) for place, values in scores if len(values) > 1]
     means = go.Scatter(
         x=[place for place, _ in repeated],
@@ -99,7 +106,7 @@ def _add_means(figure: go.Figure, scores: Sequence[tuple[str, list[float]]], col
         marker={"size": 11, "symbol": "line-ew", "line": {"width": 3, "color": INK}},
         hovertemplate="interquartile mean %{y:.4g}<extra></extra>",
     )
-    figure.add_trace(means, row=1, col=column)
+    figure.add_trace(means, **place)
 
 
 def scale_of(values: Sequence[Any]) -> str:
@@ -134,7 +141,7 @@ def parallel_coordinates(record: Record) -> go.Figure:
     for x, axis in enumerate(axes):
         figure.add_vline(x, line={"color": MUTED, "width": 1})
         for place, label in axis.ticks:
-            figure.add_annotation(x=x, y=place, text=label, xanchor="left", xshift=6, showarrow=False)
+            figure.add_annotation(x=x, y=place, text=label, xanchor="left", xshift=6, showarrow=False, bgcolor=BEHIND)
     names = [axis.name for axis in axes]
     figure.update_xaxes(tickvals=list(range(len(axes))), ticktext=names, range=[-0.1, len(axes) - 0.6], showgrid=False)
     figure.update_xaxes(title_text="swept keys, and what came of them", showline=False)

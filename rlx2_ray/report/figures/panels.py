@@ -23,7 +23,6 @@ class Panel(NamedTuple):
     caption: str
     draw: Callable[[Record], go.Figure]
     is_wanted: Callable[[Record], bool] = lambda record: True
-    is_wide: bool = False
 
 
 def has_keys(record: Record) -> bool:
@@ -65,23 +64,20 @@ PANELS: dict[str, Panel] = {
     ),
     "threshold": Panel(
         "Where the threshold lies",
-        "Probability of each sparsity to be the greatest that keeps the return: now (left), run by run (right).",
+        "Probability of each sparsity to be the greatest that keeps the return: now (above), run by run (below).",
         threshold_belief,
         lambda record: record.kind == "compress" and (record.axis != "both" or bool(record.beliefs)),
-        is_wide=True,
     ),
     "replay": Panel(
         "Replay: size and policy distance",
         "The buffer shrinks while its oldest experience is too far from the policy (in squares of the action bounds). "
         "Mean and 95 % interval over seeds.",
         replay_over_time,
-        is_wide=True,
     ),
     "topology": Panel(
         "Layers",
-        "Of one trial: the weights of each layer that live (left), and how many of them the latest event kept.",
+        "Of one trial: the weights of each layer that live (above), and how many the latest event kept (below).",
         topology,
         lambda record: any(not trial.config.is_dense for trial in record.trials) or not record.trials,
-        is_wide=True,
     ),
 }

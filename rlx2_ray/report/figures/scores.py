@@ -7,14 +7,16 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
-from rlx2_ray.report.analysis.arms import Arm, arms_of, dense_arm
+from rlx2_ray.report.analysis.arms import Arm, arms_of, dense_arm, short, show
 from rlx2_ray.report.figures.curves import add_dense_band, order_arms
-from rlx2_ray.report.figures.theme import DENSE, INK, arm_colors, empty_figure, label_arms, make_figure
+from rlx2_ray.report.figures.theme import DENSE, INK, arm_colors, empty_figure, in_lines, label_arms, make_figure
 from rlx2_ray.report.record.record import Record
 from rlx2_ray.report.record.trial import Trial
 from rlx2_ray.runs.scores import FINAL
 from rlx2_ray.search.statistics import statistic_of
 
+UNKNOWN = "-"
+LONGEST = 24  # letters of a label, beyond which its keys go to the title
 SPREAD = 0.5  # of an arm's width, over which its seeds are spread
 
 
@@ -36,13 +38,26 @@ def trial_scores(record: Record) -> go.Figure:
         places, words = spread(len(arms), len(cached)), [f"seed {seed.seed}, measured before" for seed in cached]
         _add_points(figure, places, [seed.score for seed in cached], words, DENSE, "circle")
         _add_deployed(figure, places, [seed.deployed for seed in cached], words)
-    label_arms(figure, labels).update_xaxes(title_text=_title(record))
+    names, title = _names(record, arms, labels)
+    label_arms(figure, names).update_xaxes(title_text=in_lines(title))
     figure.update_xaxes(range=[-0.6, len(labels) - 0.4], showgrid=False)
     return figure.update_yaxes(title_text="score").update_layout(showlegend=False)
 
 
-def _title(record: Record) -> str:
-    return "policy / critic sparsity" if record.kind == "compress" else "arm"
+def _names(record: Record, arms: Sequence[Arm], labels: Sequence[str]) -> tuple[Sequence[str], str]:
+    """Returns what stands under the axis, and its title, which has the swept keys where the labels are too long."""
+    if record.kind == "compress":
+        return labels, "policy / critic sparsity"
+    keys = list(dict.fromkeys(key for arm in arms for key in arm.trials[0].changes))
+    if record.kind == "task" or not keys or max(map(len, labels)) <= LONGEST:
+        return labels, "arm"
+    return [_values(arm, keys) for arm in arms], f"arm: {', '.join(map(short, keys))}"
+
+
+def _values(arm: Arm, keys: Sequence[str]) -> str:
+    first = arm.trials[0]
+    values = [UNKNOWN if first.changes.get(key) is None else show(key, first.changes[key]) for key in keys]
+    return " ".join([first.member or "", *values]).strip()
 
 
 def _has_score(trial: Trial) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 
 import plotly.graph_objects as go
@@ -19,6 +20,8 @@ VERDICT_SYMBOLS = {"accept": "circle", "inconclusive": "diamond", "reject": "x",
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 MARGIN = {"l": 64, "r": 20, "t": 34, "b": 52}  # the tool bar has the top for itself
 HEIGHT = 360  # pixels
+TALL = 640  # of two plots above each other, which a narrow screen has room for
+MOST_IN_LINE = 36  # letters of a legend
 MOST_BELOW = 8  # entries of a legend beneath the plot
 GRAPH_CONFIG = {
     "displaylogo": False,
@@ -31,9 +34,10 @@ TOLERANCE = 0.03  # of the dense gain: the band drawn around dense
 # Beneath the plot, which makes room for it; a long one scrolls.
 LEGEND = {
     **{"orientation": "h", "yref": "container", "y": 0, "yanchor": "bottom", "x": 0, "font": {"size": 12}},
-    "maxheight": 0.25,
+    "maxheight": 0.35,
 }
 MOST_LETTERS = 60  # of the labels beside each other under an axis, from which on they are slanted
+SLANT = -35  # degrees; on a narrow screen of shorter labels too
 _AXIS = {
     "gridcolor": GRID,
     "linecolor": "#9aa5b1",
@@ -80,6 +84,11 @@ def tall_legend(figure: go.Figure, entries: int) -> go.Figure:
     return figure
 
 
+def in_lines(label: str) -> str:
+    """Breaks the name of an arm where it is too long for a legend on a narrow screen."""
+    return "<br>".join(textwrap.wrap(label, MOST_IN_LINE))
+
+
 def label_arms(figure: go.Figure, labels: Sequence[str]) -> go.Figure:
     """Names the places 0, 1, ... of the x axis, all of them: long names are broken, or slanted."""
     broken = [label.replace(", ", ",<br>") for label in labels]
@@ -88,7 +97,8 @@ def label_arms(figure: go.Figure, labels: Sequence[str]) -> go.Figure:
     return figure.update_xaxes(
         tickvals=list(range(len(labels))),
         ticktext=list(labels) if is_tight else broken,
-        tickangle=-35 if is_tight else 0,
+        tickangle=SLANT if is_tight else None,
+        autotickangles=[0, SLANT],
         ticklabeloverflow="allow",
     )
 
@@ -98,6 +108,11 @@ def empty_figure(words: str) -> go.Figure:
     figure = make_figure()
     figure.add_annotation(text=words, x=0.5, y=0.5, xref="paper", yref="paper", showarrow=False)
     return figure.update_xaxes(visible=False).update_yaxes(visible=False)
+
+
+def say_in(figure: go.Figure, row: int, words: str) -> None:
+    """Says why one of the plots above each other is empty."""
+    figure.add_annotation(text=words, x=0.5, y=0.5, xref="x domain", yref="y domain", showarrow=False, row=row, col=1)
 
 
 def arm_colors(labels: Sequence[str], ordered: bool) -> dict[str, str]:

@@ -10,7 +10,7 @@ from plotly.subplots import make_subplots
 
 from rlx2_ray.report.analysis.outcomes import plan_of
 from rlx2_ray.report.figures.curves import STEPS_TITLE
-from rlx2_ray.report.figures.theme import CATEGORIES, MUTED, empty_figure, style
+from rlx2_ray.report.figures.theme import CATEGORIES, TALL, empty_figure, say_in, style
 from rlx2_ray.report.record.record import Record
 from rlx2_ray.report.record.trial import Series, Trial
 from rlx2_ray.sparse.plan import LayerPlan
@@ -27,18 +27,21 @@ def topology(record: Record, name: str | None = None) -> go.Figure:
     overlaps = layer_overlaps(trial)
     plan = plan_of(record, trial.config)
     layers = (*plan.policy.layers, *plan.critic.layers) if plan else ()
-    names = [layer.name for layer in layers] or list(overlaps)
-    colors = _colors(names)
-    figure = style(make_subplots(cols=2, column_widths=[0.46, 0.54], horizontal_spacing=0.12))
+    colors = _colors(list(dict.fromkeys([*(layer.name for layer in layers), *overlaps])))
+    figure = style(make_subplots(rows=2, vertical_spacing=0.2)).update_layout(height=TALL)
     figure.add_trace(_bars(layers, colors), row=1, col=1)
     for layer, series in overlaps.items():
-        figure.add_trace(_line(layer, series, colors.get(layer, MUTED)), row=1, col=2)
+        figure.add_trace(_line(layer, series, colors[layer]), row=2, col=1)
+    if not any(series.steps for series in overlaps.values()):
+        say_in(figure, 2, "no event yet")
     figure.update_xaxes(
-        title_text="layer", type="category", showgrid=False, tickangle=-45, tickfont={"size": 11}, col=1
+        title_text="layer", type="category", showgrid=False, tickangle=-45, tickfont={"size": 11}, row=1
     )
-    figure.update_yaxes(title_text="density (%)", range=[0, 112], col=1)
-    figure.update_xaxes(title_text=STEPS_TITLE, rangemode="tozero", col=2)
-    return figure.update_yaxes(title_text="kept by the latest event", tickformat=".0%", col=2)
+    figure.update_yaxes(title_text="density (%)", range=[0, 112], row=1)
+    figure.update_xaxes(title_text=STEPS_TITLE, rangemode="tozero", row=2)
+    least = min((value for series in overlaps.values() for value in series.values), default=0.0)
+    range_ = [max(0.0, least - 0.1), 1.05]
+    return figure.update_yaxes(title_text="kept by the latest event", tickformat=".0%", range=range_, row=2)
 
 
 def shown_trial(record: Record, name: str | None) -> Trial | None:

@@ -44,7 +44,6 @@ class DrawnPanel(NamedTuple):
     title: str
     caption: str
     html: Markup
-    is_wide: bool
 
 
 def write_report(record: Record, path: Path) -> Path:
@@ -148,7 +147,7 @@ def draw_panels(record: Record, panels: Mapping[str, Panel], prefix: str = "figu
         html = panel.draw(part).to_html(
             full_html=False, include_plotlyjs=False, config=GRAPH_CONFIG, div_id=f"{prefix}-{name}"
         )
-        drawn.append(DrawnPanel(title, panel.caption, Markup(html), panel.is_wide))
+        drawn.append(DrawnPanel(title, panel.caption, Markup(html)))
     return drawn
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from markupsafe import escape
 
 from rlx2_ray.config import resolve
 from rlx2_ray.report.analysis.arms import Arm, arms_of
@@ -39,7 +40,8 @@ from rlx2_ray.report.archive.report import (
 from rlx2_ray.report.archive.tables import ARM_HEADINGS, arm_table, overview_table
 from rlx2_ray.report.archive.task_changes import task_changes
 from rlx2_ray.report.archive.tasks import Archive, read_archive
-from rlx2_ray.report.archive.words import overview_words, task_words
+from rlx2_ray.report.archive.words import answers, overview_words, task_words
+from rlx2_ray.report.page.arm_tables import pair_tables
 from rlx2_ray.report.record.record import Record
 from rlx2_ray.report.record.trial import RETURN, Series, Trial
 from rlx2_ray.search.statistics import estimate_ratio
@@ -474,6 +476,16 @@ def test_figures_show_what_they_should(hopper: Record) -> None:
 
 
 # The page
+
+
+def test_page_has_the_pairs_of_arms_and_an_answer_a_paragraph(archive: Archive) -> None:
+    page = report_html(archive)
+    (table,) = pair_tables(archive.records[0])
+    rows = "".join(f"<td>{cell}</td>" for cell in table.rows[0][2:])
+    assert 'id="pairs-1-1"' in page
+    assert rows in page
+    for answer in answers(archive.records):
+        assert f"<p>{escape(answer)}</p>" in page
 
 
 @pytest.mark.skipif(BROWSER is None, reason=NEEDED)

@@ -12,7 +12,7 @@ from rlx2_ray.report.figures.panels import PANELS
 from rlx2_ray.report.page.page import write_report
 from rlx2_ray.report.record.directory import read_directory
 from tests.support import chromium
-from tests.support.chromium import Visited, visit
+from tests.support.chromium import Visited, layout_problems, visit
 from tests.support.dashboards import serving
 from tests.support.sweeps import Made, compression, sweep, write_directory, write_store
 
@@ -74,3 +74,12 @@ def test_report_draws_every_panel_from_the_file_alone(
     page = visit(file.as_uri(), tmp_path / "profile")
     check_drawn(page, panels)
     assert {f"figure-{name}" for name in PANELS if name not in panels}.isdisjoint(page.ids)
+
+
+@pytest.mark.parametrize("width", [390, 1400])
+def test_nothing_in_a_report_is_cut_or_overlaps(
+    made: tuple[dict[str, object], list[Made], set[str]], width: int, tmp_path: Path
+) -> None:
+    record, trials, _ = made
+    file = write_report(read_directory(write_directory(tmp_path / "sweep", record, trials)), tmp_path / "report.html")
+    assert layout_problems(file, tmp_path / "frame", width) == []

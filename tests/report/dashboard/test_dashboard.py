@@ -20,6 +20,7 @@ from rlx2_ray.report.dashboard.page import run_link, trial_table
 from rlx2_ray.report.dashboard.server import bind
 from rlx2_ray.report.dashboard.source import Source
 from rlx2_ray.report.figures.panels import PANELS
+from rlx2_ray.report.page.arm_tables import pair_tables, standing_table
 from rlx2_ray.report.record.record import Record
 from rlx2_ray.tracking.reader import TrackingReader
 from rlx2_ray.tracking.tags import CONFIG_HASH
@@ -117,6 +118,23 @@ def test_panels_of_the_other_kind_are_hidden(dashboard: Dashboard) -> None:
     for content, hidden in ((compress, {"keys", "parallel"}), (swept, {"ratio", "frontier", "threshold"})):
         assert {name for name in PANELS if content[f"panel-{name}"] == {"display": "none"}} == hidden
         assert all(len(content[f"figure-{name}"].data) for name in PANELS if name not in hidden)
+
+
+def test_sweep_has_the_reports_tables_of_arms(dashboard: Dashboard) -> None:
+    key = dashboard.source.choices()[2].key
+    record = dashboard.source.record(key)
+    (pairs,) = pair_tables(record)
+    arms = dashboard.show(0, key, None, None, None)["arms"]
+    cells = [cell for table in (standing_table(record), pairs) for row in (table.headings, *table.rows) for cell in row]
+    assert " ".join(words(arms).split()).endswith(" ".join(cells[-len(pairs.rows[0]) :]))
+    assert all(cell in words(arms) for cell in cells)
+    assert shown(dashboard)["arms"] == [], "a compression's arms stand against dense"
+
+
+def test_panels_are_as_tall_as_their_figures(dashboard: Dashboard) -> None:
+    content = dashboard.show(0, dashboard.source.choices()[2].key, None, None, None)
+    heights = {name: content[f"panel-{name}"].get("--height") for name in ("keys", "curves", "replay", "topology")}
+    assert heights == {"keys": "360px", "curves": "360px", "replay": "640px", "topology": "640px"}
 
 
 def test_of_several_tasks_one_is_shown(tmp_path: Path) -> None:

@@ -15,14 +15,14 @@ from rlx2_ray.config import resolve
 from rlx2_ray.report.analysis.arms import arms_of
 from rlx2_ray.report.analysis.outcomes import outcomes
 from rlx2_ray.report.analysis.random_scores import known
-from rlx2_ray.report.figures.curves import curves_of, learning_curves
+from rlx2_ray.report.figures.curves import add_mean, curves_of, learning_curves
 from rlx2_ray.report.figures.frontier import frontier, ratio_against_size
 from rlx2_ray.report.figures.keys import ordered, parallel_coordinates, scale_of, score_by_key
 from rlx2_ray.report.figures.panels import PANELS
 from rlx2_ray.report.figures.replay import replay_over_time
 from rlx2_ray.report.figures.scores import spread, trial_scores
 from rlx2_ray.report.figures.seed_means import MOST_POINTS, seed_means
-from rlx2_ray.report.figures.theme import arm_colors, transparent
+from rlx2_ray.report.figures.theme import arm_colors, in_lines, make_figure, transparent
 from rlx2_ray.report.figures.threshold import threshold_belief
 from rlx2_ray.report.figures.topology import layer_overlaps, shown_trial, topology
 from rlx2_ray.report.record.record import Record
@@ -181,7 +181,7 @@ def test_overlaps_of_whole_networks_stand_in_for_layers() -> None:
 def test_scores_by_key_join_means_of_values_that_come_twice(grid: Record) -> None:
     figure = score_by_key(grid)
     titles = (figure.layout.xaxis.title.text, figure.layout.xaxis2.title.text)
-    assert titles == ("sparsity.policy", "target.n_step")
+    assert titles == ("policy", "n_step")
     means = [trace for trace in figure.data if trace.mode == "lines+markers"]
     assert [list(trace.x) for trace in means] == [["50 %", "90 %", "99 %"], ["1", "3"]]
     assert means[0].y[0] > means[0].y[2]
@@ -362,3 +362,53 @@ def test_every_arm_has_its_label(grid: Record, search: Record) -> None:
         assert axis.ticklabeloverflow == "allow"  # else plotly leaves out what is beyond the figure
     assert trial_scores(grid).layout.xaxis.tickangle == -35  # six long ones
     assert trial_scores(search).layout.xaxis.tickangle == 0
+
+
+def test_band_of_few_points_has_no_markers_of_its_own() -> None:
+    figure = make_figure()
+    add_mean(figure, "dense", [line(1, 2), line(3, 4)], "#000000")
+    assert [trace.mode for trace in figure.data] == ["lines", "lines"]
+
+
+def test_empty_plot_beside_a_full_one_says_why(grid: Record) -> None:
+    def without(part: str) -> Record:
+        trials = [
+            trial._replace(series={name: each for name, each in trial.series.items() if part not in name})
+            for trial in grid.trials
+        ]
+        return replace(grid, trials=tuple(trials))
+
+    assert "no distance measured yet" in said(replay_over_time(without("distance")))
+    unmade = without("overlap")
+    assert said(topology(unmade, unmade.trials[0].name)) == ["no event yet"]
+    assert "no event yet" not in said(topology(grid))
+
+
+@pytest.mark.parametrize("sparsity", [0.0, 0.3, 0.8, 0.97, 0.995, 0.999])
+def test_axis_of_sparsities_has_two_ticks_or_more(search: Record, sparsity: float) -> None:
+    decision = replace(search.decisions[0], policy_sparsity=sparsity, critic_sparsity=sparsity)
+    axis = frontier(replace(search, decisions=(decision,), trials=(), ultimate=None)).layout.xaxis
+    high, low = axis.range
+    assert sum(low <= math.log10(tick) <= high for tick in axis.tickvals) >= 2
+
+
+def test_arms_at_one_place_share_its_label(search: Record) -> None:
+    one, *_ = search.decisions
+    texts = frontier(replace(search, decisions=(one, replace(one, ratio=0.5)), trials=(), ultimate=None)).data[0].text
+    assert texts == (f"{one.ratio:.0%}, 50%", "")
+
+
+def test_long_names_of_arms_give_their_keys_to_the_title(grid: Record) -> None:
+    long = [trial._replace(changes=trial.changes | {"agent.learning_rate": 0.003}) for trial in grid.trials]
+    axis = trial_scores(replace(grid, trials=tuple(long))).layout.xaxis
+    assert axis.ticktext[0] == "50 % 1 0.003"
+    assert axis.title.text == "arm: policy, n_step, learning_rate"
+    short = trial_scores(grid).layout.xaxis
+    assert (short.ticktext[0], short.title.text) == ("policy 50 %,<br>n_step 1", "arm")
+
+
+def test_long_names_are_broken_in_a_legend() -> None:
+    assert (
+        in_lines("method rlx2, policy 80 %, critic 60 %, n_step 3")
+        == "method rlx2, policy 80 %, critic 60<br>%, n_step 3"
+    )

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from rlx2_ray.report.analysis.outcomes import no_reference, outcomes
+from rlx2_ray.report.dashboard.page import trial_table
 from rlx2_ray.report.figures.panels import PANELS
 from rlx2_ray.report.page.page import report_html, report_markdown, write_figures
 from rlx2_ray.report.page.summary import details
@@ -61,6 +62,9 @@ def test_no_part_of_dense_is_stated_where_dense_is_no_measure(case: str, tmp_pat
     for shown in (text, page.partition("<body")[2]):
         assert " nan" not in shown
         assert "% of dense" not in shown
+    table = trial_table(record, None)
+    columns = [place for place, each in enumerate(table.children[0].children.children) if "% of dense" in each.children]
+    assert {row.children[place].children for row in table.children[1].children for place in columns} == {"-"}
     write_figures(record, tmp_path / "figures")
 
 
