@@ -284,7 +284,9 @@ def test_every_axis_has_a_title(search: Record, grid: Record) -> None:
         for name, panel in PANELS.items():
             if panel.is_wanted(record) and name != "parallel":
                 figure = panel.draw(record)
-                figure.for_each_xaxis(lambda axis, name=name: axis.title.text or pytest.fail(name))
+                figure.for_each_xaxis(
+                    lambda axis, name=name: axis.title.text or axis.showticklabels is False or pytest.fail(name)
+                )
                 first = figure.layout.yaxis.title.text
                 assert first, name
 
@@ -361,7 +363,7 @@ def test_every_arm_has_its_label(grid: Record, search: Record) -> None:
         assert sorted(labels) == sorted(arm.label for arm in arms_of(record))
         assert axis.ticklabeloverflow == "allow"  # else plotly leaves out what is beyond the figure
     assert trial_scores(grid).layout.xaxis.tickangle == -35  # six long ones
-    assert trial_scores(search).layout.xaxis.tickangle == 0
+    assert trial_scores(search).layout.xaxis.tickangle is None  # slanted on a narrow screen
 
 
 def test_band_of_few_points_has_no_markers_of_its_own() -> None:
@@ -404,11 +406,9 @@ def test_long_names_of_arms_give_their_keys_to_the_title(grid: Record) -> None:
     assert axis.ticktext[0] == "50 % 1 0.003"
     assert axis.title.text == "arm: policy, n_step, learning_rate"
     short = trial_scores(grid).layout.xaxis
-    assert (short.ticktext[0], short.title.text) == ("policy 50 %,<br>n_step 1", "arm")
+    assert (short.ticktext[0], short.title.text) == ("policy 50 %, n_step 1", "arm")
 
 
 def test_long_names_are_broken_in_a_legend() -> None:
-    assert (
-        in_lines("method rlx2, policy 80 %, critic 60 %, n_step 3")
-        == "method rlx2, policy 80 %, critic 60<br>%, n_step 3"
-    )
+    lines = in_lines("method rlx2, policy 80 %, critic 60 %, n_step 3")
+    assert lines == "method rlx2, policy 80 %, critic 60<br>%, n_step 3"
