@@ -22,6 +22,7 @@ from typing import Any
 from rlx2_ray import remembered
 from rlx2_ray.config import Plugin, Tree, at, merge
 from rlx2_ray.config.run_paths import with_absolute_runs
+from rlx2_ray.plugin_copies import on_storage
 from rlx2_ray.types import BadInput, shown
 
 VARIABLE = "RLX2_ALLOWED_PLUGINS"  # one a line; of this process, and of those that it starts
@@ -60,6 +61,8 @@ def with_plugins(tree: Mapping[str, Any]) -> Tree:
     places = [each.get("path") if isinstance(each, Mapping) else each for each in given]
     paths = [_absolute(place) for place in places]
     paths += filter(None, (find(module) for module in _typed_modules(found)))
+    if at(found, "runtime.address", None) is not None:  # a cluster, whose nodes import them too
+        paths = [on_storage(path) for path in paths]
     return merge(found, {"plugins": [_described(path) for path in dict.fromkeys(paths)]}) if paths else found
 
 

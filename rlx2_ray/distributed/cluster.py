@@ -49,13 +49,13 @@ def actor_cpus(runtime: RuntimeConfig) -> int:
     return runtime.rollout_actors + runtime.replay_shards + 2
 
 
-def ray_of(runtime: RuntimeConfig, folders: Sequence[Path]) -> AbstractContextManager[None]:
-    """Start or join the Ray that a run is configured for, whose nodes see `folders`; a trial is on one already."""
+def ray_of(runtime: RuntimeConfig, folders: Sequence[Path], plugins: Sequence[str]) -> AbstractContextManager[None]:
+    """Start or join the Ray that a run is configured for, whose nodes see all that; a trial is on one already."""
     import ray
 
     if ray.is_initialized():
         return nullcontext()
-    return running_ray(runtime.address, folders) if runtime.address else own_ray(actor_cpus(runtime))
+    return running_ray(runtime.address, folders, plugins) if runtime.address else own_ray(actor_cpus(runtime))
 
 
 @contextmanager
@@ -94,10 +94,11 @@ def _start(cpus: int, folder: Path) -> None:
 
 
 @contextmanager
-def running_ray(address: str, folders: Sequence[Path]) -> Iterator[None]:
+def running_ray(address: str, folders: Sequence[Path], plugins: Sequence[str] = ()) -> Iterator[None]:
     """Join the cluster at `address`, "auto" for this machine's.
 
-    Raises BadInput where none answers, it refuses, or a node has another version or does not see one of `folders`.
+    Raises BadInput where none answers, it refuses, or a node has another version or does not see one of `folders` or
+    `plugins`.
     """
     check_head(address)
     try:
@@ -112,7 +113,7 @@ def running_ray(address: str, folders: Sequence[Path]) -> Iterator[None]:
             f"Python {own_python}: use the same versions as the cluster."
         ) from None
     with _connected():
-        check_nodes(folders)
+        check_nodes(folders, plugins)
         yield
 
 

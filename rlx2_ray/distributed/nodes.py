@@ -13,6 +13,13 @@ from rlx2_ray.types import BadInput
 
 ANSWER_S = 60.0  # a node starts a process to answer
 PACKAGE = "rlx2_ray"
+SHARED_FOLDER = (
+    "give a folder on storage that all nodes share, with RLX2_STORAGE or --out, and for --tracking-uri a server."
+)
+SHARED_PLUGIN = (
+    "put it on storage that all nodes share and name it there, or set RLX2_STORAGE to a folder of that storage, where "
+    "it is then copied to."
+)
 
 
 class View(NamedTuple):
@@ -22,8 +29,9 @@ class View(NamedTuple):
     unseen: list[Path]
 
 
-def check_nodes(folders: Sequence[Path]) -> None:
-    """Raises BadInput where a node of the Ray that there is has another version, or does not see one of `folders`.
+def check_nodes(folders: Sequence[Path], plugins: Sequence[str] = ()) -> None:
+    """Raises BadInput where a node of the Ray that there is has another version, or does not see one of `folders`, or a
+    plugin.
 
     A folder may still have to be made: then its nearest parent counts.
     """
@@ -33,14 +41,13 @@ def check_nodes(folders: Sequence[Path]) -> None:
     if len(nodes) == 1:
         return
     with ExitStack() as files:
-        marks = {Path(files.enter_context(_mark_in(folder)).name): folder for folder in folders}
+        missed = {folder: f"{folder}: {SHARED_FOLDER}" for folder in folders}
+        missed |= {Path(each).parent: f"the plugin {each}: {SHARED_PLUGIN}" for each in plugins}
+        marks = {Path(files.enter_context(_mark_in(folder)).name): words for folder, words in missed.items()}
         for address, view in _ask(nodes, list(marks)).items():
             _check_version(address, view.version)
             for mark in view.unseen:
-                raise BadInput(
-                    f"Node {address} does not see {marks[mark]}: give a folder on storage that all nodes share, with "
-                    "RLX2_STORAGE or --out, and for --tracking-uri a server."
-                )
+                raise BadInput(f"Node {address} does not see {marks[mark]}")
 
 
 def _mark_in(folder: Path) -> tempfile._TemporaryFileWrapper[bytes]:

@@ -15,7 +15,6 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
-from pathlib import Path
 
 from ray.exceptions import RayError
 
@@ -51,8 +50,7 @@ MAX_EVALUATIONS = 2  # waiting; beyond it training waits for the evaluator
 
 def train_on_actors(run: Run, resume: bool) -> Training:
     """Train to the end. Raises RunFailed or Interrupted, a checkpoint kept."""
-    folders = [run.directory.path, *(Path(each.path).parent for each in run.config.plugins)]
-    with ray_of(run.config.runtime, folders):
+    with ray_of(run.config.runtime, [run.directory.path], [each.path for each in run.config.plugins]):
         try:
             with Crew() as crew:
                 return (yield from Supervisor(crew, run, resume).train())

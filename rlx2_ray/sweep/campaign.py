@@ -334,8 +334,8 @@ def _ray(campaign: Campaign, directory: SweepDirectory, tracking_uri: str) -> It
             yield
     else:
         database = sqlite_file(tracking_uri)
-        seen = [Path(each.path).parent for example in campaign.examples for each in example.plugins]
-        with running_ray(address, [directory.path, *([database.parent] if database else []), *seen]):
+        own = [each.path for example in campaign.examples for each in example.plugins]
+        with running_ray(address, [directory.path, *([database.parent] if database else [])], own):
             yield
 
 

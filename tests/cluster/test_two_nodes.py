@@ -19,6 +19,7 @@ import yaml
 
 from rlx2_ray.runs.checkpoint import list_checkpoints
 from tests.cluster.lab import ADDRESSES, CLIENT, ROOT, Lab, make_lab, what_is_missing
+from tests.plugins.test_extend_page import FILES
 from tests.support.campaigns import check_every_point_once, parent_and_children, sweep_tree, trial_names
 
 MISSING = what_is_missing()
@@ -37,6 +38,7 @@ SWEEP = sweep_tree(
     evaluation__interval=INTERVAL,
     checkpoint__interval=1_000,
 )
+OF_THE_HEAD = "/dev/shm"  # each node has its own
 COMMANDS = ("head_start_ray_commands", "worker_start_ray_commands")
 
 
@@ -47,6 +49,7 @@ class Finished(NamedTuple):
     code: int
     directory: Path
     nodes_before: dict[str, str]  # address of the node of each trial seen at work before the cut
+    own: dict[str, tuple[int, str]]  # the same of a sweep with the person's own code, with and without shared storage
     refusals: dict[str, tuple[int, str]]  # exit code and output of commands that a cluster does not let in
     left: dict[str, list[str]]  # processes on each node after `ray down`
     folder: Path
@@ -86,6 +89,7 @@ def work(lab: Lab) -> Finished:
         prepare(lab, storage, cluster)
         check(lab.run("ray", "up", "--yes", str(cluster), timeout=300))
         refusals = refused(lab)
+        own = sweep_own_code(lab, cluster, storage)
         output, code, before = sweep_with_a_cut(lab, cluster)
         check(lab.run("ray", "down", "--yes", str(cluster)))
         left = wait_for_quiet(lab)
@@ -93,7 +97,7 @@ def work(lab: Lab) -> Finished:
         os.killpg(server.pid, signal.SIGKILL)  # it has processes of its own
         server.communicate()
     (directory,) = storage.glob("sweep-*")
-    return Finished(output, code, directory, before, refusals, left, lab.folder)
+    return Finished(output, code, directory, before, own, refusals, left, lab.folder)
 
 
 def prepare(lab: Lab, storage: Path, cluster: Path) -> None:
@@ -123,6 +127,26 @@ def refused(lab: Lab) -> dict[str, tuple[int, str]]:
     return {
         "no token": lab.run(*command, *store, RAY_AUTH_MODE="disabled"),
         "no node": lab.run(*command, *store, RAY_AUTH_MODE="token"),
+    }
+
+
+def sweep_own_code(lab: Lab, cluster: Path, storage: Path) -> dict[str, tuple[int, str]]:
+    """An environment and a rule that lie in a folder of the head alone; each node that plays it says so."""
+    tree = sweep_tree({"seed": {"grid": [0, 1, 2, 3]}}, env__id="my_env:make", steps=1_500, method="activity")
+    told = f"\n\ndef make(push=0.2):\n    Path({str(storage)!r}, platform.node()).touch()\n    return Point(push)\n"
+    files = {
+        "own.yaml": yaml.safe_dump(tree, sort_keys=False),
+        "my_env.py": f"import platform\nfrom pathlib import Path\n\n{FILES['my_env.py']}{told}",
+        "activity.py": FILES["activity.py"],
+    }
+    for name, text in files.items():
+        (lab.folder / name).write_text(text)
+        check(lab.run("ray", "rsync-up", str(cluster), str(lab.folder / name), f"{OF_THE_HEAD}/{name}"))
+    command = "rlx2 sweep own.yaml --plugin activity.py --address auto --out"
+    with_storage, without = storage / "own", storage / "not-shared"
+    return {
+        "shared": lab.run("ray", "exec", str(cluster), f"cd {OF_THE_HEAD} && {command} {with_storage}", timeout=300),
+        "not shared": lab.run("ray", "exec", str(cluster), f"cd {OF_THE_HEAD} && RLX2_STORAGE= {command} {without}"),
     }
 
 
@@ -199,6 +223,26 @@ def test_sweep_ends_complete_with_trials_on_both_nodes(finished: Finished) -> No
     }
     (version,) = versions
     assert "+src." in version, "the package that prepare.sh built, not the checkout"
+
+
+def test_own_environment_and_rule_get_to_both_nodes(finished: Finished) -> None:
+    code, output = finished.own["shared"]
+    assert code == 0, output
+    storage = finished.folder / "storage"
+    result = json.loads((storage / "own" / "result.json").read_text())
+    assert [row["state"] for row in result["trials"]] == ["finished"] * 4
+    assert {name for name in ADDRESSES if (storage / name).exists()} == set(ADDRESSES)
+    copied = {path.name for path in (storage / "plugins").glob("*/*.py")}
+    assert copied == {"my_env.py", "activity.py"}
+
+
+def test_own_code_that_a_node_cannot_see_is_refused_in_one_sentence(finished: Finished) -> None:
+    code, output = finished.own["not shared"]
+    assert code != 0
+    (line,) = [line for line in output.splitlines() if line.startswith("rlx2: ")]
+    assert line.startswith(f"rlx2: Node {ADDRESSES['worker']} does not see the plugin {OF_THE_HEAD}/")
+    assert "or set RLX2_STORAGE to a folder of that storage" in line
+    assert not (finished.folder / "storage" / "not-shared").exists()
 
 
 @pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")  # MLflow's

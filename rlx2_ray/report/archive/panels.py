@@ -95,20 +95,20 @@ TASK_PANELS: dict[str, Panel] = {
     ),
     "sparsity": Panel(
         "Return against sparsity (figure 5)",
-        "Interquartile mean in % of dense's, with a 95 % interval; dashed: by the deployed score. The critics' "
+        "Gain over random actions (interquartile mean) in % of dense's, with a 95 % interval; dashed: by the deployed score. The critics' "
         "sparsity rises with the policy's.",
         sparsity_figure,
         _has_sparsities,
     ),
     "windows": Panel(
         "Length of the target's window (table 3)",
-        "rlx2 with other lengths, in % of dense, with a 95 % interval. Grey: the paper.",
+        "rlx2 with other lengths, its gain over random actions in % of dense's, with a 95 % interval. Grey: the paper.",
         lambda record: return_bars(window_bars(record), "steps of the window"),
         lambda record: _has_any(window_bars(record)),
     ),
     "ablations": Panel(
         "Ablations of rlx2",
-        "In % of dense, with a 95 % interval.",
+        "Gain over random actions in % of dense's, with a 95 % interval.",
         lambda record: return_bars(ablation_bars(record), "what is changed"),
         lambda record: _has_any(ablation_bars(record)),
     ),

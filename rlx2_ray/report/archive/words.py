@@ -80,7 +80,7 @@ def _score_words(scores: Sequence[float]) -> str:
 
 
 def _kept_words(record: Record, who: str, outcome: Outcome) -> str:
-    kept = f"{100 * outcome.ratio:.1f} % of dense's score"
+    kept = f"{100 * outcome.ratio:.1f} % of what dense gains over random actions"
     if outcome.probability is None or outcome.interval is None:
         return f"{who} keeps {kept}, but a single seed does not tell how sure that is."
     sure = {
