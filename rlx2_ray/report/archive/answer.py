@@ -47,9 +47,9 @@ def _words(record: Record, outcome: Outcome) -> str:
     dense = dense_arm(record)
     fewer = f"{1 / _size(outcome):.3g} times smaller than dense ({outcome.label})"
     return (
-        f"{fewer}: it keeps {ratio_words(outcome.ratio, outcome.interval)} of what dense gains over random "
-        f"actions, at least 97 % with probability {probability_words(outcome.probability or 0)}, by {outcome.seeds} seeds against "
-        f"{len(dense.seeds) if dense else 0} dense ones. {_deployed_words(record, outcome)}"
+        f"{fewer}: it keeps {ratio_words(outcome.ratio, outcome.interval)} of what dense gains over random actions, "
+        f"at least 97 % with probability {probability_words(outcome.probability or 0)}, by {outcome.seeds} seeds "
+        f"against {len(dense.seeds) if dense else 0} dense ones. {_deployed_words(record, outcome)}"
     )
 
 

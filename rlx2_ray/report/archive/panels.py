@@ -95,8 +95,8 @@ TASK_PANELS: dict[str, Panel] = {
     ),
     "sparsity": Panel(
         "Return against sparsity (figure 5)",
-        "Gain over random actions (interquartile mean) in % of dense's, with a 95 % interval; dashed: by the deployed score. The critics' "
-        "sparsity rises with the policy's.",
+        "Gain over random actions (interquartile mean) in % of dense's, with a 95 % interval; dashed: by the deployed "
+        "score. The critics' sparsity rises with the policy's.",
         sparsity_figure,
         _has_sparsities,
     ),

@@ -306,10 +306,8 @@ def test_other_widths_are_not_the_paper_s(tmp_path: Path) -> None:
 def test_task_is_told_in_words(hopper: Record) -> None:
     lines = task_words(hopper)
     assert [line.split(" ")[0] for line in lines] == ["Dense:", "rlx2", "An", "The", "Not"]
-    assert (
-        "keeps 101.3 % of what dense gains over random actions (95 % interval 94.6 to 105.3, 8 seeds). That is at least 97 %"
-        in lines[1]
-    )
+    kept = "keeps 101.3 % of what dense gains over random actions (95 % interval 94.6 to 105.3, 8 seeds)."
+    assert f"{kept} That is at least 97 %" in lines[1]
     deployed = r"By the deployed score 101\.\d % \[9\d\.\d %, 10\d\.\d %\] \(8 and 5 seeds\)\. "
     assert re.search(r"P\(R ≥ 0\.97\) is \.91\. " + deployed + r"The paper has 97\.0 %\.$", lines[1])
     assert lines[2].startswith("An rlx2 run takes 6 min, a dense one 33 min")
