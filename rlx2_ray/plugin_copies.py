@@ -24,12 +24,12 @@ def on_storage(path: Path) -> Path:
     storage = os.environ.get(STORAGE)
     if not storage or path.is_relative_to(home := Path(storage).absolute()):
         return path
-    digest = _digest(path)
+    digest = digest_of(path)
     copy = home / FOLDER / digest[:DIGITS] / path.name
     try:
         if not copy.exists():
             _copy(path, copy)
-        if _digest(copy) == digest:
+        if digest_of(copy) == digest:
             return copy
     except OSError as error:
         raise BadInput(
@@ -56,7 +56,7 @@ def _copy(path: Path, copy: Path) -> None:
                 raise
 
 
-def _digest(path: Path) -> str:
+def digest_of(path: Path) -> str:
     """SHA-256 of a file, or of all files of a package by their names."""
     total = hashlib.sha256()
     for file in _files(path):

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+import importlib.util
 import logging
 import os
 import sys
@@ -22,7 +23,7 @@ from typing import Any
 from rlx2_ray import remembered
 from rlx2_ray.config import Plugin, Tree, at, merge
 from rlx2_ray.config.run_paths import with_absolute_runs
-from rlx2_ray.plugin_copies import on_storage
+from rlx2_ray.plugin_copies import digest_of, on_storage
 from rlx2_ray.types import BadInput, shown
 
 VARIABLE = "RLX2_ALLOWED_PLUGINS"  # one a line; of this process, and of those that it starts
@@ -228,10 +229,35 @@ def _import(path: Path) -> None:
         raise BadInput(f"The plugin {path} is hidden by another module {name} ({file or 'built in'}): rename it.")
 
 
+def _is_behind_its_original(name: str, path: Path) -> bool:
+    """Whether it is a copy whose original is found before it: Ray's processes on the machine of the command begin in
+    the folder in which it was typed.
+    """
+    spec = _spec(name, sys.path)
+    if spec is None or spec.origin is None or not os.path.isfile(spec.origin):
+        return False
+    found = Path(spec.origin).parent if path.is_dir() else Path(spec.origin)
+    return found.is_dir() == path.is_dir() and not found.samefile(path) and digest_of(found) == digest_of(path)
+
+
+def _import_from(name: str, path: Path) -> None:
+    folders = [str(path)] if path.is_dir() else None
+    file = path / "__init__.py" if path.is_dir() else path
+    spec = importlib.util.spec_from_file_location(name, file, submodule_search_locations=folders)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{file} is no Python")
+    sys.modules[name] = module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+
+
 def _run(name: str, path: Path) -> None:
     try:
         importlib.invalidate_caches()
-        importlib.import_module(name)
+        _import_from(name, path) if _is_behind_its_original(name, path) else importlib.import_module(name)
     except BadInput:
         raise
     except (Exception, SystemExit) as error:  # whatever its code raises

@@ -95,6 +95,14 @@ class EnvConfig(Section):
         later = {"action_repeat": 1, "time_limit": None}
         return {key: value for key, value in self.model_dump().items() if key not in later or value != later[key]}
 
+    @property
+    def key(self) -> str:
+        """The id, with a digest of all else that makes the environment where that is not as by default."""
+        more = {name: value for name, value in self.fields().items() if name != "id" and value}
+        if not more:
+            return self.id
+        return f"{self.id} {hashlib.sha256(json.dumps(more, sort_keys=True).encode()).hexdigest()[:16]}"
+
 
 class SparsityConfig(Section):
     policy: Sparsity = 0.0  #: fraction of the policy's weights that are zero
@@ -267,6 +275,12 @@ class ExperimentConfig(Section):
         plugins = sorted((PurePath(each.path).name, each.sha256 or "") for each in self.plugins)
         del tree["plugins"]
         return {**tree, "plugins": plugins} if plugins else tree
+
+    @property
+    def task(self) -> str:
+        """What makes returns comparable: the environment, and where episodes are cut; a plain one is its id."""
+        cut = self.evaluation.max_episode_steps
+        return self.env.key if cut is None else f"{self.env.key}, cut after {cut}"
 
     @property
     def hash(self) -> str:

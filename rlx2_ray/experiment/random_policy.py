@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import closing
 
 import numpy as np
@@ -29,8 +30,12 @@ class RandomPolicy:
         return action, action
 
 
-def random_score(config: ExperimentConfig, spaces: Spaces) -> float:
-    """Mean return of `EPISODES` episodes, whose starts do not depend on the run's seed."""
+def random_score(config: ExperimentConfig, spaces: Spaces, warn: Callable[[str], None] | None = None) -> float:
+    """Mean return of `EPISODES` episodes, whose starts do not depend on the run's seed;
+    `warn` is told where they were cut."""
     policy = RandomPolicy(spaces.action_size, make_generator(0, "random policy"))
     with closing(EnvLane(config.env, 0, STREAM)) as lane:
-        return evaluate(policy, lane, EPISODES, 0, max_episode_steps=config.evaluation.max_episode_steps).mean
+        played = evaluate(policy, lane, EPISODES, 0, max_episode_steps=config.evaluation.max_episode_steps)
+    if warn is not None and played.warning is not None:
+        warn(f"Random actions: {played.warning}")
+    return played.mean

@@ -47,7 +47,7 @@ class Sweep(Campaign):
         self.queue = queue
         self.tune = queue.tune
         self._planner = make_planner(queue)
-        self.spaces_of: dict[str, Spaces] = {}  # by environment
+        self.spaces_of: dict[str, Spaces] = {}  # by key of the environment
 
     @property
     def planner(self) -> SweepPlanner:
@@ -81,10 +81,14 @@ class Sweep(Campaign):
 
     @property
     def compared(self) -> dict[str, ExperimentConfig]:
-        """Environment -> a dense configuration of those that are known beforehand, where others are beside it."""
-        dense = {config.env.id: config for config in self._configs if config.is_dense}
-        others = {config.env.id for config in self._configs if not config.is_dense}
-        return {env: config for env, config in dense.items() if env in others}
+        """Task -> a dense configuration of those that are known beforehand, where others are beside it."""
+        dense = {config.task: config for config in self._configs if config.is_dense}
+        others = {config.task for config in self._configs if not config.is_dense}
+        return {task: config for task, config in dense.items() if task in others}
+
+    @property
+    def has_several_environments(self) -> bool:
+        return len({config.env.id for config in self._configs}) > 1
 
     @property
     def environments(self) -> list[EnvConfig]:
@@ -95,13 +99,12 @@ class Sweep(Campaign):
         """Whether the archive is there, and every trial that is known beforehand leaves every layer some weights."""
         if self.archive is not None and not self.archive.is_dir():
             raise BadInput(f"archive is {self.archive}, which is no directory: make it, or leave it out.")
-        of_env = {repr(self.examples[0].env): spaces}
+        self.spaces_of[self.examples[0].env.key] = spaces
         for config in self._configs:
-            env = repr(config.env)
-            if env not in of_env:
-                of_env[env] = probe_spaces(config.env)
-            check_rules(config, plan_agent(config, of_env[env].observation_size, of_env[env].action_size))
-            self.spaces_of[config.env.id] = of_env[env]
+            if config.env.key not in self.spaces_of:
+                self.spaces_of[config.env.key] = probe_spaces(config.env)
+            own = self.spaces_of[config.env.key]
+            check_rules(config, plan_agent(config, own.observation_size, own.action_size))
 
     @property
     def max_concurrent(self) -> int | None:
@@ -253,10 +256,13 @@ class SweepWork(Work):
     def _measure_random(self) -> None:
         """Play random actions, the zero of what agents gain, where a dense arm is there to be compared with."""
         keeper, known = self._desk.keeper, dict(self._desk.keeper.record.random_of)
-        for env, config in self._sweep.compared.items():
-            if env not in known:
-                self._desk.display.say(f"Random actions are played in {env}, the zero of what agents gain ...")
-                known[env] = random_score(config, self._sweep.spaces_of[env])
+        for task, config in self._sweep.compared.items():
+            if task not in known:
+                self._desk.display.say(
+                    f"Random actions are played in {config.env.id}, the zero of what agents gain ..."
+                )
+                spaces = self._sweep.spaces_of[config.env.key]
+                known[task] = random_score(config, spaces, self._desk.display.say)
         keeper.keep(replace(keeper.record, random_of=known))
 
     def _check_none_is_lost(self, found: set[str], reporter: Reporter) -> None:
@@ -284,7 +290,7 @@ class SweepWork(Work):
             if trial.last_result
         }
         known = {name: value for name, value in values.items() if not math.isnan(value)}
-        if not known or len(self._sweep.spaces_of) > 1:
+        if not known or self._sweep.has_several_environments:
             return None
         name = max(known, key=lambda name: sign * known[name])
         return {"name": name, metric: known[name]}

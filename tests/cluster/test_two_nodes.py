@@ -142,7 +142,8 @@ def sweep_own_code(lab: Lab, cluster: Path, storage: Path) -> dict[str, tuple[in
     for name, text in files.items():
         (lab.folder / name).write_text(text)
         check(lab.run("ray", "rsync-up", str(cluster), str(lab.folder / name), f"{OF_THE_HEAD}/{name}"))
-    command = "rlx2 sweep own.yaml --plugin activity.py --address auto --out"
+    store = f"--tracking-uri sqlite:///{storage}/own.db"  # beside that of the sweep with a cut
+    command = f"rlx2 sweep own.yaml --plugin activity.py --address auto {store} --out"
     with_storage, without = storage / "own", storage / "not-shared"
     return {
         "shared": lab.run("ray", "exec", str(cluster), f"cd {OF_THE_HEAD} && {command} {with_storage}", timeout=300),

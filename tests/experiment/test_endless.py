@@ -69,7 +69,11 @@ def test_limit_counts_where_a_run_is_forecast() -> None:
     with closing(endless_lane()) as lane:
         config = small_config(**CUT)
         assert evaluation_steps(config, lane.env) == 70 * (2 + config.evaluation.deployed_episodes)
-        assert random_score(config, Spaces(2, 1, (-1.0,), (1.0,))) < 0
+        said: list[str] = []
+        assert random_score(config, Spaces(2, 1, (-1.0,), (1.0,)), said.append) < 0
+        assert [line.partition(", and")[0] for line in said] == [
+            "Random actions: 100 of 100 evaluation episodes were cut after 70 steps"
+        ]
 
 
 def test_limit_of_a_wrapper_counts_without_a_registration() -> None:

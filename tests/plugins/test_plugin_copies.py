@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
 
 from rlx2_ray import plugins
+from rlx2_ray.config import Plugin
 from rlx2_ray.plugin_copies import on_storage
 from rlx2_ray.types import BadInput
 from tests.plugins.test_plugins import write_env
@@ -28,6 +30,26 @@ def test_what_is_typed_for_a_cluster_is_imported_from_the_storage(folder: Path, 
     assert copy.read_bytes() == file.read_bytes()
     assert (copy.with_name("imported").exists(), file.with_name("imported").exists()) == (True, False)
     assert plugins.typed({"env": {"id": str(ON_A_CLUSTER["env"]["id"])}, "plugins": [str(copy)]})["plugins"] == [plugin]
+
+
+@pytest.mark.parametrize("is_package", [False, True])
+def test_copy_is_imported_where_its_original_is_found_first(
+    is_package: bool, folder: Path, storage: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a process of Ray that begins in the folder of the original."""
+    original = folder / "own_tasks" if is_package else folder / "own_tasks.py"
+    file = original / "__init__.py" if is_package else original
+    file.parent.mkdir(exist_ok=True)
+    file.write_text("PLACE = __file__\n")
+    copy = on_storage(original)
+    monkeypatch.syspath_prepend(str(folder))
+    plugins.use([Plugin(path=str(copy))])
+    assert sys.modules["own_tasks"].PLACE.startswith(str(copy))
+    assert plugins.has("own_tasks")
+    del sys.modules["own_tasks"]
+    file.write_text("PLACE = 'another'\n")
+    with pytest.raises(BadInput, match="is hidden by another module own_tasks"):
+        plugins.use([Plugin(path=str(copy))])
 
 
 def test_alone_or_without_a_storage_a_plugin_stays_where_it_is(

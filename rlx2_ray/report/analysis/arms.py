@@ -12,6 +12,7 @@ from rlx2_ray.report.record.record import DenseArm, DenseSeed, Record
 from rlx2_ray.report.record.trial import Trial
 from rlx2_ray.runs.scores import FINAL, ScoreName
 from rlx2_ray.search.statistics import FEWEST_SEEDS, arm_interval, statistic_of
+from rlx2_ray.types import Spaces
 
 SHORT = {"sparsity.policy": "policy", "sparsity.critic": "critic", "env.id": "env"}
 SPARSITIES = {"sparsity.policy", "sparsity.critic"}
@@ -104,7 +105,7 @@ def dense_arm(record: Record, name: ScoreName | None = None) -> DenseArm | None:
     if record.dense is not None:
         return record.dense if name == record.score else _by_other(record.dense)
     trials = [trial for trial in record.trials if is_dense(trial) and trial.by(name) is not None]
-    if not trials or len({env_and_algo(trial.config) for trial in record.trials}) > 1:
+    if not trials or len({(trial.config.task, trial.config.algo) for trial in record.trials}) > 1:
         return None
     seeds = tuple(
         DenseSeed(trial.seed, trial.score or 0.0, tuple(zip(*trial.returns, strict=True)), False, trial.deployed)
@@ -136,9 +137,13 @@ def by_task(record: Record) -> list[Record]:
     if len(tasks) < 2 or record.kind == "task":
         return [record]
     return [
-        replace(record, trials=tuple(trials), spaces=record.spaces_of.get(trials[0].config.env.id))
-        for trials in tasks.values()
+        replace(record, trials=tuple(trials), spaces=_spaces(record, trials[0].config)) for trials in tasks.values()
     ]
+
+
+def _spaces(record: Record, config: ExperimentConfig) -> Spaces | None:
+    """Returns those of a configuration's environment, which earlier versions kept by its id."""
+    return record.spaces_of.get(config.env.key, record.spaces_of.get(config.env.id))
 
 
 def env_and_algo(config: ExperimentConfig) -> tuple[str, str]:

@@ -53,9 +53,23 @@ def outcomes(record: Record, name: ScoreName | None = None) -> list[Outcome]:
 def no_reference(record: Record) -> str | None:
     """Says why nothing is measured against the dense arm of one task; None where it is, or where there is none."""
     dense = dense_arm(record)
-    if dense is None or all(is_dense(trial) for trial in record.trials):
+    if all(is_dense(trial) for trial in record.trials):
         return None
+    if dense is None:
+        return _several_tasks(record)
     return _problem(record, dense, _all_outcomes(record, dense, record.score))
+
+
+def _several_tasks(record: Record) -> str | None:
+    """A gain is one over random actions of the same task."""
+    has_dense = any(is_dense(trial) for trial in record.trials)
+    envs = {trial.config.env.id for trial in record.trials}
+    if not has_dense or len(envs) > 1 or len({trial.config.task for trial in record.trials}) == 1:
+        return None
+    return (
+        f"No part of dense's gain is stated: these runs of {envs.pop()} differ in what makes the task (arguments, "
+        "action_repeat, time_limit or max_episode_steps). Compare methods within one of them."
+    )
 
 
 def _problem(record: Record, dense: DenseArm, found: list[Outcome]) -> str | None:
@@ -161,7 +175,8 @@ def _costs(record: Record, config: ExperimentConfig) -> Costs | None:
 
 def plan_of(record: Record, config: ExperimentConfig) -> AgentPlan | None:
     """Returns the layers of a trial; None where the sizes of observation and action are not known."""
-    spaces = record.spaces_of.get(config.env.id, record.spaces)
+    of_id = record.spaces_of.get(config.env.id, record.spaces)  # as earlier versions kept them
+    spaces = record.spaces_of.get(config.env.key, of_id)
     if spaces is None:
         return None
     try:

@@ -15,10 +15,15 @@ from rlx2_ray.report.record.record import Record
 
 
 def random_score_of(record: Record, config: ExperimentConfig) -> float | None:
-    """Returns that of a configuration's environment; None where it is not known."""
-    measured = record.random_of.get(config.env.id)
-    is_as_made = not config.env.kwargs and config.evaluation.max_episode_steps is None
-    return known().get(config.env.id) if measured is None and is_as_made else measured
+    """Returns that of a configuration's task; None where it is not known."""
+    measured = record.random_of.get(config.task, _measured_before(record, config))
+    return known().get(config.task) if measured is None else measured
+
+
+def _measured_before(record: Record, config: ExperimentConfig) -> float | None:
+    """Returns what an earlier version kept by the environment's id alone, where all trials of that are of one task."""
+    tasks = {trial.config.task for trial in record.trials if trial.config.env.id == config.env.id}
+    return record.random_of.get(config.env.id) if tasks <= {config.task} else None
 
 
 @cache

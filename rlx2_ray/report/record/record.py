@@ -155,8 +155,8 @@ class Record:
     messages: tuple[Text, ...] = ()
     config: Tree = field(default_factory=dict)  # the description that it follows
     spaces: SpacesInFile | None = None  # of the first environment
-    spaces_of: Mapping[Name, SpacesInFile] = field(default_factory=dict)  # by environment
-    random_of: Mapping[Name, Finite] = field(default_factory=dict)  # by environment, the score of random actions
+    spaces_of: Mapping[Name, SpacesInFile] = field(default_factory=dict)  # by key of the environment
+    random_of: Mapping[Name, Finite] = field(default_factory=dict)  # by task, the score of random actions
     metric: Name = "score"
     mode: Annotated[str, Field(pattern="^(max|min)$")] = "max"
     planned: Mapping[Name, int | Planned] = field(default_factory=dict)  # runs, env_steps, hours

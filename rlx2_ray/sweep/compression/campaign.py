@@ -75,7 +75,8 @@ class Compression(Campaign):
         runs = DenseRuns(self._problem.dense, desk.directory.trials, seeds, section.score, self._dense_archive)
         for seed in range(self._section.dense_seeds):
             runs.recall(seed)
-        work = CompressWork(self._problem, desk, runs, runs.random(spaces), self._problem.size_of(spaces))
+        random = runs.random(spaces, desk.display.say)
+        work = CompressWork(self._problem, desk, runs, random, self._problem.size_of(spaces))
         work.announce(spaces)
         work.go_on()
         return work

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from rlx2_ray.config import ExperimentConfig
@@ -89,11 +89,11 @@ class DenseRuns:
             self.seeds[seed] = DenseSeed(seed, result["score"], curve, cached=False, deployed=deployed_of(result))
             self._cache.store(self.seeds[seed])
 
-    def random(self, spaces: Spaces) -> float:
-        """Returns the score of random actions."""
+    def random(self, spaces: Spaces, warn: Callable[[str], None]) -> float:
+        """Returns the score of random actions; `warn` is told where their episodes are cut now."""
         known = self._cache.load_random()
         if known is None:
-            known = random_score(self._config, spaces)
+            known = random_score(self._config, spaces, warn)
             self._cache.store_random(known)
         return known
 

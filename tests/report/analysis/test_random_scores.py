@@ -8,6 +8,7 @@ import pytest
 
 from benchmarks.random_scores import ENVIRONMENTS, measured
 from rlx2_ray.config import resolve, unflatten
+from rlx2_ray.envs.make import probe_spaces
 from rlx2_ray.report.analysis.arms import dense_arm
 from rlx2_ray.report.analysis.outcomes import no_reference, outcomes
 from rlx2_ray.report.analysis.random_scores import known, random_score_of
@@ -15,7 +16,10 @@ from rlx2_ray.report.archive.report import report_html, report_markdown
 from rlx2_ray.report.archive.tables import ARM_HEADINGS, arm_table
 from rlx2_ray.report.archive.tasks import Archive, read_archive
 from rlx2_ray.report.record.record import Record
+from rlx2_ray.report.record.trial import Trial
 from rlx2_ray.search.statistics import statistic_of
+from rlx2_ray.sweep.description.queue import parse_queue
+from rlx2_ray.sweep.sweeping import Sweep
 from tests.support.archives import made_runs, write_archive
 
 
@@ -37,7 +41,47 @@ def test_table_has_what_is_measured(env_id: str) -> None:
 def test_it_is_that_of_the_environment_as_it_was_made(changes: dict[str, object], score: float | None) -> None:
     config, record = resolve(unflatten({"env.id": "Hopper-v5", **changes})), Record("sweep", "a", "finished")
     assert random_score_of(record, config) == score
-    assert random_score_of(replace(record, random_of={config.env.id: 7.0}), config) == 7.0
+    assert random_score_of(replace(record, random_of={config.task: 7.0}), config) == 7.0
+
+
+def trial(**changes: object) -> Trial:
+    config = resolve(unflatten({"env.id": "Hopper-v5", **changes}))
+    return Trial(f"{config.method}-{config.hash}", "finished", "trial", config, {}, {}, 100.0, False)
+
+
+def test_each_task_of_an_environment_has_its_own() -> None:
+    tasks = [{}, {"env.action_repeat": 2}, {"env.time_limit": 50}, {"env.kwargs": {"healthy_reward": 5.0}}]
+    trials = [trial(**task) for task in [*tasks, {"evaluation.max_episode_steps": 10}]]
+    random_of = {each.config.task: float(number) for number, each in enumerate(trials)}
+    assert len(random_of) == len(trials), "no two share one"
+    assert next(iter(random_of)) == "Hopper-v5", "as earlier versions kept it"
+    record = Record("sweep", "a", "finished", trials=tuple(trials), random_of=random_of)
+    assert [random_score_of(record, each.config) for each in trials] == [0.0, 1.0, 2.0, 3.0, 4.0]
+
+
+def test_what_an_earlier_version_kept_by_the_id_holds_where_there_is_one_task() -> None:
+    one, other = trial(**{"env.action_repeat": 2}), trial(**{"env.action_repeat": 4})
+    record = Record("sweep", "a", "finished", trials=(one,), random_of={"Hopper-v5": 7.0})
+    assert random_score_of(record, one.config) == 7.0
+    assert random_score_of(replace(record, trials=(one, other)), one.config) is None
+
+
+def test_no_gain_is_stated_across_tasks() -> None:
+    both = [trial(method=method, **{"env.action_repeat": times}) for method in ("dense", "rigl") for times in (1, 2)]
+    record = Record("sweep", "a", "finished", trials=tuple(both), random_of={"Hopper-v5": 7.0})
+    assert outcomes(record) == []
+    assert str(no_reference(record)).startswith("No part of dense's gain is stated: these runs of Hopper-v5 differ in")
+    assert no_reference(replace(record, trials=(both[0], both[2]))) is None
+
+
+def test_sweep_plays_random_actions_in_each_task_that_has_a_dense_run() -> None:
+    methods = {"grid": [["dense", 0.0], ["static", 0.5]]}
+    space = {"method, sparsity.policy": methods, "env.action_repeat": {"grid": [1, 2]}}
+    swept = Sweep(parse_queue({"env": {"id": "Pendulum-v1"}, "steps": 1000, "param_space": space}))
+    swept.check(probe_spaces(swept.examples[0].env))
+    assert sorted(config.env.action_repeat for config in swept.compared.values()) == [1, 2]
+    assert set(swept.spaces_of) == set(swept.compared)
+    assert not swept.has_several_environments
 
 
 @pytest.fixture
