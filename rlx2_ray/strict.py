@@ -6,10 +6,10 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-MOST = 1 << 60  # of any counter, so that sums of them stay within 64 bits
-SHOWN = 160  # letters of what is wrong
+LARGEST = 10**15  # beyond it a count is a slip, and sums of counts would leave 64 bits
+SHOWN, SHOWN_PLACE = 160, 80  # letters of what is wrong, and of where
 
-Count = Annotated[int, Field(ge=0, le=MOST)]
+Count = Annotated[int, Field(ge=0, le=LARGEST)]
 
 
 class Strict(BaseModel):
@@ -18,7 +18,9 @@ class Strict(BaseModel):
 
 def first_problem(error: ValidationError) -> str:
     """Where a value is wrong and how, in a few words, which do not repeat the value."""
-    problem = error.errors(include_input=False, include_url=False)[0]
-    place = ".".join(map(str, problem["loc"]))
+    problem = error.errors(include_input=False, include_url=False, include_context=False)[0]
+    place = ".".join(map(str, problem["loc"]))[:SHOWN_PLACE]
+    if problem["type"] == "missing":
+        return f"no {place!r}"
     message = problem["msg"].removeprefix("Value error, ").replace("Input should", "should")
     return f"{place} {message}".strip()[:SHOWN]

@@ -31,7 +31,7 @@ ALLOWED: dict[str, set[str]] = {
     "seeding": set(),
     **{table: set() for table in TABLES},
     "registry": {"types"},
-    "config": TABLES | {"types", "files", "registry", "json_text"},
+    "config": TABLES | {"types", "files", "strict", "registry", "json_text"},
     "target_rules": {"config", "registry"},
     "plugin_copies": {"types"},
     "plugins": {"types", "remembered", "config", "plugin_copies"},

@@ -70,7 +70,8 @@ def evaluate(
         print_json(content)
     else:
         mean, std = content["return_mean"], content["return_std"]
-        typer.echo(f"{content['env_id']}: return {mean:.1f} ± {std:.1f} over {episodes} episodes")
+        played = f"{episodes} episode{'' if episodes == 1 else 's'}"
+        typer.echo(f"{content['env_id']}: return {mean:.1f} ± {std:.1f} over {played}")
 
 
 class Asked(NamedTuple):

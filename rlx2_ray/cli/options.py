@@ -29,6 +29,10 @@ def among(*names: str) -> Callable[[str], list[str]]:
     return offered
 
 
+def _one_of(name: str, *values: str, words: str, default: str) -> Any:
+    return typer.Option(name, metavar="|".join(values), help=words, show_default=default, autocompletion=among(*values))
+
+
 ConfigFile = Annotated[
     Path | None,
     typer.Argument(metavar="CONFIG.yaml", help="Keys that differ from the defaults; options win over it."),
@@ -36,9 +40,7 @@ ConfigFile = Annotated[
 Env = Annotated[str | None, typer.Option("--env", metavar="ID", help="Gymnasium id.", show_default="Hopper-v5")]
 Algo = Annotated[
     str | None,
-    typer.Option(
-        "--algo", metavar="td3|sac", help="Algorithm.", show_default="td3", autocompletion=among("td3", "sac")
-    ),
+    _one_of("--algo", "td3", "sac", words="Algorithm.", default="td3"),
 ]
 Method = Annotated[
     str | None,
@@ -64,23 +66,11 @@ Steps = Annotated[str | None, typer.Option("--steps", metavar="N", help="Env ste
 Seed = Annotated[str | None, typer.Option("--seed", metavar="N", help="Of everything random.", show_default="0")]
 Engine = Annotated[
     str | None,
-    typer.Option(
-        "--engine",
-        metavar="sparse|torch",
-        help="Of the learner.",
-        show_default="sparse on cpu",
-        autocompletion=among("sparse", "torch"),
-    ),
+    _one_of("--engine", "sparse", "torch", words="Of the learner.", default="sparse on cpu"),
 ]
 Runtime = Annotated[
     str | None,
-    typer.Option(
-        "--runtime",
-        metavar="inline|actors",
-        help="One process, or Ray actors on this machine.",
-        show_default="inline",
-        autocompletion=among("inline", "actors"),
-    ),
+    _one_of("--runtime", "inline", "actors", words="One process, or Ray actors on this machine.", default="inline"),
 ]
 RolloutActors = Annotated[
     str | None, typer.Option("--rollout-actors", metavar="R", help="Rollout actors.", show_default="1")

@@ -58,7 +58,7 @@ def show(result: Mapping[str, Any], directory: Path, as_json: bool) -> None:
 
 
 def _score_name(result: Mapping[str, Any]) -> str:
-    from rlx2_ray.runs.score import describe
+    from rlx2_ray.runs.final_score import describe
 
     window = result.get("score_window", LARGEST_WINDOW)  # earlier versions had one for all runs
     return f"score ({describe(window)})"

@@ -14,7 +14,6 @@ from rlx2_ray.config.files import load, load_stored, parse_assignments, read_byt
 from rlx2_ray.config.messages import all_keys, unknown_key, validate
 from rlx2_ray.config.resolution import dense_counterpart, resolve, resolve_stored
 from rlx2_ray.config.schema import (
-    LARGEST,
     LARGEST_WINDOW,
     UNLIMITED_STEPS,
     AgentConfig,
@@ -35,6 +34,7 @@ from rlx2_ray.config.schema import (
     updates_due,
 )
 from rlx2_ray.config.trees import Tree, at, flatten, merge, nest, unflatten
+from rlx2_ray.strict import LARGEST
 
 __all__ = [
     "LARGEST", "LARGEST_WINDOW", "UNLIMITED_STEPS", "AgentConfig", "Count", "EnvConfig", "EvaluationConfig",

@@ -9,9 +9,10 @@ from rlx2_ray.algorithms import ALGORITHMS
 from rlx2_ray.config.checks import check_names, check_together
 from rlx2_ray.config.evaluations import default_score_window
 from rlx2_ray.config.messages import validate
-from rlx2_ray.config.schema import LARGEST, LARGEST_RATIO, LARGEST_WINDOW, ExperimentConfig, parse_count, updates_due
+from rlx2_ray.config.schema import LARGEST_RATIO, LARGEST_WINDOW, ExperimentConfig, parse_count, updates_due
 from rlx2_ray.config.trees import Tree, at, merge
 from rlx2_ray.methods import EVENTS, METHODS, keys_of
+from rlx2_ray.strict import LARGEST
 from rlx2_ray.topology_rules import TopologyRule, facts_of
 from rlx2_ray.types import BadInput, shown
 

@@ -23,6 +23,7 @@ from pydantic import (
 )
 
 from rlx2_ray.config.plain_values import plain_value
+from rlx2_ray.strict import LARGEST
 from rlx2_ray.topology_rules import facts_of
 
 
@@ -41,7 +42,6 @@ def parse_count(value: object) -> object:
 
 
 Count = Annotated[int, BeforeValidator(parse_count)]
-LARGEST = 10**15  # beyond it a count is a slip, and sums of counts would leave 64 bits
 LARGEST_RATIO = 1_000
 UNLIMITED_STEPS = 100_000  # of an evaluation's episode in an environment without a time limit: it ends, at least
 LARGEST_WINDOW = 30  # evaluations: RLx2's protocol; that of every run until it followed from a run's length

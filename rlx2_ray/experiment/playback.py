@@ -23,8 +23,8 @@ from rlx2_ray.networks.sparse_layer import from_arrays
 from rlx2_ray.runs.checkpoint import load_newest
 from rlx2_ray.runs.checkpoint_form import RunForm
 from rlx2_ray.runs.directory import RunDirectory
+from rlx2_ray.runs.final_score import score_of_points
 from rlx2_ray.runs.result import describe_identity, installed_versions
-from rlx2_ray.runs.score import score_of_points
 from rlx2_ray.types import BadInput, Spaces
 
 STREAM = "evaluate command"

@@ -34,8 +34,8 @@ from rlx2_ray.runs.checkpoint_arrays import best_arrays, best_weights
 from rlx2_ray.runs.checkpoint_form import RunForm
 from rlx2_ray.runs.checkpoint_values import BEST
 from rlx2_ray.runs.directory import RunDirectory, Waiting, describe_evaluations, reason
+from rlx2_ray.runs.final_score import score_of_points, scored
 from rlx2_ray.runs.parts import Point
-from rlx2_ray.runs.score import score_of_points, scored
 from rlx2_ray.sparse.plan import plan_agent
 from rlx2_ray.tracking import tags
 from rlx2_ray.tracking.tracker import Status, Tracker

@@ -17,6 +17,7 @@ from rlx2_ray.networks.policy import DenseLayer, DenseNetwork, MeanPolicy, norma
 from rlx2_ray.networks.policy_file import PolicyFile
 
 SMALL_DIFFERENCE = 0.05  # of actions, in units of their bounds, which is half of the noise that policies train with
+SMALL_LOSS = 0.001  # of the return; less is a loss to the arithmetic alone
 
 
 class Episodes(NamedTuple):
@@ -68,10 +69,11 @@ def measure_loss(policy: PolicyFile, network: Sequence[DenseLayer], source: Path
 
 def warning_of(rounding: Rounding, loss: Loss) -> str | None:
     """Says what rounding to integers costs, or may cost; None where neither return nor actions tell of any loss."""
-    if loss.return_lost <= 0 and loss.max_difference <= SMALL_DIFFERENCE:
+    is_lost = loss.return_lost > SMALL_LOSS * abs(loss.return_before)
+    if not is_lost and loss.max_difference <= SMALL_DIFFERENCE:
         return None
     span = loss.return_lost_interval
-    is_sure = span is not None and span[0] > 0
+    is_sure = is_lost and span is not None and span[0] > 0
     within = "" if span is None else f", 95 % interval {span[0]:.4g} to {span[1]:.4g}"
     return (
         f"Return {'is' if is_sure else 'may be'} lost by --{rounding.name}: {loss.return_before:.1f} before rounding, "

@@ -16,7 +16,7 @@ from pydantic import AfterValidator, Field, ValidationError, model_validator
 from rlx2_ray import files, json_text
 from rlx2_ray.replay.lane import GROWTH, INITIAL_ROWS, LaneCounters
 from rlx2_ray.seeding import restore_generator
-from rlx2_ray.strict import MOST, Strict, first_problem
+from rlx2_ray.strict import LARGEST, Strict, first_problem
 
 INDEX_FILE = "index.json"
 MOST_BYTES = 32 << 20  # of an index: more than 100,000 segments
@@ -78,7 +78,7 @@ def segments_of(counters: LaneCounters, segment_rows: int) -> range:
 class Index(Strict):
     observation_size: Size
     action_size: Size
-    capacity: int = Field(ge=1, le=MOST)
+    capacity: int = Field(ge=1, le=LARGEST)
     generator: Annotated[dict[str, Any], AfterValidator(lambda state: restore_generator(state) and state)]
     segment_rows: int = Field(ge=1, le=MOST_SEGMENT_ROWS)
     lanes: tuple[LaneEntry, ...] = Field(strict=False)
@@ -103,7 +103,7 @@ def _is_consistent(counters: LaneCounters, capacity: int) -> bool:
     live = counters.head - counters.tail
     needed = 2 * capacity + LONGEST_FRAGMENT  # no two BOUNDARY rows are neighbours
     return (
-        all(0 <= count <= MOST for count in counters)
+        all(0 <= count <= LARGEST for count in counters)
         and 0 <= live + counters.is_open <= counters.rows <= max(INITIAL_ROWS, int(GROWTH * needed))
         and (counters.size > 0) == (live > 0)
         and counters.size <= min(live, counters.inserted, counters.next_time)

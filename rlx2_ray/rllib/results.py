@@ -19,8 +19,8 @@ from ray.rllib.utils.metrics import (
 from ray.tune.result import TRAINING_ITERATION
 
 from rlx2_ray.config import EvaluationConfig
+from rlx2_ray.runs.final_score import score_of_points
 from rlx2_ray.runs.parts import Point
-from rlx2_ray.runs.score import score_of_points
 
 OURS = "rlx2"  # below it, all under our own names
 LEARNER = "train/"  # prefix of the learner's metrics in a point

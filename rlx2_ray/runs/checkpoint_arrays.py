@@ -19,14 +19,14 @@ from rlx2_ray.networks.sparse_layer import BIAS, WEIGHTS, Arrays, from_arrays, t
 from rlx2_ray.runs.checkpoint_values import BEST
 from rlx2_ray.sparse.densities import Shape
 from rlx2_ray.sparse.plan import CRITICS, NetworkPlan, plan_agent
-from rlx2_ray.strict import MOST
+from rlx2_ray.strict import LARGEST
 from rlx2_ray.topology_rules import facts_of
 from rlx2_ray.types import BadInput
 
 TARGETS = {"td3": ("target_policy", "target_critic"), "sac": ("target_critic",)}
 FIRST, SECOND = "first_moment", "second_moment"  # of Adam
 ACTION_LIMIT = 1.0
-LARGEST_SQUARES = LARGEST_MEAN**2 * MOST  # of as many observations as can be counted
+LARGEST_SQUARES = LARGEST_MEAN**2 * LARGEST  # of as many observations as can be counted
 BEST_NORMALIZATION = tuple(f"{BEST}.{name}" for name in NORMALIZATION)
 
 Sizes = tuple[int, int]  # of an observation and an action

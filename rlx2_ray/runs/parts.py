@@ -12,8 +12,9 @@ from typing import Annotated, Any, NamedTuple, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from rlx2_ray import files, json_text
-from rlx2_ray.config import LARGEST, Tree
+from rlx2_ray.config import Tree
 from rlx2_ray.runs import sealed
+from rlx2_ray.strict import LARGEST, Count, first_problem
 
 # Bytes. The largest run there can be evaluates some 10,000 times.
 MOST_ORIGIN, MOST_RESULT, MOST_POINTS, MOST_MARK = 2**20, 2**26, 2**28, 100
@@ -26,7 +27,6 @@ Text = Annotated[str, Field(max_length=4096)]
 Name = Annotated[str, Field(max_length=1000, pattern=r"^[^\x00-\x1f\x7f]+$")]
 Identifier = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]  # MLflow's
 Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
-Count = Annotated[int, Field(ge=0, le=LARGEST)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Above = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Model = TypeVar("Model", bound=BaseModel)
@@ -141,11 +141,4 @@ def _check(model: type[Model], content: dict[str, Any]) -> Model:
     try:
         return model.model_validate(content)
     except ValidationError as error:
-        raise ValueError(describe(error)) from None
-
-
-def describe(error: ValidationError) -> str:
-    """Says the first problem, without the value."""
-    first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-    key = ".".join(map(str, first["loc"]))[:80]
-    return f"no {key!r}" if first["type"] == "missing" else f"{key}: {first['msg'][:120]}"
+        raise ValueError(first_problem(error)) from None

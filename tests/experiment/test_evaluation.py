@@ -14,7 +14,7 @@ from rlx2_ray.config import EnvConfig, EvaluationConfig
 from rlx2_ray.envs.lane import EnvLane
 from rlx2_ray.experiment.evaluation import STREAM, Evaluation, evaluate
 from rlx2_ray.networks.policy import DenseLayer, DenseNetwork, NoiseFreePolicy, make_evaluation_policy
-from rlx2_ray.runs.score import describe, describe_early, score, scored
+from rlx2_ray.runs.final_score import describe, describe_early, score, scored
 from rlx2_ray.seeding import derive_seed
 from rlx2_ray.types import RunFailed
 from tests.envs.environments import LIMITED, TOY

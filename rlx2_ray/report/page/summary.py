@@ -9,7 +9,7 @@ from rlx2_ray.report.analysis.arms import by_task, dense_arm, percent
 from rlx2_ray.report.analysis.outcomes import no_reference
 from rlx2_ray.report.page.answer import task_of
 from rlx2_ray.report.record.record import DenseArm, Record, SizedDecision
-from rlx2_ray.runs.score import describe, describe_early
+from rlx2_ray.runs.final_score import describe, describe_early
 from rlx2_ray.runs.scores import DEPLOYED, OTHER, ScoreName
 from rlx2_ray.search.belief import Belief
 from rlx2_ray.search.decision import Basis

@@ -16,8 +16,8 @@ from rlx2_ray.report.record.rebuild import DESCRIPTION_FILE, rebuild
 from rlx2_ray.report.record.record import Record, TrackedRun
 from rlx2_ray.report.record.trial import RETURN, Series, Trial
 from rlx2_ray.runs.directory import RunDirectory, is_run
+from rlx2_ray.runs.final_score import score
 from rlx2_ray.runs.parts import Origin
-from rlx2_ray.runs.score import score
 from rlx2_ray.runs.scores import deployed_of
 from rlx2_ray.tracking.tags import MEMBER, PURPOSE
 from rlx2_ray.types import BadInput, Damaged, Spaces

@@ -14,7 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 from rlx2_ray import files
 from rlx2_ray.report.record.record import DenseArm, Record
 from rlx2_ray.runs import sealed
-from rlx2_ray.runs.parts import describe
+from rlx2_ray.strict import first_problem
 from rlx2_ray.tracking.uri import redacted
 from rlx2_ray.types import Damaged
 
@@ -63,7 +63,7 @@ def parse_content(content: Mapping[str, Any]) -> Record:
     try:
         record = _adapter().validate_python(known)
     except ValidationError as error:
-        raise ValueError(describe(error)) from None
+        raise ValueError(first_problem(error)) from None
     tracking = record.tracking  # of which an earlier version wrote all
     return record if tracking is None else replace(record, tracking=replace(tracking, uri=redacted(tracking.uri)))
 

@@ -15,10 +15,11 @@ from pydantic import AfterValidator, Field, PlainSerializer
 
 from rlx2_ray.config import Tree
 from rlx2_ray.report.record.trial import STATES, Series, Trial
-from rlx2_ray.runs.parts import Count, Digest, Finite, Identifier, Name, Text
+from rlx2_ray.runs.parts import Digest, Finite, Identifier, Name, Text
 from rlx2_ray.runs.scores import DEPLOYED, FINAL, OTHER, ScoreName
 from rlx2_ray.search.belief import Belief
 from rlx2_ray.search.decision import Decision
+from rlx2_ray.strict import Count
 from rlx2_ray.types import Spaces
 
 Event = Literal["begun", "ended", "failed"]

@@ -11,7 +11,7 @@ from rlx2_ray.config import Tree
 from rlx2_ray.experiment.display import Status
 from rlx2_ray.report.record.file import to_content
 from rlx2_ray.runs.directory import RunDirectory
-from rlx2_ray.runs.score import describe, describe_early
+from rlx2_ray.runs.final_score import describe, describe_early
 from rlx2_ray.runs.scores import IN_TUNE, OTHER, ScoreName, score_of
 from rlx2_ray.search.decision import Pair, Verdict
 from rlx2_ray.search.ledger import DENSE_PAIR, Request

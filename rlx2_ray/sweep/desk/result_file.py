@@ -11,8 +11,9 @@ from rlx2_ray import files
 from rlx2_ray.report.record.file import parse_content
 from rlx2_ray.report.record.record import Part, Record
 from rlx2_ray.runs import sealed
-from rlx2_ray.runs.parts import Count, Finite, Name, Text, describe
+from rlx2_ray.runs.parts import Finite, Name, Text
 from rlx2_ray.runs.scores import FINAL, ScoreName
+from rlx2_ray.strict import Count, first_problem
 
 MOST_BYTES = 2**26  # 10,000 trials with what varies in them
 
@@ -66,7 +67,7 @@ def read_result(file: Path, kind: str) -> dict[str, Any]:
     try:
         result = KINDS[kind].model_validate(content)
     except ValidationError as error:
-        raise ValueError(describe(error)) from None
+        raise ValueError(first_problem(error)) from None
     if isinstance(result, _Sweep) and result.best is not None and result.metric not in (result.best.model_extra or {}):
         raise ValueError("no metric of the best trial")
     if isinstance(result, _Compression):

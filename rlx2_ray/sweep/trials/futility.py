@@ -11,7 +11,8 @@ import numpy as np
 from pydantic import TypeAdapter
 
 from rlx2_ray import files, json_text
-from rlx2_ray.runs.parts import Count, Finite, Point
+from rlx2_ray.runs.parts import Finite, Point
+from rlx2_ray.strict import Count
 from rlx2_ray.types import Damaged
 
 WINDOW = 10  # evaluations

@@ -10,8 +10,8 @@ from typing import Any
 from rlx2_ray.config import EvaluationConfig
 from rlx2_ray.runs.checkpoint import list_checkpoints, steps_of
 from rlx2_ray.runs.directory import RunDirectory
+from rlx2_ray.runs.final_score import score_of_points
 from rlx2_ray.runs.parts import Point
-from rlx2_ray.runs.score import score_of_points
 from rlx2_ray.runs.scores import deployed_of
 from rlx2_ray.sweep.description.reported import AT_THE_END, OF_DEPLOYED, REPORTED
 from rlx2_ray.types import BadInput

@@ -112,7 +112,7 @@ def test_all_that_a_run_computes_with_is_among_the_sources() -> None:
     covered |= {name.removesuffix(".__init__") for name in covered}
     others = {name for name in modules - covered if not name.startswith(("runs.", "tracking."))}
     assert others - {*WITHOUT_EFFECT} == set()
-    assert "runs.score" in modules & covered
+    assert "runs.final_score" in modules & covered
 
 
 def source_files() -> list[Path]:
