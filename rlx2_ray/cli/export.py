@@ -45,7 +45,7 @@ Out = Annotated[
     typer.Option(
         "--out",
         metavar="FILE",
-        help="A policy's file must not exist; of C the header goes beside it.",
+        help="A policy's file must not exist; of C a header, a check and examples go beside it.",
         show_default="DIR/ENV_ALGO.FORMAT, DIR/replay.parquet",
     ),
 ]
@@ -122,10 +122,12 @@ def _sentence(content: dict[str, Any]) -> str:
         "differ "
     )
     from_trained = f"from the trained policy's by at most {check['max_difference_from_trained']:.2g} of their bounds"
+    beside = "".join(f", {Path(file).name}" for file in content.get("beside", ()))
+    beside = f". Beside it: {Path(content['header']).name}{beside}" if beside else ""
     if not loss:
-        return text + from_trained
+        return text + from_trained + beside
     return text + (
         f"from the rounded policy's by at most {check['max_difference']:.1g} and {from_trained} "
         f"({loss['max_difference']:.2g} where its episodes go); return {loss['return_before']:.1f} before rounding, "
-        f"{loss['return_after']:.1f} after"
+        f"{loss['return_after']:.1f} after{beside}"
     )

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from rlx2_ray.experiment.playback import Playable
+from rlx2_ray.export.c_companions import VECTORS, names_of, write_companions
 from rlx2_ray.export.c_compiler import compiled, find_compiler
 from rlx2_ray.export.c_reader import CSource, read_source
 from rlx2_ray.export.c_source import write_text
@@ -38,13 +39,19 @@ def write(policy: PolicyFile, out: Path, rounding: Rounding | None) -> dict[str,
     text = write_text(
         out, tables, policy.spaces, describe(policy), _notes(policy, rounding, loss), normalization=policy.normalization
     )
-    header = out.with_suffix(".h")
-    with placing([header, out]) as aside:
+    header, beside = out.with_suffix(".h"), names_of(out)
+    with placing([header, *beside, out]) as aside:
         (aside / header.name).write_text(text.header, encoding="utf-8")
         (aside / out.name).write_text(text.source, encoding="utf-8")
-        checked = _check(read_source(aside / out.name), held, trained, policy.normalization)
+        source = read_source(aside / out.name)
+        checked = _check(source, held, trained, policy.normalization)
+        vectors = random_observations(policy.spaces.observation_size, VECTORS, policy.normalization)
+        texts = write_companions(out, policy.spaces, vectors, source.act(vectors), checked)
+        for file, content in zip(beside, texts, strict=True):
+            (aside / file.name).write_text(content, encoding="utf-8")
     return {
         "header": str(header),
+        "beside": [str(file) for file in beside],
         "table_bytes": sum(each.bytes for each in tables),
         "check": checked._asdict(),
         **{name: loss._asdict() if rounding and loss and rounding.name == name else None for name in INTEGER_TYPES},

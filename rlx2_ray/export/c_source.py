@@ -107,7 +107,7 @@ def write_text(
     parts = [
         _comment(name, description, [*notes, *_sizes(layers, inputs)], version),
         f'#include "{path.stem}.h"\n\n#include <stddef.h>\n#include <stdint.h>\n',
-        *map(_table, NORMALIZATION, normalization or ()),
+        *map(table, NORMALIZATION, normalization or ()),
         *(_tables(number, tables) for number, tables in enumerate(layers, start=1)),
         _bounds(spaces),
         *dict.fromkeys(_layer_function(tables) for tables in layers),
@@ -181,16 +181,17 @@ def _tables(number: int, tables: Tables) -> str:
         "scales": tables.scales,
         "bias": tables.bias,
     }
-    return "".join(_table(f"{kind}_{number}", array) for kind, array in named.items() if array is not None)
+    return "".join(table(f"{kind}_{number}", array) for kind, array in named.items() if array is not None)
 
 
 def _bounds(spaces: Spaces) -> str:
     dtype = np.float64 if are_far(spaces).any() else np.float32
     low, half_range = np.asarray(spaces.action_low), half_ranges(spaces)
-    return _table("low", low.astype(dtype)) + _table("half_range", half_range.astype(dtype))
+    return table("low", low.astype(dtype)) + table("half_range", half_range.astype(dtype))
 
 
-def _table(name: str, array: NDArray[Any]) -> str:
+def table(name: str, array: NDArray[Any]) -> str:
+    """Returns a `static const` array that holds the values exactly."""
     literal = _double_literal if array.dtype == np.float64 else _literal
     values = [literal(value) for value in array.tolist()] or ["0"]  # C has no empty arrays
     lines = [""]
