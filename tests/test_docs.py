@@ -82,6 +82,14 @@ def test_commands_have_these_options(page: Path, line: str) -> None:
         command.make_context(name, arguments)
 
 
+def test_pages_that_are_followed_one_after_the_other_begin_no_run_twice() -> None:
+    text = "\n".join(page.read_text() for page in PAGES)
+    begun = re.findall(r"^rlx2 (?:train|sweep|compress) [^#\n]*--out (\S+)", text, re.MULTILINE)
+    begun += re.findall(r"rlx2_ray\.train\([^)]*out=\"([^\"]+)\"", text)
+    assert len(begun) > 8
+    assert sorted(begun) == sorted(set(begun))
+
+
 def test_keys_are_those_of_the_schema() -> None:
     page = subprocess.run([sys.executable, ROOT / "docs/keys.py"], capture_output=True, text=True, check=True).stdout
     assert page == (ROOT / "docs/configuration.md").read_text(), "make docs writes it anew"

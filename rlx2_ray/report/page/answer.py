@@ -232,6 +232,8 @@ def _lead(record: Record, best: Arm, second: Arm, name: ScoreName) -> str:
     """By how much it is ahead, and how sure that is."""
     ones, others = best.by(name), second.by(name)
     ahead = abs(statistic_of(ones) - statistic_of(others))
+    if not ahead:
+        return f"which the next, {second.label}, has too"
     beside = f"{ahead:.4g} {'above' if record.mode == 'max' else 'below'} the next, {second.label}"
     if min(len(ones), len(others)) < FEWEST_SEEDS:
         return f"{beside}, which a single seed does not make sure"

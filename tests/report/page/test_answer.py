@@ -175,6 +175,13 @@ def test_sweep_names_the_best_and_the_next_and_how_sure_that_is(grid: Record) ->
     )
 
 
+def test_sweep_whose_first_two_are_equal_says_so(grid: Record) -> None:
+    equal = tuple(trial._replace(score=50.0) for trial in grid.trials)
+    found = answer(replace(grid, trials=equal))
+    assert ", which the next, policy 50 %, n_step 3, has too" in found
+    assert " 0 above" not in found
+
+
 def test_sweep_says_which_is_best_by_the_other_score(tmp_path: Path) -> None:
     """Turned round, the worst by one score is the best by the other."""
     content, trials = sweep()
