@@ -93,7 +93,7 @@ def segment(**values: Any) -> Callable[[dict[str, Any]], None]:
         (lambda index: index["lanes"].append(index["lanes"][0]), "a lane stands there twice"),
         (lambda index: index["lanes"][0].update(lane=-1), r"lanes\.0\.lane should be greater"),
         (lambda index: index["lanes"][0].update(lane=2), "lane 2 has segments that are not those"),
-        (lambda index: index.pop("lanes"), "lanes Field required"),
+        (lambda index: index.pop("lanes"), "no 'lanes'"),
         (counters(head=10**9), "lane 0 has counters that cannot be"),
         (counters(head=-1), "lane 0 has counters that cannot be"),
         (counters(tail=10**9, head=10**9 + 9), "lane 0 has segments that are not those"),
