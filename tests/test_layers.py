@@ -59,7 +59,7 @@ ALLOWED: dict[str, set[str]] = {
 # Where a library may be imported at all.
 HOMES = {
     "ray": ("distributed/", "sweep/", "rllib/"),
-    "torch": ("networks/masked_mlp.py", "agents/torch/", "bench/", "rllib/"),
+    "torch": ("networks/masked_mlp.py", "agents/torch/", "agents/population/", "bench/", "rllib/"),
     "numba": ("kernels/",),
     "llvmlite": ("kernels/",),
     "onnx": ("export/",),

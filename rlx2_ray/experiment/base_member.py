@@ -5,7 +5,7 @@ Whoever drives a member gives it the policy that acts and the policy that is eva
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -81,9 +81,10 @@ class BaseMember:
         """Whether its policy acts, and no longer chance."""
         return self.env_steps >= self._config.agent.warmup_steps
 
-    def check_capacity_if_due(self, acting: NoiseFreePolicy) -> None:
+    def check_capacity_if_due(self, acting: Callable[[], NoiseFreePolicy]) -> None:
+        """`acting` gives the policy of the moment."""
         if self.milestones.reaches_check(self.env_steps):
-            self.milestones.policy_distance = check_capacity(self._forgetting, acting, self._config.replay)
+            self.milestones.policy_distance = check_capacity(self._forgetting, acting(), self._config.replay)
 
     def evaluation_is_due(self) -> bool:
         return not self.milestones.are_all_evaluated and self.env_steps >= self.milestones.next_evaluation

@@ -82,7 +82,8 @@ class Constants(NamedTuple):
 class Population:
     def __init__(self, shapes: Shapes, slots: int, rows: int, device: str = "cpu") -> None:
         """`rows`: of each slot's replay, to begin with; it grows."""
-        torch.set_flush_denormal(True)  # as the other engines
+        torch.set_num_threads(1)  # as on the other engines: the order of a sum, and its last bit, stay the same
+        torch.set_flush_denormal(True)
         self.shapes, self.slots, self.device = shapes, slots, device
         self.members: dict[int, SlotLearner] = {}
         observation_size, action_size = shapes.observation_size, shapes.action_size
