@@ -101,9 +101,7 @@ class BaseMember:
         return evaluation
 
     def metrics(self) -> dict[str, float]:
-        return {
-            "replay/size": float(self._forgetting.size), "replay/policy_distance": self.milestones.policy_distance
-        }
+        return {"replay/size": float(self._forgetting.size), "replay/policy_distance": self.milestones.policy_distance}
 
     def checkpoint_is_due(self) -> bool:
         return self.milestones.reaches_checkpoint(self.env_steps) or self.is_finished

@@ -60,18 +60,14 @@ def slots_that_fit(shapes: Shapes, rows: int, free: int) -> int:
 
 
 def choose_slots(shapes: Shapes, rows: int, members: int, asked: int | None, device: str) -> int:
-    """How many slots there are for so many members: as asked for, or as many as fit. Raises BadInput where too few do."""
+    """Slots for so many members: as many as asked for, or as fit. Raises BadInput where those do not fit, or none."""
     free = free_bytes(device)
     fit = slots_that_fit(shapes, rows, free)
     wanted = min(members, asked or members)
     if fit >= (asked or 1):
         return min(wanted, fit)
-    each = member_bytes(shapes, rows) / 2**20
-    replay = replay_bytes(shapes, rows) / 2**20
     key = f"--slots is {asked}" if asked else f"device is {device!r}"
-    raise BadInput(
-        f"{key}, but {fit} fit into the {free / 2**30:.1f} GiB that are free on {device}: a member takes {each:.0f} MiB, "
-        f"{replay:.0f} of them for its replay. Give --slots {fit}." if fit else
-        f"{key}, but a member takes {each:.0f} MiB, {replay:.0f} of them for its replay, and {free / 2**20:.0f} are free "
-        f"on {device}: lower replay.max_capacity."
-    )
+    replay_mib, each_mib = (size / 2**20 for size in (replay_bytes(shapes, rows), member_bytes(shapes, rows)))
+    size = f"a member takes {each_mib:.0f} MiB, {replay_mib:.0f} of them for its replay"
+    remedy = f"give --slots {fit}" if fit else "lower replay.max_capacity"
+    raise BadInput(f"{key}, but {size}, and {free / 2**20:.0f} MiB are free on {device}, enough for {fit}: {remedy}.")

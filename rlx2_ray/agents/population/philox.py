@@ -55,7 +55,8 @@ def words(keys: Tensor, counters: Tensor, count: int) -> Tensor:
     number = torch.arange(count, device=keys.device).unsqueeze(0)
     at = counters.unsqueeze(1)
     drawn = philox(
-        (number, at & MASK, at >> 32, torch.zeros_like(at)), (keys[:, :1].expand(-1, count), keys[:, 1:].expand(-1, count))
+        (number, at & MASK, at >> 32, torch.zeros_like(at)),
+        (keys[:, :1].expand(-1, count), keys[:, 1:].expand(-1, count)),
     )
     return torch.stack(drawn, 1)
 

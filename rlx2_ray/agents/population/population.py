@@ -99,11 +99,14 @@ class Population:
             return torch.full((slots, *rest), fill, dtype=dtype, device=device)
 
         self.constants = Constants(
-            of_slots(shapes.n_step + 1, fill=1),
-            *(of_slots() for _ in range(4)),
-            of_slots(observation_size),
-            of_slots(observation_size, fill=1),
-            of_slots(1, fill=np.inf),
+            powers=of_slots(shapes.n_step + 1, fill=1),
+            weight_decay=of_slots(),
+            noise=of_slots(),
+            clip=of_slots(),
+            target_entropy=of_slots(),
+            mean=of_slots(observation_size),
+            scale=of_slots(observation_size, fill=1),
+            bound=of_slots(1, fill=np.inf),
         )
         self.log_temperature, self.temperature_first, self.temperature_second = (of_slots() for _ in range(3))
         self._keys = of_slots(len(STREAMS), 2, dtype=torch.int64)
@@ -115,7 +118,7 @@ class Population:
         return {"policy": self.policy, "critic": self.critic, **self.targets, **average}
 
     def seat(self, slot: int, member: SlotLearner, constants: Constants, seed: int) -> None:
-        """Give a free slot to a member, whose `constants` have no axis for slots. It is empty until that one fills it."""
+        """Give a free slot, which is empty, to a member, whose `constants` have no axis for slots."""
         if slot in self.members:
             raise ValueError(f"slot {slot} is taken")
         self.vacate(slot)
@@ -169,10 +172,10 @@ class Population:
         numbers = below(self._keys[:, 0], due.counters, due.sizes, size)
         windows = self.replays.sample(numbers, due.oldest, due.n_step, shapes.n_step, shapes.every_step)
         of_targets = (size, shapes.n_step, actions) if shapes.algo == "sac" else (size, actions)
-        targets = normals(self._keys[:, 1], due.counters, int(np.prod(of_targets))).unflatten(1, of_targets)
+        targets = normals(self._keys[:, 1], due.counters, int(np.prod(of_targets))).view(-1, *of_targets)
         if shapes.algo == "td3":
             return windows, Noise(targets, None)
-        policy = normals(self._keys[:, 2], due.counters, size * actions).unflatten(1, (size, actions))
+        policy = normals(self._keys[:, 2], due.counters, size * actions).view(-1, size, actions)
         return windows, Noise(targets, policy)
 
     def _apply(self, members: Sequence[SlotLearner], due: Due, windows: Windows, noise: Noise) -> None:
@@ -194,9 +197,7 @@ class Population:
         if self.shapes.algo == "sac":
             return sac.target_q(windows, self.policy, critics, noise.targets, constants.powers, temperature)
         scaled = noise.targets * constants.noise.view(-1, 1, 1)
-        return td3.target_q(
-            windows, self.targets["target_policy"], critics, scaled, constants.clip, constants.powers
-        )
+        return td3.target_q(windows, self.targets["target_policy"], critics, scaled, constants.clip, constants.powers)
 
     def _update_policies(
         self, members: Sequence[SlotLearner], due: Due, windows: Windows, noise: Noise, temperature: Tensor
@@ -213,9 +214,7 @@ class Population:
         self._note(due.is_policy_updated, policy_loss=loss)
         if self.shapes.algo == "sac":
             gradient = -(log_probs + self.constants.target_entropy)  # of -log(alpha) * (log pi + target entropy)
-            adam_step(
-                self.log_temperature, gradient, self.temperature_first, self.temperature_second, due.temperature
-            )
+            adam_step(self.log_temperature, gradient, self.temperature_first, self.temperature_second, due.temperature)
             self._note(due.is_policy_updated, temperature=temperature, entropy=-log_probs)
         self._follow("target_critic", self.critic, due.tau_critic, members)
         if self.shapes.algo == "td3":

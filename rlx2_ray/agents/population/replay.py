@@ -1,4 +1,4 @@
-"""The replay of every slot on the device: rings of rows as `replay/lane.py` has them, sampled as `replay/windows.py` does.
+"""The replay of every slot on the device: rings of rows as in `replay/lane.py`, windows as in `replay/windows.py`.
 
 A row is a transition, or a BOUNDARY: the observation after an episode's last transition, or after the newest one.
 Row ids of a slot count up for ever and row id lies at place id % R; rows tail <= id < head are live, and while an
@@ -119,8 +119,9 @@ class Replays:
         values = np.zeros((2 * count, observation_size + 2 * action_size + 1), np.float32)
         values[:count] = np.hstack([new.observations, new.actions, new.rewards[:, np.newaxis], new.policy_actions])
         values[count:, :observation_size] = new.next_observations
-        first = new.slots * self.rows
-        at = np.concatenate([first + places, first + (places + 1) % self.rows, first + self.inserted[new.slots] % self.rows])
+        first, number = new.slots * self.rows, self.inserted[new.slots]
+        in_slot = [places, (places + 1) % self.rows, number % self.rows]
+        at = np.concatenate([first + each for each in in_slot])
         where, written = torch.from_numpy(at).to(self._device), torch.from_numpy(values).to(self._device)
         both = where[: 2 * count]
         self.packed.flatten(0, 1)[both] = written[:, : observation_size + action_size + 1]

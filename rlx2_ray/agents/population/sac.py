@@ -58,14 +58,15 @@ def target_q(
         temperature: (P,), alpha.
     """
     outputs = forward(policy.layers, windows.next_observations.flatten(1, 2))[-1]
-    drawn = sample(outputs.unflatten(1, noise.shape[1:3]), noise)
+    drawn = sample(outputs.view(*noise.shape[:3], -1), noise)
     steps = torch.arange(1, noise.shape[2] + 1, device=noise.device)
     lived = steps < (windows.lengths + ~windows.terminated).unsqueeze(-1)  # s_1 .. s_m, without a terminal s_m
     bonus = torch.where(lived, powers[:, None, 1:] * drawn.log_probs, 0.0).sum(-1)
     last = (windows.lengths - 1)[..., None, None].expand(-1, -1, 1, noise.shape[-1])
     actions = drawn.actions.gather(2, last).squeeze(2)
     q = q_values(target_critics, windows.next_observations[:, :, -1], actions).q.amin(1)
-    return discounted_rewards(windows, powers) - temperature.unsqueeze(1) * bonus + bootstrap_discount(windows, powers) * q
+    rewards, bootstrap = discounted_rewards(windows, powers), bootstrap_discount(windows, powers)
+    return rewards - temperature.unsqueeze(1) * bonus + bootstrap * q
 
 
 def policy_gradient(
@@ -88,7 +89,7 @@ def policy_gradient(
     shares = (q < q.flip(1)) + 0.5 * (q == q.flip(1))
     by_q = (shares * (-1 / size)).flatten(0, 1).unsqueeze(-1)
     by_inputs = backward(critics.layers, critic_values, by_q, None, to_inputs=True)
-    by_actions = by_inputs[..., observations.shape[-1] :].unflatten(0, (-1, 2)).sum(1)
+    by_actions = by_inputs[..., observations.shape[-1] :].reshape(-1, 2, *noise.shape[1:]).sum(1)
     alpha = (temperature / size).view(-1, 1, 1)
     by_mean = 2 * alpha * drawn.actions + by_actions * (1 - drawn.actions.square())
     by_raw = (by_mean * drawn.spread - alpha) * HALF_RANGE * (1 - drawn.squashed.square())

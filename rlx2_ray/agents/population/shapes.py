@@ -10,8 +10,6 @@ from rlx2_ray.sparse.densities import Shape
 from rlx2_ray.sparse.plan import CRITICS, plan_agent
 from rlx2_ray.types import BadInput, Spaces
 
-ONE_LANE = "runtime.envs_per_rollout"
-
 
 class Shapes(NamedTuple):
     algo: str
@@ -51,7 +49,7 @@ def check_member(shapes: Shapes, config: ExperimentConfig, spaces: Spaces) -> No
     alike = own._replace(n_step=shapes.n_step, has_average=shapes.has_average)
     for key, ours, theirs in zip(Shapes._fields, alike, shapes, strict=True):
         if ours != theirs:
-            raise BadInput(f"{key} is {ours}, and {theirs} in the population: members have equal shapes, train it apart.")
+            raise BadInput(f"{key} is {ours}, but {theirs} in the population, whose shapes are equal: train it apart.")
     if not fits:
         raise BadInput(
             f"target.n_step is {own.n_step} and policy.average {config.policy.average}, which this population has no "

@@ -45,7 +45,7 @@ class Row(NamedTuple):
         """Views of rows (S, n)."""
         layers, start = [], 0
         for outputs, inputs in self.shapes:
-            weight = rows[:, start : start + outputs * inputs].unflatten(1, (outputs, inputs))
+            weight = rows[:, start : start + outputs * inputs].view(-1, outputs, inputs)
             start += _padded(outputs * inputs)
             layers.append(Layer(weight, rows[:, start : start + outputs]))
             start += _padded(outputs)
@@ -114,7 +114,11 @@ def forward(layers: Sequence[Layer], inputs: Tensor) -> list[Tensor]:
 
 
 def backward(
-    layers: Sequence[Layer], values: Sequence[Tensor], deltas: Tensor, gradients: Sequence[Layer] | None, to_inputs: bool
+    layers: Sequence[Layer],
+    values: Sequence[Tensor],
+    deltas: Tensor,
+    gradients: Sequence[Layer] | None,
+    to_inputs: bool,
 ) -> Tensor:
     """Write the gradients, given `deltas` (S, B, outputs), the loss's by the outputs of `forward` that gave `values`.
 

@@ -144,7 +144,15 @@ class SlotMember(BaseMember):
         if self.learner.normalizes:
             self.learner.observe(Moments.of(self._observation[np.newaxis]))
         ends = (step.terminated, step.truncated and not step.terminated)
-        return [self._observation, action.taken, action.of_policy, step.reward, step.next_observation, *ends, *self._moment]
+        return [
+            self._observation,
+            action.taken,
+            action.of_policy,
+            step.reward,
+            step.next_observation,
+            *ends,
+            *self._moment,
+        ]
 
     @property
     def _forgetting(self) -> Ring:

@@ -31,7 +31,9 @@ def to_buffer(rows: Rows, counters: Counters, capacity: int, generator: np.rando
     time = np.zeros(count, np.int64)
     time[is_transition] = np.arange(counters.inserted - counters.size, counters.inserted)
     ids = np.arange(counters.tail, counters.tail + count)
-    write_rows(lane.columns, ids, Columns(rows.observation, rows.action, rows.policy_action, rows.reward, rows.flag, time))
+    write_rows(
+        lane.columns, ids, Columns(rows.observation, rows.action, rows.policy_action, rows.reward, rows.flag, time)
+    )
     return buffer
 
 
@@ -43,6 +45,4 @@ def from_buffer(buffer: ReplayBuffer) -> tuple[Rows, Counters]:
     if not np.array_equal(times, np.arange(lane.inserted - lane.size, lane.inserted)):
         raise ValueError("the replay has transitions of other times than a run of one environment")
     rows = Rows(columns.observation, columns.action, columns.policy_action, columns.reward, columns.flag)
-    return rows, Counters(
-        lane.tail, lane.head, lane.size, lane.is_open, lane.episode, lane.next_step, lane.inserted
-    )
+    return rows, Counters(lane.tail, lane.head, lane.size, lane.is_open, lane.episode, lane.next_step, lane.inserted)

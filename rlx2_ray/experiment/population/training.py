@@ -1,4 +1,4 @@
-"""The training of one member, from one point to the next, as a generator that hands over where all members step at once.
+"""The training of one member, from one point to the next, as a generator that hands over where all step at once.
 
 So a member is a run like any other to everything around it (`experiment/session.py`): who drives a population has one
 such generator for each of its members, and lets them take turns.

@@ -47,7 +47,8 @@ def test_every_counter_and_stream_draws_something_else() -> None:
 
 def test_normal_numbers_have_the_moments_of_a_normal_distribution() -> None:
     drawn = normals(keys(1), torch.tensor([3]), 200_000)[0].double()
-    assert drawn.mean().abs() < 0.01 and (drawn.var() - 1).abs() < 0.02
+    assert drawn.mean().abs() < 0.01
+    assert (drawn.var() - 1).abs() < 0.02
     assert (drawn.pow(4).mean() - 3).abs() < 0.1
     assert ((drawn < 1).double().mean() - 0.8413).abs() < 0.005
 
@@ -56,9 +57,11 @@ def test_whole_numbers_are_uniform_below_each_size() -> None:
     sizes = torch.tensor([7, 1, 2**25])
     drawn = below(keys(1, 2, 3), torch.tensor([1, 1, 1]), sizes, 70_000)
     counts = np.bincount(drawn[0].numpy(), minlength=7)
-    assert len(counts) == 7 and ((counts - 10_000) ** 2 / 10_000).sum() < 22.5  # chi-squared, 6 degrees: p = .001
+    assert len(counts) == 7
+    assert ((counts - 10_000) ** 2 / 10_000).sum() < 22.5  # chi-squared, 6 degrees: p = .001
     assert not drawn[1].any()
-    assert 0 <= drawn[2].min() and drawn[2].max() < 2**25
+    assert drawn[2].min() >= 0
+    assert drawn[2].max() < 2**25
     assert abs(float(drawn[2].double().mean()) / 2**24 - 1) < 0.01
 
 

@@ -1,4 +1,4 @@
-"""Rings of slots against the replay buffer of a run: the same transitions stored, the same windows, the same forgotten."""
+"""Rings of slots against the replay buffer of a run: what is stored, what windows of it are, what is forgotten."""
 
 from __future__ import annotations
 
@@ -101,7 +101,8 @@ def check_equal(expected: Batch, found: Any, n_step: int) -> None:
     observations, actions, rewards, nexts, lengths, terminated = (each.numpy() for each in found)
     assert np.array_equal(expected.observations.T, observations)
     assert np.array_equal(expected.actions.T, actions)
-    assert np.array_equal(expected.rewards.T, rewards[:, :n_step]) and not rewards[:, n_step:].any()
+    assert np.array_equal(expected.rewards.T, rewards[:, :n_step])
+    assert not rewards[:, n_step:].any()
     assert np.array_equal(expected.lengths, lengths)
     assert np.array_equal(expected.terminated, terminated)
     steps = len(expected.next_observations)

@@ -29,9 +29,7 @@ def with_engine(config: ExperimentConfig, engine: str) -> ExperimentConfig:
 
 def widest(configs: Sequence[ExperimentConfig], spaces: Spaces) -> Shapes:
     own = [Shapes.of(config, spaces) for config in configs]
-    return own[0]._replace(
-        n_step=max(each.n_step for each in own), has_average=any(each.has_average for each in own)
-    )
+    return own[0]._replace(n_step=max(each.n_step for each in own), has_average=any(each.has_average for each in own))
 
 
 def make_population(
@@ -44,9 +42,7 @@ def make_population(
 class Together:
     def __init__(self, configs: Sequence[ExperimentConfig], engine: str, models: Mapping[str, Layers] | None = None):
         self.population = Population(widest(configs, SPACES), len(configs), 8)
-        self.members = [
-            SlotLearner(each, SPACES, models, self.population, slot) for slot, each in enumerate(configs)
-        ]
+        self.members = [SlotLearner(each, SPACES, models, self.population, slot) for slot, each in enumerate(configs)]
         self.others = [make_learner(with_engine(each, engine), SPACES, models) for each in configs]
         self._random = np.random.default_rng(0)
 
