@@ -25,6 +25,7 @@ from rlx2_ray.experiment.population.lanes import local_lane
 from rlx2_ray.experiment.population.lockstep import Lockstep
 from rlx2_ray.experiment.population.member import MakeLane
 from rlx2_ray.experiment.population.member_display import MemberDisplay
+from rlx2_ray.experiment.population.physics import Pool
 from rlx2_ray.experiment.population.plan_file import Plan
 from rlx2_ray.experiment.population.training import TURN, train_in_slot
 from rlx2_ray.experiment.run import Training
@@ -86,7 +87,7 @@ def _work(plan: Plan, spaces: Spaces, directory: Path, retracked: str | None = N
     lock.acquire()
     try:
         session.prepare(plan.config)
-        with _making_lanes(plan) as make_lane, stop_on_signals() as wish:
+        with _making_lanes(plan, spaces) as make_lane, stop_on_signals() as wish:
             display = make_display(plan.config.steps * len(plan.seeds))
             try:
                 return _Arm(plan, spaces, directory, retracked, make_lane, display, wish).train()
@@ -97,8 +98,12 @@ def _work(plan: Plan, spaces: Spaces, directory: Path, retracked: str | None = N
 
 
 @contextmanager
-def _making_lanes(plan: Plan) -> Iterator[MakeLane]:
-    yield local_lane
+def _making_lanes(plan: Plan, spaces: Spaces) -> Iterator[MakeLane]:
+    if not plan.processes:
+        yield local_lane
+        return
+    with Pool(plan.processes, plan.slots, spaces) as pool:
+        yield pool.make_lane
 
 
 class _Arm:
