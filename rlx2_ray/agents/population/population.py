@@ -18,7 +18,7 @@ Shapes: P slots, B batch, n window.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -35,11 +35,42 @@ from rlx2_ray.agents.population.windows import Windows
 from rlx2_ray.sparse.plan import CRITICS
 from rlx2_ray.types import Floats
 
-if TYPE_CHECKING:
-    from rlx2_ray.agents.population.slot_learner import SlotLearner
-
 STREAMS = ("population replay", "population target noise", "population policy noise")
 METRICS = ("critic_loss", "q_mean", "policy_loss", "temperature", "entropy")
+
+
+class Member(Protocol):
+    """What a population asks of whoever has a slot: `slot_learner.py` says it."""
+
+    slot: int
+    learner_steps: int  # updates done
+    normalizes: bool  # its observations
+    decays: bool  # its weights
+
+    def next_window(self) -> int:
+        """The steps that windows of the next update have at most."""
+        ...
+
+    def begin_update(self) -> list[float]:
+        """Count an update; what is due in it, in the order of `Due` from `critic` on."""
+        ...
+
+    @property
+    def policy_is_due(self) -> bool:
+        """Whether the update that was begun is one of the policy as well."""
+        ...
+
+    def is_rewired(self, model: str) -> bool:
+        """Whether its call of the optimizer of "policy" or "critic" is a topology event."""
+        ...
+
+    def rewire(self, model: str, inputs: Callable[[], Floats]) -> None:
+        """The event, with the gradient that is there; `inputs` (inputs, B) of the batch that it is of."""
+        ...
+
+    def follow_structure(self, name: str) -> None:
+        """After a Polyak step of the model of that name."""
+        ...
 
 
 class Noise(NamedTuple):
@@ -85,7 +116,7 @@ class Population:
         torch.set_num_threads(1)  # as on the other engines: the order of a sum, and its last bit, stay the same
         torch.set_flush_denormal(True)
         self.shapes, self.slots, self.device = shapes, slots, device
-        self.members: dict[int, SlotLearner] = {}
+        self.members: dict[int, Member] = {}
         observation_size, action_size = shapes.observation_size, shapes.action_size
         self.policy = TrainedStack(slots, 1, shapes.policy, device)
         self.critic = TrainedStack(slots, CRITICS, shapes.critic, device)
@@ -117,7 +148,7 @@ class Population:
         average = {} if self.average is None else {"average_policy": self.average}
         return {"policy": self.policy, "critic": self.critic, **self.targets, **average}
 
-    def seat(self, slot: int, member: SlotLearner, constants: Constants, seed: int) -> None:
+    def seat(self, slot: int, member: Member, constants: Constants, seed: int) -> None:
         """Give a free slot, which is empty, to a member, whose `constants` have no axis for slots."""
         if slot in self.members:
             raise ValueError(f"slot {slot} is taken")
@@ -142,16 +173,16 @@ class Population:
         outputs: Floats = forward(self.policy.layers, seen)[-1].squeeze(1).cpu().numpy()
         return outputs
 
-    def update(self, members: Sequence[SlotLearner]) -> None:
+    def update(self, members: Sequence[Member]) -> None:
         """One update of some members, from their replay."""
         due = self._plan(members)
         self._apply(members, due, *self._draw(due))
 
-    def update_with(self, members: Sequence[SlotLearner], windows: Windows, noise: Noise) -> None:
+    def update_with(self, members: Sequence[Member], windows: Windows, noise: Noise) -> None:
         """The same from given windows and noise, of all slots."""
         self._apply(members, self._plan(members), windows, noise)
 
-    def _plan(self, members: Sequence[SlotLearner]) -> Due:
+    def _plan(self, members: Sequence[Member]) -> Due:
         """Count the update in each member, and tell what is due in its slot."""
         whole = np.zeros((4, self.slots), np.int64)
         whole[1:3] = self.replays.size, self.replays.inserted - self.replays.size
@@ -178,14 +209,14 @@ class Population:
         policy = normals(self._keys[:, 2], due.counters, size * actions).view(-1, size, actions)
         return windows, Noise(targets, policy)
 
-    def _apply(self, members: Sequence[SlotLearner], due: Due, windows: Windows, noise: Noise) -> None:
+    def _apply(self, members: Sequence[Member], due: Due, windows: Windows, noise: Noise) -> None:
         windows = windows._replace(
             observations=self._normalized(windows.observations),
             next_observations=self._normalized(windows.next_observations),
         )
         temperature = self.log_temperature.exp()
         loss, q_mean = regress(self.critic, windows, self._targets(windows, noise, temperature))
-        self._rewire([each for each in members if each.critic_optimizer.evolution.is_due], "critic", windows)
+        self._rewire(members, "critic", windows)
         self.critic.step(due.critic, self._weight_decay(members))
         self._note(due.is_updated, critic_loss=loss, q_mean=q_mean)
         with_policy = [member for member in members if member.policy_is_due]
@@ -200,7 +231,7 @@ class Population:
         return td3.target_q(windows, self.targets["target_policy"], critics, scaled, constants.clip, constants.powers)
 
     def _update_policies(
-        self, members: Sequence[SlotLearner], due: Due, windows: Windows, noise: Noise, temperature: Tensor
+        self, members: Sequence[Member], due: Due, windows: Windows, noise: Noise, temperature: Tensor
     ) -> None:
         if self.shapes.algo == "sac":
             assert noise.policy is not None
@@ -209,7 +240,7 @@ class Population:
             )
         else:
             loss = td3.policy_gradient(self.policy, self.critic, windows.observations)
-        self._rewire([each for each in members if each.policy_optimizer.evolution.is_due], "policy", windows)
+        self._rewire(members, "policy", windows)
         self.policy.step(due.policy, self._weight_decay(members))
         self._note(due.is_policy_updated, policy_loss=loss)
         if self.shapes.algo == "sac":
@@ -222,17 +253,18 @@ class Population:
         if self.average is not None:
             self._follow("average_policy", self.policy, due.average, members)
 
-    def _follow(self, name: str, online: Stack, rate: Tensor, members: Sequence[SlotLearner]) -> None:
+    def _follow(self, name: str, online: Stack, rate: Tensor, members: Sequence[Member]) -> None:
         """One Polyak step; targets take on the structure of the online model, or keep one of their own."""
         target = self.stacks()[name]
         target.parameters.lerp_(online.parameters, rate.view(-1, 1, 1).expand_as(target.parameters))
         for member in members:
             member.follow_structure(name)
 
-    def _rewire(self, members: Sequence[SlotLearner], model: str, windows: Windows) -> None:
-        """The topology events of some members, with the gradient that is there."""
+    def _rewire(self, members: Sequence[Member], model: str, windows: Windows) -> None:
+        """The topology events that are due, with the gradient that is there."""
         for member in members:
-            member.rewire(model, self._inputs_at(member.slot, model, windows))
+            if member.is_rewired(model):
+                member.rewire(model, self._inputs_at(member.slot, model, windows))
 
     def _inputs_at(self, slot: int, model: str, windows: Windows) -> Callable[[], Floats]:
         def inputs() -> Floats:
@@ -251,7 +283,7 @@ class Population:
         scaled = (observations - constants.mean.view(wide)) * constants.scale.view(wide)
         return torch.minimum(torch.maximum(scaled, -bound), bound)
 
-    def _weight_decay(self, members: Sequence[SlotLearner]) -> Tensor | None:
+    def _weight_decay(self, members: Sequence[Member]) -> Tensor | None:
         return self.constants.weight_decay if any(member.decays for member in members) else None
 
     def _note(self, weights: Tensor, **values: Tensor) -> None:

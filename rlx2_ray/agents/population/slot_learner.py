@@ -168,8 +168,10 @@ class SlotLearner(BaseLearner):
         average = self._average_rate if self._averages else 0.0
         return [*rates, 0.0 if self._has_expert else agent.tau, agent.tau, average, 1.0, 1.0]
 
+    def is_rewired(self, model: str) -> bool:
+        return self._optimizers()[model].evolution.is_due
+
     def rewire(self, model: str, inputs: Inputs) -> None:
-        """The topology event that is due."""
         optimizer = self.policy_optimizer if model == "policy" else self.critic_optimizer
         optimizer.rewire(self.policy_layers(model), 1 if model == "policy" else CRITICS, inputs)
         self.masks[model] = optimizer.masks

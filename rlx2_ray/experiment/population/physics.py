@@ -28,6 +28,7 @@ from rlx2_ray.experiment.population.physics_process import (
     Answer,
     Closed,
     Opened,
+    Records,
     Restored,
     Stepped,
     make_records,
@@ -151,8 +152,8 @@ class Host:
     def finish(self, place: int) -> None:
         """Wait for the step at a place. Raises EnvironmentFailed where it was refused."""
         self._finish_steps()
-        if place in self._failures:
-            raise EnvironmentFailed(self._failures.pop(place)[1])
+        if (failure := self._failures.pop(place, None)) is not None:
+            raise EnvironmentFailed(failure[1])
 
     def _finish_steps(self) -> None:
         """Of all that were sent; where the process dies over one, the others' are taken in the next process."""
@@ -169,23 +170,39 @@ class Host:
         undone = [place for place in self._sent if self.records["outcome"][place] == WAITING]
         guilty = int(self._at_work[0])
         guilty = guilty if guilty in undone else undone[0]
-        self._failures[guilty] = (EnvironmentFailed, f"{self.lanes[guilty].described} {death}")
-        self.lanes[guilty].is_lost = True
+        self._lose(guilty, death)
         self._sent = [place for place in undone if place != guilty]
 
+    def _lose(self, place: int, death: str) -> None:
+        lane = self.lanes[place]
+        self._failures[place] = (EnvironmentFailed, f"{lane.described} {death}")
+        lane.is_lost = True
+
     def _replace(self) -> None:
-        """Go on in a new process; the environment to blame is not made again until its member asks for it."""
-        self._connection.close()
-        self._start()
+        """Go on in a new process with all environments but those that are lost."""
         results = self.records.copy()
-        for place, lane in self.lanes.items():
-            if not lane.is_lost:
-                answer = self._exchange(Opened(place, *lane.recipe, lane.state_now(results[place])))
-                for kind, text in answer.failures.values():
-                    self._failures[place] = (kind, text)
+        while not self._is_moved(results):
+            pass
         self.records[:] = results
+        self._sent = [place for place in self._sent if not self.lanes[place].is_lost]
         if self._sent:
             self._connection.send(Stepped(self._sent))
+
+    def _is_moved(self, results: Records) -> bool:
+        """False where one more is lost over it."""
+        self._connection.close()
+        self._start()
+        for place, lane in self.lanes.items():
+            if lane.is_lost:
+                continue
+            try:
+                answer = self._exchange(Opened(place, *lane.recipe, lane.state_now(results[place])))
+            except EOFError as death:
+                self._lose(place, f"{death} when it was played again")
+                return False
+            if answer.failures or not answer.is_same:
+                self._lose(place, "did not repeat its episode when another had ended their process")
+        return True
 
 
 class RemoteLane:
@@ -220,7 +237,8 @@ class RemoteLane:
         record = self._host.records[self._place]
         record["action"], record["outcome"] = action, WAITING
         self._begun = action
-        self._host.begun.append(self._place)
+        if not self.is_lost:
+            self._host.begun.append(self._place)
 
     def finish_step(self) -> Step:
         self._pool.send_steps()

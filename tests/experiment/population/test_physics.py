@@ -59,7 +59,7 @@ def drifting(tmp_path: Path, seed: int, unlucky_seed: int, **kwargs: Any) -> Any
     return small_config(seed=seed, **changes)
 
 
-@pytest.mark.parametrize("first", [0, 1, 2])
+@pytest.mark.parametrize("first", [pytest.param(0, marks=pytest.mark.slow), 1, pytest.param(2, marks=pytest.mark.slow)])
 def test_who_shares_a_process_with_one_that_dies_goes_on_as_if_nothing_had_been(first: int, tmp_path: Path) -> None:
     """It dies in its 4th step of the second episode, before, between and after the others."""
     configs = [drifting(tmp_path, seed, first, kills=True) for seed in range(3)]
@@ -102,6 +102,7 @@ def test_one_that_never_comes_back_is_given_up() -> None:
         assert (other.episode, other.episode_steps) == (0, 4)
 
 
+@pytest.mark.slow
 def test_an_arm_is_the_same_with_processes_and_goes_on_after_one_has_died(tmp_path: Path) -> None:
     changes = unlucky(tmp_path, seed=1, kills=True)
     with pytest.raises(RunFailed, match=r"1 of 3 runs failed, first that of seed 1 \(.*ended its process \(SIGKILL\)"):
