@@ -65,6 +65,7 @@ def test_before_the_first_update_a_member_is_the_run_of_the_other_engines(tmp_pa
     assert all(np.array_equal(*pair) for pair in zip(loaded[0][1:], loaded[1][1:], strict=True))
 
 
+@pytest.mark.slow
 def test_who_is_beside_a_member_changes_nothing(undisturbed: Path, tmp_path: Path) -> None:
     train(tmp_path / "arm", (7, 2), **DYING)  # another slot, and another beside it, and another order
     assert outcome(tmp_path / "arm", 2) == outcome(undisturbed, 2)
