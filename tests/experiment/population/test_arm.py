@@ -110,7 +110,7 @@ def test_ctrl_c_leaves_runs_that_resume_together(stopped: Path, tmp_path: Path) 
         assert outcome(stopped, seed) == outcome(tmp_path / "whole", seed)
 
 
-@pytest.mark.parametrize("changes", [{}, {"engine": "sparse"}])
+@pytest.mark.parametrize("changes", [pytest.param({}, marks=pytest.mark.slow), {"engine": "sparse"}])
 def test_a_member_resumes_alone_and_on_other_engines(stopped: Path, changes: Tree) -> None:
     member = member_of(stopped, 1)
     result = session.resume(member, train_on_runtime, changes)
@@ -119,6 +119,7 @@ def test_a_member_resumes_alone_and_on_other_engines(stopped: Path, changes: Tre
     assert evaluated_steps(member) == POINTS
 
 
+@pytest.mark.slow
 def test_a_run_of_another_engine_goes_on_as_a_member(tmp_path: Path) -> None:
     (tmp_path / "mark").touch()
     changes = {"env__id": f"{MODULE}:Endless-v0", "env__kwargs": {"step": 205, "file": str(tmp_path / "mark")}, **CUT}
