@@ -60,7 +60,7 @@ ALLOWED: dict[str, set[str]] = {
 # Where a library may be imported at all.
 HOMES = {
     "ray": ("distributed/", "sweep/", "rllib/"),
-    "torch": ("networks/masked_mlp.py", "agents/torch/", "bench/", "rllib/", "export/tuning.py"),
+    "torch": ("networks/masked_mlp.py", "agents/torch/", "agents/population/", "bench/", "rllib/", "export/tuning.py"),
     "numba": ("kernels/",),
     "llvmlite": ("kernels/",),
     "onnx": ("export/",),

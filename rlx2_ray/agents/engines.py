@@ -55,7 +55,21 @@ def check_engine(config: ExperimentConfig) -> None:
         if config.device != "cpu":
             raise BadInput(f"device is {config.device!r}, but the sparse engine computes on the cpu: set engine torch.")
         return
+    if config.engine == "population":
+        _check_population(config)
     from rlx2_ray.agents.torch.device import is_usable
 
     if not is_usable(config.device):
         raise BadInput(f"device is {config.device!r}, which torch cannot use here: choose cpu.")
+
+
+def _check_population(config: ExperimentConfig) -> None:
+    """Raises BadInput for what no member of a population has."""
+    runtime = config.runtime
+    if runtime.kind != "inline":
+        raise BadInput(f"runtime.kind is {runtime.kind}, but engine population is its own runtime: leave it out.")
+    if runtime.envs_per_rollout != 1:
+        raise BadInput(
+            f"runtime.envs_per_rollout is {runtime.envs_per_rollout}, but a member of engine population has one "
+            "environment: leave it out."
+        )

@@ -11,6 +11,7 @@ import typer
 from rlx2_ray.api.paths import there
 from rlx2_ray.cli import compress, options, sweep, train
 from rlx2_ray.config import Tree
+from rlx2_ray.experiment.population.plan_file import is_arm
 from rlx2_ray.types import BadInput
 
 RuntimeSet = Annotated[
@@ -84,10 +85,21 @@ def resume(
         if value is not None:
             kind = "compression" if option == "--max-runs" else "sweep"
             raise BadInput(f"{option} is for a {kind}, and {directory} holds none: leave it out.")
+    if is_arm(directory):
+        _resume_arm(directory, changes, tracking_uri, as_json)
+        return
     from rlx2_ray.distributed.launch import train as train_on_runtime
     from rlx2_ray.experiment import session
 
     train.show(session.resume(directory, train_on_runtime, changes, tracking_uri), directory, as_json)
+
+
+def _resume_arm(path: Path, changes: Tree, tracking_uri: str | None, as_json: bool) -> None:
+    if changes:
+        raise BadInput(f"{next(iter(changes))} is fixed for runs that have begun together: leave it out.")
+    from rlx2_ray.api.population import resume_seeds
+
+    train.show_arm(resume_seeds(path, tracking_uri), as_json)
 
 
 class Given(NamedTuple):

@@ -5,13 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any
+from statistics import fmean, stdev
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from rlx2_ray.cli import options
 from rlx2_ray.cli.output import print_json, print_table
 from rlx2_ray.config import LARGEST_WINDOW, ExperimentConfig
+from rlx2_ray.types import BadInput, shown
+
+if TYPE_CHECKING:
+    from rlx2_ray.experiment.population.arm import Ended
 
 Out = Annotated[
     Path | None,
@@ -19,15 +24,63 @@ Out = Annotated[
 ]
 
 
+Seeds = Annotated[
+    str | None,
+    typer.Option(
+        "--seeds",
+        metavar="A:B|A,B,...",
+        help="Many runs at once, a seed each, as one population (docs/population.md).",
+        show_default="one run",
+    ),
+]
+Device = Annotated[
+    str | None,
+    typer.Option(
+        "--device",
+        metavar="auto|cpu|cuda",
+        help="With --seeds: where they are trained.",
+        show_default="auto",
+        autocompletion=options.among("auto", "cpu", "cuda"),
+    ),
+]
+Slots = Annotated[
+    str | None,
+    typer.Option(
+        "--slots", metavar="P", help="With --seeds: runs at a time.", show_default="as many as there is memory for"
+    ),
+]
+Processes = Annotated[
+    str | None,
+    typer.Option(
+        "--processes",
+        metavar="N",
+        help="With --seeds: processes that step the environments.",
+        show_default="0, which is this one",
+    ),
+]
+
+
 @options.configured(*options.OF_A_RUN)
 def train(
     config: ExperimentConfig,
+    seeds: Seeds = None,
+    device: Device = None,
+    slots: Slots = None,
+    processes: Processes = None,
     out: Out = None,
     tracking_uri: options.TrackingUri = None,
     experiment: options.Experiment = None,
     as_json: options.Json = False,
 ) -> None:
-    """Train one agent, log it to MLflow, and leave its policy and result in the run directory."""
+    """Train one agent, or with --seeds many, log to MLflow, and leave policy and result in the run directory."""
+    if seeds is not None:
+        from rlx2_ray.api.population import train_seeds
+
+        show_arm(train_seeds(config, seeds, device, slots, processes, out, tracking_uri, experiment), as_json)
+        return
+    for option, value in (("--device", device), ("--slots", slots), ("--processes", processes)):
+        if value is not None:
+            raise BadInput(f"{option} is {shown(value)}, which needs --seeds: give it, or set the key device.")
     from rlx2_ray.api.training import train_config
 
     result = train_config(config, out, tracking_uri, experiment)
@@ -55,6 +108,21 @@ def show(result: Mapping[str, Any], directory: Path, as_json: bool) -> None:
     ]
     title = f"{result['env_id']}, {result['algo'].upper()}, {result['method']}, seed {result['seed']}"
     print_table(title, ["", "value"], rows)
+
+
+def show_arm(ended: Ended, as_json: bool) -> None:
+    """The results of the runs of a population."""
+    results = list(ended.results.values())
+    if as_json:
+        print_json({"directory": str(ended.directory), "runs": results})
+        return
+    rows = [[f"seed {result['seed']}", f"{result['score']:.1f}"] for result in results]
+    scores = [float(result["score"]) for result in results]
+    spread = f" ± {stdev(scores):.1f}" if len(scores) > 1 else ""
+    first = results[0]
+    title = f"{first['env_id']}, {first['algo'].upper()}, {first['method']}, {len(results)} seeds"
+    rows += [["all (mean ± standard deviation)", f"{fmean(scores):.1f}{spread}"], ["directory", str(ended.directory)]]
+    print_table(title, ["", _score_name(first)], rows)
 
 
 def _score_name(result: Mapping[str, Any]) -> str:

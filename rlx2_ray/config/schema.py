@@ -226,8 +226,9 @@ class ExperimentConfig(Section):
     method: RuleName = "rlx2"
     steps: Positive = 3_000_000  #: env steps of the run
     seed: NonNegative = 0  #: of everything that a run draws at random
-    engine: Literal["sparse", "torch"]  #: compiled kernels for live weights, or masked dense layers
-    device: Name = "cpu"  #: of the torch engine: "cpu", "cuda", "cuda:1"
+    #: sparse: compiled kernels for live weights; torch: masked dense layers; population: the same of many runs at once
+    engine: Literal["sparse", "torch", "population"]
+    device: Name = "cpu"  #: of the engines torch and population: "cpu", "cuda", "cuda:1"
     sparsity: SparsityConfig = SparsityConfig()  # type: ignore[call-arg]
     network: NetworkConfig = NetworkConfig()  # type: ignore[call-arg]
     policy: PolicyConfig = PolicyConfig()

@@ -8,7 +8,11 @@ from rlx2_ray.experiment.run import Run, Training
 
 
 def train(run: Run, resume: bool) -> Training:
-    """Train on the configured runtime; Ray is imported only where it is used."""
+    """Train on the configured runtime; Ray and torch are imported only where they are used."""
+    if run.config.engine == "population":
+        from rlx2_ray.experiment.population.alone import train_alone
+
+        return train_alone(run, resume)
     if run.config.runtime.kind == "inline":
         return train_inline(run, resume)
     if run.config.runtime.address is None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from rlx2_ray.experiment.interruption import StopAsked
 from rlx2_ray.experiment.member import Member
 from rlx2_ray.experiment.predecessors import make_run_learner
 from rlx2_ray.experiment.run import Run, Training
+from rlx2_ray.experiment.trainer import BaseTrainer
 from rlx2_ray.networks.moments import Moments
 from rlx2_ray.types import RunFailed
 
@@ -21,14 +21,14 @@ def train_inline(run: Run, resume: bool) -> Training:
         trainer.close()
 
 
-class InlineTrainer:
+class InlineTrainer(BaseTrainer):
     """One member and its learner, in turns: an env step, the updates that are due, what the milestones ask for."""
 
     def __init__(self, run: Run) -> None:
-        self._run = run
         self._member = Member(run)
         self._learner = make_run_learner(run.config, run.spaces)
         self._policy = self._learner.acting_policy()
+        super().__init__(run, self._member, self._learner)
 
     def close(self) -> None:
         self._member.close()
@@ -39,12 +39,7 @@ class InlineTrainer:
             run.check_interrupted(self._save)
             self._collect()
             self._learn()
-            member.check_capacity_if_due(self._policy)
-            self._evaluate_if_due()
-            if member.checkpoint_is_due():
-                with run.pause_training_clock():
-                    self._save()
-            member.advance()
+            self._meet_milestones(lambda: self._policy)
             yield from run.take_new_points()
         return run.finish(member.env_steps, self._learner.learner_steps, self._learner.evaluated_weights())
 
@@ -65,33 +60,6 @@ class InlineTrainer:
             if self._run.config.device != "cpu":
                 self._policy = learner.acting_policy()
 
-    def _evaluate_if_due(self) -> None:
-        if self._member.evaluation_is_due():
-            with self._run.pause_training_clock():
-                self._evaluate()
-
-    def _evaluate(self) -> None:
-        member, learner = self._member, self._learner
-        try:
-            evaluation = member.evaluate(learner.evaluated_policy())
-        except RunFailed:
-            self._save()
-            raise
-        except StopAsked:
-            self._run.check_interrupted(self._save)  # which raises
-            raise
-        metrics = learner.metrics() | member.metrics()
-        policy = learner.evaluated_weights()
-        self._run.record(member.env_steps, learner.learner_steps, evaluation, policy, metrics)
-
-    def _save(self) -> None:
-        self._member.save(self._learner.state())
-
     def restore(self) -> None:
-        """Go on from the newest good checkpoint, or from the beginning where there is none."""
-        state = self._member.restore()
-        if state is None:
-            return
-        self._learner.restore(state)
+        super().restore()
         self._policy = self._learner.acting_policy()
-        self._evaluate_if_due()  # where the run failed in the evaluation that belongs to this very step

@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import math
 from time import monotonic
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
 from rlx2_ray.envs.lane import EnvironmentFailed, EnvLane
 from rlx2_ray.networks.policy import ActingPolicy
-from rlx2_ray.types import Floats, Fragment, RunFailed
+from rlx2_ray.types import Floats, Fragment, RunFailed, Spaces
+
+
+class Lane(Protocol):
+    """What an action is drawn for."""
+
+    @property
+    def spaces(self) -> Spaces: ...
+
+    @property
+    def observation(self) -> Floats: ...
 
 
 class Action(NamedTuple):
@@ -22,6 +32,12 @@ class StepRefused(RunFailed):
     """An environment failed; names the env step, and what it did. `action` is what it was to do."""
 
     action: Action
+
+    @classmethod
+    def at(cls, env_step: int, action: Action, error: EnvironmentFailed) -> StepRefused:
+        refusal = cls(f"{error}, at env step {env_step}: the run stopped there.")
+        refusal.action = action
+        return refusal
 
 
 def collect(
@@ -48,13 +64,11 @@ def collect(
     fragments = []
     piece = _Piece(lane)
     for step in range(steps):
-        action, first = first or _draw(lane, policy, generator), None
+        action, first = first or draw(lane, policy, generator), None
         try:
             result = lane.step(action.taken)
         except EnvironmentFailed as error:
-            refusal = StepRefused(f"{error}, at env step {time + step + 1}: the run stopped there.")
-            refusal.action = action
-            raise refusal from error
+            raise StepRefused.at(time + step + 1, action, error) from error
         piece.append(*action, result.reward, result.next_observation)
         if result.terminated or result.truncated:
             fragments.append(piece.finish(number, time + step + 1, result.terminated, result.truncated))
@@ -66,7 +80,8 @@ def collect(
     return fragments
 
 
-def _draw(lane: EnvLane, policy: ActingPolicy | None, generator: np.random.Generator) -> Action:
+def draw(lane: Lane, policy: ActingPolicy | None, generator: np.random.Generator) -> Action:
+    """The next exploring action, a uniformly random one where `policy` is None."""
     if policy is not None:
         return Action(*policy.explore(lane.observation, generator))
     action = generator.uniform(-1, 1, lane.spaces.action_size).astype(np.float32)

@@ -52,6 +52,7 @@ class Host(NamedTuple):
     stop: Callable[[], AbstractContextManager[StopWish]] = stop_on_signals
     is_futile: Futility = never
     lock_wait_s: float = 0.0  # for a process that still works on the run, and is about to end
+    is_one_of_many: bool = False  # and so has no heading of its own
 
 
 PERSON = Host()
@@ -171,6 +172,8 @@ def _check_changes(config: ExperimentConfig, changes: Tree, path: Path, has_ende
             "let the run go on with --steps N."
         )
     changes = {key: value for key, value in changes.items() if key != "tracking"}
+    if config.runtime.kind == "inline":  # state is free of engines
+        changes = {key: value for key, value in changes.items() if key not in ("engine", "device")}
     fixed = [key for key in flatten(changes) if not key.startswith("runtime.") or key == "runtime.kind"]
     if fixed:
         raise BadInput(f"{fixed[0]} is fixed for a run that has begun: train a new one, or leave it out.")
@@ -246,7 +249,7 @@ def _work(
     _, origin = directory.open()
     display = host.make_display(config.steps)
     with host.stop() as stop:
-        if not resume:
+        if not resume and not host.is_one_of_many:
             display.say(heading(config, spaces, directory, origin))
         tracker = _make_tracker(config, directory, origin, display.say)
         try:

@@ -108,6 +108,25 @@ class Hanging(Drift):
         return super().step(action)
 
 
+class Unlucky(Drift):
+    """In the episode of one seed it raises or kills its process, while `file` is there, which goes with it."""
+
+    def __init__(self, seed: int, file: str, kills: bool = False) -> None:
+        self._unlucky_seed, self._file, self._kills = seed, Path(file), kills
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Reset:
+        self._is_unlucky = seed == self._unlucky_seed
+        return super().reset(seed=seed)
+
+    def step(self, action: np.ndarray) -> Stepped:
+        if self._is_unlucky and self._steps == 3 and self._file.is_file():
+            self._file.unlink()
+            if self._kills:
+                os.kill(os.getpid(), signal.SIGKILL)
+            raise ValueError("no luck")
+        return super().step(action)
+
+
 class Dying(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray]):
     """A real pendulum that kills its process with SIGKILL at step `step` of its life, where `MAY_DIE` is set."""
 
@@ -129,6 +148,6 @@ class Forgetful(Interrupting):
         return super().reset(seed=None)
 
 
-for _environment in (Drift, Unbounded, Broken, Interrupting, Endless, Hanging, Forgetful):
+for _environment in (Drift, Unbounded, Broken, Interrupting, Endless, Hanging, Forgetful, Unlucky):
     gymnasium.register(f"{_environment.__name__}-v0", _environment)
 gymnasium.register("Dying-v0", lambda step: Dying(step))  # gymnasium takes no wrapper's class

@@ -1,0 +1,37 @@
+"""The twin critics of every slot and their regression to targets: what TD3 and SAC share."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from rlx2_ray.agents.population.stack import Stack, backward, forward
+from rlx2_ray.agents.population.trained import TrainedStack
+from rlx2_ray.agents.population.windows import Windows
+
+
+class Values(NamedTuple):
+    of_layers: list[Tensor]  # (2P, B, units)
+    q: Tensor  # (P, 2, B)
+
+
+def q_values(critics: Stack, observations: Tensor, actions: Tensor) -> Values:
+    """Q(s, a) of both critics of each slot, of observations (P, B, O) and actions (P, B, A)."""
+    inputs = torch.cat([observations, actions], -1)
+    both = inputs.unsqueeze(1).expand(-1, 2, -1, -1).flatten(0, 1)
+    values = forward(critics.layers, both)
+    return Values(values, values[-1].view(-1, 2, inputs.shape[1]))
+
+
+def regress(critics: TrainedStack, windows: Windows, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """Write the gradient of sum_i mean (Q_i - y)^2, y being `targets` (P, B).
+
+    Returns this loss and the mean of Q_1, (P,) each.
+    """
+    values, q = q_values(critics, windows.observations, windows.actions)
+    errors = q - targets.unsqueeze(1)
+    deltas = (errors * (2 / errors.shape[-1])).flatten(0, 1).unsqueeze(-1)
+    backward(critics.layers, values, deltas, critics.gradients, to_inputs=False)
+    return errors.square().mean(-1).sum(1), q[:, 0].mean(-1)

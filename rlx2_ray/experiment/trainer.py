@@ -1,0 +1,79 @@
+"""What trainers share that have a member and its learner at hand: milestones, checkpoints and the way back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from rlx2_ray.agents.learner import LearnerState
+from rlx2_ray.experiment.base_member import BaseMember
+from rlx2_ray.experiment.interruption import StopAsked
+from rlx2_ray.experiment.run import Run
+from rlx2_ray.networks.policy import ActingPolicy, NoiseFreePolicy
+from rlx2_ray.networks.policy_weights import PolicyWeights
+from rlx2_ray.types import RunFailed
+
+
+class TrainedLearner(Protocol):
+    """What a learner is asked for between its updates."""
+
+    learner_steps: int
+
+    def metrics(self) -> dict[str, float]: ...
+
+    def acting_policy(self) -> ActingPolicy: ...
+
+    def evaluated_policy(self) -> NoiseFreePolicy: ...
+
+    def evaluated_weights(self) -> PolicyWeights: ...
+
+    def state(self) -> LearnerState: ...
+
+    def restore(self, state: LearnerState) -> None: ...
+
+
+class BaseTrainer:
+    def __init__(self, run: Run, member: BaseMember, learner: TrainedLearner) -> None:
+        self._run = run
+        self._base_member = member
+        self._base_learner = learner
+
+    def _meet_milestones(self, acting: Callable[[], NoiseFreePolicy]) -> None:
+        """Do what is due after an env step and its updates; `acting` gives the policy of the moment."""
+        member = self._base_member
+        member.check_capacity_if_due(acting)
+        self._evaluate_if_due()
+        if member.checkpoint_is_due():
+            with self._run.pause_training_clock():
+                self._save()
+        member.advance()
+
+    def _evaluate_if_due(self) -> None:
+        if self._base_member.evaluation_is_due():
+            with self._run.pause_training_clock():
+                self._evaluate()
+
+    def _evaluate(self) -> None:
+        member, learner = self._base_member, self._base_learner
+        try:
+            evaluation = member.evaluate(learner.evaluated_policy())
+        except RunFailed:
+            self._save()
+            raise
+        except StopAsked:
+            self._run.check_interrupted(self._save)  # which raises
+            raise
+        metrics = learner.metrics() | member.metrics()
+        policy = learner.evaluated_weights()
+        self._run.record(member.env_steps, learner.learner_steps, evaluation, policy, metrics)
+
+    def _save(self) -> None:
+        self._base_member.save(self._base_learner.state())
+
+    def restore(self) -> None:
+        """Go on from the newest good checkpoint, or from the beginning where there is none."""
+        state = self._base_member.restore()
+        if state is None:
+            return
+        self._base_learner.restore(state)
+        self._evaluate_if_due()  # where the run failed in the evaluation that belongs to this very step
