@@ -144,10 +144,10 @@ def part_calls(learner: SparseLearner, batch: Any) -> dict[str, Call]:
         ),
         "policy gradient": partial(sparse_update.policy_gradient, policy, critic, batch),
         "critics Adam": partial(
-            adam_step, critic.parameters, critic.gradient, learner.critic_optimizer.moments, 9, 3e-4, 0.0
+            adam_step, critic.parameters, critic.gradient, learner.critic_optimizer.moments, 9, 3e-4, 0.0, 0.9, 0.999
         ),
         "policy Adam": partial(
-            adam_step, policy.parameters, policy.gradient, learner.policy_optimizer.moments, 9, 3e-4, 0.0
+            adam_step, policy.parameters, policy.gradient, learner.policy_optimizer.moments, 9, 3e-4, 0.0, 0.9, 0.999
         ),
         "critics Polyak": partial(polyak_update, target_critic.parameters, critic.parameters, agent.tau),
         "policy Polyak": partial(polyak_update, target_policy.parameters, policy.parameters, agent.tau),

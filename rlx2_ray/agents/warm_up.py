@@ -16,11 +16,17 @@ SPACES = Spaces(observation_size=2, action_size=1, action_low=(-1.0,), action_hi
 
 def warm_up(algo: str, learner: Callable[[ExperimentConfig, Spaces], Learner]) -> None:
     """Compile what an algorithm needs, unless this machine has it; `learner` is the class of its learner."""
-    config = resolve({"algo": algo, "method": "dense", "network": {"hidden": [2]}})
-    compile_once(algo.upper(), lambda: _call_all(learner(config, SPACES)))
+    compile_once(algo.upper(), lambda: call_all(algo, learner))
 
 
-def _call_all(learner: Learner) -> None:
+def call_all(algo: str, learner: Callable[[ExperimentConfig, Spaces], Learner]) -> None:
+    """As the defaults have it, and with the switches that call other compiled functions."""
+    for switches in ({}, {"agent": {"grown_steps": "own"}}):
+        config = resolve({"algo": algo, "method": "dense", "network": {"hidden": [2]}, **switches})
+        _call(learner(config, SPACES))
+
+
+def _call(learner: Learner) -> None:
     batch = Batch(
         observations=np.zeros((2, 1), np.float32),
         actions=np.zeros((1, 1), np.float32),

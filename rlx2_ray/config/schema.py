@@ -64,6 +64,13 @@ MOST_PLUGINS = 100
 DEEPEST = 16  # hidden layers
 Sparsity = Annotated[float, Field(ge=0, lt=1)]  # fraction of zeros
 Fraction = Annotated[float, Field(ge=0, le=1)]
+Beta = Annotated[float, Field(ge=0, lt=1)]
+# Keys that came after the first digests were given, and what everything was like before them.
+LATER: dict[str, dict[str, Any]] = {
+    "agent": {"beta_1": 0.9, "beta_2": 0.999, "grown_steps": "shared", "normalize_observations": False},
+    "target": {"rule": "delayed"},
+    "policy": {"average": 0},
+}
 
 
 class Section(BaseModel):
@@ -123,6 +130,11 @@ class AgentConfig(Section):
     batch_size: Batch = 256  #: transitions of an update
     learning_rate: float = Field(3e-4, gt=0)  #: of Adam, for all networks
     weight_decay: float = Field(0.0, ge=0)  #: of Adam: this times the parameter is added to its gradient
+    beta_1: Beta = 0.9  #: of Adam: what is kept of the mean of the gradient at a step
+    beta_2: Beta = 0.999  #: of Adam: what is kept of the mean of the gradient's square at a step
+    #: by whose steps Adam corrects the moments of a weight that has grown, which begin at 0. shared: those of its
+    #: network, so that its first step is about 3 times the learning rate; own: those since it has grown
+    grown_steps: Literal["shared", "own"] = "shared"
     discount: float = Field(0.99, ge=0, le=1)  #: of rewards, an env step
     tau: float = Field(0.005, gt=0, le=1)  #: Polyak coefficient of the targets
     warmup_steps: Positive  #: env steps of uniformly random actions before the first update
@@ -136,6 +148,10 @@ class AgentConfig(Section):
     initial_temperature: float = Field(1.0, gt=0)  #: SAC: weight of the entropy at first; it is learned from then on
     #: SAC: how actions are collected. mean: without noise, as the released RLx2 code does
     exploration: Literal["sample", "mean"] = "sample"
+
+    @property
+    def betas(self) -> tuple[float, float]:
+        return self.beta_1, self.beta_2
 
 
 class PolicyConfig(Section):
@@ -261,17 +277,14 @@ class ExperimentConfig(Section):
         """
         tree = self.model_dump(mode="json", exclude={"tracking"})
         tree["env"] = {key: tree["env"][key] for key in self.env.fields()}
-        evaluation = tree["evaluation"]
-        later = {"early_interval": evaluation["interval"], "score_window": LARGEST_WINDOW, "max_episode_steps": None}
-        for key, before in later.items():
-            if evaluation[key] == before:
-                del evaluation[key]
-        if tree["target"]["rule"] == "delayed":
-            del tree["target"]["rule"]
-        if not self.policy.average:
+        interval = self.evaluation.interval
+        evaluation = {"early_interval": interval, "score_window": LARGEST_WINDOW, "max_episode_steps": None}
+        for section, later in {**LATER, "evaluation": evaluation}.items():
+            for key, before in later.items():
+                if tree[section][key] == before:
+                    del tree[section][key]
+        if not tree["policy"]:
             del tree["policy"]
-        if not self.agent.normalize_observations:
-            del tree["agent"]["normalize_observations"]
         # What the code is counts, not where it lies.
         plugins = sorted((PurePath(each.path).name, each.sha256 or "") for each in self.plugins)
         del tree["plugins"]

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from rlx2_ray.types import Bools, Floats
 
 WEIGHTS, BIAS = "weights", "bias"
+AGE = "age"  # of a weight that may have grown: the optimizer's steps since then
 
 
 class SparseLayer(NamedTuple):

@@ -31,7 +31,7 @@ class SparseModel:
     def _build(self, layers: Layers, masks: list[Bools], workspace: Floats | None) -> None:
         self.masks = masks
         structure = build_structure(masks, self.networks, self._first_input)
-        self._slots = [
+        self.slots = [  # of the active weights of each layer
             record["weights"] + (layer.indices if record["is_dense"] else np.arange(len(layer.indices)))
             for record, layer in zip(structure.layers, layers, strict=True)
         ]
@@ -55,7 +55,7 @@ class SparseModel:
 
     def _join(self, size: int, records: NDArray[Any], layers: Layers) -> Floats:
         values = np.zeros(size, np.float32)
-        for record, slots, layer in zip(records, self._slots, layers, strict=True):
+        for record, slots, layer in zip(records, self.slots, layers, strict=True):
             values[slots] = layer.weights
             values[record["bias"] : record["bias"] + record["outputs"]] = layer.bias
         return values
@@ -73,7 +73,7 @@ class SparseModel:
                 values[slots],
                 values[record["bias"] : record["bias"] + record["outputs"]].copy(),
             )
-            for record, slots, mask in zip(self.kernel.structure.layers, self._slots, self.masks, strict=True)
+            for record, slots, mask in zip(self.kernel.structure.layers, self.slots, self.masks, strict=True)
         )
 
     def layers(self) -> Layers:

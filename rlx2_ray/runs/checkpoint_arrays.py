@@ -15,7 +15,7 @@ from rlx2_ray.config import ExperimentConfig
 from rlx2_ray.networks.moments import STATE
 from rlx2_ray.networks.policy_reader import LARGEST_MEAN, NORMALIZATION, Normalization, read_normalization
 from rlx2_ray.networks.policy_weights import AVERAGE, PolicyWeights
-from rlx2_ray.networks.sparse_layer import BIAS, WEIGHTS, Arrays, from_arrays, to_arrays
+from rlx2_ray.networks.sparse_layer import AGE, BIAS, WEIGHTS, Arrays, from_arrays, to_arrays
 from rlx2_ray.runs.checkpoint_values import BEST
 from rlx2_ray.sparse.densities import Shape
 from rlx2_ray.sparse.plan import CRITICS, NetworkPlan, plan_agent
@@ -113,6 +113,8 @@ def state_forms(config: ExperimentConfig, sizes: Sizes, models: Models, count: C
             key = f"{name}.{number}"
             active = max(layer.least, count(f"{key}.indices", layer.most))
             forms |= _forms_of_layer(key, layer.shape, active, is_optimized)
+            if is_optimized and config.agent.grown_steps == "own":
+                forms[f"{key}.{WEIGHTS}.{AGE}"] = ArrayForm(np.int64, (active,))
             if is_optimized and has_reserve:
                 forms[f"{key}.reserve"] = ArrayForm(np.float32, layer.shape)
     observation, action = sizes
@@ -167,8 +169,10 @@ def check_contents(arrays: Mapping[str, NDArray[Any]], models: Models) -> None:
     for name, array in arrays.items():
         if not np.isfinite(array).all():
             raise ValueError(f"{name} is not finite")
-        if name.endswith(SECOND) and (array < 0).any():
+        if name.endswith((SECOND, AGE)) and (array < 0).any():
             raise ValueError(f"{name} is negative")
+        if name.endswith(AGE) and (array > MOST).any():
+            raise ValueError(f"{name} is beyond what can be counted")
         if (name.endswith(".actions") or name == "refused") and (np.abs(array) > ACTION_LIMIT).any():
             raise ValueError(f"{name} has actions that nobody takes")
 

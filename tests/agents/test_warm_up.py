@@ -8,15 +8,18 @@ import sys
 import numpy as np
 from numba.core.dispatcher import Dispatcher
 
-from rlx2_ray.agents.engines import make_learner
+from rlx2_ray.agents.engines import make_learner, sparse_learners
 from rlx2_ray.agents.learner import window_spec
-from rlx2_ray.agents.warm_up import _call_all
+from rlx2_ray.agents.warm_up import call_all
+from rlx2_ray.config import ExperimentConfig, merge, resolve
 from rlx2_ray.replay.buffer import ReplayBuffer
 from rlx2_ray.replay.chunk import ChunkLayout, join_chunks, sample_chunk
 from rlx2_ray.replay.windows import _call_all as call_replay
 from rlx2_ray.types import Fragment
 from tests.agents.small import ALGORITHMS, NEARLY_DENSE, SPACES, small_config
 from tests.support.runs import environment
+
+SWITCHES = {"agent": {"grown_steps": "own"}}  # that call other compiled functions
 
 
 def signatures() -> dict[str, list[object]]:
@@ -43,12 +46,18 @@ def filled_buffer() -> ReplayBuffer:
 
 
 def check(algo: str) -> None:
-    _call_all(make_learner(small_config(algo), SPACES._replace(observation_size=2, action_size=1)))
+    call_all(algo, sparse_learners()[algo])
     call_replay()
     before = signatures()
     assert sum(map(len, before.values())) > 5
 
     config = small_config(algo, target={"n_step": 3}, agent={"target_policy_noise": 1.0}, **NEARLY_DENSE)
+    train(config)
+    train(resolve(merge(config.model_dump(), SWITCHES)))
+    assert signatures() == before
+
+
+def train(config: ExperimentConfig) -> None:
     every_step = window_spec(config, 0).every_step
     learner, buffer = make_learner(config, SPACES), filled_buffer()
     for n_step in (1, 3):
@@ -66,7 +75,6 @@ def check(algo: str) -> None:
     for given in (observation, np.stack([observation] * 2)):
         learner.acting_policy().action(given)
     learner.acting_policy().explore(observation, np.random.default_rng(0))
-    assert signatures() == before
 
 
 @ALGORITHMS

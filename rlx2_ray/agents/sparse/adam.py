@@ -9,10 +9,11 @@ import numpy as np
 
 from rlx2_ray.agents.evolution.base import TopologyEvolution
 from rlx2_ray.agents.evolution.inputs import Inputs, inputs_by_layer
+from rlx2_ray.agents.sparse.own_steps import OwnSteps
 from rlx2_ray.config import AgentConfig
 from rlx2_ray.kernels.network import Model
-from rlx2_ray.kernels.optimizer import Moments, adam_step
-from rlx2_ray.networks.sparse_layer import BIAS, WEIGHTS, Arrays, Layers, SparseLayer
+from rlx2_ray.kernels.optimizer import Moments, adam_step, adam_step_of_cohorts
+from rlx2_ray.networks.sparse_layer import AGE, BIAS, WEIGHTS, Arrays, Layers, SparseLayer
 from rlx2_ray.networks.sparse_model import SparseModel, move
 
 Result = TypeVar("Result")
@@ -28,6 +29,7 @@ class SparseAdam:
         self.evolution = evolution
         self.moments = _zero_moments(model)
         self._config = config
+        self._own_steps = OwnSteps(model, config) if config.grown_steps == "own" else None
 
     def call(self, add_gradient: Callable[[Model], Result], inputs: Inputs) -> Result:
         """Makes one optimizer call with the gradient that `add_gradient` adds to a model's; returns what that returned.
@@ -50,9 +52,11 @@ class SparseAdam:
     def _step(self) -> None:
         self.steps += 1
         kernel, config = self.model.kernel, self._config
-        adam_step(
-            kernel.parameters, kernel.gradient, self.moments, self.steps, config.learning_rate, config.weight_decay
-        )
+        arrays, decays = (kernel.parameters, kernel.gradient, self.moments), (config.weight_decay, *config.betas)
+        if self._own_steps is None:
+            adam_step(*arrays, self.steps, config.learning_rate, *decays)
+        else:
+            adam_step_of_cohorts(*arrays, self._own_steps.corrections(self.steps), *decays)
 
     def _rewire(self, dense: SparseModel, inputs: Inputs) -> None:
         """`dense`: the model `densified`, with the gradient in it."""
@@ -64,16 +68,22 @@ class SparseAdam:
             weights, model.masks, gradients, inputs_by_layer(layers, model.networks, inputs)
         )
         moments = [move(model.split(values), rewired.masks) for values in self.moments]
+        masks = model.masks
         model.rewire(*rewired)
+        if self._own_steps is not None:
+            self._own_steps.rewire(model, masks, self.steps)
         self.moments = Moments(*map(model.join, moments))
 
     def state(self, prefix: str) -> tuple[Arrays, dict[str, Any]]:
-        """Moments of active weights and of biases by layer, and counters."""
+        """Moments (and ages) of active weights and of biases by layer, and counters."""
         arrays: Arrays = {}
         for name, values in zip(MOMENTS, self.moments, strict=True):
             for index, layer in enumerate(self.model.split(values)):
                 arrays[f"{prefix}.{index}.{WEIGHTS}.{name}"] = layer.weights
                 arrays[f"{prefix}.{index}.{BIAS}.{name}"] = layer.bias
+        if self._own_steps is not None:
+            for index, ages in enumerate(self._own_steps.ages(self.steps)):
+                arrays[f"{prefix}.{index}.{WEIGHTS}.{AGE}"] = ages
         return arrays | self.evolution.arrays(prefix), {**self.evolution.counters(), "steps": self.steps}
 
     def restore(self, prefix: str, arrays: Mapping[str, Any], counters: Mapping[str, Any]) -> None:
@@ -81,6 +91,9 @@ class SparseAdam:
         self.evolution.restore(prefix, arrays, counters)
         self.steps = int(counters["steps"])
         self.moments = Moments(*(self.model.join(self._saved(prefix, name, arrays)) for name in MOMENTS))
+        if self._own_steps is not None:
+            ages = [arrays[f"{prefix}.{index}.{WEIGHTS}.{AGE}"] for index in range(len(self.model.masks))]
+            self._own_steps.restore(self.model, ages, self.steps)
 
     def _saved(self, prefix: str, name: str, arrays: Mapping[str, Any]) -> Layers:
         return tuple(

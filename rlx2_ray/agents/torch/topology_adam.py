@@ -13,9 +13,10 @@ from torch import Tensor
 
 from rlx2_ray.agents.evolution.base import TopologyEvolution
 from rlx2_ray.agents.evolution.inputs import Inputs, inputs_by_layer
+from rlx2_ray.agents.torch.own_steps import OwnSteps
 from rlx2_ray.config import AgentConfig
 from rlx2_ray.networks.masked_mlp import MLP, MaskedLinear, parameters, to_sparse
-from rlx2_ray.networks.sparse_layer import Arrays
+from rlx2_ray.networks.sparse_layer import AGE, WEIGHTS, Arrays
 
 MOMENTS = {"first_moment": "exp_avg", "second_moment": "exp_avg_sq"}  # our names of Adam's state in torch
 
@@ -34,8 +35,9 @@ class TopologyAdam:
         self._layers = layers
         self._parameters = parameters(layers)
         self._adam = torch.optim.Adam(
-            self._parameters, lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
+            self._parameters, lr=config.learning_rate, betas=config.betas, weight_decay=config.weight_decay, fused=True
         )
+        self._own_steps = OwnSteps(layers, config) if config.grown_steps == "own" else None
         for tensor in self._parameters:
             self._adam.state[tensor] = {
                 "step": torch.zeros((), dtype=torch.float32, device=tensor.device),
@@ -62,7 +64,11 @@ class TopologyAdam:
         for layer in self._layers:
             if layer.is_sparse:
                 layer.weight.grad.mul_(layer.mask)  # type: ignore[union-attr]
-        self._adam.step()
+        if self._own_steps is None:
+            self._adam.step()
+        else:
+            for tensor in self._parameters:
+                self._own_steps.step(tensor, self._adam.state[tensor])
 
     def _rewire(self, weight_gradients: Sequence[Tensor], inputs: Inputs) -> None:
         masks, weights = self.evolution.rewire(
@@ -76,9 +82,12 @@ class TopologyAdam:
                 self._set_weights(layer, torch.from_numpy(mask), torch.from_numpy(values))
 
     def _set_weights(self, layer: MaskedLinear, mask: Tensor, values: Tensor) -> None:
-        layer.set_mask(mask.to(layer.weight.device))
-        layer.weight.copy_(values)
         state = self._adam.state[layer.weight]
+        mask = mask.to(layer.weight.device)
+        if self._own_steps is not None:
+            self._own_steps.rewire(layer, mask, int(state["step"]))
+        layer.set_mask(mask)
+        layer.weight.copy_(values)
         for moment in (state["exp_avg"], state["exp_avg_sq"]):
             moment.masked_fill_(~layer.mask, 0)  # not a product, which makes -0; grown ones were zero already
 
@@ -93,6 +102,8 @@ class TopologyAdam:
                 arrays[f"{prefix}.{index}.weights.{ours}"] = weight_state[theirs].ravel()[active].cpu().numpy()
                 arrays[f"{prefix}.{index}.bias.{ours}"] = bias_state[theirs].cpu().numpy().copy()
                 steps = int(weight_state["step"])
+            if self._own_steps is not None:
+                arrays[f"{prefix}.{index}.{WEIGHTS}.{AGE}"] = self._own_steps.ages(layer, steps)
         return arrays | self.evolution.arrays(prefix), {**self.evolution.counters(), "steps": steps}
 
     @torch.no_grad()
@@ -108,3 +119,5 @@ class TopologyAdam:
                 weight_moment[layer.mask] = saved
                 bias_moment = self._adam.state[layer.bias][theirs]
                 bias_moment.copy_(torch.tensor(arrays[f"{prefix}.{index}.bias.{ours}"]))
+            if self._own_steps is not None:
+                self._own_steps.restore(layer, arrays[f"{prefix}.{index}.{WEIGHTS}.{AGE}"], int(counters["steps"]))

@@ -52,8 +52,9 @@ class SparseSACLearner(SparseLearner):
         """A step down the gradient by log(alpha) of -log(alpha) * mean(log pi + target entropy)."""
         gradient = np.array([-(log_prob + self._target_entropy)], np.float32)
         self._temperature_steps += 1
-        rate = self._config.agent.learning_rate
-        adam_step(self.log_temperature, gradient, self._temperature_moments, self._temperature_steps, rate, 0.0)
+        agent, moments = self._config.agent, self._temperature_moments
+        rates = agent.learning_rate, 0.0, *agent.betas
+        adam_step(self.log_temperature, gradient, moments, self._temperature_steps, *rates)
 
     def state(self) -> LearnerState:
         arrays, values = super().state()

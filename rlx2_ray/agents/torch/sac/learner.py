@@ -25,7 +25,8 @@ class SACLearner(TorchLearner):
         self._target_entropy = -float(spaces.action_size)
         start = math.log(config.agent.initial_temperature)
         self.log_temperature = torch.tensor(start, device=config.device, requires_grad=True)
-        self._temperature_adam = torch.optim.Adam([self.log_temperature], lr=config.agent.learning_rate)
+        agent = config.agent
+        self._temperature_adam = torch.optim.Adam([self.log_temperature], lr=agent.learning_rate, betas=agent.betas)
         self._set_moments({"step": 0.0, "exp_avg": 0.0, "exp_avg_sq": 0.0})
 
     def _update(self, batch: TensorBatch) -> None:
