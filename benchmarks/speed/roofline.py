@@ -133,14 +133,15 @@ def part_calls(learner: SparseLearner, batch: Any) -> dict[str, Call]:
     agent = resolve({}).agent
     critic, policy = learner.critic.kernel, learner.policy.kernel
     target_critic, target_policy = learner.target_critic.kernel, learner.target_policy.kernel  # type: ignore[attr-defined]
-    noise = learner._draw_noise(*batch.actions.shape, scale=agent.target_policy_noise)
-    clip = agent.target_noise_clip
+    actions, size = batch.actions.shape
+    noise = learner._draw_noise(actions, 1, size, scale=agent.target_policy_noise)
+    target = sparse_update.Target(agent.discount, agent.target_noise_clip, 0.0, 0.0)
     return {
         "policy forward": partial(repeat_forward, policy, 0, 3, REPEATS),
         "critics forward": partial(repeat_forward, critic, 0, 6, REPEATS),
         "critics backward": partial(repeat_backward, critic, 0, 6, True, REPEATS),
         "critic gradient": partial(
-            sparse_update.critic_gradient, critic, target_policy, target_critic, batch, noise, agent.discount, clip
+            sparse_update.critic_gradient, critic, target_policy, target_critic, batch, noise, target
         ),
         "policy gradient": partial(sparse_update.policy_gradient, policy, critic, batch),
         "critics Adam": partial(

@@ -20,6 +20,7 @@ def check_together(config: ExperimentConfig) -> None:
     """Raises BadInput where a configuration breaks a rule that needs more than one key."""
     _check_needs(config)
     _check_expert(config)
+    _check_samples(config)
     _check_sparsity(config)
     _check_topology(config)
     _check_evaluation(config.evaluation)
@@ -64,6 +65,11 @@ def _check_memory(config: ExperimentConfig) -> None:
     for keys, count, most in (
         ("network.hidden", weights, MOST_WEIGHTS),
         ("agent.batch_size x network.hidden", batch * sum(hidden), MOST_NUMBERS),
+        (
+            "agent.batch_size x target.samples x network.hidden",
+            batch * config.target.samples * sum(hidden),
+            MOST_NUMBERS,
+        ),
         ("agent.batch_size x target.n_step", batch * config.target.n_step, MOST_NUMBERS),
     ):
         if count > most:
@@ -89,6 +95,14 @@ def _check_expert(config: ExperimentConfig) -> None:
         raise BadInput(
             "agent.normalize_observations is true but target.expert is given, whose critics know other observations: "
             "leave one of them out."
+        )
+
+
+def _check_samples(config: ExperimentConfig) -> None:
+    if config.target.samples > 1 and config.algo != "td3":
+        raise BadInput(
+            f"target.samples is {config.target.samples} but algo is {config.algo}, whose targets are those of a policy "
+            "that draws its actions: leave it out, or choose td3."
         )
 
 

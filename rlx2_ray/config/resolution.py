@@ -18,7 +18,10 @@ from rlx2_ray.types import BadInput, shown
 
 FIXED_CAPACITY = (100_000, 1_000_000)  # least and greatest of the replay, unless configured
 # What the dense arm does not share with a sparse one; every other key, and every section to come, it does.
-OF_THE_METHOD = {"method", "sparsity", "topology", "target", "replay"}
+OF_THE_METHOD: dict[str, Any] = {
+    **dict.fromkeys(("method", "sparsity", "topology", "replay"), True),
+    "target": {"rule", "n_step", "n_step_start", "expert"},
+}
 
 
 def resolve(given: Mapping[str, Any]) -> ExperimentConfig:

@@ -53,6 +53,7 @@ Width = Annotated[Count, Field(gt=0, le=16_384)]  # of a layer
 Batch = Annotated[Count, Field(gt=0, le=100_000)]  # at 256 units a layer, 100 MB for each of what an update keeps
 Horizon = Annotated[Count, Field(gt=0, le=1_000)]  # rewards of every transition of a batch
 Lanes = Annotated[Count, Field(gt=0, le=1_024)]  # environments of one process
+Samples = Annotated[Count, Field(gt=0, le=1_000)]  # actions of one target
 Repeats = Annotated[Count, Field(gt=0, le=1_000)]  # of an action
 Actors = Annotated[Count, Field(gt=0, le=1_024)]  # processes
 MOST_EPISODES = 10_000  # of one evaluation
@@ -68,7 +69,7 @@ Beta = Annotated[float, Field(ge=0, lt=1)]
 # Keys that came after the first digests were given, and what everything was like before them.
 LATER: dict[str, dict[str, Any]] = {
     "agent": {"beta_1": 0.9, "beta_2": 0.999, "grown_steps": "shared", "normalize_observations": False},
-    "target": {"rule": "delayed"},
+    "target": {"rule": "delayed", "mean": 0.0, "samples": 1, "beta": 0.05},
     "policy": {"average": 0},
 }
 
@@ -183,6 +184,11 @@ class TargetConfig(Section):
     n_step: Horizon  #: rewards in a TD target, at most
     n_step_start: NonNegative  #: learner updates with a 1-step target before n_step is used
     expert: str | None = None  #: directory of a finished run whose critics give the values of TD targets
+    mean: Fraction = 0.0  #: what targets take of the mean of the two critics in place of their minimum; 1: the mean
+    #: TD3: actions around the target policy's at which a target takes its value: the mean over them, weighted by the
+    #: softmax of target.beta times the value
+    samples: Samples = 1
+    beta: float = Field(0.05, ge=0)  #: TD3: sharpness of that softmax, 1 over a return; 0: the plain mean
 
 
 class ReplayConfig(Section):

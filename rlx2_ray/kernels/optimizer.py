@@ -50,7 +50,7 @@ def adam_step(
 
 
 class Corrections(NamedTuple):
-    """What corrects the bias of the moments of a slot, by the cohort that it is of: those that began at the same step."""
+    """What corrects the bias of a slot's moments, by its cohort: the slots that began at the same step."""
 
     cohorts: NDArray[np.int32]  # (slots,)
     rates: Floats  # (cohorts,), the learning rate over the first moment's correction

@@ -20,12 +20,15 @@ def output_row(model: Model, network: int, networks: int) -> int:
 
 
 @compiled
-def add_minimum(critic: Model, factors: Floats, first: int, size: int, targets: Floats) -> None:
-    """targets += factors * min(Q_1, Q_2), (LANES,) each, of the critics at what stands in their workspace."""
+def pair_values(critic: Model, mean: np.float32, values: Floats) -> None:
+    """Write (LANES,) values of the critics at what stands in their workspace: `agents/torch/values.py`, `pair_value`."""
     forward(critic, 0, critic.structure.layers.size)
     one, other = output_row(critic, 0, 2), output_row(critic, 1, 2)
-    for lane in range(lanes_from(first, size)):
-        targets[lane] += factors[lane] * min(critic.workspace[one, lane], critic.workspace[other, lane])
+    share = mean / np.float32(2)
+    for lane in range(LANES):
+        low = min(critic.workspace[one, lane], critic.workspace[other, lane])
+        high = max(critic.workspace[one, lane], critic.workspace[other, lane])
+        values[lane] = low + share * (high - low)
 
 
 @compiled

@@ -27,11 +27,10 @@ class SparseSACLearner(SparseLearner):
     def _update(self, batch: Batch) -> None:
         temperature = np.exp(self.log_temperature[0])
         noise = self._draw_noise(len(batch.actions), len(batch.next_observations), len(batch.lengths))
-        target = self.target_critic.kernel
+        policy, target = self.policy.kernel, self.target_critic.kernel
+        constants = self._config.agent.discount, temperature, self._config.target.mean
         loss, q_mean = self.critic_optimizer.call(
-            lambda critic: critic_gradient(
-                critic, self.policy.kernel, target, batch, noise, self._config.agent.discount, temperature
-            ),
+            lambda critic: critic_gradient(critic, policy, target, batch, noise, *constants),
             lambda: critic_inputs(batch),
         )
         self._note(critic_loss=loss, q_mean=q_mean)

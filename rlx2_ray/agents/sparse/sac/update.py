@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 
 from rlx2_ray.agents.sparse.batches import bootstrap, discounted_rewards, lanes_from, load
-from rlx2_ray.agents.sparse.twin_critics import add_minimum, output_row, regress
+from rlx2_ray.agents.sparse.twin_critics import output_row, pair_values, regress
 from rlx2_ray.kernels.compiled import compiled, entry_point
 from rlx2_ray.kernels.mathematics import exp, softplus, tanh
 from rlx2_ray.kernels.network import Model, backward, forward, input_deltas, turn_weights
@@ -65,20 +65,24 @@ def critic_gradient(
     noise: Floats,
     discount: float,
     temperature: np.float32,
+    mean: float,
 ) -> tuple[float, float]:
-    """Add to the critics' gradient; returns (loss, mean of Q_1). `noise`: (A, n, B), standard normal."""
+    """Add to the critics' gradient; returns (loss, mean of Q_1). `noise`: (A, n, B), standard normal.
+
+    `mean`: as of `pair_values`.
+    """
     turn_weights(critic)
     gamma = np.float32(discount)
     size = batch.lengths.size
-    factors, targets = np.empty(LANES, np.float32), np.empty(LANES, np.float32)
+    values, targets = np.empty(LANES, np.float32), np.empty(LANES, np.float32)
     loss, q_mean = 0.0, 0.0
     for first in range(0, size, LANES):
         discounted_rewards(batch, first, gamma, targets)
         _add_entropies(policy, target_critic, batch, noise, first, gamma, temperature, targets)
         load(batch.next_observations[-1], first, target_critic.workspace, 0)
+        pair_values(target_critic, np.float32(mean), values)
         for lane in range(lanes_from(first, size)):
-            factors[lane] = bootstrap(batch, first + lane, gamma)
-        add_minimum(target_critic, factors, first, size, targets)
+            targets[lane] += bootstrap(batch, first + lane, gamma) * values[lane]
         part = regress(critic, batch, first, targets)
         loss += part[0]
         q_mean += part[1]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from rlx2_ray.agents.sparse.learner import SparseLearner, critic_inputs
-from rlx2_ray.agents.sparse.td3.update import critic_gradient, policy_gradient
+from rlx2_ray.agents.sparse.td3.update import Target, critic_gradient, policy_gradient
 from rlx2_ray.networks.sparse_layer import Layers
 from rlx2_ray.networks.sparse_model import SparseModel
 from rlx2_ray.types import Batch
@@ -20,11 +20,13 @@ class SparseTD3Learner(SparseLearner):
         return {**super()._models(), "target_policy": self.target_policy}
 
     def _update(self, batch: Batch) -> None:
-        agent = self._config.agent
-        noise = self._draw_noise(*batch.actions.shape, scale=agent.target_policy_noise)
+        agent, target = self._config.agent, self._config.target
+        actions, size = batch.actions.shape
+        noise = self._draw_noise(actions, target.samples, size, scale=agent.target_policy_noise)
+        constants = Target(agent.discount, agent.target_noise_clip, target.mean, target.beta)
         targets = self.target_policy.kernel, self.target_critic.kernel
         loss, q_mean = self.critic_optimizer.call(
-            lambda critic: critic_gradient(critic, *targets, batch, noise, agent.discount, agent.target_noise_clip),
+            lambda critic: critic_gradient(critic, *targets, batch, noise, constants),
             lambda: critic_inputs(batch),
         )
         self._note(critic_loss=loss, q_mean=q_mean)

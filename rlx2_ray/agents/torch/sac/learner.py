@@ -34,7 +34,8 @@ class SACLearner(TorchLearner):
         temperature = self.log_temperature.detach().exp()
         noise = self._draw_noise(*batch.next_observations.shape[:2], self._spaces.action_size)
         with torch.no_grad():
-            targets = target_q(batch, self.policy, self.target_critics, noise, agent.discount, temperature)
+            constants = agent.discount, temperature, self._config.target.mean
+            targets = target_q(batch, self.policy, self.target_critics, noise, *constants)
         loss, q_mean = critic_loss(self.critics, batch.observations, batch.actions, targets)
         minimise(loss, self.critic_optimizer, batch.observations, batch.actions)
         self._note(critic_loss=loss, q_mean=q_mean)

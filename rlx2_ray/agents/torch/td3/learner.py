@@ -24,12 +24,12 @@ class TD3Learner(TorchLearner):
         return {**super()._models(), "target_policy": self.target_policy}
 
     def _update(self, batch: TensorBatch) -> None:
-        agent = self._config.agent
-        noise = self._draw_noise(*batch.actions.shape, scale=agent.target_policy_noise)
+        agent, target = self._config.agent, self._config.target
+        size, actions = batch.actions.shape
+        noise = self._draw_noise(size, target.samples, actions, scale=agent.target_policy_noise)
+        constants = agent.discount, agent.target_noise_clip, target.mean, target.beta
         with torch.no_grad():
-            targets = target_q(
-                batch, self.target_policy, self.target_critics, noise, agent.discount, agent.target_noise_clip
-            )
+            targets = target_q(batch, self.target_policy, self.target_critics, noise, *constants)
         loss, q_mean = critic_loss(self.critics, batch.observations, batch.actions, targets)
         minimise(loss, self.critic_optimizer, batch.observations, batch.actions)
         self._note(critic_loss=loss, q_mean=q_mean)
