@@ -84,6 +84,11 @@ class BaseLearner:
         """Whether targets have a structure of their own, and so hold every weight (`sparse/targets.py`)."""
         return self._config.topology.target_mask == "own"
 
+    @property
+    def _normalizes_critics(self) -> bool:
+        """Whether the critics' hidden layers are normalised."""
+        return self._config.network.critic_norm == "layer"
+
     def _optimizers(self) -> dict[str, Optimizer]:
         """Returns the optimizers by the name of their model."""
         raise NotImplementedError

@@ -60,14 +60,14 @@ def check_names(config: ExperimentConfig) -> None:
 
 
 def _check_memory(config: ExperimentConfig) -> None:
-    hidden, batch = config.network.hidden, config.agent.batch_size
+    hidden, batch, samples = config.network.hidden, config.agent.batch_size, config.target.samples
     weights = sum(map(operator.mul, hidden, hidden[1:]))
     for keys, count, most in (
         ("network.hidden", weights, MOST_WEIGHTS),
         ("agent.batch_size x network.hidden", batch * sum(hidden), MOST_NUMBERS),
         (
             "agent.batch_size x target.samples x network.hidden",
-            batch * config.target.samples * sum(hidden),
+            batch * samples * sum(hidden),
             MOST_NUMBERS,
         ),
         ("agent.batch_size x target.n_step", batch * config.target.n_step, MOST_NUMBERS),

@@ -69,6 +69,7 @@ Beta = Annotated[float, Field(ge=0, lt=1)]
 # Keys that came after the first digests were given, and what everything was like before them.
 LATER: dict[str, dict[str, Any]] = {
     "agent": {"beta_1": 0.9, "beta_2": 0.999, "grown_steps": "shared", "normalize_observations": False},
+    "network": {"critic_norm": "none"},
     "target": {"rule": "delayed", "mean": 0.0, "samples": 1, "beta": 0.05},
     "policy": {"average": 0},
 }
@@ -125,6 +126,8 @@ class SparsityConfig(Section):
 class NetworkConfig(Section):
     #: units of each hidden layer, of policy and critics
     hidden: tuple[Width, ...] = Field((256, 256), min_length=1, max_length=DEEPEST)
+    #: layer: the sums of each hidden layer of the critics are brought to mean 0 and deviation 1 over its units
+    critic_norm: Literal["none", "layer"] = "none"
 
 
 class AgentConfig(Section):

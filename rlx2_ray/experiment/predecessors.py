@@ -45,17 +45,22 @@ def inherited_models(config: ExperimentConfig, spaces: Spaces) -> dict[str, Laye
     if config.topology.ticket is not None:
         models |= _ticket(config, spaces, config.topology.ticket)
     if config.target.expert is not None:
-        models["target_critic"] = _expert(spaces, config.target.expert)
+        models["target_critic"] = _expert(config, spaces, config.target.expert)
     return models
 
 
-def _expert(spaces: Spaces, path: str) -> Layers:
+def _expert(config: ExperimentConfig, spaces: Spaces, path: str) -> Layers:
     """The critics of the run in `path`; they may be wider, deeper or denser than the run's own."""
     run = _read("target.expert", path, spaces)
     if run.config.agent.normalize_observations:
         raise BadInput(
             f"target.expert is {path}, whose critics know normalised observations alone: give a run without "
             "agent.normalize_observations."
+        )
+    theirs, ours = run.config.network.critic_norm, config.network.critic_norm
+    if theirs != ours:
+        raise BadInput(
+            f"network.critic_norm is {ours} but target.expert {path} was trained with {theirs}: give the same."
         )
     layers = from_arrays(run.arrays, "critic")
     inputs = spaces.observation_size + spaces.action_size

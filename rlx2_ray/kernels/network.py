@@ -1,12 +1,13 @@
 """Forward and backward passes of a model over the LANES samples in its workspace.
 
 Deltas (gradients of the loss by a unit's value) replace the values: once a layer's weight gradient is known, the values
-of its inputs are needed only to say where ReLU let them pass.
+of its inputs are needed only to say where ReLU let them pass. Of a normalised layer, whose values are brought to mean 0
+and deviation 1 over its units before ReLU, the passes keep these and the deviations apart.
 """
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
@@ -16,15 +17,20 @@ from rlx2_ray.kernels.structure import Structure
 from rlx2_ray.kernels.vectors import (
     ALIGNMENT,
     LANES,
+    deltas_normalized,
     row_added,
     row_gated,
     row_gradient,
     row_linear,
     row_relu,
+    unit_products,
+    unit_sums,
+    units_normalized,
 )
 from rlx2_ray.types import Floats
 
 ZERO, ONE = np.float32(0), np.float32(1)
+NORM_EPSILON: Final = np.float32(1e-5)  # added to the variance over a layer's units, as torch does
 
 
 class Model(NamedTuple):
@@ -36,6 +42,10 @@ class Model(NamedTuple):
     turned: Floats  # (entries,), weights in the order of the columns, of the latest `turn_weights`
     workspace: Floats  # (units, LANES), values or deltas
     spare: Floats  # (inputs of the widest dense layer, LANES)
+    normal: Floats  # (units, LANES), sums of normalised layers; this and the next two: no rows where there are none
+    means: Floats  # (layers, LANES), of a normalised layer's sums over its units
+    scales: Floats  # (layers, LANES), 1 over their deviation
+    spare_sums: Floats  # (3, LANES)
 
 
 def make_model(structure: Structure, parameters: Floats, workspace: Floats | None = None) -> Model:
@@ -45,6 +55,7 @@ def make_model(structure: Structure, parameters: Floats, workspace: Floats | Non
     widest = int((layers["inputs"] * layers["is_dense"]).max())
     if workspace is not None and len(workspace) != units:
         raise ValueError(f"a workspace of {len(workspace)} units cannot serve a model of {units}")
+    has_normal = bool(layers["is_normalized"].any())
     return Model(
         structure,
         parameters,
@@ -52,6 +63,10 @@ def make_model(structure: Structure, parameters: Floats, workspace: Floats | Non
         np.zeros(len(structure.places), np.float32),
         aligned_zeros(units) if workspace is None else workspace,
         aligned_zeros(widest),
+        aligned_zeros(units if has_normal else 0),
+        aligned_zeros(len(layers) if has_normal else 0),
+        aligned_zeros(len(layers) if has_normal else 0),
+        aligned_zeros(3),
     )
 
 
@@ -71,6 +86,8 @@ def forward(model: Model, first: int, end: int) -> None:
             _dense_forward(model, layer)
         else:
             _sparse_forward(model, layer)
+        if layer.is_normalized:
+            _normalize(model, number)
 
 
 @compiled
@@ -81,7 +98,9 @@ def _sparse_forward(model: Model, layer: Any) -> None:
         row = np.int64(live[place])
         start, end = row_start[layer.rows + row], row_start[layer.rows + row + 1]
         bias = parameters[layer.bias + row]
-        if layer.is_output:
+        if layer.is_normalized:
+            row_linear(parameters, units, start, end, bias, workspace, model.normal, layer.target + row)
+        elif layer.is_output:
             row_linear(parameters, units, start, end, bias, workspace, workspace, layer.target + row)
         else:
             row_relu(parameters, units, start, end, bias, workspace, workspace, layer.target + row)
@@ -91,13 +110,34 @@ def _sparse_forward(model: Model, layer: Any) -> None:
 def _dense_forward(model: Model, layer: Any) -> None:
     weights = model.parameters[layer.weights :]
     source = model.workspace[layer.source :]
-    target = model.workspace[layer.target : layer.target + layer.outputs]
+    values = model.normal if layer.is_normalized else model.workspace
+    target = values[layer.target : layer.target + layer.outputs]
     gemm(weights, layer.inputs, 0, source, 0, target, (layer.outputs, LANES, layer.inputs), ZERO)
+    is_linear = layer.is_output or layer.is_normalized
     for row in range(layer.outputs):
         bias = model.parameters[layer.bias + row]
         for lane in range(LANES):
             value = target[row, lane] + bias
-            target[row, lane] = value if layer.is_output or value > 0 else ZERO
+            target[row, lane] = value if is_linear or value > 0 else ZERO
+
+
+@compiled
+def _normalize(model: Model, number: int) -> None:
+    """Layer normalisation without affine parameters, then ReLU (Ba et al. 2016, arXiv 1607.06450).
+
+    Of all regularisers that Nauman et al. 2024 (arXiv 2403.00514) tried on critics it is the one that helps most.
+    """
+    layer, sums = model.structure.layers[number], model.spare_sums
+    first, end = layer.target, layer.target + layer.outputs
+    means, scales, one_of_all = model.means[number], model.scales[number], ONE / np.float32(layer.outputs)
+    means[:] = model.normal[first]  # a value among them, so that the sums of squares lose no digits
+    unit_sums(model.normal, first, end, model.means, number, sums)
+    for lane in range(LANES):
+        distance = sums[0, lane] * one_of_all
+        variance = max(sums[1, lane] * one_of_all - distance * distance, ZERO)
+        means[lane] += distance
+        scales[lane] = ONE / np.sqrt(variance + NORM_EPSILON)
+    units_normalized(model.normal, first, end, model.means, model.scales, number, model.workspace)
 
 
 @compiled
@@ -127,6 +167,26 @@ def backward(model: Model, first: int, end: int, with_weights: bool) -> None:
                 _dense_deltas(model, layer)
             else:
                 _sparse_deltas(model, layer, layers[number - 1])
+            if layers[number - 1].is_normalized:
+                _normalized_deltas(model, number - 1)
+
+
+@compiled
+def _normalized_deltas(model: Model, number: int) -> None:
+    """Deltas of a layer's sums from those of its normalised values, in their place.
+
+    With z the sums, m their mean and 1 / s their deviation: s (delta - mean(delta) - s^2 (z - m) mean(delta (z - m))),
+    means over the layer's units.
+    """
+    layer, sums = model.structure.layers[number], model.spare_sums
+    first, end = layer.target, layer.target + layer.outputs
+    scales, one_of_all = model.scales[number], ONE / np.float32(layer.outputs)
+    unit_products(model.workspace, model.normal, first, end, model.means, number, sums)
+    for lane in range(LANES):
+        scale = scales[lane]
+        mean, product = sums[0, lane] * one_of_all, sums[1, lane] * one_of_all
+        sums[0, lane], sums[1, lane], sums[2, lane] = scale, scale * mean, scale * scale * scale * product
+    deltas_normalized(model.workspace, model.normal, first, end, model.means, number, sums)
 
 
 @compiled

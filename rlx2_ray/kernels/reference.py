@@ -31,14 +31,25 @@ class Gradients(NamedTuple):
     inputs: Doubles  # (inputs, N), the sum over all networks
 
 
-def forward(layers: Sequence[DenseLayer], networks: int, inputs: NDArray[Any]) -> list[Doubles]:
-    """The outputs (units, N) of every layer, hidden ones after ReLU."""
+def forward(
+    layers: Sequence[DenseLayer], networks: int, inputs: NDArray[Any], normalized: bool = False
+) -> list[Doubles]:
+    """The outputs (units, N) of every layer, hidden ones after ReLU, and before it after `normal` if `normalized`."""
     depth = len(layers) // networks
     values: list[Doubles] = []
     for number, layer in enumerate(layers):
         source = values[-1] if number % depth else inputs
         sums = layer.weights @ source + layer.bias[:, None]
-        values.append(sums if (number + 1) % depth == 0 else np.maximum(sums, 0))
+        if (number + 1) % depth:
+            sums = np.maximum(normal(sums) if normalized else sums, 0)
+        values.append(sums)
+    return values
+
+
+def normal(sums: Doubles, epsilon: float = 1e-5) -> Doubles:
+    """Columns of mean 0 and deviation 1 (Ba et al. 2016, arXiv 1607.06450, without gain and bias)."""
+    distances = sums - sums.mean(axis=0)
+    values: Doubles = distances / np.sqrt(np.square(distances).mean(axis=0) + epsilon)
     return values
 
 

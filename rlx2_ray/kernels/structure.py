@@ -8,7 +8,8 @@ A layer is sparse (compressed rows for the forward pass and the weight gradient,
 gradient) or, above the break-even density, dense (a full matrix for BLAS, zero where inactive).
 
 A unit of a sparse layer from which no path leads to an output is not live: nothing is computed for it, because all its
-gradients are zero.
+gradients are zero. Where hidden layers are normalised every unit is live, for it is among those that the others of its
+layer are normalised by.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ LAYER: Final = np.dtype(
             *("inputs", "outputs"),  # sizes
             *("source", "target"),  # workspace rows of the first input and the first output
             *("weights", "bias"),  # slots of the first weight and the first bias
-            *("is_dense", "is_output"),  # 0 or 1
+            *("is_dense", "is_output", "is_normalized"),  # 0 or 1
             "first_input",  # inputs before it need no gradient
             *("rows", "columns"),  # where the layer begins in row_start and in column_start
             *("live", "live_end"),  # its part of `live`
@@ -72,13 +73,16 @@ def weight_slots(mask: Bools) -> int:
     return mask.size if is_dense(mask) else int(np.count_nonzero(mask))
 
 
-def build_structure(masks: Sequence[Bools], networks: int = 1, first_input: int = 0) -> Structure:
+def build_structure(
+    masks: Sequence[Bools], networks: int = 1, first_input: int = 0, normalized: bool = False
+) -> Structure:
     """The structure of `networks` networks of equal depth, one after the other in `masks` (each (outputs, inputs)).
 
-    Gradients of the loss by the model's inputs are wanted from input `first_input` on.
+    Gradients of the loss by the model's inputs are wanted from input `first_input` on. `normalized`: the hidden layers.
     """
-    live = find_live(masks, networks)
+    live = [np.ones(len(mask), np.bool_) for mask in masks] if normalized else find_live(masks, networks)
     layers = _lay_out(masks, networks, first_input)
+    layers["is_normalized"] = normalized & (layers["is_output"] == 0)
     parts = [_sparse_part(*arguments) for arguments in zip(layers, masks, live, strict=True)]
     for name, array in (
         *(("rows", "row_start"), ("columns", "column_start")),

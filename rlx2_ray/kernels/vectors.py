@@ -1,4 +1,4 @@
-"""The two inner loops of everything sparse, written as LLVM vectors so that sums stay in registers.
+"""The inner loops of everything sparse, and those over all units of a layer, as LLVM vectors: sums stay in registers.
 
 numba's own vectorizer keeps such sums in memory and, on some processors, stops at half the vector width. These loops
 name their vectors: `LANES` samples of a batch are four vectors of 16, which LLVM maps to what the machine has (four
@@ -91,6 +91,15 @@ class Emitter:
 
     def add(self, first: Lanes, second: Lanes) -> Lanes:
         return [self.builder.fadd(one, other) for one, other in zip(first, second, strict=True)]
+
+    def subtract(self, first: Lanes, second: Lanes) -> Lanes:
+        return [self.builder.fsub(one, other) for one, other in zip(first, second, strict=True)]
+
+    def multiply(self, first: Lanes, second: Lanes) -> Lanes:
+        return [self.builder.fmul(one, other) for one, other in zip(first, second, strict=True)]
+
+    def multiply_adds(self, factors: Lanes, others: Lanes, summands: Lanes) -> Lanes:
+        return [self.multiply_add(*each) for each in zip(factors, others, summands, strict=True)]
 
     def dot(self, first: Lanes, second: Lanes) -> Any:
         """Returns one vector, whose elements sum up to the dot product."""
@@ -241,6 +250,106 @@ def row_gradient(
         emit.loop(fours_end, end, 1, [], one)
         total = emit.add(delta[:2], delta[2:])
         emit.add_to(builder.gep(gradient, [bias]), emit.sum(builder.fadd(*total)))
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def unit_sums(typing_context: Any, values: Any, first: Any, end: Any, centers: Any, row: Any, sums: Any) -> Any:
+    """Lane by lane over units first ... end - 1: sums[0] = sum of value - centers[row], sums[1] = that of its square.
+
+    Arrays: float32 (units, LANES), aligned.
+    """
+    signature = types.void(values, first, end, centers, row, sums)
+
+    def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Sequence[Any]) -> Any:
+        emit = Emitter(context, builder, signature, args)
+        values, sums = emit.data(0), emit.data(5)
+        center = emit.load(emit.unit(emit.data(3), args[4]))
+
+        def accumulate(unit: Any, totals: Lanes) -> Lanes:
+            distances = emit.subtract(emit.load(emit.unit(values, unit)), center)
+            return emit.add(totals[:VECTORS], distances) + emit.multiply_adds(distances, distances, totals[VECTORS:])
+
+        totals = emit.loop(args[1], args[2], 1, [ZERO] * (2 * VECTORS), accumulate)
+        emit.store(emit.unit(sums, INT64(0)), totals[:VECTORS])
+        emit.store(emit.unit(sums, INT64(1)), totals[VECTORS:])
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def unit_products(
+    typing_context: Any, deltas: Any, values: Any, first: Any, end: Any, centers: Any, row: Any, sums: Any
+) -> Any:
+    """The same with sums[0] = sum of delta, sums[1] = sum of delta * (value - centers[row])."""
+    signature = types.void(deltas, values, first, end, centers, row, sums)
+
+    def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Sequence[Any]) -> Any:
+        emit = Emitter(context, builder, signature, args)
+        deltas, values, sums = emit.data(0), emit.data(1), emit.data(6)
+        center = emit.load(emit.unit(emit.data(4), args[5]))
+
+        def accumulate(unit: Any, totals: Lanes) -> Lanes:
+            delta = emit.load(emit.unit(deltas, unit))
+            distances = emit.subtract(emit.load(emit.unit(values, unit)), center)
+            return emit.add(totals[:VECTORS], delta) + emit.multiply_adds(delta, distances, totals[VECTORS:])
+
+        totals = emit.loop(args[2], args[3], 1, [ZERO] * (2 * VECTORS), accumulate)
+        emit.store(emit.unit(sums, INT64(0)), totals[:VECTORS])
+        emit.store(emit.unit(sums, INT64(1)), totals[VECTORS:])
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def units_normalized(
+    typing_context: Any, values: Any, first: Any, end: Any, centers: Any, scales: Any, row: Any, target: Any
+) -> Any:
+    """Lane by lane over units: target[unit] = ReLU((values[unit] - centers[row]) * scales[row])."""
+    signature = types.void(values, first, end, centers, scales, row, target)
+
+    def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Sequence[Any]) -> Any:
+        emit = Emitter(context, builder, signature, args)
+        values, target = emit.data(0), emit.data(6)
+        center, scale = (emit.load(emit.unit(emit.data(place), args[5])) for place in (3, 4))
+
+        def normalize(unit: Any, _: Lanes) -> Lanes:
+            distances = emit.subtract(emit.load(emit.unit(values, unit)), center)
+            normal = emit.multiply(distances, scale)
+            emit.store(emit.unit(target, unit), emit.positive(normal, normal))
+            return []
+
+        emit.loop(args[1], args[2], 1, [], normalize)
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def deltas_normalized(
+    typing_context: Any, deltas: Any, values: Any, first: Any, end: Any, centers: Any, row: Any, factors: Any
+) -> Any:
+    """deltas[unit] = factors[0] * deltas[unit] - factors[1] - factors[2] * (values[unit] - centers[row]), of units."""
+    signature = types.void(deltas, values, first, end, centers, row, factors)
+
+    def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Sequence[Any]) -> Any:
+        emit = Emitter(context, builder, signature, args)
+        deltas, values, factors = emit.data(0), emit.data(1), emit.data(6)
+        center = emit.load(emit.unit(emit.data(4), args[5]))
+        own, common, by_distance = (emit.load(emit.unit(factors, INT64(place))) for place in range(3))
+
+        def change(unit: Any, _: Lanes) -> Lanes:
+            place = emit.unit(deltas, unit)
+            distances = emit.subtract(emit.load(emit.unit(values, unit)), center)
+            taken = emit.multiply_adds(by_distance, distances, common)
+            emit.store(place, emit.subtract(emit.multiply(own, emit.load(place)), taken))
+            return []
+
+        emit.loop(args[2], args[3], 1, [], change)
         return context.get_dummy_value()
 
     return signature, generate

@@ -10,15 +10,19 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
-from torch.nn.functional import linear, relu
+from torch.nn.functional import layer_norm, linear, relu
 
 from rlx2_ray.networks.sparse_layer import Layers, SparseLayer
 
 
 class MaskedLinear:
-    """One layer's tensors: `weight` (outputs, inputs), `bias` (outputs,), `mask` (outputs, inputs) bool."""
+    """One layer's tensors: `weight` (outputs, inputs), `bias` (outputs,), `mask` (outputs, inputs) bool.
 
-    def __init__(self, layer: SparseLayer, device: str = "cpu", *, trainable: bool) -> None:
+    Where it is hidden and `normalized`, its sums are brought to mean 0 and deviation 1 over its units before ReLU.
+    """
+
+    def __init__(self, layer: SparseLayer, device: str = "cpu", *, trainable: bool, normalized: bool = False) -> None:
+        self.normalized = normalized
         self.weight = torch.from_numpy(layer.scatter()).to(device).requires_grad_(trainable)
         self.bias = torch.tensor(layer.bias, device=device, requires_grad=trainable)
         self.set_mask(torch.from_numpy(layer.mask()).to(device))
@@ -40,15 +44,16 @@ class MaskedLinear:
 MLP = Sequence[MaskedLinear]
 
 
-def make_mlp(layers: Layers, device: str, *, trainable: bool) -> list[MaskedLinear]:
-    return [MaskedLinear(layer, device, trainable=trainable) for layer in layers]
+def make_mlp(layers: Layers, device: str, *, trainable: bool, normalized: bool = False) -> list[MaskedLinear]:
+    return [MaskedLinear(layer, device, trainable=trainable, normalized=normalized) for layer in layers]
 
 
 def forward(mlp: MLP, inputs: Tensor) -> Tensor:
     """Returns the outputs (..., outputs) for inputs (..., inputs), with ReLU between layers."""
     hidden = inputs
     for layer in mlp[:-1]:
-        hidden = relu(linear(hidden, layer.weight, layer.bias))
+        sums = linear(hidden, layer.weight, layer.bias)
+        hidden = relu(layer_norm(sums, sums.shape[-1:]) if layer.normalized else sums)
     return linear(hidden, mlp[-1].weight, mlp[-1].bias)
 
 

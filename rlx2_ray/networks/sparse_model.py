@@ -21,16 +21,21 @@ class SparseModel:
     masks: list[Bools]  # likewise
 
     def __init__(
-        self, layers: Layers, networks: int = 1, first_input: int = 0, workspace: Floats | None = None
+        self,
+        layers: Layers,
+        networks: int = 1,
+        first_input: int = 0,
+        workspace: Floats | None = None,
+        normalized: bool = False,
     ) -> None:
-        """`first_input` and `workspace` are as in `build_structure` and `make_model`."""
-        self.networks = networks
+        """`first_input`, `normalized` and `workspace` are as in `build_structure` and `make_model`."""
+        self.networks, self.normalized = networks, normalized
         self._first_input = first_input
         self._build(layers, [layer.mask() for layer in layers], workspace)
 
     def _build(self, layers: Layers, masks: list[Bools], workspace: Floats | None) -> None:
         self.masks = masks
-        structure = build_structure(masks, self.networks, self._first_input)
+        structure = build_structure(masks, self.networks, self._first_input, self.normalized)
         self.slots = [  # of the active weights of each layer
             record["weights"] + (layer.indices if record["is_dense"] else np.arange(len(layer.indices)))
             for record, layer in zip(structure.layers, layers, strict=True)
@@ -83,7 +88,7 @@ class SparseModel:
     def densified(self) -> SparseModel:
         """The same function with every weight active, those that were not at 0. In a workspace of its own."""
         full = [np.ones_like(mask) for mask in self.masks]
-        return SparseModel(move(self.layers(), full), self.networks, self._first_input)
+        return SparseModel(move(self.layers(), full), self.networks, self._first_input, normalized=self.normalized)
 
 
 def move(layers: Layers, masks: Sequence[Bools]) -> Layers:

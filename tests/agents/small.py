@@ -7,6 +7,7 @@ from typing import Any, Final
 import numpy as np
 import pytest
 
+from rlx2_ray.agents.engines import make_learner
 from rlx2_ray.config import ExperimentConfig, merge, resolve
 from rlx2_ray.types import Batch, Spaces
 from tests.support.batches import side_by_side
@@ -32,6 +33,21 @@ ENGINES = pytest.mark.parametrize("engine", ["torch", "sparse"])
 def small_config(algo: str, **sections: Any) -> ExperimentConfig:
     """Sparse networks of two hidden layers of 16, with a topology event at every second optimizer call."""
     return resolve(merge(SMALL, {"algo": algo, **sections}))
+
+
+def check_resumes(config: ExperimentConfig) -> None:
+    """A learner that is made anew from a state comes to the same bits, with events before and after."""
+    whole, again = (make_learner(config, SPACES) for _ in range(2))
+    generator = np.random.default_rng(0)
+    batches = [random_batch(generator) for _ in range(9)]
+    for batch in batches[:5]:
+        whole.update(batch)
+    again.restore(whole.state())
+    for learner in (whole, again):
+        for batch in batches[5:]:
+            learner.update(batch)
+    states = [{name: each.tobytes() for name, each in learner.state().arrays.items()} for learner in (whole, again)]
+    assert states[0] == states[1]
 
 
 def random_batch(

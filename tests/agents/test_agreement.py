@@ -72,10 +72,8 @@ class Pair:
     ) -> None:
         policy, critic = sizes.sparsity
         sections = {"sparsity": {"policy": policy, "critic": critic}, "agent": AGENT, **sections}
-        configs = {
-            engine: small_config(algo, engine=engine, network={"hidden": sizes.hidden}, **sections)
-            for engine in ENGINES
-        }
+        sections["network"] = {"hidden": sizes.hidden, **sections.get("network", {})}
+        configs = {engine: small_config(algo, engine=engine, **sections) for engine in ENGINES}
         self.config: ExperimentConfig = configs["torch"]
         self.learners: dict[str, Learner] = {
             engine: make_learner(config, sizes.spaces, models) for engine, config in configs.items()

@@ -15,7 +15,7 @@ from rlx2_ray.networks.policy import densify, make_evaluation_policy
 from rlx2_ray.networks.policy_weights import AVERAGE
 from rlx2_ray.networks.sparse_layer import Layers, from_arrays
 from rlx2_ray.types import Floats
-from tests.agents.small import ALGORITHMS, ENGINES, SMALL, SPACES, random_batch, small_config
+from tests.agents.small import ALGORITHMS, ENGINES, SMALL, SPACES, check_resumes, random_batch, small_config
 
 CONSTANT = 20  # env steps
 OBSERVATIONS = np.random.default_rng(1).standard_normal((5, SPACES.observation_size), dtype=np.float32)
@@ -93,15 +93,4 @@ def test_training_is_what_it_was_without_it(engine: str, algo: str) -> None:
 @ENGINES
 @ALGORITHMS
 def test_it_goes_on_from_a_state(engine: str, algo: str) -> None:
-    whole, again = learner_of(algo, engine), learner_of(algo, engine)
-    generator = np.random.default_rng(0)
-    batches = [random_batch(generator) for _ in range(9)]
-    for batch in batches[:5]:
-        whole.update(batch)
-    again.restore(whole.state())
-    for learner in (whole, again):
-        for batch in batches[5:]:
-            learner.update(batch)
-    assert {name: each.tobytes() for name, each in again.state().arrays.items()} == {
-        name: each.tobytes() for name, each in whole.state().arrays.items()
-    }
+    check_resumes(small_config(algo, engine=engine, policy={"average": CONSTANT}))

@@ -12,7 +12,7 @@ from rlx2_ray.agents.engines import make_learner
 from rlx2_ray.networks.sparse_layer import AGE
 from rlx2_ray.types import Floats
 from tests.agents.optimizers import Optimizer, make_optimizer
-from tests.agents.small import ALGORITHMS, ENGINES, SPACES, UNENDING, random_batch, small_config
+from tests.agents.small import ALGORITHMS, ENGINES, SPACES, UNENDING, check_resumes, random_batch, small_config
 from tests.agents.test_agreement import SIZES, Pair, check_agreement
 from tests.agents.test_optimizers import random_gradients, start_layers
 
@@ -94,19 +94,7 @@ def test_the_engines_agree(algo: str, sizes: str) -> None:
 @ENGINES
 @ALGORITHMS
 def test_it_goes_on_from_a_state(engine: str, algo: str) -> None:
-    agent = {"batch_size": 8, "grown_steps": "own", **BETAS}
-    whole, again = (make_learner(small_config(algo, engine=engine, agent=agent), SPACES) for _ in range(2))
-    generator = np.random.default_rng(0)
-    batches = [random_batch(generator) for _ in range(9)]
-    for batch in batches[:5]:
-        whole.update(batch)
-    again.restore(whole.state())
-    for learner in (whole, again):
-        for batch in batches[5:]:
-            learner.update(batch)
-    assert {name: each.tobytes() for name, each in again.state().arrays.items()} == {
-        name: each.tobytes() for name, each in whole.state().arrays.items()
-    }
+    check_resumes(small_config(algo, engine=engine, agent={"batch_size": 8, "grown_steps": "own", **BETAS}))
 
 
 @ENGINES

@@ -220,6 +220,7 @@ OTHER_VALUES = {
     "sparsity.policy": 0.91,
     "sparsity.critic": 0.81,
     "network.hidden": (256, 255),
+    "network.critic_norm": "layer",
     "agent.discount": 0.98,
     "agent.exploration": "mean",
     "agent.beta_1": 0.8,

@@ -7,17 +7,21 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import Phase, find, given, settings
 from numpy.typing import NDArray
 
 from rlx2_ray.kernels import reference
 from rlx2_ray.kernels.network import aligned_zeros, backward, forward, input_deltas, turn_weights
-from rlx2_ray.kernels.reference import Gradients
+from rlx2_ray.kernels.reference import DenseLayer, Gradients
+from rlx2_ray.kernels.structure import build_structure
 from rlx2_ray.kernels.vectors import ALIGNMENT, LANES
+from rlx2_ray.networks.masked_mlp import forward as mlp_forward
+from rlx2_ray.networks.masked_mlp import make_mlp, parameters
 from rlx2_ray.networks.sparse_model import SparseModel
 from rlx2_ray.types import Floats
 from tests.kernels.models import Case, cases, outputs_of
-from tests.networks.networks import random_layers
+from tests.networks.networks import full_layer, random_layers
 
 
 def run_forward(model: SparseModel, inputs: Floats) -> None:
@@ -149,8 +153,57 @@ def test_real_numbers_to_float32_accuracy(density: float) -> None:
         assert_close(layer.bias, bias)
 
 
-def assert_close(actual: NDArray[Any], expected: NDArray[Any]) -> None:
-    assert np.abs(actual - expected).max() <= 2e-6 * np.abs(expected).max()
+def assert_close(
+    actual: NDArray[Any], expected: NDArray[Any], tolerance: float = 2e-6, size: float | None = None
+) -> None:
+    """`size`: of the numbers that they come of; that of what is expected where there is none."""
+    assert np.abs(actual - expected).max() <= tolerance * (np.abs(expected).max() if size is None else size)
+
+
+@pytest.mark.parametrize("density", [0.1, 0.4, 0.9])
+@pytest.mark.parametrize("networks", [1, 2])
+@pytest.mark.parametrize("shift", [0.0, 30.0])  # of all sums of a layer alike, which a normalised one does not see
+def test_normalised_layers_are_as_in_torch(density: float, networks: int, shift: float) -> None:
+    layers = [layer for seed in range(networks) for layer in random_layers(40, 64, 48, 3, density=density, seed=seed)]
+    layers = [layer._replace(bias=layer.bias + np.float32(shift)) for layer in layers]
+    generator = np.random.default_rng(0)
+    inputs = generator.standard_normal((40, LANES), np.float32)
+    deltas = [generator.standard_normal((3, LANES), np.float32) for _ in range(networks)]
+    model = SparseModel(tuple(layers), networks, normalized=True)
+    run_forward(model, inputs)
+    outputs = [outputs_of(model, 3 * network + 2).copy() for network in range(networks)]
+    run_backward(model, networks, deltas)
+    mlp = make_mlp(tuple(layers), "cpu", trainable=True, normalized=True)
+    seen = torch.from_numpy(inputs.T.copy()).requires_grad_()
+    expected = [mlp_forward(mlp[3 * network : 3 * network + 3], seen) for network in range(networks)]
+    loss = sum((out * torch.from_numpy(values.T.copy())).sum() for out, values in zip(expected, deltas, strict=True))
+    assert isinstance(loss, torch.Tensor)
+    gradients = torch.autograd.grad(loss, [seen, *parameters(mlp)])
+    tolerance = 5e-6 if shift == 0 else 1e-4
+    dense = [DenseLayer(layer.scatter().astype(np.float64), layer.mask(), layer.bias) for layer in layers]
+    in_doubles = reference.forward(dense, networks, inputs, normalized=True)[2::3]
+    for ours, theirs, exact in zip(outputs, expected, in_doubles, strict=True):
+        assert_close(ours, theirs.detach().numpy().T, tolerance)
+        assert_close(ours, exact, tolerance)
+    assert_close(model.kernel.workspace[:40], gradients[0].numpy().T, 10 * tolerance)
+    for number, layer in enumerate(model.split(model.kernel.gradient)):
+        weights, bias = (gradients[1 + 2 * number + part].numpy() for part in range(2))
+        assert_close(layer.scatter(), np.where(layer.mask(), weights, 0), 10 * tolerance, np.abs(weights).max())
+        assert_close(layer.bias, bias, 10 * tolerance, np.abs(weights).max())
+
+
+def test_normalisation_by_hand() -> None:
+    # Sums 1, 3, 5: mean 3, variance 8/3, so that 5 becomes 2 / sqrt(8/3) and the others ReLU's 0.
+    hidden = full_layer([[1.0], [3.0], [5.0]], [0, 0, 0])
+    model = SparseModel((hidden, full_layer([[1.0, 1.0, 1.0]], [0])), normalized=True)
+    run_forward(model, np.ones((1, LANES), np.float32))
+    values = outputs_of(model, 0)[:, 0]
+    assert values.tolist() == pytest.approx([0, 0, 2 / np.sqrt(8 / 3 + 1e-5)], rel=1e-6)
+
+
+def test_every_unit_of_a_normalised_layer_is_live() -> None:
+    masks = [np.ones((2, 1), np.bool_), np.array([[True, False]])]
+    assert [build_structure(masks, normalized=each).live.tolist() for each in (False, True)] == [[0, 0], [0, 1, 0]]
 
 
 def test_inactive_weights_get_no_gradient() -> None:

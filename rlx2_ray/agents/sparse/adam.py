@@ -65,7 +65,7 @@ class SparseAdam:
         weights = [layer.scatter() for layer in layers]
         gradients = [layer.scatter() for layer in dense.split(dense.kernel.gradient)]
         rewired = self.evolution.rewire(
-            weights, model.masks, gradients, inputs_by_layer(layers, model.networks, inputs)
+            weights, model.masks, gradients, inputs_by_layer(layers, model.networks, inputs, model.normalized)
         )
         moments = [move(model.split(values), rewired.masks) for values in self.moments]
         masks = model.masks

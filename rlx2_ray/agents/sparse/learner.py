@@ -29,23 +29,24 @@ class SparseLearner(BaseLearner):
     def _build(self, layers: Mapping[str, Layers]) -> None:
         config = self._config
         self.policy = self._model(layers["policy"])
-        self.critic = self._model(layers["critic"], networks=2)
-        self.target_critic = self._target(layers["target_critic"], self.critic, networks=2)
+        self.critic = self._model(layers["critic"], critics=True)
+        self.target_critic = self._target(layers["target_critic"], self.critic, critics=True)
         self._averaged = {AVERAGE: self._model(layers.get(AVERAGE, layers["policy"]))} if self._averages else {}
         self.policy_optimizer = SparseAdam(self.policy, config.agent, self._make_evolution("policy"))
         self.critic_optimizer = SparseAdam(self.critic, config.agent, self._make_evolution("critic"))
 
-    def _model(self, layers: Layers, networks: int = 1, like: SparseModel | None = None) -> SparseModel:
+    def _model(self, layers: Layers, critics: bool = False, like: SparseModel | None = None) -> SparseModel:
         """Of the inputs only actions get gradients. `like`: a model to share the workspace with."""
         workspace = like.kernel.workspace if like else None
-        return SparseModel(layers, networks, self._spaces.observation_size, workspace)
+        normalized = critics and self._normalizes_critics
+        return SparseModel(layers, 2 if critics else 1, self._spaces.observation_size, workspace, normalized)
 
-    def _target(self, layers: Layers, online: SparseModel, networks: int = 1) -> SparseModel:
+    def _target(self, layers: Layers, online: SparseModel, critics: bool = False) -> SparseModel:
         """Of the shapes of the online model, or of an expert's."""
         if self._targets_are_own:
             layers = move(layers, [np.ones(layer.shape, np.bool_) for layer in layers])
         is_alike = [layer.shape for layer in layers] == [mask.shape for mask in online.masks]
-        return self._model(layers, networks, like=online if is_alike else None)
+        return self._model(layers, critics, like=online if is_alike else None)
 
     def _follow_critic(self) -> None:
         if not self._has_expert:

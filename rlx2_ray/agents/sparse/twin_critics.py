@@ -21,7 +21,7 @@ def output_row(model: Model, network: int, networks: int) -> int:
 
 @compiled
 def pair_values(critic: Model, mean: np.float32, values: Floats) -> None:
-    """Write (LANES,) values of the critics at what stands in their workspace: `agents/torch/values.py`, `pair_value`."""
+    """Write (LANES,) values of the critics at what stands in their workspace: `pair_value` of `agents/torch`."""
     forward(critic, 0, critic.structure.layers.size)
     one, other = output_row(critic, 0, 2), output_row(critic, 1, 2)
     share = mean / np.float32(2)

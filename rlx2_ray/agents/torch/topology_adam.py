@@ -75,7 +75,7 @@ class TopologyAdam:
             [layer.weight.cpu().numpy() for layer in self._layers],
             [layer.mask.cpu().numpy() for layer in self._layers],
             [gradient.cpu().numpy() for gradient in weight_gradients],
-            inputs_by_layer(to_sparse(self._layers), self._networks, inputs),
+            inputs_by_layer(to_sparse(self._layers), self._networks, inputs, self._layers[0].normalized),
         )
         for layer, mask, values in zip(self._layers, masks, weights, strict=True):
             if not mask.all() or layer.is_sparse:
