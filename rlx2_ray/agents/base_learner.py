@@ -24,6 +24,7 @@ from rlx2_ray.networks.policy import (
 )
 from rlx2_ray.networks.policy_reader import Normalization
 from rlx2_ray.networks.policy_weights import AVERAGE, PolicyWeights
+from rlx2_ray.networks.rescaling import rescaled
 from rlx2_ray.networks.sparse_layer import Arrays, Layers, from_arrays, to_arrays
 from rlx2_ray.seeding import generator_state, make_generator, restore_generator
 from rlx2_ray.sparse.plan import plan_agent
@@ -59,7 +60,8 @@ class BaseLearner:
         self.observed = Moments.none(spaces.observation_size)
         self._sums: dict[str, Any] = {}  # of metrics since the last report
         self._counts: dict[str, int] = {}
-        self._build(initial_models(config, spaces) | dict(models or {}))
+        layers = initial_models(config, spaces) | dict(models or {})
+        self._build({name: rescaled(each) if self._begins_rescaled(name) else each for name, each in layers.items()})
 
     def _build(self, layers: Mapping[str, Layers]) -> None:
         """Make the models, and optimizers that have not stepped yet."""
@@ -83,6 +85,15 @@ class BaseLearner:
     def _targets_are_own(self) -> bool:
         """Whether targets have a structure of their own, and so hold every weight (`sparse/targets.py`)."""
         return self._config.topology.target_mask == "own"
+
+    def _rescales(self, model: str) -> bool:
+        """Whether the weights of the policy, or of the critics, are rescaled."""
+        return self._config.network.rescaled in (model, "both")
+
+    def _begins_rescaled(self, model: str) -> bool:
+        """The same of any model; an expert's critics stay what they are."""
+        is_expert = model == "target_critic" and self._has_expert
+        return self._rescales(model.removeprefix("target_")) and not is_expert
 
     @property
     def _normalizes_critics(self) -> bool:

@@ -21,7 +21,7 @@ def warm_up(algo: str, learner: Callable[[ExperimentConfig, Spaces], Learner]) -
 
 def call_all(algo: str, learner: Callable[[ExperimentConfig, Spaces], Learner]) -> None:
     """As the defaults have it, and with the switches that call other compiled functions."""
-    for switches in ({}, {"agent": {"grown_steps": "own"}}):
+    for switches in ({}, {"agent": {"grown_steps": "own"}}, {"network": {"hidden": [2], "rescaled": "both"}}):
         config = resolve({"algo": algo, "method": "dense", "network": {"hidden": [2]}, **switches})
         _call(learner(config, SPACES))
 

@@ -23,6 +23,7 @@ def check_together(config: ExperimentConfig) -> None:
     _check_samples(config)
     _check_sparsity(config)
     _check_topology(config)
+    _check_growth(config)
     _check_evaluation(config.evaluation)
     _check_memory(config)
     replay, runtime = config.replay, config.runtime
@@ -155,4 +156,23 @@ def _check_topology(config: ExperimentConfig) -> None:
         raise BadInput(
             f"topology.start_update is {topology.start_update}, after topology.end_update, {topology.end_update}: "
             "lower it."
+        )
+
+
+def _check_growth(config: ExperimentConfig) -> None:
+    topology, rescaled = config.topology, config.network.rescaled
+    batches, rule = topology.growth_batches, topology.rule
+    if batches > 1 and rule in TOPOLOGY_RULES and rule != "rigl":
+        raise BadInput(
+            f"topology.growth_batches is {batches} but topology.rule is {rule}, which does not grow by gradients: "
+            "leave it out."
+        )
+    if batches > topology.interval:
+        raise BadInput(
+            f"topology.growth_batches is {batches}, more than topology.interval, {topology.interval}: lower it."
+        )
+    if rescaled != "none" and facts_of(rule).in_groups:
+        raise BadInput(
+            f"network.rescaled is {rescaled} but topology.rule is {rule}, which compares weights that live with others "
+            "that are not rescaled: leave it out."
         )

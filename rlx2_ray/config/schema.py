@@ -54,6 +54,7 @@ Batch = Annotated[Count, Field(gt=0, le=100_000)]  # at 256 units a layer, 100 M
 Horizon = Annotated[Count, Field(gt=0, le=1_000)]  # rewards of every transition of a batch
 Lanes = Annotated[Count, Field(gt=0, le=1_024)]  # environments of one process
 Samples = Annotated[Count, Field(gt=0, le=1_000)]  # actions of one target
+Batches = Annotated[Count, Field(gt=0, le=1_000)]  # at each of which the gradient of all weights is computed
 Repeats = Annotated[Count, Field(gt=0, le=1_000)]  # of an action
 Actors = Annotated[Count, Field(gt=0, le=1_024)]  # processes
 MOST_EPISODES = 10_000  # of one evaluation
@@ -69,7 +70,8 @@ Beta = Annotated[float, Field(ge=0, lt=1)]
 # Keys that came after the first digests were given, and what everything was like before them.
 LATER: dict[str, dict[str, Any]] = {
     "agent": {"beta_1": 0.9, "beta_2": 0.999, "grown_steps": "shared", "normalize_observations": False},
-    "network": {"critic_norm": "none"},
+    "network": {"critic_norm": "none", "rescaled": "none"},
+    "topology": {"growth_batches": 1},
     "target": {"rule": "delayed", "mean": 0.0, "samples": 1, "beta": 0.05},
     "policy": {"average": 0},
 }
@@ -126,6 +128,9 @@ class SparsityConfig(Section):
 class NetworkConfig(Section):
     #: units of each hidden layer, of policy and critics
     hidden: tuple[Width, ...] = Field((256, 256), min_length=1, max_length=DEEPEST)
+    #: whose weights are rescaled over the active ones of each layer, w -> (w - mean) / deviation over the root of the
+    #: active weights of a unit
+    rescaled: Literal["none", "policy", "critic", "both"] = "none"
     #: layer: the sums of each hidden layer of the critics are brought to mean 0 and deviation 1 over its units
     critic_norm: Literal["none", "layer"] = "none"
 
@@ -176,6 +181,7 @@ class TopologyConfig(Section):
     drop_schedule: Literal["cosine", "constant"] = "cosine"  #: cosine: annealed to 0 at end_update
     #: which weights go. signed: so many of the positive and so many of the negative
     drop: Literal["magnitude", "signed"] = "magnitude"
+    growth_batches: Batches = 1  #: the latest, over whose gradients an event sums up what weights grow by
     group: tuple[Positive, Positive] = (2, 4)  #: (N, M) of rule groups: N weights live of every M inputs of a unit
     initial_mask: Literal["magnitude", "random"]  #: which weights of the dense initialization live at first
     target_mask: Literal["online", "own"] = "online"  #: own: targets keep as many of their own largest weights

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from rlx2_ray.types import Bools, Floats
 
 WEIGHTS, BIAS = "weights", "bias"
+RAW = "raw"  # of a weight that is rescaled: what is stepped
+GROWTH = "growth"  # of a layer: sums of the gradients that an event grows by
 AGE = "age"  # of a weight that may have grown: the optimizer's steps since then
 
 

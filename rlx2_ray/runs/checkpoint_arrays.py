@@ -15,7 +15,7 @@ from rlx2_ray.config import ExperimentConfig
 from rlx2_ray.networks.moments import STATE
 from rlx2_ray.networks.policy_reader import LARGEST_MEAN, NORMALIZATION, Normalization, read_normalization
 from rlx2_ray.networks.policy_weights import AVERAGE, PolicyWeights
-from rlx2_ray.networks.sparse_layer import AGE, BIAS, WEIGHTS, Arrays, from_arrays, to_arrays
+from rlx2_ray.networks.sparse_layer import AGE, BIAS, GROWTH, RAW, WEIGHTS, Arrays, from_arrays, to_arrays
 from rlx2_ray.runs.checkpoint_values import BEST
 from rlx2_ray.sparse.densities import Shape
 from rlx2_ray.sparse.plan import CRITICS, NetworkPlan, plan_agent
@@ -105,7 +105,6 @@ def found_critics(arrays: Mapping[str, NDArray[Any]], name: str, sizes: Sizes) -
 
 def state_forms(config: ExperimentConfig, sizes: Sizes, models: Models, count: Count, env_steps: int) -> Forms:
     """The arrays of a checkpoint of a run; `count` says of what is not planned exactly how much of it there is."""
-    has_reserve = facts_of(config.topology.rule).in_groups
     forms: Forms = {}
     for name, layers in models.items():
         is_optimized = name in ("policy", "critic")
@@ -113,10 +112,8 @@ def state_forms(config: ExperimentConfig, sizes: Sizes, models: Models, count: C
             key = f"{name}.{number}"
             active = max(layer.least, count(f"{key}.indices", layer.most))
             forms |= _forms_of_layer(key, layer.shape, active, is_optimized)
-            if is_optimized and config.agent.grown_steps == "own":
-                forms[f"{key}.{WEIGHTS}.{AGE}"] = ArrayForm(np.int64, (active,))
-            if is_optimized and has_reserve:
-                forms[f"{key}.reserve"] = ArrayForm(np.float32, layer.shape)
+            if is_optimized:
+                forms |= _forms_of_switches(config, name, key, layer.shape, active)
     observation, action = sizes
     if config.agent.normalize_observations:
         forms |= _forms_of_normalization(observation, BEST in models)
@@ -128,6 +125,20 @@ def state_forms(config: ExperimentConfig, sizes: Sizes, models: Models, count: C
         if count("refused", 2):
             forms["refused"] = ArrayForm(np.float32, (2, action))
     return forms
+
+
+def _forms_of_switches(
+    config: ExperimentConfig, name: str, key: str, shape: Shape, active: int
+) -> Iterator[tuple[str, ArrayForm]]:
+    """What an optimizer keeps of a layer of model `name` beside its moments."""
+    if config.agent.grown_steps == "own":
+        yield f"{key}.{WEIGHTS}.{AGE}", ArrayForm(np.int64, (active,))
+    if config.network.rescaled in (name, "both"):
+        yield f"{key}.{WEIGHTS}.{RAW}", ArrayForm(np.float32, (active,))
+    if config.topology.growth_batches > 1:
+        yield f"{key}.{GROWTH}", ArrayForm(np.float32, shape)
+    if facts_of(config.topology.rule).in_groups:
+        yield f"{key}.reserve", ArrayForm(np.float32, shape)
 
 
 def _forms_of_normalization(size: int, has_best: bool) -> Iterator[tuple[str, ArrayForm]]:

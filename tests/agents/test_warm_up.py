@@ -19,7 +19,8 @@ from rlx2_ray.types import Fragment
 from tests.agents.small import ALGORITHMS, NEARLY_DENSE, SPACES, small_config
 from tests.support.runs import environment
 
-SWITCHES = {"agent": {"grown_steps": "own"}}  # that call other compiled functions
+# That call other compiled functions.
+SWITCHES = {"agent": {"grown_steps": "own"}, "network": {"rescaled": "both", "critic_norm": "layer"}}
 
 
 def signatures() -> dict[str, list[object]]:

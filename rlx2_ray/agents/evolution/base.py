@@ -23,7 +23,7 @@ class LayerAtEvent(NamedTuple):
     number: int  # of the layer in its model; the critics' layers follow each other
     weights: Floats  # zero where inactive
     mask: Bools  # True where active
-    gradient: Floats  # of the loss by every weight, active or not
+    gradient: Floats  # of the loss by every weight, active or not; the sum over `topology.growth_batches` batches
     inputs: Callable[[], Floats]  # gives (inputs, B), the values that come in for each sample of the batch
 
 
@@ -49,13 +49,18 @@ class TopologyEvolution:
         self._events = schedule
         self.calls = 0
         self.overlap = 1.0  # fraction of active weights that the latest event left active
+        self.batches = 1  # the latest, over whose gradients an event is given the sum
         self.rule_of_others: str | None = None  # its name, where what it does at an event is not this package's
         self.layer_overlaps: list[float] = []  # the same of each layer; empty before the first event
 
     @property
     def is_due(self) -> bool:
         """Whether the call that `calls` counts is an event, and so no step."""
-        return self._events is not None and self._events.is_update(self.calls)
+        return self.is_due_in(0)
+
+    def is_due_in(self, calls: int) -> bool:
+        """Whether the call so many after it is."""
+        return self._events is not None and self._events.is_update(self.calls + calls)
 
     def rewire(
         self,

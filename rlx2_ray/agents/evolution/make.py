@@ -103,4 +103,5 @@ def make_evolution(
                 "correct it, as docs/extend.md says."
             )
         evolution.rule_of_others = config.rule
+    evolution.batches = config.growth_batches
     return evolution

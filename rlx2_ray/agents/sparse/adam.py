@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
 
 from rlx2_ray.agents.evolution.base import TopologyEvolution
 from rlx2_ray.agents.evolution.inputs import Inputs, inputs_by_layer
+from rlx2_ray.agents.evolution.sums import GradientSums
 from rlx2_ray.agents.sparse.own_steps import OwnSteps
+from rlx2_ray.agents.sparse.raw_weights import RawWeights
 from rlx2_ray.config import AgentConfig
 from rlx2_ray.kernels.network import Model
 from rlx2_ray.kernels.optimizer import Moments, adam_step, adam_step_of_cohorts
-from rlx2_ray.networks.sparse_layer import AGE, BIAS, WEIGHTS, Arrays, Layers, SparseLayer
+from rlx2_ray.networks.sparse_layer import AGE, BIAS, RAW, WEIGHTS, Arrays, Layers, SparseLayer
 from rlx2_ray.networks.sparse_model import SparseModel, move
+from rlx2_ray.types import Floats
 
 Result = TypeVar("Result")
 MOMENTS = ("first_moment", "second_moment")
@@ -23,13 +26,18 @@ MOMENTS = ("first_moment", "second_moment")
 class SparseAdam:
     """Steps and rewires `model` (the policy, or both critics)."""
 
-    def __init__(self, model: SparseModel, config: AgentConfig, evolution: TopologyEvolution) -> None:
+    def __init__(
+        self, model: SparseModel, config: AgentConfig, evolution: TopologyEvolution, rescaled: bool = False
+    ) -> None:
+        """`rescaled`: whether the model's weights are, and others are stepped (`networks/rescaling.py`)."""
         self.model = model
         self.steps = 0
         self.evolution = evolution
         self.moments = _zero_moments(model)
         self._config = config
         self._own_steps = OwnSteps(model, config) if config.grown_steps == "own" else None
+        self._raw = RawWeights(model) if rescaled else None
+        self._sums = GradientSums(evolution, [mask.shape for mask in model.masks])
 
     def call(self, add_gradient: Callable[[Model], Result], inputs: Inputs) -> Result:
         """Makes one optimizer call with the gradient that `add_gradient` adds to a model's; returns what that returned.
@@ -40,30 +48,40 @@ class SparseAdam:
         model with every weight active.
         """
         self.evolution.calls += 1
-        if not self.evolution.is_due:
-            result = add_gradient(self.model.kernel)
-            self._step()
+        if self.evolution.is_due:
+            result, gradients = self._all_gradients(add_gradient)
+            self._rewire(self._sums.take(gradients), inputs)
             return result
+        if self._sums.is_due:
+            self._sums.add(self._all_gradients(add_gradient)[1])
+        result = add_gradient(self.model.kernel)
+        self._step()
+        return result
+
+    def _all_gradients(self, add_gradient: Callable[[Model], Result]) -> tuple[Result, list[Floats]]:
+        """What `add_gradient` returns, and the gradient by all weights of each layer, (outputs, inputs)."""
         dense = self.model.densified()
         result = add_gradient(dense.kernel)
-        self._rewire(dense, inputs)
-        return result
+        return result, [layer.scatter() for layer in dense.split(dense.kernel.gradient)]
 
     def _step(self) -> None:
         self.steps += 1
         kernel, config = self.model.kernel, self._config
-        arrays, decays = (kernel.parameters, kernel.gradient, self.moments), (config.weight_decay, *config.betas)
+        parameters = kernel.parameters if self._raw is None else self._raw.stepped(self.model)
+        arrays, decays = (parameters, kernel.gradient, self.moments), (config.weight_decay, *config.betas)
         if self._own_steps is None:
             adam_step(*arrays, self.steps, config.learning_rate, *decays)
         else:
             adam_step_of_cohorts(*arrays, self._own_steps.corrections(self.steps), *decays)
+        if self._raw is not None:
+            self._raw.rescale(self.model)
 
-    def _rewire(self, dense: SparseModel, inputs: Inputs) -> None:
-        """`dense`: the model `densified`, with the gradient in it."""
+    def _rewire(self, gradients: Sequence[Floats], inputs: Inputs) -> None:
+        """`gradients`: by all weights, (outputs, inputs) of each layer."""
         model = self.model
         layers = model.layers()
-        weights = [layer.scatter() for layer in layers]
-        gradients = [layer.scatter() for layer in dense.split(dense.kernel.gradient)]
+        stepped = layers if self._raw is None else model.split(self._raw.parameters)
+        weights = [layer.scatter() for layer in stepped]
         rewired = self.evolution.rewire(
             weights, model.masks, gradients, inputs_by_layer(layers, model.networks, inputs, model.normalized)
         )
@@ -72,6 +90,8 @@ class SparseAdam:
         model.rewire(*rewired)
         if self._own_steps is not None:
             self._own_steps.rewire(model, masks, self.steps)
+        if self._raw is not None:
+            self._raw = RawWeights(model)
         self.moments = Moments(*map(model.join, moments))
 
     def state(self, prefix: str) -> tuple[Arrays, dict[str, Any]]:
@@ -84,6 +104,10 @@ class SparseAdam:
         if self._own_steps is not None:
             for index, ages in enumerate(self._own_steps.ages(self.steps)):
                 arrays[f"{prefix}.{index}.{WEIGHTS}.{AGE}"] = ages
+        if self._raw is not None:
+            for index, layer in enumerate(self.model.split(self._raw.parameters)):
+                arrays[f"{prefix}.{index}.{WEIGHTS}.{RAW}"] = layer.weights
+        arrays |= self._sums.arrays(prefix)
         return arrays | self.evolution.arrays(prefix), {**self.evolution.counters(), "steps": self.steps}
 
     def restore(self, prefix: str, arrays: Mapping[str, Any], counters: Mapping[str, Any]) -> None:
@@ -94,6 +118,12 @@ class SparseAdam:
         if self._own_steps is not None:
             ages = [arrays[f"{prefix}.{index}.{WEIGHTS}.{AGE}"] for index in range(len(self.model.masks))]
             self._own_steps.restore(self.model, ages, self.steps)
+        self._sums.restore(prefix, arrays)
+        if self._raw is not None:
+            raw = [arrays[f"{prefix}.{index}.{WEIGHTS}.{RAW}"] for index in range(len(self.model.masks))]
+            layers = zip(self.model.layers(), raw, strict=True)
+            self._raw.parameters[:] = self.model.join(tuple(layer._replace(weights=each) for layer, each in layers))
+            self._raw.rescale(self.model)
 
     def _saved(self, prefix: str, name: str, arrays: Mapping[str, Any]) -> Layers:
         return tuple(

@@ -27,13 +27,15 @@ class SparseLearner(BaseLearner):
         super().__init__(config, spaces, models)
 
     def _build(self, layers: Mapping[str, Layers]) -> None:
-        config = self._config
         self.policy = self._model(layers["policy"])
         self.critic = self._model(layers["critic"], critics=True)
         self.target_critic = self._target(layers["target_critic"], self.critic, critics=True)
         self._averaged = {AVERAGE: self._model(layers.get(AVERAGE, layers["policy"]))} if self._averages else {}
-        self.policy_optimizer = SparseAdam(self.policy, config.agent, self._make_evolution("policy"))
-        self.critic_optimizer = SparseAdam(self.critic, config.agent, self._make_evolution("critic"))
+        self.policy_optimizer = self._optimizer("policy", self.policy)
+        self.critic_optimizer = self._optimizer("critic", self.critic)
+
+    def _optimizer(self, name: str, model: SparseModel) -> SparseAdam:
+        return SparseAdam(model, self._config.agent, self._make_evolution(name), self._rescales(name))
 
     def _model(self, layers: Layers, critics: bool = False, like: SparseModel | None = None) -> SparseModel:
         """Of the inputs only actions get gradients. `like`: a model to share the workspace with."""

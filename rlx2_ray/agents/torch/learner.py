@@ -42,15 +42,18 @@ class TorchLearner(BaseLearner):
         super().__init__(config, spaces, models)
 
     def _build(self, layers: Mapping[str, Layers]) -> None:
-        config, device = self._config, self._config.device
+        device = self._config.device
         self.policy = make_mlp(layers["policy"], device, trainable=True)
         self.critic = make_mlp(layers["critic"], device, trainable=True, normalized=self._normalizes_critics)
         self.target_critic = self._target(layers["target_critic"], normalized=self._normalizes_critics)
         self.critics, self.target_critics = _halves(self.critic), _halves(self.target_critic)
         average = layers.get(AVERAGE, layers["policy"])
         self._averaged = {AVERAGE: make_mlp(average, device, trainable=False)} if self._averages else {}
-        self.policy_optimizer = TopologyAdam(self.policy, config.agent, self._make_evolution("policy"))
-        self.critic_optimizer = TopologyAdam(self.critic, config.agent, self._make_evolution("critic"), networks=2)
+        self.policy_optimizer = self._optimizer("policy", self.policy)
+        self.critic_optimizer = self._optimizer("critic", self.critic, networks=2)
+
+    def _optimizer(self, name: str, mlp: MLP, networks: int = 1) -> TopologyAdam:
+        return TopologyAdam(mlp, self._config.agent, self._make_evolution(name), networks, self._rescales(name))
 
     def _target(self, layers: Layers, normalized: bool = False) -> list[MaskedLinear]:
         target = make_mlp(layers, self._config.device, trainable=False, normalized=normalized)

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
 
 from rlx2_ray.config import AgentConfig
 from rlx2_ray.kernels.structure import Int64s
-from rlx2_ray.networks.masked_mlp import MLP, MaskedLinear
 
 EPSILON = 1e-8
 
 
 class OwnSteps:
-    def __init__(self, layers: MLP, config: AgentConfig) -> None:
+    def __init__(self, weights: Sequence[Tensor], config: AgentConfig) -> None:
+        """`weights`: that are stepped, (outputs, inputs) of each layer."""
         self._config = config
+        self._weights = weights
         # The steps that the network had had when a weight grew.
-        self._births = {layer.weight: torch.zeros_like(layer.weight, dtype=torch.int64) for layer in layers}
+        self._births = {weight: torch.zeros_like(weight, dtype=torch.int64) for weight in weights}
 
     @torch.no_grad()
     def step(self, tensor: Tensor, state: Mapping[str, Tensor]) -> None:
@@ -36,15 +37,15 @@ class OwnSteps:
         roots = (1 - config.beta_2**ages).rsqrt().float()
         tensor.sub_(rates * first / (second.sqrt() * roots + EPSILON))
 
-    def rewire(self, layer: MaskedLinear, mask: Tensor, steps: int) -> None:
-        """Weights of `mask` that are not active yet grow after so many steps."""
-        self._births[layer.weight][mask & ~layer.mask] = steps
+    def grow(self, layer: int, grown: Tensor, steps: int) -> None:
+        """Weights of the layer of that number grow after so many steps, where `grown` is True."""
+        self._births[self._weights[layer]][grown] = steps
 
-    def ages(self, layer: MaskedLinear, steps: int) -> Int64s:
-        """Of its active weights, in their order."""
-        ages: Int64s = (steps - self._births[layer.weight][layer.mask]).cpu().numpy()
+    def ages(self, layer: int, mask: Tensor, steps: int) -> Int64s:
+        """Of the layer's active weights, in their order."""
+        ages: Int64s = (steps - self._births[self._weights[layer]][mask]).cpu().numpy()
         return ages
 
-    def restore(self, layer: MaskedLinear, ages: Int64s, steps: int) -> None:
+    def restore(self, layer: int, mask: Tensor, ages: Tensor, steps: int) -> None:
         """The inverse of `ages`."""
-        self._births[layer.weight][layer.mask] = steps - torch.tensor(ages, device=layer.weight.device)
+        self._births[self._weights[layer]][mask] = steps - ages

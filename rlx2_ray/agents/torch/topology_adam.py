@@ -9,14 +9,18 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from rlx2_ray.agents.evolution.base import TopologyEvolution
 from rlx2_ray.agents.evolution.inputs import Inputs, inputs_by_layer
+from rlx2_ray.agents.evolution.sums import GradientSums
 from rlx2_ray.agents.torch.own_steps import OwnSteps
+from rlx2_ray.agents.torch.rescaling import raw_gradient, rescaled
 from rlx2_ray.config import AgentConfig
-from rlx2_ray.networks.masked_mlp import MLP, MaskedLinear, parameters, to_sparse
-from rlx2_ray.networks.sparse_layer import AGE, WEIGHTS, Arrays
+from rlx2_ray.networks.masked_mlp import MLP, parameters, to_sparse
+from rlx2_ray.networks.sparse_layer import AGE, BIAS, RAW, WEIGHTS, Arrays
+from rlx2_ray.types import Floats
 
 MOMENTS = {"first_moment": "exp_avg", "second_moment": "exp_avg_sq"}  # our names of Adam's state in torch
 
@@ -28,17 +32,33 @@ class TopologyAdam:
     have neither value nor moments.
     """
 
-    def __init__(self, layers: MLP, config: AgentConfig, evolution: TopologyEvolution, networks: int = 1) -> None:
-        """`networks`: equally deep ones over the same inputs, whose layers these are."""
+    def __init__(
+        self,
+        layers: MLP,
+        config: AgentConfig,
+        evolution: TopologyEvolution,
+        networks: int = 1,
+        rescales: bool = False,
+    ) -> None:
+        """`networks`: equally deep ones over the same inputs, whose layers these are.
+
+        `rescales`: whether the layers' weights are, and others are stepped (`networks/rescaling.py`).
+        """
         self.evolution = evolution
         self._networks = networks
         self._layers = layers
         self._parameters = parameters(layers)
+        self._rescales = rescales
+        self._weights = [layer.weight.detach().clone() if rescales else layer.weight for layer in layers]
+        self._stepped = [
+            each for layer, weight in zip(layers, self._weights, strict=True) for each in (weight, layer.bias)
+        ]
         self._adam = torch.optim.Adam(
-            self._parameters, lr=config.learning_rate, betas=config.betas, weight_decay=config.weight_decay, fused=True
+            self._stepped, lr=config.learning_rate, betas=config.betas, weight_decay=config.weight_decay, fused=True
         )
-        self._own_steps = OwnSteps(layers, config) if config.grown_steps == "own" else None
-        for tensor in self._parameters:
+        self._own_steps = OwnSteps(self._weights, config) if config.grown_steps == "own" else None
+        self._sums = GradientSums(evolution, [tuple(layer.mask.shape) for layer in layers])
+        for tensor in self._stepped:
             self._adam.state[tensor] = {
                 "step": torch.zeros((), dtype=torch.float32, device=tensor.device),
                 "exp_avg": torch.zeros_like(tensor),
@@ -56,68 +76,100 @@ class TopologyAdam:
         `inputs`: of the layers' networks, in the batch that the gradients are of.
         """
         self.evolution.calls += 1
+        of_weights = gradients[::2]  # parameters alternate between weight and bias
         if self.evolution.is_due:
-            self._rewire(gradients[::2], inputs)  # parameters alternate between weight and bias
+            self._rewire(self._sums.take(_arrays(of_weights)), inputs)
             return
-        for tensor, gradient in zip(self._parameters, gradients, strict=True):
-            tensor.grad = gradient
-        for layer in self._layers:
+        if self._sums.is_due:
+            self._sums.add(_arrays(of_weights))
+        for layer, gradient in zip(self._layers, of_weights, strict=True):
             if layer.is_sparse:
-                layer.weight.grad.mul_(layer.mask)  # type: ignore[union-attr]
+                gradient.mul_(layer.mask)
+        for tensor, gradient in zip(self._stepped, gradients, strict=True):
+            tensor.grad = gradient
+        self._turn_gradients()
         if self._own_steps is None:
             self._adam.step()
         else:
-            for tensor in self._parameters:
+            for tensor in self._stepped:
                 self._own_steps.step(tensor, self._adam.state[tensor])
+        self._rescale()
 
-    def _rewire(self, weight_gradients: Sequence[Tensor], inputs: Inputs) -> None:
+    def _turn_gradients(self) -> None:
+        """Bring those by rescaled weights to those by the weights that are stepped."""
+        if self._rescales:
+            for layer, weight in zip(self._layers, self._weights, strict=True):
+                assert weight.grad is not None
+                weight.grad = raw_gradient(weight.grad, weight, layer.mask)
+
+    def _rescale(self) -> None:
+        """Give the layers what the weights that are stepped come to."""
+        if self._rescales:
+            for layer, weight in zip(self._layers, self._weights, strict=True):
+                layer.weight.copy_(rescaled(weight, layer.mask))
+
+    def _rewire(self, gradients: Sequence[Floats], inputs: Inputs) -> None:
+        """`gradients`: by all weights, (outputs, inputs) of each layer."""
         masks, weights = self.evolution.rewire(
-            [layer.weight.cpu().numpy() for layer in self._layers],
+            _arrays(self._weights),
             [layer.mask.cpu().numpy() for layer in self._layers],
-            [gradient.cpu().numpy() for gradient in weight_gradients],
+            gradients,
             inputs_by_layer(to_sparse(self._layers), self._networks, inputs, self._layers[0].normalized),
         )
-        for layer, mask, values in zip(self._layers, masks, weights, strict=True):
+        for number, (layer, mask, values) in enumerate(zip(self._layers, masks, weights, strict=True)):
             if not mask.all() or layer.is_sparse:
-                self._set_weights(layer, torch.from_numpy(mask), torch.from_numpy(values))
+                self._set_weights(number, torch.from_numpy(mask), torch.from_numpy(values))
+        self._rescale()
 
-    def _set_weights(self, layer: MaskedLinear, mask: Tensor, values: Tensor) -> None:
-        state = self._adam.state[layer.weight]
-        mask = mask.to(layer.weight.device)
+    def _set_weights(self, number: int, mask: Tensor, values: Tensor) -> None:
+        layer, weight = self._layers[number], self._weights[number]
+        state, mask = self._adam.state[weight], mask.to(weight.device)
         if self._own_steps is not None:
-            self._own_steps.rewire(layer, mask, int(state["step"]))
+            self._own_steps.grow(number, mask & ~layer.mask, int(state["step"]))
         layer.set_mask(mask)
-        layer.weight.copy_(values)
+        weight.copy_(values)
         for moment in (state["exp_avg"], state["exp_avg_sq"]):
             moment.masked_fill_(~layer.mask, 0)  # not a product, which makes -0; grown ones were zero already
 
     def state(self, prefix: str) -> tuple[Arrays, dict[str, Any]]:
         """Moments of active weights and of biases by layer, and counters."""
         arrays: Arrays = {}
-        steps = 0
-        for index, layer in enumerate(self._layers):
-            active = layer.mask.ravel()
+        steps = int(self._adam.state[self._stepped[0]]["step"])
+        for index, (layer, weight) in enumerate(zip(self._layers, self._weights, strict=True)):
             for ours, theirs in MOMENTS.items():
-                weight_state, bias_state = self._adam.state[layer.weight], self._adam.state[layer.bias]
-                arrays[f"{prefix}.{index}.weights.{ours}"] = weight_state[theirs].ravel()[active].cpu().numpy()
-                arrays[f"{prefix}.{index}.bias.{ours}"] = bias_state[theirs].cpu().numpy().copy()
-                steps = int(weight_state["step"])
+                weight_state, bias_state = self._adam.state[weight], self._adam.state[layer.bias]
+                arrays[f"{prefix}.{index}.{WEIGHTS}.{ours}"] = weight_state[theirs][layer.mask].cpu().numpy()
+                arrays[f"{prefix}.{index}.{BIAS}.{ours}"] = bias_state[theirs].cpu().numpy().copy()
             if self._own_steps is not None:
-                arrays[f"{prefix}.{index}.{WEIGHTS}.{AGE}"] = self._own_steps.ages(layer, steps)
+                arrays[f"{prefix}.{index}.{WEIGHTS}.{AGE}"] = self._own_steps.ages(index, layer.mask, steps)
+            if self._rescales:
+                arrays[f"{prefix}.{index}.{WEIGHTS}.{RAW}"] = weight[layer.mask].cpu().numpy()
+        arrays |= self._sums.arrays(prefix)
         return arrays | self.evolution.arrays(prefix), {**self.evolution.counters(), "steps": steps}
 
     @torch.no_grad()
     def restore(self, prefix: str, arrays: Mapping[str, Any], counters: Mapping[str, Any]) -> None:
         """The inverse of `state`, over layers that were already restored."""
         self.evolution.restore(prefix, arrays, counters)
-        for tensor in self._parameters:
+        self._sums.restore(prefix, arrays)
+        for tensor in self._stepped:
             self._adam.state[tensor]["step"].fill_(counters["steps"])
-        for index, layer in enumerate(self._layers):
+        for index, (layer, weight) in enumerate(zip(self._layers, self._weights, strict=True)):
+            key = f"{prefix}.{index}.{WEIGHTS}"
             for ours, theirs in MOMENTS.items():
-                weight_moment = self._adam.state[layer.weight][theirs]
-                saved = torch.tensor(arrays[f"{prefix}.{index}.weights.{ours}"], device=weight_moment.device)
-                weight_moment[layer.mask] = saved
-                bias_moment = self._adam.state[layer.bias][theirs]
-                bias_moment.copy_(torch.tensor(arrays[f"{prefix}.{index}.bias.{ours}"]))
+                self._adam.state[weight][theirs][layer.mask] = _tensor(arrays[f"{key}.{ours}"], weight)
+                self._adam.state[layer.bias][theirs].copy_(torch.tensor(arrays[f"{prefix}.{index}.{BIAS}.{ours}"]))
             if self._own_steps is not None:
-                self._own_steps.restore(layer, arrays[f"{prefix}.{index}.{WEIGHTS}.{AGE}"], int(counters["steps"]))
+                self._own_steps.restore(index, layer.mask, _tensor(arrays[f"{key}.{AGE}"], weight), counters["steps"])
+            if self._rescales:
+                weight[layer.mask] = _tensor(arrays[f"{key}.{RAW}"], weight)
+        self._rescale()
+
+
+def _arrays(tensors: Sequence[Tensor]) -> list[Floats]:
+    return [tensor.detach().cpu().numpy() for tensor in tensors]
+
+
+def _tensor(array: NDArray[Any], like: Tensor) -> Tensor:
+    """On the device of another."""
+    return torch.tensor(array, device=like.device)
