@@ -8,6 +8,7 @@ from rlx2_ray.config import ExperimentConfig
 from rlx2_ray.runs.directory import RunDirectory
 from rlx2_ray.runs.parts import Origin
 from rlx2_ray.runs.result import describe_costs, describe_identity
+from rlx2_ray.runs.switches import names
 from rlx2_ray.sparse.plan import NetworkPlan, plan_agent
 from rlx2_ray.types import BadInput, Spaces
 
@@ -16,7 +17,10 @@ ALIKE = ("policy_sparsity", "critic_sparsity")  # beside what identifies a run
 
 
 def heading(config: ExperimentConfig, spaces: Spaces, directory: RunDirectory, origin: Origin) -> str:
-    """Three lines: the task and the method, the networks, and where it goes and how long it may take."""
+    """Three lines: the task and the method, the networks, and where it goes and how long it may take.
+
+    A fourth between the last two where switches are on.
+    """
     plan = plan_agent(config, spaces.observation_size, spaces.action_size)
     costs = describe_costs(config, plan)
     sizes = f"{_count(spaces.observation_size, 'observation')}, {_count(spaces.action_size, 'action')}"
@@ -25,6 +29,7 @@ def heading(config: ExperimentConfig, spaces: Spaces, directory: RunDirectory, o
         f"{config.env.id} ({sizes}), {config.algo.upper()}, {config.method}, seed {config.seed}: {config.steps:,} env "
         f"steps, engine {config.engine}, runtime {config.runtime.kind}",
         f"Policy {_network(plan.policy)}, critics {_network(plan.critic)}: {smaller}",
+        *([f"With {switches}"] if (switches := names(config)) else []),
         f"Into {directory.path}, tracked at {origin.tracking_uri}; {_duration(config, directory, costs)}",
     ]
     return "\n".join(lines)

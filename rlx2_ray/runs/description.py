@@ -8,9 +8,8 @@ from typing import Any, TypedDict
 from rlx2_ray.config import ExperimentConfig
 from rlx2_ray.envs.applied import Part, applied
 from rlx2_ray.runs.result import describe_costs, describe_identity
+from rlx2_ray.runs.switches import sentences
 from rlx2_ray.sparse.plan import NetworkPlan, plan_agent
-
-NORMALIZED = "agent.normalize_observations: observations are normalised by the running mean and deviation of all so far"
 
 
 class LayerDescription(TypedDict):
@@ -41,7 +40,7 @@ class Description(TypedDict):
     runtime: str
     observation_size: int
     action_size: int
-    applied: list[str]  # what is done to observations, actions and episodes, a sentence each
+    applied: list[str]  # what is done to observations, actions and episodes, and the switches that are on
     observation_parts: list[PartDescription]  # of an observation that is flattened, in their order
     policy: NetworkDescription
     critic: NetworkDescription  # of both critics
@@ -64,7 +63,7 @@ def describe(
         **describe_identity(config),
         "observation_size": observation_size,
         "action_size": action_size,
-        "applied": [*applied(config.env), *([NORMALIZED] if config.agent.normalize_observations else [])],
+        "applied": [*applied(config.env), *sentences(config)],
         "observation_parts": [part._asdict() for part in parts],
         "policy": _network(plan.policy),
         "critic": _network(plan.critic),

@@ -1,15 +1,19 @@
-"""The ablations of rlx2 in a task: each with what it keeps of dense, and what the paper has for it."""
+"""The ablations of rlx2 in a task: each with what it keeps of dense, and what the paper has for it.
+
+Switches that are on are among them, at whatever sparsities they were tried.
+"""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 from rlx2_ray.config import Tree
-from rlx2_ray.report.analysis.arms import SPARSITIES, Arm, arms_of, short, show
+from rlx2_ray.report.analysis.arms import SPARSITIES, Arm, arms_of, short, show, sparsities
 from rlx2_ray.report.archive.comparison import outcome_of, pair_of, paper_of, reference_pair
 from rlx2_ray.report.figures.bars import Bar
 from rlx2_ray.report.record.record import Record
 from rlx2_ray.runs.scores import DEPLOYED
+from rlx2_ray.search.decision import Pair
 
 WINDOW = "target.n_step"
 
@@ -24,9 +28,16 @@ def window_bars(record: Record) -> list[Bar]:
 
 
 def ablation_bars(record: Record) -> list[Bar]:
-    """Returns rlx2, then with other values of keys that are not its window's length; none where there are none such."""
-    arms = [arm for arm in _arms(record) if _own(arm).keys() != {WINDOW}]
-    return [_bar(record, _label(arm), arm, None) for arm in arms] if len(arms) > 1 else []
+    """Returns rlx2, then with other values of keys that are not its window's length; none where there are none such.
+
+    One after the other at each pair of sparsities where there are.
+    """
+    pairs: dict[Pair, list[Arm]] = {}
+    for arm in _all_arms(record):
+        if _own(arm).keys() != {WINDOW}:
+            pairs.setdefault(pair_of(arm.trials[0]), []).append(arm)
+    ablated = [arms for _, arms in sorted(pairs.items()) if len(arms) > 1]
+    return [_bar(record, _label(arm, len(ablated) > 1), arm, None) for arms in ablated for arm in arms]
 
 
 def _bar(record: Record, label: str, arm: Arm | None, paper: float | None) -> Bar:
@@ -36,7 +47,11 @@ def _bar(record: Record, label: str, arm: Arm | None, paper: float | None) -> Ba
 def _arms(record: Record) -> list[Arm]:
     """rlx2 at the reference pair, as it is and then otherwise."""
     pair = reference_pair(record)
-    own = [trial for trial in record.trials if trial.config.method == "rlx2" and pair_of(trial) == pair]
+    return [arm for arm in _all_arms(record) if pair_of(arm.trials[0]) == pair]
+
+
+def _all_arms(record: Record) -> list[Arm]:
+    own = [trial for trial in record.trials if trial.config.method == "rlx2"]
     return arms_of(replace(record, trials=tuple(own)))
 
 
@@ -44,5 +59,6 @@ def _own(arm: Arm) -> Tree:
     return {key: value for key, value in arm.trials[0].changes.items() if key not in SPARSITIES}
 
 
-def _label(arm: Arm) -> str:
-    return ", ".join(f"{short(key)} {show(key, value)}" for key, value in _own(arm).items()) or "rlx2"
+def _label(arm: Arm, has_pairs: bool) -> str:
+    words = ", ".join(f"{short(key)} {show(key, value)}" for key, value in _own(arm).items()) or "rlx2"
+    return f"{words}, {sparsities(arm.trials[0])}" if has_pairs else words

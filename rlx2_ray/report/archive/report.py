@@ -14,6 +14,7 @@ from rlx2_ray.report.archive.tables import arm_table, overview_table
 from rlx2_ray.report.archive.tasks import Archive
 from rlx2_ray.report.archive.words import answers, overview_words, rlx2_overview, task_words
 from rlx2_ray.report.page.arm_tables import PAIRS_CAPTION, pair_tables
+from rlx2_ray.report.page.held import CAPTION, held_table
 from rlx2_ray.report.page.page import WORDS, draw_panels, page_parts, render, subtitle_of, write_page
 from rlx2_ray.report.page.summary import protocol_of
 from rlx2_ray.report.page.tables import score_table, version_table
@@ -80,6 +81,7 @@ def _parts(archive: Archive) -> dict[str, Any]:
         "overview_caption": OVERVIEW_CAPTION + f"Paper: {paper_source()}.",
         "arms_caption": ARMS_CAPTION,
         "pairs_caption": PAIRS_CAPTION,
+        "held_caption": CAPTION,
         "repetition": REPETITION,
     }
 
@@ -91,6 +93,7 @@ def _task(record: Record) -> dict[str, Any]:
         "words": task_words(record),
         "arms": arm_table(record),
         "pairs": pair_tables(record),
+        "held": held_table(record),
         "scores": score_table(record),
         "protocol": protocol_of(record),
         "versions": ", ".join(f"{package} {version}" for package, version in versions),

@@ -10,11 +10,13 @@ from rlx2_ray.report.record.configs import flat
 from rlx2_ray.types import BadInput
 
 OF_THE_TASK = (  # keys, and beginnings of keys, that a task's runs share or that tell its arms apart anyway
-    "env.", "algo", "method", "steps", "seed", "sparsity.policy", "sparsity.critic", "network.", "evaluation.",
+    "env.", "algo", "method", "steps", "seed", "sparsity.policy", "sparsity.critic", "network.hidden", "evaluation.",
     "runtime.", "checkpoint.",
     "topology.ticket", "target.expert",  # other runs, another for each seed
 )  # fmt: skip
-OF_DENSE_TOO = ("agent.", "engine", "device")  # the others are no part of a dense arm: see `dense_counterpart`
+OF_DENSE_TOO = (  # the others are no part of a dense arm: see `dense_counterpart`
+    "agent.", "engine", "device", "network.", "policy.", "target.mean", "target.samples", "target.beta",
+)  # fmt: skip
 
 
 class TaskChanges(NamedTuple):
