@@ -1,6 +1,7 @@
 """How fast: measures, keeps the figures in results/speed/, and writes benchmarks/RESULTS.md and its pictures.
 
-    python -m benchmarks.speed [updates] [actions] [roofline] [width] [replay] [training] [replay_peers] [report]
+    python -m benchmarks.speed [updates] [actions] [roofline] [width] [switches] [replay] [training] [replay_peers]
+                               [report]
 
 Without names: all but `training` and `replay_peers`, which need the peers' environment (`make bench-peers`).
 """
@@ -12,11 +13,11 @@ import os
 from typing import Any
 
 import rlx2_ray.cli.threads  # noqa: F401 - before anything imports numpy
-from benchmarks.speed import replay, report, roofline, training, width
+from benchmarks.speed import replay, report, roofline, switches, training, width
 from benchmarks.speed.common import TASKS, Task, bench, keep
 
-SECTIONS = ("updates", "actions", "roofline", "width", "replay", "training", "replay_peers", "report")
-DEFAULT = ("updates", "actions", "roofline", "width", "replay", "report")
+SECTIONS = ("updates", "actions", "roofline", "width", "switches", "replay", "training", "replay_peers", "report")
+DEFAULT = ("updates", "actions", "roofline", "width", "switches", "replay", "report")
 
 
 def main() -> None:
@@ -40,6 +41,8 @@ def measure(section: str, cpu: int) -> None:
         keep(section, roofline.measure())
     elif section == "width":
         keep(section, width.measure())
+    elif section == "switches":
+        keep(section, switches.measure())
     elif section == "replay":
         keep(section, replay.measure())
     elif section == "training":

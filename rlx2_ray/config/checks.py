@@ -167,10 +167,6 @@ def _check_growth(config: ExperimentConfig) -> None:
             f"topology.growth_batches is {batches} but topology.rule is {rule}, which does not grow by gradients: "
             "leave it out."
         )
-    if batches > topology.interval:
-        raise BadInput(
-            f"topology.growth_batches is {batches}, more than topology.interval, {topology.interval}: lower it."
-        )
     if rescaled != "none" and facts_of(rule).in_groups:
         raise BadInput(
             f"network.rescaled is {rescaled} but topology.rule is {rule}, which compares weights that live with others "

@@ -181,7 +181,8 @@ class TopologyConfig(Section):
     drop_schedule: Literal["cosine", "constant"] = "cosine"  #: cosine: annealed to 0 at end_update
     #: which weights go. signed: so many of the positive and so many of the negative
     drop: Literal["magnitude", "signed"] = "magnitude"
-    growth_batches: Batches = 1  #: the latest, over whose gradients an event sums up what weights grow by
+    #: the latest, since the event before, over whose gradients an event sums up what weights grow by
+    growth_batches: Batches = 1
     group: tuple[Positive, Positive] = (2, 4)  #: (N, M) of rule groups: N weights live of every M inputs of a unit
     initial_mask: Literal["magnitude", "random"]  #: which weights of the dense initialization live at first
     target_mask: Literal["online", "own"] = "online"  #: own: targets keep as many of their own largest weights

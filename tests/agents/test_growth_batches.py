@@ -17,7 +17,7 @@ from tests.agents.test_optimizers import random_gradients, start_layers
 
 
 @ENGINES
-@pytest.mark.parametrize("batches", [1, 3, 5])
+@pytest.mark.parametrize("batches", [1, 3, 5, 9])
 def test_an_event_is_given_the_sum_of_the_latest(engine: str, batches: int, monkeypatch: pytest.MonkeyPatch) -> None:
     topology = {"rule": "rigl", "interval": 5, "end_update": UNENDING, "growth_batches": batches}
     optimizer = make_optimizer(engine, start_layers(), small_config("td3", topology=topology))
@@ -32,7 +32,7 @@ def test_an_event_is_given_the_sum_of_the_latest(engine: str, batches: int, monk
         optimizer.step(random_gradients(optimizer, call))
     layers = len(optimizer.layers())
     for event, given in enumerate(seen[::layers], start=1):
-        calls = range(5 * event - batches + 1, 5 * event + 1)
+        calls = range(5 * event - min(batches, 5) + 1, 5 * event + 1)  # none from before the last event
         expected = sum(random_gradients(optimizer, call)[0] for call in calls)
         np.testing.assert_allclose(given, expected, rtol=1e-5)
     assert len(seen) == 2 * layers
@@ -70,13 +70,6 @@ def test_it_goes_on_from_a_state(engine: str, algo: str) -> None:
     check_resumes(small_config(algo, engine=engine, topology={"interval": 4, "growth_batches": 3}))
 
 
-@pytest.mark.parametrize(
-    ("topology", "sentence"),
-    [
-        ({"rule": "set", "growth_batches": 2}, "topology.growth_batches is 2 but topology.rule is set, which does"),
-        ({"interval": 3, "growth_batches": 4}, "topology.growth_batches is 4, more than topology.interval, 3: lower"),
-    ],
-)
-def test_what_does_not_go_together(topology: dict[str, Any], sentence: str) -> None:
-    with pytest.raises(BadInput, match=f"^{sentence}"):
-        resolve({"topology": topology})
+def test_what_does_not_go_together() -> None:
+    with pytest.raises(BadInput, match=r"^topology.growth_batches is 2 but topology.rule is set, .*: leave it out.$"):
+        resolve({"topology": {"rule": "set", "growth_batches": 2}})

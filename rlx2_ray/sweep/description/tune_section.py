@@ -22,6 +22,8 @@ MUTABLE = (
     "agent.target_policy_noise",
     "agent.tau",
     "replay.policy_distance_threshold",
+    "target.beta",
+    "target.mean",
     "target.n_step",
     "topology.drop_fraction",
     "topology.interval",

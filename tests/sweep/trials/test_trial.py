@@ -7,11 +7,17 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
+from safetensors.numpy import load_file
 
 from rlx2_ray.config import Tree
+from rlx2_ray.networks.policy_file import load_policy
+from rlx2_ray.networks.policy_weights import AVERAGE
+from rlx2_ray.networks.sparse_layer import from_arrays
 from rlx2_ray.runs import archive
+from rlx2_ray.runs.checkpoint import ARRAYS
 from rlx2_ray.runs.directory import RunDirectory, Tracking
 from rlx2_ray.sweep.description.queue import parse_queue
 from rlx2_ray.sweep.planner import INDEX, make_planner
@@ -21,6 +27,7 @@ from rlx2_ray.sweep.trials.reports import FINAL
 from rlx2_ray.sweep.trials.trial import SweepTrial
 from rlx2_ray.types import BadInput
 from tests.support.campaigns import read_result, sweep_tree
+from tests.support.checkpoints import newest
 from tests.support.runs import checkpoint_names, database_uri, evaluated_steps, read_points, tracked_runs, train
 
 RATE = "agent.learning_rate"
@@ -308,6 +315,24 @@ def test_changed_learning_rate_has_an_effect(population: Driver, tmp_path: Path)
         digests[name] = read_result(population.directory(TWO))["policy_digest"]
         two.stop()
     assert digests["same"] == digests["again"] != digests["other"]
+
+
+def test_copied_trial_has_the_average_and_what_other_switches_keep(make_driver: MakeDriver, tmp_path: Path) -> None:
+    switches: Tree = {"policy__average": 40, "network__rescaled": "both", "topology__growth_batches": 3}
+    population = make_driver(sweep_tree({}, PBT, seed=None, **switches))
+    one, two = population.trial(0, **{RATE: 1e-3}), population.trial(1, **{RATE: 5e-3})
+    one.train()
+    two.train()
+    copy(one, two, tmp_path / "copy", {INDEX: 0, RATE: 2e-3})
+    given, taken = (load_file(newest(population.directory(each)) / ARRAYS) for each in (ONE, TWO))
+    assert {name: each.tobytes() for name, each in given.items()} == {
+        name: each.tobytes() for name, each in taken.items()
+    }
+    to_the_end(two)
+    average = from_arrays(load_file(newest(population.directory(TWO)) / ARRAYS), AVERAGE)
+    kept = load_policy(population.directory(TWO) / "policy.safetensors").layers
+    assert [layer.weights.tobytes() for layer in kept] == [layer.weights.tobytes() for layer in average]
+    assert not np.array_equal(average[0].weights, from_arrays(given, AVERAGE)[0].weights)
 
 
 def test_finished_trial_that_is_given_an_earlier_state_runs_again(population: Driver, tmp_path: Path) -> None:
