@@ -42,10 +42,9 @@ class Model(NamedTuple):
     turned: Floats  # (entries,), weights in the order of the columns, of the latest `turn_weights`
     workspace: Floats  # (units, LANES), values or deltas
     spare: Floats  # (inputs of the widest dense layer, LANES)
-    normal: Floats  # (units, LANES), sums of normalised layers; this and the next two: no rows where there are none
-    means: Floats  # (layers, LANES), of a normalised layer's sums over its units
-    scales: Floats  # (layers, LANES), 1 over their deviation
-    spare_sums: Floats  # (3, LANES)
+    # (units + 2 layers + 3, LANES) where layers are normalised, else no rows: their sums; of each layer the mean over
+    # its units, and 1 over the deviation; and room for three sums. One array, since each costs time at every call.
+    normal: Floats
 
 
 def make_model(structure: Structure, parameters: Floats, workspace: Floats | None = None) -> Model:
@@ -63,10 +62,7 @@ def make_model(structure: Structure, parameters: Floats, workspace: Floats | Non
         np.zeros(len(structure.places), np.float32),
         aligned_zeros(units) if workspace is None else workspace,
         aligned_zeros(widest),
-        aligned_zeros(units if has_normal else 0),
-        aligned_zeros(len(layers) if has_normal else 0),
-        aligned_zeros(len(layers) if has_normal else 0),
-        aligned_zeros(3),
+        aligned_zeros(units + 2 * len(layers) + 3 if has_normal else 0),
     )
 
 
@@ -82,12 +78,12 @@ def forward(model: Model, first: int, end: int) -> None:
     """Fill in the outputs of layers first ... end - 1; the inputs of the first stand in the workspace."""
     for number in range(first, end):
         layer = model.structure.layers[number]
-        if layer.is_dense:
+        if layer.is_normalized:
+            _normalized_forward(model, number)
+        elif layer.is_dense:
             _dense_forward(model, layer)
         else:
             _sparse_forward(model, layer)
-        if layer.is_normalized:
-            _normalize(model, number)
 
 
 @compiled
@@ -98,9 +94,7 @@ def _sparse_forward(model: Model, layer: Any) -> None:
         row = np.int64(live[place])
         start, end = row_start[layer.rows + row], row_start[layer.rows + row + 1]
         bias = parameters[layer.bias + row]
-        if layer.is_normalized:
-            row_linear(parameters, units, start, end, bias, workspace, model.normal, layer.target + row)
-        elif layer.is_output:
+        if layer.is_output:
             row_linear(parameters, units, start, end, bias, workspace, workspace, layer.target + row)
         else:
             row_relu(parameters, units, start, end, bias, workspace, workspace, layer.target + row)
@@ -108,36 +102,66 @@ def _sparse_forward(model: Model, layer: Any) -> None:
 
 @compiled
 def _dense_forward(model: Model, layer: Any) -> None:
-    weights = model.parameters[layer.weights :]
-    source = model.workspace[layer.source :]
-    values = model.normal if layer.is_normalized else model.workspace
-    target = values[layer.target : layer.target + layer.outputs]
-    gemm(weights, layer.inputs, 0, source, 0, target, (layer.outputs, LANES, layer.inputs), ZERO)
-    is_linear = layer.is_output or layer.is_normalized
+    target = model.workspace[layer.target : layer.target + layer.outputs]
+    _dense_products(model, layer, target)
     for row in range(layer.outputs):
         bias = model.parameters[layer.bias + row]
         for lane in range(LANES):
             value = target[row, lane] + bias
-            target[row, lane] = value if is_linear or value > 0 else ZERO
+            target[row, lane] = value if layer.is_output or value > 0 else ZERO
 
 
 @compiled
-def _normalize(model: Model, number: int) -> None:
+def _dense_products(model: Model, layer: Any, target: Floats) -> None:
+    """Write the sums of a dense layer, without its biases, into (outputs, LANES)."""
+    weights = model.parameters[layer.weights :]
+    source = model.workspace[layer.source :]
+    gemm(weights, layer.inputs, 0, source, 0, target, (layer.outputs, LANES, layer.inputs), ZERO)
+
+
+@compiled
+def _sums_forward(model: Model, layer: Any) -> None:
+    """Write the sums of a layer into `normal`."""
+    structure, parameters = model.structure, model.parameters
+    if layer.is_dense:
+        target = model.normal[layer.target : layer.target + layer.outputs]
+        _dense_products(model, layer, target)
+        for row in range(layer.outputs):
+            for lane in range(LANES):
+                target[row, lane] += parameters[layer.bias + row]
+        return
+    for row in range(layer.outputs):
+        start, end = structure.row_start[layer.rows + row], structure.row_start[layer.rows + row + 1]
+        bias = parameters[layer.bias + row]
+        row_linear(parameters, structure.units, start, end, bias, model.workspace, model.normal, layer.target + row)
+
+
+@compiled
+def _normalized_forward(model: Model, number: int) -> None:
     """Layer normalisation without affine parameters, then ReLU (Ba et al. 2016, arXiv 1607.06450).
 
     Of all regularisers that Nauman et al. 2024 (arXiv 2403.00514) tried on critics it is the one that helps most.
     """
-    layer, sums = model.structure.layers[number], model.spare_sums
+    layer, normal = model.structure.layers[number], model.normal
     first, end = layer.target, layer.target + layer.outputs
-    means, scales, one_of_all = model.means[number], model.scales[number], ONE / np.float32(layer.outputs)
-    means[:] = model.normal[first]  # a value among them, so that the sums of squares lose no digits
-    unit_sums(model.normal, first, end, model.means, number, sums)
+    mean_row, scale_row, sums = _rows(model, number)
+    one_of_all = ONE / np.float32(layer.outputs)
+    _sums_forward(model, layer)
+    normal[mean_row] = normal[first]  # a value among them, so that the sums of squares lose no digits
+    unit_sums(normal, first, end, normal, mean_row, normal[sums:])
     for lane in range(LANES):
-        distance = sums[0, lane] * one_of_all
-        variance = max(sums[1, lane] * one_of_all - distance * distance, ZERO)
-        means[lane] += distance
-        scales[lane] = ONE / np.sqrt(variance + NORM_EPSILON)
-    units_normalized(model.normal, first, end, model.means, model.scales, number, model.workspace)
+        distance = normal[sums, lane] * one_of_all
+        variance = max(normal[sums + 1, lane] * one_of_all - distance * distance, ZERO)
+        normal[mean_row, lane] += distance
+        normal[scale_row, lane] = ONE / np.sqrt(variance + NORM_EPSILON)
+    units_normalized(normal, first, end, normal[mean_row:], normal[scale_row:], 0, model.workspace)
+
+
+@compiled
+def _rows(model: Model, number: int) -> tuple[int, int, int]:
+    """Where `normal` has the means of a layer, its deviations, and room for sums."""
+    units, layers = model.workspace.shape[0], model.structure.layers.size
+    return units + number, units + layers + number, units + 2 * layers
 
 
 @compiled
@@ -178,15 +202,17 @@ def _normalized_deltas(model: Model, number: int) -> None:
     With z the sums, m their mean and 1 / s their deviation: s (delta - mean(delta) - s^2 (z - m) mean(delta (z - m))),
     means over the layer's units.
     """
-    layer, sums = model.structure.layers[number], model.spare_sums
+    layer, normal = model.structure.layers[number], model.normal
     first, end = layer.target, layer.target + layer.outputs
-    scales, one_of_all = model.scales[number], ONE / np.float32(layer.outputs)
-    unit_products(model.workspace, model.normal, first, end, model.means, number, sums)
+    mean_row, scale_row, sums = _rows(model, number)
+    one_of_all = ONE / np.float32(layer.outputs)
+    unit_products(model.workspace, normal, first, end, normal, mean_row, normal[sums:])
     for lane in range(LANES):
-        scale = scales[lane]
-        mean, product = sums[0, lane] * one_of_all, sums[1, lane] * one_of_all
-        sums[0, lane], sums[1, lane], sums[2, lane] = scale, scale * mean, scale * scale * scale * product
-    deltas_normalized(model.workspace, model.normal, first, end, model.means, number, sums)
+        scale = normal[scale_row, lane]
+        mean, product = normal[sums, lane] * one_of_all, normal[sums + 1, lane] * one_of_all
+        normal[sums, lane], normal[sums + 1, lane] = scale, scale * mean
+        normal[sums + 2, lane] = scale * scale * scale * product
+    deltas_normalized(model.workspace, normal, first, end, normal, mean_row, normal[sums:])
 
 
 @compiled

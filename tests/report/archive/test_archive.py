@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from markupsafe import escape
 
-from rlx2_ray.config import resolve
+from rlx2_ray.config import merge, nest, resolve
 from rlx2_ray.report.analysis.arms import Arm, arms_of
 from rlx2_ray.report.analysis.random_scores import known
 from rlx2_ray.report.archive.ablations import ablation_bars, window_bars
@@ -456,6 +456,32 @@ def test_window_bars_have_the_paper_s_beside_ours(hopper: Record) -> None:
     assert deployed.y[2] == pytest.approx(100 * bars["3"].deployed.ratio if bars["3"].deployed else math.nan)
     assert here.y[2] == pytest.approx(100 * bars["3"].outcome.ratio if bars["3"].outcome else math.nan)
     assert here.y[1] is None
+
+
+def test_switches_are_arms_of_their_own_and_ablations_at_each_pair(tmp_path: Path) -> None:
+    runs = made_runs(["dense", "rlx2", "sparser", "fixed"])
+    for number, (key, value) in enumerate([("network__rescaled", "both"), ("policy__average", 4000)]):
+        more = made_runs(["sparser"], **{key: value})
+        runs += [made._replace(name=f"{number}-{made.name}") for made in more]
+    (record,) = read_archive(write_archive(tmp_path / "archive", runs)).records
+    assert [bar.label for bar in ablation_bars(record)] == [
+        *("rlx2, 98 / 95 %", "capacity_rule fixed, 98 / 95 %"),
+        *("rlx2, 99 / 98 %", "rescaled both, 99 / 98 %", "average 4000, 99 / 98 %"),
+    ]
+    text = report_markdown(Archive(tmp_path, (record,)))
+    held = text[text.index("| lost of the best, %") :]
+    for label in ("rlx2 99 / 98 %, rescaled both", "rlx2 99 / 98 %, average 4000", "dense"):
+        assert f"| {label} | " in held
+
+
+@pytest.mark.parametrize("key", ["policy.average", "network.critic_norm", "target.mean"])
+def test_switch_that_dense_does_not_have_sets_all_others_apart(key: str) -> None:
+    value: object = {"policy.average": 7, "network.critic_norm": "layer", "target.mean": 0.5}[key]
+    dense = resolve({"method": "dense"})
+    found = task_changes([dense, resolve(nest(key, value))])
+    assert found.own == ({}, {key: value})
+    both = task_changes([resolve(merge(nest(key, value), {"method": "dense"})), resolve(nest(key, value))])
+    assert (both.own, both.shared) == (({}, {}), {key: value})
 
 
 def test_task_without_ablations_has_no_bars(pendulum: Record) -> None:
