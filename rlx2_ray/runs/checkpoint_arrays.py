@@ -182,7 +182,7 @@ def check_contents(arrays: Mapping[str, NDArray[Any]], models: Models) -> None:
             raise ValueError(f"{name} is not finite")
         if name.endswith((SECOND, AGE)) and (array < 0).any():
             raise ValueError(f"{name} is negative")
-        if name.endswith(AGE) and (array > MOST).any():
+        if name.endswith(AGE) and (array > LARGEST).any():
             raise ValueError(f"{name} is beyond what can be counted")
         if (name.endswith(".actions") or name == "refused") and (np.abs(array) > ACTION_LIMIT).any():
             raise ValueError(f"{name} has actions that nobody takes")
