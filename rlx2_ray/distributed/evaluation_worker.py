@@ -14,8 +14,7 @@ from rlx2_ray.networks.policy_weights import PolicyWeights
 class EvaluationWorker:
     def __init__(self, config: ExperimentConfig) -> None:
         self._config = config
-        modules.trust(modules.modules_of(config.env))  # the driver has made it
-        plugins.trust(each.path for each in config.plugins)
+        modules.trust_made(config.env, config.plugins)
         self._lane: EnvLane | None = None
 
     def evaluate(self, env_steps: int, weights: PolicyWeights) -> Evaluation:

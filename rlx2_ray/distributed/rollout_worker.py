@@ -42,8 +42,7 @@ class RolloutWorker:
         other noise.
         """
         self._config = config
-        modules.trust(modules.modules_of(config.env))  # the driver has made it
-        plugins.trust(each.path for each in config.plugins)
+        modules.trust_made(config.env, config.plugins)
         self._shards = shards
         self._numbers = lanes
         self._first_episode = generation * EPISODES_OF_A_GENERATION

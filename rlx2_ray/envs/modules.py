@@ -75,6 +75,18 @@ def trust(modules: Iterable[str]) -> None:
         _allow_here(module)
 
 
+def trust_made(env: EnvConfig, given: Iterable[Plugin]) -> None:
+    """Allow all that an environment imports, in a process that works for one that has made it.
+
+    That one may be in another folder: what it has found on its path may be a file of this process's folder.
+    """
+    for module in modules_of(env):
+        _allow_here(module)
+        if (file := plugins.find(module)) is not None:
+            plugins.trust([str(file)])
+    plugins.trust(each.path for each in given)
+
+
 def check(env: EnvConfig) -> None:
     """Raises BadInput for an environment whose module would be imported, and is not allowed."""
     for module in modules_of(env):

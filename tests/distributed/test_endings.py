@@ -79,7 +79,8 @@ def test_run_with_an_actor_that_hangs_ends_soon_after_the_first_signal(
 @pytest.mark.slow
 def test_run_whose_ray_dies_under_it_says_so(tmp_path: Path) -> None:
     directory = tmp_path / "run"
-    with ended(start_train(directory, **RUN)) as process:
+    slow = RUN | {"env.kwargs": {"step_s": 0.02}}  # as actors outlive it by some seconds
+    with ended(start_train(directory, **slow)) as process:
         wait_for(points_there(directory, 2), process)
         processes = family(process)
         (raylet,) = [each for each in processes if each.name() == "raylet"]

@@ -131,10 +131,7 @@ class _Physics:
 
     def _open(self, message: Opened) -> None:
         config = message.config
-        named = modules.modules_of(config.env)
-        own = [str(file) for module in named if (file := plugins.find(module)) is not None]
-        modules.trust(named)  # the other process, in the same folder, has made it
-        plugins.trust([*own, *(each.path for each in config.plugins)])
+        modules.trust_made(config.env, config.plugins)
         plugins.load(config.plugins)
         self._lanes[message.place] = EnvLane(config.env, config.seed, message.stream)
 
