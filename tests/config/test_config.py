@@ -319,7 +319,7 @@ def test_counts_may_be_written_with_an_exponent(value: object) -> None:
         ("algo", "ppo", "algo is 'ppo': choose one of td3, sac"),
         ("method", None, "method is None: choose one of dense, .*"),
         ("engine", "steam", "engine is 'steam': it should be 'sparse', 'torch' or 'population'"),
-        ("engine", None, "engine is None: it should be 'sparse' or 'torch'"),
+        ("engine", None, "engine is None: it should be 'sparse', 'torch' or 'population'"),
         ("method", ["rlx2"], r"method is \['rlx2'\]: choose one of dense, .*"),
         ("network.hidden", [], r"network\.hidden is \[\]: .*"),
         ("network.hidden", [64, 0], r"network\.hidden\.1 is 0: .*"),
