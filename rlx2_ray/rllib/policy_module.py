@@ -177,6 +177,8 @@ class RLx2PolicyModule(TorchRLModule):  # type: ignore[misc]
 
 
 class _Layer(nn.Module):
+    normalized = False
+
     def __init__(self, outputs: int, inputs: int) -> None:
         super().__init__()
         self.register_buffer("weight", torch.zeros(outputs, inputs))

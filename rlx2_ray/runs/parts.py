@@ -22,6 +22,7 @@ MOST_ORIGIN, MOST_RESULT, MOST_POINTS, MOST_MARK = 2**20, 2**26, 2**28, 100
 Point = dict[str, Any]  # one evaluation: the keys of COUNTS and RETURNS, and metrics
 COUNTS = ("env_steps", "learner_steps")
 RETURNS = ("return_mean", "return_std")
+LONG = 2**63  # beyond the whole numbers that a table of points holds
 
 Text = Annotated[str, Field(max_length=4096)]
 Name = Annotated[str, Field(max_length=1000, pattern=r"^[^\x00-\x1f\x7f]+$")]
@@ -128,7 +129,7 @@ def check_point(point: Point) -> Point:
     for name, value in point.items():
         if isinstance(value, bool) or not isinstance(value, int | float | None):
             raise ValueError(f"{name[:80]!r} is no number")
-        if isinstance(value, int) and abs(value) > LARGEST:
+        if isinstance(value, int) and not -LONG <= value < LONG:
             raise ValueError(f"{name[:80]!r} is too large")
     if not all(isinstance(point.get(name), int) and 0 <= point[name] <= LARGEST for name in COUNTS):
         raise ValueError("no point")

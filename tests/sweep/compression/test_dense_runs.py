@@ -98,9 +98,9 @@ def test_what_the_record_says_is_remembered_though_the_cache_is_gone(trials: Pat
 
 def test_random_score_is_measured_once(trials: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     spaces = probe_spaces(CONFIG.env)
-    assert DenseRuns(CONFIG, trials).random(spaces) == 10.0
+    assert DenseRuns(CONFIG, trials).random(spaces, pytest.fail) == 10.0
     monkeypatch.setattr(dense_runs, "random_score", pytest.fail)
-    assert DenseRuns(CONFIG, trials).random(spaces) == 10.0
+    assert DenseRuns(CONFIG, trials).random(spaces, pytest.fail) == 10.0
 
 
 # The score that decides
