@@ -328,7 +328,7 @@ def test_deployed_score_decides_and_the_final_one_is_stated(by_deployed: Ended) 
     assert set(told) <= set(deployed)
     also = [score for decision in result["decisions"] for score in decision["other"]["scores"]]
     assert (len(also), set(also) <= set(final)) == (len(told), True)
-    assert "its deployed policy keeps" in result["answer"]
+    assert "Its deployed policy keeps" in result["answer"]
     assert read_record(by_deployed.directory)["protocol"]["score"] == "deployed"
 
 

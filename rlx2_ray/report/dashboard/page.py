@@ -14,7 +14,7 @@ from rlx2_ray.report.analysis.outcomes import no_reference
 from rlx2_ray.report.analysis.progress import Progress, duration, progress_of
 from rlx2_ray.report.figures.panels import PANELS
 from rlx2_ray.report.figures.theme import GRAPH_CONFIG, HEIGHT, TOLERANCE, empty_figure
-from rlx2_ray.report.page.answer import answer
+from rlx2_ray.report.page.answer import answer, first_sentence
 from rlx2_ray.report.page.arm_tables import CAPTION, PAIRS_CAPTION, pair_tables, standing_table
 from rlx2_ray.report.page.summary import details
 from rlx2_ray.report.page.tables import Table
@@ -79,11 +79,12 @@ def header(record: Record) -> Component:
     """Tells state, progress, and what is known or believed now."""
     progress = progress_of(record)
     verdict = record.ultimate.verdict if record.ultimate is not None else "none"
+    first, rest = first_sentence(answer(record))
     return html.Div(
         className=f"card headline {verdict}",
         children=[
-            html.P(answer(record), className="verdict"),
-            *[html.P(line) for line in details(record)],
+            html.P(first, className="verdict"),
+            *[html.P(line) for line in (rest, *details(record)) if line],
             html.Div(className="facts", children=_facts(record, progress)),
         ],
     )

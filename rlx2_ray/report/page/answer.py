@@ -6,6 +6,7 @@ It is the first sentence of the report's page and of the dashboard, and among th
 from __future__ import annotations
 
 import math
+import re
 from pathlib import Path
 
 from rlx2_ray.report.analysis.arms import Arm, arms_of, by_task, dense_arm, percent
@@ -15,8 +16,8 @@ from rlx2_ray.runs.scores import DEPLOYED, OTHER, ScoreName
 from rlx2_ray.search.statistics import FEWEST_SEEDS, Interval, arm_interval, probability_above, statistic_of
 
 KEEPS: dict[ScoreName, str] = {
-    "final": "trained to its end it keeps",
-    "deployed": "its deployed policy keeps",
+    "final": "Trained to its end it keeps",
+    "deployed": "Its deployed policy keeps",
 }
 SURER = (0.95, 0.99)  # probabilities to ask for, of a network that is accepted with less
 MOST_FACTOR = 4  # times the seeds that there are, asked for at once
@@ -36,6 +37,12 @@ def answer(record: Record) -> str:
     return f"{task_of(record)}: {_compression_answer(record)}"
 
 
+def first_sentence(text: str) -> tuple[str, str]:
+    """The sentence that a page says aloud, and the others, which explain it."""
+    first, *others = re.split(r"(?<=\.) (?=[A-Z])", text, maxsplit=1)
+    return first, " ".join(others)
+
+
 # Compressions
 
 
@@ -50,7 +57,7 @@ def _compression_answer(record: Record) -> str:
         found = f"the smallest network found{so_far} to keep the return is {_network(decision)}"
     else:
         found = f"no network is sure to keep the return yet. The best candidate{so_far} is {_network(decision)}"
-    return f"{found}: {_kept(record, decision)}{_surer(record, decision)}"
+    return f"{found}. {_kept(record, decision)}{_surer(record, decision)}"
 
 
 def _smallest_accepted(record: Record) -> SizedDecision | None:
@@ -76,7 +83,7 @@ def _none_found(record: Record) -> str:
     left = f", {undecided} undecided" if undecided else ""
     networks = "the one network that was tried is not" if count == 1 else f"none of the {count} networks tried is"
     return (
-        f"{networks} known to keep {wanted}{left}. The likeliest is {_network(likeliest)}: {_kept(record, likeliest)}"
+        f"{networks} known to keep {wanted}{left}. The likeliest is {_network(likeliest)}. {_kept(record, likeliest)}"
         + (_surer(record, likeliest) if undecided else _denser(record))
     )
 

@@ -15,7 +15,7 @@ from markupsafe import Markup
 from rlx2_ray import files
 from rlx2_ray.report.analysis.arms import by_task
 from rlx2_ray.report.page import markdown
-from rlx2_ray.report.page.answer import answer, task_of
+from rlx2_ray.report.page.answer import answer, first_sentence, task_of
 from rlx2_ray.report.page.arm_tables import CAPTION, PAIRS_CAPTION, pair_tables, standing_table
 from rlx2_ray.report.page.summary import KINDS, command_of, details, protocol_of
 from rlx2_ray.report.page.tables import DEPLOYED_HEADING, cost_table, score_table, version_table
@@ -100,10 +100,12 @@ def report_markdown(record: Record) -> str:
 
 
 def _render(template: str, record: Record, **more: Any) -> str:
+    headline, rest = first_sentence(answer(record))
     return render(
         template,
         title=title_of(record),
-        headline=answer(record),
+        headline=headline,
+        answer=rest,
         details=details(record),
         costs=cost_table(record),
         costs_caption=COSTS_CAPTION,

@@ -41,7 +41,7 @@ def record(*decisions: SizedDecision, state: str = "finished", **changes: Any) -
 def test_accepted_network_with_all_that_makes_the_sentence_true() -> None:
     assert answer(record(decision("accept", 0.97))) == (
         "hopper: the smallest network found to keep the return is 12.3 times smaller than dense (policy 98 %, critics "
-        "95 % sparse): its deployed policy keeps 101.0 % [97.0 %, 104.0 %] of the dense agents' return, at least 97 % "
+        "95 % sparse). Its deployed policy keeps 101.0 % [97.0 %, 104.0 %] of the dense agents' return, at least 97 % "
         "with probability .97, by 8 seeds against 16 dense ones. By the final score it keeps 98.2 % [91.0 %, 104.0 %], "
         "probability .64. To be surer: 'rlx2 resume hopper --max-runs 70 --set compress.max_seeds=16 --set "
         "compress.max_dense_seeds=32 --set compress.accept=0.99'."
@@ -53,7 +53,7 @@ def test_network_that_all_runs_together_accept() -> None:
     by_all = decision("accept", 0.97, basis="posterior", own_probability=0.8, fresh=4, surprise=0.4)
     assert answer(record(by_all)) == (
         "hopper: the smallest network found to keep the return is 12.3 times smaller than dense (policy 98 %, critics "
-        "95 % sparse): its deployed policy keeps 101.0 % [97.0 %, 104.0 %] of the dense agents' return by its own 8 "
+        "95 % sparse). Its deployed policy keeps 101.0 % [97.0 %, 104.0 %] of the dense agents' return by its own 8 "
         "seeds against 16 dense ones, and at least 97 % with probability .97 by all 50 runs together. By the final "
         "score it keeps 98.2 % [91.0 %, 104.0 %], probability .64. To be surer: 'rlx2 resume hopper --max-runs 92 "
         "--set compress.max_dense_seeds=32 --set compress.accept=0.99'."

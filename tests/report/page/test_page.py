@@ -13,7 +13,7 @@ from markdown_it import MarkdownIt
 from rlx2_ray.report.analysis.arms import arms_of
 from rlx2_ray.report.analysis.outcomes import outcomes, probability_words
 from rlx2_ray.report.analysis.progress import duration, progress_of
-from rlx2_ray.report.page.answer import answer
+from rlx2_ray.report.page.answer import answer, first_sentence
 from rlx2_ray.report.page.page import report_html, report_markdown, write_report
 from rlx2_ray.report.page.summary import belief_words, command_of, details, protocol_of
 from rlx2_ray.report.page.tables import cost_table, score_table
@@ -74,7 +74,7 @@ def test_compression_by_the_deployed_score_states_the_final_one(played: Record) 
     assert protocol_of(by_deployed)["decided by"].startswith("the deployed score")
     assert cost_table(by_deployed).headings[-2] == "% by the final score"
     assert cost_table(by_deployed).rows[1:] == cost_table(played).rows[1:], "each ratio is the same by both"
-    assert "its deployed policy keeps" in answer(by_deployed)
+    assert "Its deployed policy keeps" in answer(by_deployed)
 
 
 def turned(played: Record) -> Record:
@@ -173,7 +173,7 @@ def test_page_has_all_and_fetches_nothing(kind: str, request: pytest.FixtureRequ
     assert wanted <= set(page.ids)
     assert text.count("/*! For license information") + text.count("plotly.js v") >= 1
     assert text.count('showSendToCloud": false') == len([each for each in page.ids if each.startswith("figure-")])
-    for words in (answer(record), command_of(record), "ray", "2.60.0"):
+    for words in (*filter(None, first_sentence(answer(record))), command_of(record), "ray", "2.60.0"):
         assert words in text.replace("&#39;", "'")
 
 
@@ -188,7 +188,9 @@ def test_names_from_outside_cannot_write_html(search: Record) -> None:
 def test_markdown_has_the_same_text_and_tables(search: Record) -> None:
     text = report_markdown(search)
     lines = text.splitlines()
-    assert f"**{answer(search)}**" in lines
+    first, rest = first_sentence(answer(search))
+    assert first.endswith("times smaller than dense (policy 98 %, critics 95 % sparse).")
+    assert f"**{first}** {rest}" in lines
     rows = [line for line in lines if line.startswith("| ") and "scores" not in line]
     assert len(rows) == 1 + len(cost_table(search).rows) + len(arms_of(search))
     assert len({line.count("|") for line in rows[:6]}) == 1
