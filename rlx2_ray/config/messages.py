@@ -38,7 +38,8 @@ def _sentence(error: ValidationError, model: type[BaseModel], section: str) -> s
     if problem["type"] == "extra_forbidden":
         return unknown_key(key, known)
     if problem["type"] == "model_type":
-        return f"{key} is {value}: it should hold keys and values, such as {_example_key(key, known)}."
+        example = next((f", such as {each}" for each in known if each.startswith(f"{key}.")), "")
+        return f"{key} is {value}: it should hold keys and values{example}."
     message = re.sub("^(Input|String|Tuple|List|Dictionary) should", "it should", problem["msg"])
     return f"{key} is {value}: {message.removeprefix('Value error, ')}."
 
@@ -67,7 +68,3 @@ def all_keys(model: type[BaseModel], prefix: str = "") -> list[str]:
         else:
             keys.append(prefix + name)
     return keys
-
-
-def _example_key(section: str, known: Iterable[str]) -> str:
-    return next(key for key in known if key.startswith(f"{section}."))

@@ -33,7 +33,7 @@ MOST_COLUMNS = 1_000
 MOST_VALUES = 2_000_000
 MOST_METADATA = 2**20  # bytes
 LONGEST_PROBLEM = 200  # characters
-ENCODINGS = {"PLAIN", "RLE"}
+ENCODINGS = {0, 3}  # plain, and run lengths of what is missing
 KINDS = {"INT64", "FLOAT", "DOUBLE"}
 METADATA = b"rlx2.run"  # key of the file's metadata; its value is a JSON object
 EVALUATIONS = "evaluations"  # key of the result
@@ -133,22 +133,25 @@ def _check_sizes(metadata: parquet.FileMetaData, content: bytes) -> None:
     rows, columns = metadata.num_rows, metadata.num_columns
     if columns > MOST_COLUMNS or not 0 <= rows <= MOST_VALUES // max(columns, 1) or metadata.num_row_groups > 1:
         raise ValueError(f"it has {rows} rows of {columns} columns")
-    most = 9 * rows + 1024  # eight bytes a value, and what says where one is missing
     for number in range(columns):
         kind = metadata.schema.column(number)
         if kind.physical_type not in KINDS or kind.max_repetition_level or kind.path != kind.name:
             raise ValueError(f"its column {kind.path[:60]!r} is of {kind.physical_type}")
-        for group in map(metadata.row_group, range(metadata.num_row_groups)):
-            if not group.num_rows == group.column(number).num_values == rows:
-                raise ValueError("a column is not as long as the file")
-            _check_chunk(group.column(number), content, most)
+    groups = pages.chunks(content)
+    if len(groups) != metadata.num_row_groups or any(len(group) != columns for group in groups):
+        raise ValueError("its columns are not those that it says")
+    for group in groups:
+        for chunk in group:
+            _check_chunk(chunk, content, rows)
 
 
-def _check_chunk(chunk: parquet.ColumnChunkMetaData, content: bytes, most: int) -> None:
-    if chunk.has_dictionary_page or chunk.file_path or not set(chunk.encodings) <= ENCODINGS:
+def _check_chunk(chunk: pages.Chunk, content: bytes, rows: int) -> None:
+    if chunk.values != rows:
+        raise ValueError("a column is not as long as the file")
+    if not chunk.encodings <= ENCODINGS:
         raise ValueError("a column is stored in another way")
-    size = pages.decompressed(content, pages.Chunk(chunk.data_page_offset, chunk.total_compressed_size))
-    if size > most:
+    size = pages.decompressed(content, chunk)
+    if size > 9 * rows + 1024:  # eight bytes a value, and what says where one is missing
         raise ValueError(f"a column becomes {size} bytes")
 
 

@@ -1,25 +1,44 @@
-"""How large the pages of a Parquet column become when they are decompressed, read before anything is.
+"""How large the columns of a Parquet file become when they are decompressed, read before anything is.
 
-The footer of a file may say one thing and the header of a page another, by which a reader allocates. The headers are in
-Thrift's compact protocol: a field is a byte of type and distance to the number of the field before it, and its value.
+The footer of a file may say one thing and the header of a page another, by which a reader allocates. The numbers of
+fields are those of https://github.com/apache/parquet-format, parquet.thrift.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-# Kinds of values of Thrift; there is no list in a header.
-LENGTHS = {1: 0, 2: 0, 3: 1, 7: 8}  # bytes of the two booleans, a byte and a double
-INTEGERS, BINARY, STRUCT = (4, 5, 6), 8, 12
-DEEPEST = 4  # structs in a header have two levels
-SIZES = (2, 3)  # fields of a header: bytes of the page, decompressed and as it stands there
+from rlx2_ray.runs.thrift import Struct, read_struct
+
+MAGIC = b"PAR1"
+TAIL = 8  # the footer's length, and the magic
 
 
 class Chunk(NamedTuple):
     """A column's part of a file."""
 
+    values: int
+    encodings: frozenset[int]
     start: int
     length: int
+
+
+def chunks(content: bytes) -> list[list[Chunk]]:
+    """The columns of each row group, as the footer has them. Raises ValueError where they are stored in other ways."""
+    size = int.from_bytes(content[-TAIL:-4], "little")
+    if content[-4:] != MAGIC or not 0 < size <= len(content) - TAIL:
+        raise ValueError("no footer")
+    footer, _ = read_struct(content[-TAIL - size : -TAIL], 0)
+    return [[_chunk(column) for column in _get(group, 1, list)] for group in _get(footer, 4, list)]
+
+
+def _chunk(column: Any) -> Chunk:
+    described, encodings = _get(column, 3, dict), _get(_get(column, 3, dict), 2, list)
+    # What else a column may have: a file of its own, an index, a key; a dictionary.
+    if set(column) - {2, 3} or 11 in described or not all(type(each) is int for each in encodings):
+        raise ValueError("a column is stored in another way")
+    values, length, start = (_get(described, number, int) for number in (5, 7, 9))
+    return Chunk(values, frozenset(encodings), start, length)
 
 
 def decompressed(content: bytes, chunk: Chunk) -> int:
@@ -28,68 +47,15 @@ def decompressed(content: bytes, chunk: Chunk) -> int:
     if not 0 < place <= end <= len(content):
         raise ValueError("a column lies outside the file")
     while place < end:
-        place, (size, stored) = _header(content, place)
+        header, place = read_struct(content, place)
+        size, stored = _get(header, 2, int), _get(header, 3, int)
         if size < 0 or not 0 <= stored <= end - place:
             raise ValueError("a page is not all there")
         place, total = place + stored, total + size
     return total
 
 
-def _header(content: bytes, place: int) -> tuple[int, tuple[int, int]]:
-    """Where a header ends, and its sizes."""
-    fields: dict[int, int] = {}
-    try:
-        end = _struct(content, place, fields, 0)
-    except IndexError:
-        raise ValueError("the header of a page is not all there") from None
-    if not all(field in fields for field in SIZES):
-        raise ValueError("the header of a page has no sizes")
-    return end, (fields[SIZES[0]], fields[SIZES[1]])
-
-
-def _struct(content: bytes, place: int, fields: dict[int, int] | None, depth: int) -> int:
-    """Where it ends; its integers go to `fields`. Raises ValueError where one of these is there twice."""
-    if depth > DEEPEST:
-        raise ValueError("the header of a page is nested too deep")
-    number = 0
-    while kind := content[place] & 15:
-        distance, place = content[place] >> 4, place + 1
-        if distance:
-            number += distance
-        else:
-            value, place = _varint(content, place)
-            number = _signed(value)
-        if kind in INTEGERS:
-            value, place = _varint(content, place)
-            if fields is not None and fields.setdefault(number, _signed(value)) != _signed(value):
-                raise ValueError("the header of a page has a size twice")
-        else:
-            place = _skip(content, place, kind, depth)
-    return place + 1
-
-
-def _skip(content: bytes, place: int, kind: int, depth: int) -> int:
-    if kind in LENGTHS:
-        return place + LENGTHS[kind]
-    if kind == BINARY:
-        size, place = _varint(content, place)
-        return place + size
-    if kind == STRUCT:
-        return _struct(content, place, None, depth + 1)
-    raise ValueError("the header of a page has a list")
-
-
-def _varint(content: bytes, place: int) -> tuple[int, int]:
-    value = 0
-    for shift in range(0, 70, 7):
-        byte, place = content[place], place + 1
-        value |= (byte & 127) << shift
-        if byte < 128:
-            return value, place
-    raise ValueError("a number is too long")
-
-
-def _signed(value: int) -> int:
-    """As a reader of 32 bits takes it."""
-    number = (value >> 1) ^ -(value & 1)
-    return (number + 2**31) % 2**32 - 2**31
+def _get(struct: Struct, number: int, kind: type) -> Any:
+    if not isinstance(struct, dict) or type(struct.get(number)) is not kind:
+        raise ValueError(f"field {number} is not there")
+    return struct[number]

@@ -427,3 +427,9 @@ def test_every_key_is_one_of_a_resolved_configuration() -> None:
 def test_a_configuration_cannot_be_changed() -> None:
     with pytest.raises(ValueError, match="frozen"):
         resolve({}).agent.tau = 1.0
+
+
+def test_a_list_of_plugins_that_are_none_is_one_sentence() -> None:
+    with pytest.raises(BadInput) as info:
+        resolve({"plugins": [None]})
+    assert_sentence(str(info.value), "plugins.0 is None: it should hold keys and values")

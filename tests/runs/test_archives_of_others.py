@@ -190,13 +190,42 @@ def test_page_that_becomes_larger_than_its_file_says_is_not_read(file: Path) -> 
     assert "a column becomes" in refused(lambda: parse(page_bomb(file.read_bytes()), HERE))
 
 
-def test_pages_are_as_large_as_they_say(file: Path) -> None:
+def test_columns_are_those_that_pyarrow_finds(file: Path) -> None:
     content = file.read_bytes()
-    group = parquet.ParquetFile(io.BytesIO(content)).metadata.row_group(0)
-    for number in range(group.num_columns):
-        chunk = group.column(number)
-        size = pages.decompressed(content, pages.Chunk(chunk.data_page_offset, chunk.total_compressed_size))
-        assert chunk.total_uncompressed_size - 100 < size < chunk.total_uncompressed_size, "without headers"
+    metadata = parquet.ParquetFile(io.BytesIO(content)).metadata
+    (found,) = pages.chunks(content)
+    assert len(found) == metadata.num_columns
+    for number, chunk in enumerate(found):
+        expected = metadata.row_group(0).column(number)
+        assert (chunk.values, chunk.start) == (expected.num_values, expected.data_page_offset)
+        assert (chunk.length, len(chunk.encodings)) == (expected.total_compressed_size, len(expected.encodings))
+        size = pages.decompressed(content, chunk)
+        assert expected.total_uncompressed_size - 100 < size < expected.total_uncompressed_size, "without headers"
+
+
+FLIPPED = """
+import sys
+from pathlib import Path
+from rlx2_ray.runs.archived_run import parse
+from rlx2_ray.types import BadInput
+file = Path(sys.argv[1])
+content = file.read_bytes()
+size = int.from_bytes(content[-8:-4], "little")
+for place in range(len(content) - 8 - size, len(content) - 8, 3):
+    flipped = bytearray(content)
+    flipped[place] ^= 1
+    try:
+        parse(bytes(flipped), file)
+    except BadInput:
+        pass
+"""
+
+
+def test_no_footer_ends_the_process(file: Path) -> None:
+    """Some of pyarrow's properties do, of columns whose statistics are not of the sizes that they say."""
+    command = [sys.executable, "-c", FLIPPED, str(file)]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment())
+    assert done.returncode == 0, done.stderr
 
 
 def test_long_file_and_pipe_are_refused(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ import psutil
 from rlx2_ray.agents.engines import make_learner
 from rlx2_ray.config import ExperimentConfig, resolve, unflatten
 from rlx2_ray.distributed.launch import train as train_on_runtime
+from rlx2_ray.envs import modules
 from rlx2_ray.experiment import session
 from rlx2_ray.replay import windows as replay
 from rlx2_ray.runs import sealed
@@ -172,10 +173,16 @@ def compile_kernels() -> None:
         make_learner(small_config(algo=algo), Spaces(1, 1, (-1.0,), (1.0,)))
 
 
+MODULES = [
+    f"tests.{name}"
+    for name in ("support.strange_envs", "support.compression_envs", "distributed.mortal_envs", "faults.environments")
+]
+
+
 def environment() -> dict[str, str]:
-    """Of a process that finds the strange environments, and no settings of the person who runs the tests."""
+    """Of a process that finds the environments of the tests, which it may import, and no settings of who runs them."""
     own = {name: value for name, value in os.environ.items() if not name.startswith(("RAY_", "MLFLOW_"))}
-    return own | {"PYTHONPATH": str(ROOT), "PYTHONWARNINGS": ""}
+    return own | {"PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "", modules.VARIABLE: ",".join(MODULES)}
 
 
 @contextmanager

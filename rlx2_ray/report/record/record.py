@@ -11,9 +11,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, PlainSerializer
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer
 
 from rlx2_ray.config import Tree
+from rlx2_ray.networks.policy_reader import parse_spaces
 from rlx2_ray.report.record.trial import STATES, Series, Trial
 from rlx2_ray.runs.parts import Digest, Finite, Identifier, Name, Text
 from rlx2_ray.runs.scores import DEPLOYED, FINAL, OTHER, ScoreName
@@ -27,7 +28,11 @@ SPARSITIES = ("sparsity.policy", "sparsity.critic")
 
 IfKnown = Field(exclude_if=lambda value: value is None)  # no null in the file
 Unwritten = Field(exclude=True)
-SpacesInFile = Annotated[Spaces, PlainSerializer(Spaces.fields)]
+SpacesInFile = Annotated[
+    Spaces,
+    BeforeValidator(lambda value: Spaces(**parse_spaces(value)) if isinstance(value, Mapping) else value),
+    PlainSerializer(Spaces.fields),
+]
 Time = Annotated[float, Field(ge=0, le=1e11, allow_inf_nan=False)]  # seconds
 Scores = Annotated[tuple[Finite, ...], Field(min_length=1)]
 Interval = tuple[Finite, Finite]
