@@ -209,9 +209,9 @@ def test_policy_and_critic_apart(tmp_path: Path) -> None:
     assert done.code == 0, done.error
     pairs = {(each["policy_sparsity"], each["critic_sparsity"]) for each in done.result["decisions"]}
     assert any(policy and critic for policy, critic in pairs)
-    tried = trial_names(done.directory)
-    assert any("c0.0000" in name for name in tried)
-    assert any(name.startswith("p0.0000") for name in tried), "each axis is searched with the other dense"
+    tried = {tuple(name.split("-")[:2]) for name in trial_names(done.directory) if not name.startswith("dense")}
+    policies, critics = ({pair[axis] for pair in tried} for axis in range(2))
+    assert len(tried) > max(len(policies), len(critics)), "one axis does not follow from the other"
     assert done.result["ultimate"]["verdict"] == "accept"
     assert "believes" not in done.error
     check_tracked(done)
