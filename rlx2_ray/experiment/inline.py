@@ -12,13 +12,7 @@ from rlx2_ray.types import RunFailed
 
 def train_inline(run: Run, resume: bool) -> Training:
     """Train to the end. Raises RunFailed or Interrupted, a checkpoint kept."""
-    trainer = InlineTrainer(run)
-    try:
-        if resume:
-            trainer.restore()
-        return (yield from trainer.train())
-    finally:
-        trainer.close()
+    return (yield from InlineTrainer(run).to_the_end(resume))
 
 
 class InlineTrainer(BaseTrainer):
@@ -29,9 +23,6 @@ class InlineTrainer(BaseTrainer):
         self._learner = make_run_learner(run.config, run.spaces)
         self._policy = self._learner.acting_policy()
         super().__init__(run, self._member, self._learner)
-
-    def close(self) -> None:
-        self._member.close()
 
     def train(self) -> Training:
         member, run = self._member, self._run

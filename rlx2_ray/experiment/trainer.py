@@ -8,7 +8,7 @@ from typing import Protocol
 from rlx2_ray.agents.learner import LearnerState
 from rlx2_ray.experiment.base_member import BaseMember
 from rlx2_ray.experiment.interruption import StopAsked
-from rlx2_ray.experiment.run import Run
+from rlx2_ray.experiment.run import Run, Training
 from rlx2_ray.networks.policy import ActingPolicy, NoiseFreePolicy
 from rlx2_ray.networks.policy_weights import PolicyWeights
 from rlx2_ray.types import RunFailed
@@ -37,6 +37,21 @@ class BaseTrainer:
         self._run = run
         self._base_member = member
         self._base_learner = learner
+
+    def train(self) -> Training:
+        raise NotImplementedError
+
+    def close(self) -> None:
+        self._base_member.close()
+
+    def to_the_end(self, resume: bool) -> Training:
+        """Train, from the newest checkpoint where `resume`, and close."""
+        try:
+            if resume:
+                self.restore()
+            return (yield from self.train())
+        finally:
+            self.close()
 
     def _meet_milestones(self, acting: Callable[[], NoiseFreePolicy]) -> None:
         """Do what is due after an env step and its updates; `acting` gives the policy of the moment."""

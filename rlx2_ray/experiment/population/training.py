@@ -20,13 +20,7 @@ def train_in_slot(lockstep: Lockstep, make_lane: MakeLane) -> Train:
     """Trains a run in a free slot, which is free again at the end."""
 
     def train(run: Run, resume: bool) -> Training:
-        trainer = SlotTrainer(run, lockstep, make_lane)
-        try:
-            if resume:
-                trainer.restore()
-            return (yield from trainer.train())
-        finally:
-            trainer.close()
+        return (yield from SlotTrainer(run, lockstep, make_lane).to_the_end(resume))
 
     return train
 
@@ -40,7 +34,7 @@ class SlotTrainer(BaseTrainer):
 
     def close(self) -> None:
         self._lockstep.members.pop(self._member.slot)
-        self._member.close()
+        super().close()
 
     def train(self) -> Training:
         member, run = self._member, self._run
