@@ -13,9 +13,10 @@ from rlx2_ray.experiment.playback import find_policy
 from rlx2_ray.networks.policy_file import load_policy
 from rlx2_ray.networks.policy_weights import AVERAGE
 from rlx2_ray.networks.sparse_layer import Layers, from_arrays
-from rlx2_ray.runs.checkpoint import ARRAYS, list_checkpoints
+from rlx2_ray.runs.checkpoint import ARRAYS
 from tests.support.checkpoints import newest
-from tests.support.runs import Changes, read_points, resume, small_config, train
+from tests.support.resumed import check_resumes_alike, leave_checkpoints
+from tests.support.runs import Changes, small_config, train
 
 RUN: Changes = {"policy__average": 40, "steps": 300, "checkpoint__interval": 100, "checkpoint__keep": 9}
 LEFT = "step_000000000100"
@@ -43,18 +44,8 @@ def test_the_average_is_what_is_kept_and_played(whole: Path, tmp_path: Path) -> 
 
 def test_a_run_resumes_to_the_bit(whole: Path, tmp_path: Path) -> None:
     directory = shutil.copytree(whole, tmp_path / "run")
-    for path in list_checkpoints(directory / "checkpoints"):
-        if path.name > LEFT:
-            shutil.rmtree(path)
-    for name in ("result.json", "policy.safetensors"):
-        (directory / name).unlink()
-    resume(directory)
-    same, again = (load_file(newest(each) / ARRAYS) for each in (whole, directory))
-    assert {name: each.tobytes() for name, each in same.items()} == {
-        name: each.tobytes() for name, each in again.items()
-    }
-    returns = [[point["return_mean"] for point in read_points(each)] for each in (whole, directory)]
-    assert returns[0] == returns[1]
+    leave_checkpoints(directory, LEFT)
+    check_resumes_alike(directory, whole)
 
 
 def test_the_dense_arm_has_it_too() -> None:

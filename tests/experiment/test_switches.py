@@ -16,11 +16,12 @@ from rlx2_ray.networks.policy_file import load_policy
 from rlx2_ray.networks.policy_weights import AVERAGE
 from rlx2_ray.networks.rescaling import gain_of
 from rlx2_ray.networks.sparse_layer import from_arrays
-from rlx2_ray.runs.checkpoint import ARRAYS, list_checkpoints, read_checkpoint
+from rlx2_ray.runs.checkpoint import ARRAYS, read_checkpoint
 from rlx2_ray.runs.description import describe
 from rlx2_ray.runs.switches import SWITCHES, names
 from tests.support.checkpoints import form_of, newest
-from tests.support.runs import Changes, read_points, resume, small_config, train
+from tests.support.resumed import check_resumes_alike, leave_checkpoints
+from tests.support.runs import Changes, small_config, train
 
 SWITCHED: Changes = {
     "agent.beta_1": 0.8,
@@ -46,21 +47,11 @@ def whole(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 def test_a_run_resumes_to_the_bit(whole: Path, tmp_path: Path) -> None:
     directory = shutil.copytree(whole, tmp_path / "run")
-    for path in list_checkpoints(directory / "checkpoints"):
-        if path.name > LEFT:
-            shutil.rmtree(path)
+    leave_checkpoints(directory, LEFT)
     arrays = load_file(newest(directory) / ARRAYS)
     assert arrays["critic.1.growth"].any()
     assert len(np.unique(arrays["critic.1.weights.age"])) > 1
-    for name in ("result.json", "policy.safetensors"):
-        (directory / name).unlink()
-    resume(directory)
-    same, again = (load_file(newest(each) / ARRAYS) for each in (whole, directory))
-    assert {name: each.tobytes() for name, each in same.items()} == {
-        name: each.tobytes() for name, each in again.items()
-    }
-    returns = [[point["return_mean"] for point in read_points(each)] for each in (whole, directory)]
-    assert returns[0] == returns[1]
+    check_resumes_alike(directory, whole)
 
 
 def test_what_is_handed_out_needs_nothing_more(whole: Path) -> None:
