@@ -255,6 +255,13 @@ def row_gradient(
     return signature, generate
 
 
+def _store_sums(emit: Emitter, first: Any, end: Any, sums: Any, accumulate: Callable[[Any, Lanes], Lanes]) -> None:
+    """Two sums over units first ... end - 1, whose lanes stand one after the other in what `accumulate` gives."""
+    totals = emit.loop(first, end, 1, [ZERO] * (2 * VECTORS), accumulate)
+    emit.store(emit.unit(sums, INT64(0)), totals[:VECTORS])
+    emit.store(emit.unit(sums, INT64(1)), totals[VECTORS:])
+
+
 @intrinsic  # type: ignore[untyped-decorator]
 def unit_sums(typing_context: Any, values: Any, first: Any, end: Any, centers: Any, row: Any, sums: Any) -> Any:
     """Lane by lane over units first ... end - 1: sums[0] = sum of value - centers[row], sums[1] = that of its square.
@@ -272,9 +279,7 @@ def unit_sums(typing_context: Any, values: Any, first: Any, end: Any, centers: A
             distances = emit.subtract(emit.load(emit.unit(values, unit)), center)
             return emit.add(totals[:VECTORS], distances) + emit.multiply_adds(distances, distances, totals[VECTORS:])
 
-        totals = emit.loop(args[1], args[2], 1, [ZERO] * (2 * VECTORS), accumulate)
-        emit.store(emit.unit(sums, INT64(0)), totals[:VECTORS])
-        emit.store(emit.unit(sums, INT64(1)), totals[VECTORS:])
+        _store_sums(emit, args[1], args[2], sums, accumulate)
         return context.get_dummy_value()
 
     return signature, generate
@@ -297,9 +302,7 @@ def unit_products(
             distances = emit.subtract(emit.load(emit.unit(values, unit)), center)
             return emit.add(totals[:VECTORS], delta) + emit.multiply_adds(delta, distances, totals[VECTORS:])
 
-        totals = emit.loop(args[2], args[3], 1, [ZERO] * (2 * VECTORS), accumulate)
-        emit.store(emit.unit(sums, INT64(0)), totals[:VECTORS])
-        emit.store(emit.unit(sums, INT64(1)), totals[VECTORS:])
+        _store_sums(emit, args[2], args[3], sums, accumulate)
         return context.get_dummy_value()
 
     return signature, generate
