@@ -14,6 +14,7 @@ from rlx2_ray.report.archive.comparison import main_record, outcome_of, plain_ar
 from rlx2_ray.report.archive.reach import reach_of
 from rlx2_ray.report.figures.bars import Bar, return_bars
 from rlx2_ray.report.figures.curves import learning_curves
+from rlx2_ray.report.figures.held import held_figure
 from rlx2_ray.report.figures.panels import Panel
 from rlx2_ray.report.figures.replay import replay_over_time
 from rlx2_ray.report.figures.scores import trial_scores
@@ -76,6 +77,10 @@ def _has_any(bars: Sequence[Bar]) -> bool:
     return any(bar.outcome is not None for bar in bars)
 
 
+def _has_switches(record: Record) -> bool:
+    return _has_any(ablation_bars(record))
+
+
 def _has_sparsities(record: Record) -> bool:
     return dense_arm(record) is not None and bool(varied_sparsities(record))
 
@@ -110,7 +115,14 @@ TASK_PANELS: dict[str, Panel] = {
         "Ablations of rlx2",
         "Gain over random actions in % of dense's, with a 95 % interval.",
         lambda record: return_bars(ablation_bars(record), "what is changed"),
-        lambda record: _has_any(ablation_bars(record)),
+        _has_switches,
+    ),
+    "held": Panel(
+        "What is held to the end",
+        "Both scores (interquartile mean), how far the end lies below the best mean of as many evaluations in a row, "
+        "and the standard deviation over seeds in parts of their mean, each with a 95 % interval over seeds.",
+        held_figure,
+        _has_switches,
     ),
     "reach": Panel(
         "How soon dense's score is reached",

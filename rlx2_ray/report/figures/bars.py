@@ -8,6 +8,7 @@ from typing import NamedTuple
 import plotly.graph_objects as go
 
 from rlx2_ray.report.analysis.outcomes import Outcome
+from rlx2_ray.report.figures.intervals import error_bars
 from rlx2_ray.report.figures.theme import BLUE, DENSE, GRID, INK, MUTED, SKY, make_figure
 
 
@@ -37,14 +38,13 @@ def return_bars(bars: Sequence[Bar], title: str) -> go.Figure:
 
 
 def _here(bars: Sequence[Bar], found: Sequence[Outcome | None], name: str, color: str) -> go.Bar:
-    highs = [100 * (each.interval[1] - each.ratio) if each and each.interval else 0.0 for each in found]
-    lows = [100 * (each.ratio - each.interval[0]) if each and each.interval else 0.0 for each in found]
+    ratios, intervals = [each.ratio if each else 0.0 for each in found], [each and each.interval for each in found]
     return go.Bar(
         x=[bar.label for bar in bars],
         y=[100 * each.ratio if each else None for each in found],
         name=name,
         marker_color=color,
-        error_y={"type": "data", "symmetric": False, "array": highs, "arrayminus": lows, "color": INK, "width": 5},
+        error_y=error_bars(ratios, intervals, scale=100, color=INK),
         customdata=[f"{each.seeds} seeds" if each else "not run" for each in found],
         hovertemplate="%{x}: %{y:.1f} %, %{customdata}<extra></extra>",
     )

@@ -17,6 +17,7 @@ from rlx2_ray.report.analysis.outcomes import (
     outcomes,
     probability_words,
 )
+from rlx2_ray.report.figures.intervals import error_bars
 from rlx2_ray.report.figures.theme import (
     DENSE,
     MUTED,
@@ -152,7 +153,7 @@ def _beside(others: list[Outcome], knows_size: bool) -> go.Scatter:
     return go.Scatter(
         x=[_left(each, knows_size) / ASIDE for each in others],
         y=[each.ratio for each in others],
-        error_y={**_error(others), "color": MUTED, "thickness": 1.0, "width": 3},
+        error_y=_error(others, color=MUTED, thickness=1.0, width=3),
         mode="markers",
         name=f"by the {others[0].by} score",
         marker={"symbol": "diamond-tall-open", "size": 9, "color": MUTED},
@@ -161,23 +162,16 @@ def _beside(others: list[Outcome], knows_size: bool) -> go.Scatter:
     )
 
 
-def _error(own: list[Outcome]) -> dict[str, Any]:
-    bounds = [each.interval or (each.ratio, each.ratio) for each in own]
-    return {
-        "type": "data",
-        "symmetric": False,
-        "array": [high - each.ratio for each, (_, high) in zip(own, bounds, strict=True)],
-        "arrayminus": [each.ratio - low for each, (low, _) in zip(own, bounds, strict=True)],
-    }
+def _error(own: list[Outcome], **look: Any) -> dict[str, Any]:
+    return error_bars([each.ratio for each in own], [each.interval for each in own], **look)
 
 
 def _intervals(own: list[Outcome], verdict: str, knows_size: bool, others: Others) -> go.Scatter:
     color = VERDICT_COLORS[verdict]
-    error = {**_error(own), "color": color, "thickness": 1.8, "width": 5}
     return go.Scatter(
         x=[_left(each, knows_size) for each in own],
         y=[each.ratio for each in own],
-        error_y=error,
+        error_y=_error(own, color=color, thickness=1.8),
         mode="markers",
         name=VERDICT_WORDS[verdict],
         marker={"symbol": VERDICT_SYMBOLS[verdict], "size": 12, "color": color, "line": {"width": 1.5, "color": color}},

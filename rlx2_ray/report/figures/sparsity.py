@@ -8,6 +8,7 @@ import plotly.graph_objects as go
 
 from rlx2_ray.report.analysis.arms import percent
 from rlx2_ray.report.analysis.outcomes import Outcome
+from rlx2_ray.report.figures.intervals import error_bars
 from rlx2_ray.report.figures.theme import DENSE, arm_colors, empty_figure, make_figure
 
 Lines = Mapping[str, Sequence[Outcome]]  # by method
@@ -27,26 +28,24 @@ def return_against_sparsity(methods: Lines, deployed: Lines) -> go.Figure:
         if deployed.get(method):
             figure.add_trace(_line(f"{method}, deployed", deployed[method], colors[method], dash="dash"))
     figure.add_hline(100, line={"color": DENSE, "width": 1, "dash": "dot"})
-    densities = sorted({1 - each.policy_sparsity for found in methods.values() for each in found}, reverse=True)
-    ticks = {"tickvals": densities, "ticktext": [percent(1 - density) for density in densities]}
-    figure.update_xaxes(type="log", autorange="reversed", title_text="policy sparsity (%)", **ticks)
+    words = {1 - each.policy_sparsity: _tick(each) for found in methods.values() for each in found}
+    ticks = {"tickvals": list(words), "ticktext": list(words.values())}
+    title = "policy sparsity (%),<br>how many times fewer weights in all networks"
+    figure.update_xaxes(type="log", autorange="reversed", title_text=title, **ticks)
     return figure.update_yaxes(title_text="return (% of dense)", rangemode="tozero")
 
 
+def _tick(outcome: Outcome) -> str:
+    size = f"<br>{1 / outcome.size_ratio:.3g}x" if outcome.size_ratio else ""
+    return percent(outcome.policy_sparsity) + size
+
+
 def _line(method: str, found: Sequence[Outcome], color: str, dash: str = "solid") -> go.Scatter:
-    bounds = [each.interval or (each.ratio, each.ratio) for each in found]
-    error = {
-        "type": "data",
-        "symmetric": False,
-        "array": [100 * (high - each.ratio) for each, (_, high) in zip(found, bounds, strict=True)],
-        "arrayminus": [100 * (each.ratio - low) for each, (low, _) in zip(found, bounds, strict=True)],
-        "thickness": 1.6,
-        "width": 5,
-    }
+    ratios, intervals = [each.ratio for each in found], [each.interval for each in found]
     return go.Scatter(
         x=[1 - each.policy_sparsity for each in found],
-        y=[100 * each.ratio for each in found],
-        error_y=error,
+        y=[100 * ratio for ratio in ratios],
+        error_y=error_bars(ratios, intervals, scale=100, thickness=1.6),
         name=method,
         mode="lines+markers",
         line={"color": color, "width": 2.2, "dash": dash},

@@ -13,6 +13,7 @@ import pytest
 from scipy.stats import mannwhitneyu, trim_mean
 
 from rlx2_ray.cli.main import run
+from rlx2_ray.report.analysis.held import spread_interval
 from rlx2_ray.report.files.latex import escape
 from rlx2_ray.report.files.pictures import draw_pairs, draw_scores, drawn
 from rlx2_ray.report.record.directory import read_directory
@@ -57,6 +58,9 @@ def test_csv_has_what_scipy_says_of_the_runs(
     for arm in arms:
         assert (float(arm["score_low"]), float(arm["score_high"])) == pytest.approx(arm_interval(named[arm["arm"]]))
         assert 0 < float(arm["size_ratio"]) < 1
+        low, high = spread_interval(named[arm["arm"]])
+        assert (float(arm["spread_low"]), float(arm["spread_high"])) == pytest.approx((low, high))
+        assert low <= float(arm["spread"]) <= high
     pairs = rows(pairs_file)
     assert len(pairs) == 6 * 5
     for pair in pairs:
@@ -75,7 +79,7 @@ def test_json_has_arms_pairs_and_runs(grid: Path, tmp_path: Path) -> None:
 def test_latex_is_balanced_and_escaped(grid: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (file,) = succeeded(capsys, "report", grid, "--format", "latex")["files"]
     text = Path(file).read_text()
-    assert text.count(r"\begin{tabular}") == text.count(r"\end{tabular}") == 2
+    assert text.count(r"\begin{tabular}") == text.count(r"\end{tabular}") == 3  # arms, held, pairs
     table = [line for line in text.splitlines() if line.endswith(r"\\")]
     assert r"policy 50 \%, n\_step 3" in table[1]
     columns = text.partition(r"\begin{tabular}{")[2].partition("}")[0]

@@ -7,7 +7,9 @@ from dataclasses import replace
 import pytest
 
 from rlx2_ray.config import resolve
-from rlx2_ray.report.page.held import HEADINGS, held_table, lost_of_best, spread_interval, spread_of
+from rlx2_ray.report.analysis.held import lost_of_best, spread_interval, spread_of
+from rlx2_ray.report.figures.held import held_figure
+from rlx2_ray.report.page.held import HEADINGS, held_table
 from rlx2_ray.report.record.record import Record
 from rlx2_ray.report.record.trial import RETURN, Series, Trial
 
@@ -57,3 +59,17 @@ def test_a_row_an_arm() -> None:
     assert first[4:6] == ("0.0 (0.0 to 0.0)", "0.0 (0.0 to 0.0)")
     assert first[6].startswith("11 min (")
     assert second == ("average 40", "1", "10", "10", "0.0", "-", "10 min")
+
+
+def test_figure_has_what_the_table_has() -> None:
+    trials = (trial(0, 0, 20, 40), trial(1, 0, 40, 10), trial(0, 0, 10, 10, average=40))
+    record = Record(kind="sweep", name="x", state="finished", trials=trials)
+    final, deployed, lost, spread = held_figure(record).data
+    assert (tuple(final.y), tuple(deployed.y)) == ((27.5, 10), (40, 10))
+    assert tuple(lost.y) == (0, 0)
+    assert spread.y == pytest.approx([spread_of([30, 25])])
+    low, high = spread_interval([30, 25])
+    assert (spread.error_y.arrayminus, spread.error_y.array) == (
+        pytest.approx([spread.y[0] - low]), pytest.approx([high - spread.y[0]])
+    )  # fmt: skip
+    assert not held_figure(replace(record, trials=())).data
