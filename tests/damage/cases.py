@@ -147,6 +147,7 @@ class Laboratory:
 
     @cached_property
     def reference(self) -> Outcome:
+        shutil.rmtree(self._undisturbed, ignore_errors=True)  # of one that failed
         self._undisturbed.mkdir()
         done = self._kind.end(self._undisturbed / "out")
         assert done.code == 0, done.error
