@@ -6,12 +6,14 @@ import json
 import math
 from collections.abc import Mapping
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from rlx2_ray.config import ExperimentConfig, Tree, merge, nest, resolve
+from rlx2_ray.report.record.record import Record
 from rlx2_ray.runs.directory import RunDirectory, Tracking
 from rlx2_ray.sparse.costs import relative_costs
 from rlx2_ray.sparse.plan import plan_agent
@@ -343,3 +345,14 @@ def _log_trial(client: Any, run_id: str, trial: Made) -> None:
         client.log_batch(run_id, metrics=metrics[start : start + 1000])
     flat = to_params(trial.config.model_dump(mode="json"))
     client.log_batch(run_id, params=[Param(name, value) for name, value in flat.items()])
+
+
+def of_unknown_sizes(record: Record) -> Record:
+    """The same of an environment whose observations and actions nobody has counted."""
+    changed = {"frame_skip": 2}
+    trials = [
+        trial._replace(config=trial.config.model_copy(update={"env": trial.config.env.model_copy(
+            update={"kwargs": changed})}))
+        for trial in record.trials
+    ]  # fmt: skip
+    return replace(record, spaces=None, spaces_of={}, trials=tuple(trials))

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from rlx2_ray.config import ExperimentConfig
 from rlx2_ray.report.analysis.arms import Arm, arms_of, dense_arm, dense_scores, is_dense, percent, ratio_of
+from rlx2_ray.report.analysis.environments import known
 from rlx2_ray.report.analysis.reference import problem_of
 from rlx2_ray.report.record.record import DenseArm, Record, SizedDecision
 from rlx2_ray.runs.scores import FINAL, OTHER, ScoreName
@@ -176,7 +177,7 @@ def _costs(record: Record, config: ExperimentConfig) -> Costs | None:
 def plan_of(record: Record, config: ExperimentConfig) -> AgentPlan | None:
     """Returns the layers of a trial; None where the sizes of observation and action are not known."""
     of_id = record.spaces_of.get(config.env.id, record.spaces)  # as earlier versions kept them
-    spaces = record.spaces_of.get(config.env.key, of_id)
+    spaces = record.spaces_of.get(config.env.key, of_id) or known().get(config.env.key)
     if spaces is None:
         return None
     try:

@@ -6,29 +6,21 @@ nothing where random actions score far from zero, and is wrong where returns are
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from functools import cache
-from importlib.resources import files
-
-from rlx2_ray.config import ExperimentConfig, yaml_text
+from rlx2_ray.config import ExperimentConfig
+from rlx2_ray.report.analysis.environments import known
 from rlx2_ray.report.record.record import Record
 
 
 def random_score_of(record: Record, config: ExperimentConfig) -> float | None:
     """Returns that of a configuration's task; None where it is not known."""
     measured = record.random_of.get(config.task, _measured_before(record, config))
-    return known().get(config.task) if measured is None else measured
+    if measured is not None:
+        return measured
+    environment = known().get(config.task)
+    return environment and environment.random_score
 
 
 def _measured_before(record: Record, config: ExperimentConfig) -> float | None:
     """Returns what an earlier version kept by the environment's id alone, where all trials of that are of one task."""
     tasks = {trial.config.task for trial in record.trials if trial.config.env.id == config.env.id}
     return record.random_of.get(config.env.id) if tasks <= {config.task} else None
-
-
-@cache
-def known() -> Mapping[str, float]:
-    """Returns id -> score, of environments that are made without keyword arguments."""
-    text = (files("rlx2_ray.report") / "assets" / "random_scores.yaml").read_text(encoding="utf-8")
-    content: Mapping[str, float] = yaml_text.read(text, "random_scores.yaml")
-    return content

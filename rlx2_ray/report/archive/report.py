@@ -16,6 +16,8 @@ from rlx2_ray.report.archive.words import answers, overview_words, rlx2_overview
 from rlx2_ray.report.page.arm_tables import PAIRS_CAPTION, pair_tables
 from rlx2_ray.report.page.held import CAPTION, held_table
 from rlx2_ray.report.page.page import WORDS, draw_panels, page_parts, render, subtitle_of, write_page
+from rlx2_ray.report.page.sizes import CAPTION as SIZES_CAPTION
+from rlx2_ray.report.page.sizes import size_table
 from rlx2_ray.report.page.summary import protocol_of
 from rlx2_ray.report.page.tables import score_table, version_table
 from rlx2_ray.report.record.record import Record
@@ -82,6 +84,7 @@ def _parts(archive: Archive) -> dict[str, Any]:
         "arms_caption": ARMS_CAPTION,
         "pairs_caption": PAIRS_CAPTION,
         "held_caption": CAPTION,
+        "sizes_caption": SIZES_CAPTION,
         "repetition": REPETITION,
     }
 
@@ -94,6 +97,7 @@ def _task(record: Record) -> dict[str, Any]:
         "arms": arm_table(record),
         "pairs": pair_tables(record),
         "held": held_table(record),
+        "sizes": size_table(record),
         "scores": score_table(record),
         "protocol": protocol_of(record),
         "versions": ", ".join(f"{package} {version}" for package, version in versions),

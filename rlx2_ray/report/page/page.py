@@ -17,6 +17,8 @@ from rlx2_ray.report.analysis.arms import by_task
 from rlx2_ray.report.page import markdown
 from rlx2_ray.report.page.answer import answer, first_sentence, task_of
 from rlx2_ray.report.page.arm_tables import CAPTION, PAIRS_CAPTION, pair_tables, standing_table
+from rlx2_ray.report.page.sizes import CAPTION as SIZES_CAPTION
+from rlx2_ray.report.page.sizes import size_table
 from rlx2_ray.report.page.summary import KINDS, command_of, details, protocol_of
 from rlx2_ray.report.page.tables import DEPLOYED_HEADING, cost_table, score_table, version_table
 from rlx2_ray.report.record.record import Record
@@ -109,6 +111,8 @@ def _render(template: str, record: Record, **more: Any) -> str:
         details=details(record),
         costs=cost_table(record),
         costs_caption=COSTS_CAPTION,
+        sizes=size_table(record),
+        sizes_caption=SIZES_CAPTION,
         standings=standing_table(record) if record.kind != "compress" else None,  # that has its own, against dense
         standings_caption=CAPTION,
         pairs=pair_tables(record),

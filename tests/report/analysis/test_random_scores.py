@@ -6,12 +6,13 @@ from dataclasses import replace
 
 import pytest
 
-from benchmarks.random_scores import ENVIRONMENTS, measured
+from benchmarks.environments import ENVIRONMENTS, measured
 from rlx2_ray.config import resolve, unflatten
 from rlx2_ray.envs.make import probe_spaces
 from rlx2_ray.report.analysis.arms import dense_arm
+from rlx2_ray.report.analysis.environments import known
 from rlx2_ray.report.analysis.outcomes import no_reference, outcomes
-from rlx2_ray.report.analysis.random_scores import known, random_score_of
+from rlx2_ray.report.analysis.random_scores import random_score_of
 from rlx2_ray.report.archive.report import report_html, report_markdown
 from rlx2_ray.report.archive.tables import ARM_HEADINGS, arm_table
 from rlx2_ray.report.archive.tasks import Archive, read_archive
@@ -32,7 +33,7 @@ def test_table_has_what_is_measured(env_id: str) -> None:
 @pytest.mark.parametrize(
     ("changes", "score"),
     [
-        ({}, known()["Hopper-v5"]),
+        ({}, known()["Hopper-v5"].random_score),
         ({"env.kwargs": {"healthy_reward": 5.0}}, None),
         ({"evaluation.max_episode_steps": 10}, None),
         ({"env.id": "my_env:Mine-v0"}, None),
@@ -94,7 +95,7 @@ def archive(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 @pytest.mark.parametrize("archive", [{}], indirect=True)
 def test_archive_measures_gains_over_random_actions(archive: Archive) -> None:
     (record,) = archive.records
-    dense, (found,), zero = dense_arm(record), outcomes(record), known()["Hopper-v5"]
+    dense, (found,), zero = dense_arm(record), outcomes(record), known()["Hopper-v5"].random_score
     assert dense is not None
     assert found.ratio == pytest.approx((statistic_of(found.scores) - zero) / (dense.statistic - zero))
 

@@ -16,7 +16,7 @@ from markupsafe import escape
 
 from rlx2_ray.config import merge, nest, resolve
 from rlx2_ray.report.analysis.arms import Arm, arms_of
-from rlx2_ray.report.analysis.random_scores import known
+from rlx2_ray.report.analysis.environments import known
 from rlx2_ray.report.archive.ablations import ablation_bars, window_bars
 from rlx2_ray.report.archive.answer import task_answer
 from rlx2_ray.report.archive.comparison import (
@@ -186,7 +186,9 @@ def test_empty_folder_is_one_sentence(tmp_path: Path) -> None:
 
 
 def test_ratios_and_costs_are_those_of_the_runs(hopper: Record) -> None:
-    estimate = estimate_ratio(scores(hopper, "rlx2 98 / 95 %"), scores(hopper, "dense"), known()["Hopper-v5"])
+    estimate = estimate_ratio(
+        scores(hopper, "rlx2 98 / 95 %"), scores(hopper, "dense"), known()["Hopper-v5"].random_score
+    )
     outcome = outcome_of(hopper, plain_arms(hopper)["rlx2"])
     assert outcome is not None
     assert (outcome.ratio, outcome.interval, outcome.probability) == estimate

@@ -13,8 +13,8 @@ import pytest
 
 from rlx2_ray.config import resolve
 from rlx2_ray.report.analysis.arms import arms_of
+from rlx2_ray.report.analysis.environments import known
 from rlx2_ray.report.analysis.outcomes import outcomes
-from rlx2_ray.report.analysis.random_scores import known
 from rlx2_ray.report.figures.curves import add_mean, curves_of, learning_curves
 from rlx2_ray.report.figures.frontier import frontier, ratio_against_size
 from rlx2_ray.report.figures.keys import ordered, parallel_coordinates, scale_of, score_by_key
@@ -27,7 +27,7 @@ from rlx2_ray.report.figures.threshold import threshold_belief
 from rlx2_ray.report.figures.topology import layer_overlaps, shown_trial, topology
 from rlx2_ray.report.record.record import Record
 from rlx2_ray.report.record.trial import RETURN, Series, Trial
-from tests.support.sweeps import DENSE, STEPS, STOPPED
+from tests.support.sweeps import DENSE, STEPS, STOPPED, of_unknown_sizes
 
 
 def named(figure: go.Figure) -> dict[str, Any]:
@@ -135,7 +135,7 @@ def test_arm_without_a_verdict_is_estimated_as_the_search_would(running: Record)
 
 
 def test_sizes_that_are_not_known_leave_the_policy_s_density(search: Record) -> None:
-    unknown = replace(search, spaces=None, decisions=(), ultimate=None)
+    unknown = replace(of_unknown_sizes(search), decisions=(), ultimate=None)
     assert {each.size_ratio for each in outcomes(unknown)} == {None}
     figure = ratio_against_size(unknown)
     assert figure.layout.xaxis.title.text == "policy density (%)"
@@ -258,7 +258,7 @@ def test_sweep_with_a_dense_arm_has_ratios(grid: Record) -> None:
     record = replace(grid, trials=(*grid.trials, *dense))
     assert PANELS["ratio"].is_wanted(record)
     assert len(outcomes(record)) == 6
-    zero = known()["Hopper-v5"]
+    zero = known()["Hopper-v5"].random_score
     gains = [(each.ratio, sum(each.scores) / 2 - zero) for each in outcomes(record)]
     assert all(ratio == pytest.approx(gain / (DENSE + 0.5 - zero)) for ratio, gain in gains)
 

@@ -15,12 +15,13 @@ from rlx2_ray.report.analysis.outcomes import outcomes, probability_words
 from rlx2_ray.report.analysis.progress import duration, progress_of
 from rlx2_ray.report.page.answer import answer, first_sentence
 from rlx2_ray.report.page.page import report_html, report_markdown, write_report
+from rlx2_ray.report.page.sizes import size_table
 from rlx2_ray.report.page.summary import belief_words, command_of, details, protocol_of
 from rlx2_ray.report.page.tables import cost_table, score_table
 from rlx2_ray.report.record.record import DenseByOther, RatioByOther, Record
 from rlx2_ray.search.belief import Belief
 from rlx2_ray.types import BadInput
-from tests.support.sweeps import DEPLOYED_GAIN, RANDOM, STEPS
+from tests.support.sweeps import DEPLOYED_GAIN, RANDOM, STEPS, of_unknown_sizes
 
 
 class Page(HTMLParser):
@@ -127,8 +128,11 @@ def test_table_is_the_paper_s(search: Record) -> None:
 
 
 def test_costs_that_are_not_known_are_left_out(search: Record) -> None:
-    row = cost_table(replace(search, spaces=None)).rows[-1]
+    unknown = of_unknown_sizes(search)
+    row = cost_table(unknown).rows[-1]
     assert (row[4], row[5:8]) == ("0.017", ("-", "-", "-"))
+    assert size_table(unknown).rows[0][1:] == ("-",) * 4
+    assert size_table(search).rows[0][1:3] == ("4,838", "5,353")
 
 
 def test_score_table_has_every_seed(search: Record) -> None:
@@ -192,7 +196,7 @@ def test_markdown_has_the_same_text_and_tables(search: Record) -> None:
     assert first.endswith("times smaller than dense (policy 98 %, critics 95 % sparse).")
     assert f"**{first}** {rest}" in lines
     rows = [line for line in lines if line.startswith("| ") and "scores" not in line]
-    assert len(rows) == 1 + len(cost_table(search).rows) + len(arms_of(search))
+    assert len(rows) == 1 + len(cost_table(search).rows) + 1 + len(size_table(search).rows) + len(arms_of(search))
     assert len({line.count("|") for line in rows[:6]}) == 1
     assert "&" not in text
     assert "\n\n\n" not in text
