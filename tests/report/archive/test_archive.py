@@ -494,7 +494,7 @@ def test_task_without_ablations_has_no_bars(pendulum: Record) -> None:
 
 def test_figures_show_what_they_should(hopper: Record) -> None:
     wanted = {name for name, panel in TASK_PANELS.items() if panel.is_wanted(hopper)}
-    assert wanted == {"curves", "scores", "sparsity", "windows", "ablations", "replay"}
+    assert wanted == {"curves", "scores", "sparsity", "windows", "ablations", "held", "replay"}
     line, deployed = TASK_PANELS["sparsity"].draw(hopper).data
     assert (line.name, deployed.name, deployed.line.dash) == ("rlx2", "rlx2, deployed", "dash")
     assert np.allclose(line.x, [0.02, 0.01])
