@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import replace
 
-from rlx2_ray.config import ExperimentConfig
+from rlx2_ray.config import ExperimentConfig, dense_counterpart
 from rlx2_ray.report.analysis.arms import SPARSITIES, Arm, arms_of
 from rlx2_ray.report.analysis.outcomes import Outcome, outcomes
 from rlx2_ray.report.archive.paper import COLUMNS, PaperTask, paper_task
@@ -80,6 +80,27 @@ def rank(method: str) -> tuple[int, str]:
 def outcome_of(record: Record, arm: Arm | None, name: ScoreName = FINAL) -> Outcome | None:
     """Returns what an arm keeps of dense by a score; None for dense itself, and where either has no such score."""
     return next((each for each in outcomes(record, name) if arm is not None and each.label == arm.label), None)
+
+
+def outcome_beside_own_dense(record: Record, arm: Arm, name: ScoreName = FINAL) -> Outcome | None:
+    """Returns what an arm keeps of the dense arm that has its switches; None where it has none, or nobody ran that.
+
+    So a method is not credited with what its switches do for a dense agent too.
+    """
+    if arm.is_dense or arm.trials[0].config.method == "dense":
+        return None
+    wanted = _of_dense(arm.trials[0].config)
+    dense = [
+        trial._replace(purpose="dense")
+        for trial in record.trials
+        if trial.purpose == "arm" and trial.config.method == "dense" and _of_dense(trial.config) == wanted
+    ]
+    return outcome_of(replace(record, trials=(*arm.trials, *dense)), arm, name) if dense else None
+
+
+def _of_dense(config: ExperimentConfig) -> str:
+    """What the dense arm of a configuration is known by, of whatever seed."""
+    return dense_counterpart(config.model_copy(update={"seed": 0})).hash
 
 
 def missing_methods(record: Record) -> list[str]:

@@ -35,7 +35,8 @@ ARMS_CAPTION = (
     "Score: interquartile mean over seeds of the mean of the last evaluations. R is the ratio of an arm's gain over "
     "random actions to dense's. Deployed: the same statistic of what the policy of a run's best evaluation came to, "
     "played again on fresh episodes, which says how good the file is that the run hands out (seeds that have it; those "
-    "of earlier versions do not). Time to train: median from start to end, evaluations included, of runs that may have "
+    "of earlier versions do not). % of dense with its switches: beside dense runs that have them too. Time to train: "
+    "median from start to end, evaluations included, of runs that may have "
     f"shared their machine with others. Reaches dense: when the mean of the latest {WINDOW} evaluations is at dense's "
     "score, median over seeds (seeds that get there). A dash: not known."
 )

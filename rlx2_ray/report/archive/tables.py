@@ -12,6 +12,7 @@ from rlx2_ray.report.analysis.progress import duration
 from rlx2_ray.report.archive.comparison import (
     is_plain,
     missing_methods,
+    outcome_beside_own_dense,
     outcome_of,
     paper_of,
     plain_arms,
@@ -109,9 +110,10 @@ def _dense_score(record: Record) -> str:
     return NOT_RUN if dense is None else f"{dense.statistic:.5g}, {_seeds(len(dense.seeds))}"
 
 
+OWN_DENSE = "% of dense with its switches"
 ARM_HEADINGS = (
     *("arm", *SPARSITY_HEADINGS, *COST_HEADINGS, "score", "% of dense", "95 % interval", "P(R ≥ 0.97)", "seeds"),
-    *("deployed", "deployed: % of dense"),
+    *("deployed", "deployed: % of dense", OWN_DENSE),
     *("time to train", "env steps/s", "reaches dense after", "paper: % of dense"),
 )
 
@@ -123,7 +125,16 @@ def arm_table(record: Record) -> Table:
         blank = [UNKNOWN] * len(ARM_HEADINGS)
         blank[0], blank[ARM_HEADINGS.index("% of dense")], blank[-1] = method, NOT_RUN, _paper_return(record, method)
         rows.append((rank(method), tuple(blank)))
-    return Table(ARM_HEADINGS, tuple(row for _, row in sorted(rows, key=lambda ranked: ranked[0])))
+    return _without(OWN_DENSE, Table(ARM_HEADINGS, tuple(row for _, row in sorted(rows, key=lambda ranked: ranked[0]))))
+
+
+def _without(heading: str, table: Table) -> Table:
+    """Leaves a column out that nothing is known in."""
+    place = table.headings.index(heading)
+    if any(row[place] != UNKNOWN for row in table.rows):
+        return table
+    rest = [(*row[:place], *row[place + 1 :]) for row in (table.headings, *table.rows)]
+    return table._replace(headings=rest[0], rows=tuple(rest[1:]))
 
 
 def _arm_row(record: Record, arm: Arm) -> tuple[str, ...]:
@@ -138,6 +149,7 @@ def _arm_row(record: Record, arm: Arm) -> tuple[str, ...]:
         str(len(arm.scores)),
         _deployed_cell(arm),
         _deployed_ratio(record, arm),
+        _own_dense_cell(record, arm),
         *_time_cells(arm),
         _reach_cell(record, arm),
         _paper_cell(record, arm),
@@ -197,6 +209,15 @@ def _deployed_ratio(record: Record, arm: Arm) -> str:
     if dense is None or outcome is None:
         return UNKNOWN
     return f"{both_cell(outcome)} ({len(dense.seeds)} dense)"
+
+
+def _own_dense_cell(record: Record, arm: Arm) -> str:
+    """By both scores, as far as they are known."""
+    final = outcome_beside_own_dense(record, arm)
+    if final is None:
+        return UNKNOWN
+    deployed = outcome_beside_own_dense(record, arm, DEPLOYED)
+    return both_cell(final) + (f"; deployed {both_cell(deployed)}" if deployed else "")
 
 
 def _time_cells(arm: Arm) -> tuple[str, str]:

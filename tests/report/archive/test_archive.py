@@ -37,7 +37,7 @@ from rlx2_ray.report.archive.report import (
     summary_of,
     write_markdown,
 )
-from rlx2_ray.report.archive.tables import ARM_HEADINGS, arm_table, overview_table
+from rlx2_ray.report.archive.tables import OWN_DENSE, arm_table, overview_table
 from rlx2_ray.report.archive.task_changes import task_changes
 from rlx2_ray.report.archive.tasks import Archive, read_archive
 from rlx2_ray.report.archive.words import answers, overview_words, task_words
@@ -197,7 +197,8 @@ def test_ratios_and_costs_are_those_of_the_runs(hopper: Record) -> None:
 
 
 def rows(record: Record) -> dict[str, dict[str, str]]:
-    return {row[0]: dict(zip(ARM_HEADINGS, row, strict=True)) for row in arm_table(record).rows}
+    table = arm_table(record)
+    return {row[0]: dict(zip(table.headings, row, strict=True)) for row in table.rows}
 
 
 def test_arm_table_has_every_arm_and_those_not_run(hopper: Record) -> None:
@@ -206,7 +207,7 @@ def test_arm_table_has_every_arm_and_those_not_run(hopper: Record) -> None:
         "dense", "tiny", "static 98 / 95 %", "set 98 / 95 %", "rigl 98 / 95 %", "rlx2 98 / 95 %", "rlx2 99 / 98 %",
         "rlx2 98 / 95 %, capacity_rule fixed", "rlx2 98 / 95 %, n_step 1", "rlx2 98 / 95 %, n_step 5",
     ]  # fmt: skip
-    assert found["tiny"] == dict.fromkeys(ARM_HEADINGS, "-") | {
+    assert found["tiny"] == dict.fromkeys(arm_table(hopper).headings, "-") | {
         "arm": "tiny", "% of dense": "not run", "paper: % of dense": "64.5"
     }  # fmt: skip
     papers = [row["paper: % of dense"] for row in found.values()]
@@ -474,6 +475,17 @@ def test_switches_are_arms_of_their_own_and_ablations_at_each_pair(tmp_path: Pat
     held = text[text.index("| lost of the best, %") :]
     for label in ("rlx2 99 / 98 %, rescaled both", "rlx2 99 / 98 %, average 4000", "dense"):
         assert f"| {label} | " in held
+
+
+def test_switches_are_not_credited_with_what_they_do_for_dense(tmp_path: Path) -> None:
+    runs = made_runs(["dense", "rlx2"])
+    runs += [made._replace(name=f"own-{made.name}") for made in made_runs(["dense", "rlx2"], policy__average=4000)]
+    (record,) = read_archive(write_archive(tmp_path / "archive", runs)).records
+    found = rows(record)
+    assert found["rlx2"][OWN_DENSE] == found["dense"][OWN_DENSE] == found["dense, average 4000"][OWN_DENSE] == "-"
+    own = found["rlx2, average 4000"]
+    # The same scores with the switch as without: the same ratio to either dense arm.
+    assert own[OWN_DENSE].startswith(f"{own['% of dense']} ({own['95 % interval']})")
 
 
 @pytest.mark.parametrize("key", ["policy.average", "network.critic_norm", "target.mean"])
