@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import chain, count
 from typing import Literal, NamedTuple
 
 from rlx2_ray.search.decision import Pair
@@ -51,8 +52,9 @@ class Ledger:
     counts as a score no better than random: a network that cannot be trained is to be rejected, not retried forever.
     """
 
-    def __init__(self, random: float) -> None:
+    def __init__(self, random: float, known_dense: Sequence[int] = ()) -> None:
         self._random = random
+        self._known_dense = known_dense
         self.tells: list[Tell] = []
         self.pending: dict[Request, None] = {}  # a set that keeps its order
         self._scores: dict[ArmKey, list[float]] = {}
@@ -60,11 +62,10 @@ class Ledger:
         self._seeds: dict[ArmKey, set[int]] = {}
 
     def open(self, arm: ArmKey) -> Request:
-        """Asks for a run of this arm with its first seed that is not in use."""
+        """Asks for a run of this arm with its first seed that is not in use; dense seeds that are known come first."""
         used = self._seeds.setdefault(arm, set())
-        seed = FIRST_SEED[arm.purpose]
-        while seed in used:
-            seed += 1
+        seeds = chain(self._known_dense if arm == DENSE_ARM else (), count(FIRST_SEED[arm.purpose]))
+        seed = next(seed for seed in seeds if seed not in used)
         request = Request(*arm.pair, seed, arm.purpose)
         self.reopen([request])
         return request

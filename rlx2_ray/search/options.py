@@ -16,5 +16,6 @@ class Options(NamedTuple):
     rule: Rule = Rule()
     dense_seeds: int = 8
     max_dense_seeds: int = 24  # the dense arm grows to that where it tells more than sparse runs would
+    known_dense: tuple[int, ...] = ()  # seeds of dense runs that are done: they cost nothing, so they come first
     max_runs: int = 67  # of the whole search, dense arm included: under half of a 16 x 8 grid and its dense arm
     concurrency: int = 1  # runs that the caller has under way at a time

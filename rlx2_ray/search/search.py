@@ -46,7 +46,7 @@ class Search:
         self.options = options
         self.size = size
         self._index = {pair: index for index, pair in enumerate(networks.pairs)}
-        self._ledger = Ledger(options.random)
+        self._ledger = Ledger(options.random, options.known_dense)
         self._again: list[Request] = []
         self._beliefs: list[Belief] = []
         self._unseen: list[tuple[ArmKey, float]] = []  # until the dense arm is known
@@ -243,7 +243,7 @@ class Search:
     # What is to be done
 
     def _next_arm(self) -> ArmKey | None:
-        if self._ledger.promised(DENSE_ARM) < self.options.dense_seeds:
+        if self._ledger.promised(DENSE_ARM) < max(self.options.dense_seeds, len(self.options.known_dense)):
             return DENSE_ARM
         wanted = (check.next_arm() for check in self._checks.values())
         if (arm := next((arm for arm in wanted if arm is not None), None)) is not None:

@@ -9,6 +9,7 @@ import re
 import subprocess
 from collections.abc import Callable
 from contextlib import suppress
+from operator import itemgetter
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -256,11 +257,11 @@ def test_dense_arm_is_not_run_again(finished: Ended, second: Ended) -> None:
     assert [name for name in trial_names(second.directory) if name.startswith("dense")] == []
     first, again = finished.result["dense"]["seeds"], second.result["dense"]["seeds"]
     assert [(seed["seed"], seed["score"], seed["curve"]) for seed in again] == [
-        (seed["seed"], seed["score"], seed["curve"]) for seed in first[:DENSE_SEEDS]
+        (seed["seed"], seed["score"], seed["curve"]) for seed in sorted(first, key=itemgetter("seed"))
     ]
     assert {seed["cached"] for seed in again} == {True}
     assert cached_outcome(second.directory.parent, 0)["score"] == first[0]["score"]
-    assert f"{DENSE_SEEDS} dense runs known from an earlier compression" in second.error
+    assert f"{len(first)} dense runs known from an earlier compression" in second.error
 
 
 def test_budget_of_runs_ends_it_with_the_best_statement(second: Ended) -> None:

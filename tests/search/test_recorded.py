@@ -20,7 +20,7 @@ AT_A_TIME = 2  # runs of the demonstration on the two cores of its record
 
 def demonstration(spaces: Spaces) -> Search:
     problem = Problem(parse_compress(configuration.load(ROOT / "tune_configs/compress_inverted_pendulum.yaml")))
-    return problem.make_search(RECORDED["random"], AT_A_TIME, 0, problem.size_of(spaces))
+    return problem.make_search(RECORDED["random"], AT_A_TIME, (), problem.size_of(spaces))
 
 
 def test_runs_that_remain_come_true_once_the_dense_arm_is_known() -> None:

@@ -49,6 +49,16 @@ def test_without_noise_it_finds_the_sparsest_that_keeps_the_return() -> None:
     assert search.runs < 30
 
 
+def test_dense_seeds_that_are_known_are_asked_for_first_and_all_of_them() -> None:
+    asked = play(line_search(dense_seeds=3, known_dense=(5, 9)), noisy(lambda pair: False, 0.0), most=4)
+    assert [request.seed for request in asked if request.purpose == "dense"] == [5, 9, 0]
+    search = line_search(dense_seeds=2, known_dense=(1, 5, 9))
+    asked = play(search, noisy(lambda pair: False, 0.0), most=4)
+    assert [(request.purpose, request.seed) for request in asked[:3]] == [("dense", 1), ("dense", 5), ("dense", 9)]
+    assert asked[3].purpose == "search"
+    assert len(search.dense_scores()) == 3
+
+
 @pytest.mark.parametrize(("make", "most"), [(line_search, 20), (plane_search, 40)])
 def test_where_nothing_keeps_the_return_nothing_is_stated(make: Callable[..., Search], most: int) -> None:
     search = make()

@@ -73,7 +73,7 @@ class Compression(Campaign):
         known = desk.keeper.record.dense
         section, seeds = self._section, known.seeds if known else ()
         runs = DenseRuns(self._problem.dense, desk.directory.trials, seeds, section.score, self._dense_archive)
-        for seed in range(self._section.dense_seeds):
+        for seed in range(max(section.dense_seeds, section.max_dense_seeds)):
             runs.recall(seed)
         random = runs.random(spaces, desk.display.say)
         work = CompressWork(self._problem, desk, runs, random, self._problem.size_of(spaces))

@@ -53,9 +53,13 @@ class DenseRuns:
         return self._cache.folder.name
 
     @property
+    def known(self) -> list[int]:
+        """The seeds of those that were measured before."""
+        return sorted(seed for seed, each in self.seeds.items() if each.cached)
+
+    @property
     def cached(self) -> int:
-        """How many of them were measured before."""
-        return sum(each.cached for each in self.seeds.values())
+        return len(self.known)
 
     def recall(self, seed: int) -> DenseSeed | None:
         """Returns a run that need not be done; one that was begun here is not taken from elsewhere."""

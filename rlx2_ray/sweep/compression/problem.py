@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rlx2_ray.config import ExperimentConfig
 from rlx2_ray.search import levels
 from rlx2_ray.search.decision import Pair, Rule
@@ -56,9 +58,9 @@ class Problem:
 
         return size
 
-    def make_search(self, random: float, concurrency: int, cached: int, size: Size) -> Search:
-        """`random`: score of random actions; `cached`: dense runs that are known, and no part of the budget."""
-        options = self._options(random, cached)._replace(concurrency=concurrency)
+    def make_search(self, random: float, concurrency: int, known: Sequence[int], size: Size) -> Search:
+        """`random`: score of random actions; `known`: seeds of dense runs that are, no part of the budget."""
+        options = self._options(random, len(known))._replace(concurrency=concurrency, known_dense=tuple(known))
         if self.section.axis == "both":
             networks = plane_networks(self.levels, self.levels, options.rule)
         else:
@@ -77,7 +79,7 @@ class Problem:
 
     def _most_runs(self, default: int, cached: int) -> int:
         """As the search counts: cached ones too. Room for the dense arm and a decision, whatever the budget."""
-        section, least = self.section, self.section.dense_seeds + Rule().min_seeds
+        section, least = self.section, max(self.section.dense_seeds, cached) + Rule().min_seeds
         most = default if section.budget.runs is None else section.budget.runs + cached
         return max(most, least)
 

@@ -50,11 +50,8 @@ def cost_sentence(cost: Cost, cached: int, archived: int = 0) -> str:
 
 def lacking_sentence(lacking: int) -> str:
     """`lacking`: known dense runs that do not have the score that decides."""
-    verb, it = ("has", "it is") if lacking == 1 else ("have", "they are")
-    return (
-        f"{count(lacking, 'dense run')} known from before {verb} no deployed score, which decides here: {it} measured "
-        "again."
-    )
+    verb, counts = ("has", "it does not count") if lacking == 1 else ("have", "they do not count")
+    return f"{count(lacking, 'dense run')} known from before {verb} no deployed score, which decides here: {counts}."
 
 
 def dense_sentence(dense: DenseArm, score: ScoreName) -> str:

@@ -77,7 +77,7 @@ class CompressWork(Work):
         self._other = OtherScore(other, lambda request: self._score_by(request, other))
 
     def _make_search(self) -> Search:
-        return self._problem.make_search(self._random, self._desk.concurrency, self._runs.cached, self._size)
+        return self._problem.make_search(self._random, self._desk.concurrency, self._runs.known, self._size)
 
     # Before the first trial
 
@@ -117,7 +117,7 @@ class CompressWork(Work):
             problem.steps,
             run_seconds(problem.dense, spaces),
             run_seconds(problem.middle, spaces),
-            self._section.dense_seeds - cached,
+            max(0, self._section.dense_seeds - cached),
             self._desk.concurrency,
         )
 

@@ -212,10 +212,10 @@ def test_verdict_in_a_sentence() -> None:
 
 
 def test_dense_runs_without_the_score_that_decides() -> None:
-    assert lacking_sentence(1).startswith(
-        "1 dense run known from before has no deployed score, which decides here: it is"
+    assert lacking_sentence(1) == (
+        "1 dense run known from before has no deployed score, which decides here: it does not count."
     )
-    assert lacking_sentence(8).endswith("have no deployed score, which decides here: they are measured again.")
+    assert lacking_sentence(8).endswith("have no deployed score, which decides here: they do not count.")
 
 
 def test_best_so_far() -> None:

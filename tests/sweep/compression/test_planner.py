@@ -76,7 +76,7 @@ def test_levels_where_none_are_given() -> None:
 
 
 def search_of(cached: int = 0, **section: object) -> Search:
-    return problem(**section).make_search(5.0, 2, cached, lambda pair: 1.0)
+    return problem(**section).make_search(5.0, 2, range(cached), lambda pair: 1.0)
 
 
 def test_networks_of_each_axis() -> None:
