@@ -74,7 +74,8 @@ class BaseLearner:
             return [layer.weights for layer in fresh_layers(plan, config, make_generator(config.seed, model))]
 
         interval = config.agent.policy_delay if model == "policy" else 1
-        return make_evolution(config.topology, plan, interval, self._topology, fresh)
+        of_units = config.sparsity.fan_in == "constant"
+        return make_evolution(config.topology, plan, interval, self._topology, fresh, of_units)
 
     @property
     def _has_expert(self) -> bool:

@@ -13,6 +13,7 @@ from rlx2_ray.topology_rules import TOPOLOGY_RULES, facts_of
 from rlx2_ray.types import BadInput, shown
 
 MOST_WEIGHTS = 2**26  # between hidden layers, as many as a policy's file may stand for: 268 MB
+OF_UNITS = ("static", "set", "rigl")  # topology rules that can keep the number of weights of each unit
 MOST_NUMBERS = 100_000_000  # of one array that an update keeps: 400 MB
 
 
@@ -23,6 +24,7 @@ def check_together(config: ExperimentConfig) -> None:
     _check_samples(config)
     _check_sparsity(config)
     _check_topology(config)
+    _check_fan_in(config)
     _check_growth(config)
     _check_evaluation(config.evaluation)
     _check_memory(config)
@@ -156,6 +158,18 @@ def _check_topology(config: ExperimentConfig) -> None:
         raise BadInput(
             f"topology.start_update is {topology.start_update}, after topology.end_update, {topology.end_update}: "
             "lower it."
+        )
+
+
+def _check_fan_in(config: ExperimentConfig) -> None:
+    sparsity, topology = config.sparsity, config.topology
+    if sparsity.fan_in == "free":
+        return
+    if topology.rule not in OF_UNITS or sparsity.distribution != "erdos_renyi" or topology.target_mask != "online":
+        raise BadInput(
+            f"sparsity.fan_in is {sparsity.fan_in} but method {config.method} has topology.rule {topology.rule}, "
+            f"sparsity.distribution {sparsity.distribution} and topology.target_mask {topology.target_mask}, and only "
+            f"{', '.join(OF_UNITS)} with erdos_renyi and online keep the number of a unit's weights: leave it out."
         )
 
 

@@ -70,6 +70,7 @@ Beta = Annotated[float, Field(ge=0, lt=1)]
 # Keys that came after the first digests were given, and what everything was like before them.
 LATER: dict[str, dict[str, Any]] = {
     "agent": {"beta_1": 0.9, "beta_2": 0.999, "grown_steps": "shared", "normalize_observations": False},
+    "sparsity": {"fan_in": "free"},
     "network": {"critic_norm": "none", "rescaled": "none"},
     "topology": {"growth_batches": 1},
     "target": {"rule": "delayed", "mean": 0.0, "samples": 1, "beta": 0.05},
@@ -121,6 +122,8 @@ class SparsityConfig(Section):
     #: how a model's weights are shared out among its layers. narrow: dense layers of fewer units; epsilon: by `epsilon`
     #: alone; groups: by `topology.group` alone. The last two have their sparsity from there.
     distribution: Literal["erdos_renyi", "narrow", "epsilon", "groups"] = "erdos_renyi"
+    #: constant: every unit of a layer has as many weights, one at least, and keeps that number at events
+    fan_in: Literal["free", "constant"] = "free"
     #: of each hidden layer, under distribution epsilon; the last layer is dense
     epsilon: tuple[float, ...] = Field((7.0, 64.0), min_length=1)
 

@@ -47,6 +47,11 @@ def _initial_mask(weights: Floats, plan: LayerPlan, config: ExperimentConfig, ge
         return np.ones(plan.shape, dtype=np.bool_)
     if rule.in_groups:
         return masks.largest_in_groups(weights, topology.group)
+    if config.sparsity.fan_in == "constant":
+        fan_in = plan.active // plan.shape[0]
+        if topology.initial_mask == "random":
+            return masks.uniform_of_units(plan.shape, fan_in, generator)
+        return masks.top_of_units(np.abs(weights), np.full(plan.shape[0], fan_in))
     if topology.initial_mask == "magnitude":
         return masks.largest(weights, plan.active)
     return masks.uniform(plan.shape, plan.active, generator)

@@ -40,6 +40,11 @@ def active_counts(shapes: Sequence[Shape], sparsity: float, key: str) -> list[in
     return counts
 
 
+def whole_fan_ins(shapes: Sequence[Shape], counts: Sequence[int]) -> list[int]:
+    """Active weights where all units of a layer have as many, one at least: those nearest to the given counts."""
+    return [outputs * max(1, round(count / outputs)) for (outputs, _), count in zip(shapes, counts, strict=True)]
+
+
 def layer_densities(shapes: Sequence[Shape], budget: float) -> list[float]:
     """Densities in [0, 1] whose weights add up to `budget` (a real number, at most all weights)."""
     densities = [1.0] * len(shapes)

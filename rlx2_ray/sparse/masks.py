@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rlx2_ray.sparse.densities import group_sizes
 from rlx2_ray.types import Bools, Floats
@@ -32,6 +33,19 @@ def uniform(shape: tuple[int, int], count: int, generator: np.random.Generator) 
     mask = np.zeros(shape[0] * shape[1], dtype=np.bool_)
     mask[generator.choice(mask.size, count, replace=False)] = True
     return mask.reshape(shape)
+
+
+def uniform_of_units(shape: tuple[int, int], count: int, generator: np.random.Generator) -> Bools:
+    """Mask of as many weights of each unit, drawn uniformly without replacement; `count` of a unit."""
+    return top_of_units(generator.random(shape, dtype=np.float32), np.full(shape[0], count))
+
+
+def top_of_units(scores: Floats, counts: NDArray[np.int64]) -> Bools:
+    """Mask of the greatest scores of each unit, `counts` (outputs,) of them; of equals the first."""
+    order = np.argsort(-scores, axis=1, kind="stable")
+    mask = np.zeros(scores.shape, dtype=np.bool_)
+    np.put_along_axis(mask, order, np.arange(scores.shape[1]) < counts[:, None], axis=1)
+    return mask
 
 
 def top_mask(scores: Floats, count: int) -> Bools:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from rlx2_ray.algorithms import ALGORITHMS
 from rlx2_ray.config import ExperimentConfig
-from rlx2_ray.sparse.densities import Shape, active_counts, epsilon_counts, group_counts
+from rlx2_ray.sparse.densities import Shape, active_counts, epsilon_counts, group_counts, whole_fan_ins
 from rlx2_ray.sparse.widths import narrow_widths
 
 CRITICS = 2  # TD3 and SAC both learn two, which together are one model in the Erdos-Renyi sense
@@ -81,7 +81,8 @@ def _share_out(
         return shapes, epsilon_counts(shapes, config.sparsity.epsilon)
     if distribution == "groups":
         return shapes, group_counts(shapes, config.topology.group)
-    return shapes, active_counts(shapes, sparsity, f"sparsity.{model}")
+    counts = active_counts(shapes, sparsity, f"sparsity.{model}")
+    return shapes, whole_fan_ins(shapes, counts) if config.sparsity.fan_in == "constant" else counts
 
 
 def _narrow(shapes: list[Shape], sparsity: float) -> list[Shape]:

@@ -11,7 +11,7 @@ from typing import Literal
 
 import numpy as np
 
-from rlx2_ray.sparse.masks import top_mask
+from rlx2_ray.sparse.masks import top_mask, top_of_units
 from rlx2_ray.types import Bools, Floats
 
 
@@ -38,6 +38,24 @@ def update_topology(
     count = int(mask.sum()) - int(keep.sum())
     grow = top_mask(np.where(keep, np.float32(-np.inf), grow_scores), count)
     return keep | grow
+
+
+def update_of_units(
+    weights: Floats,
+    mask: Bools,
+    grow_scores: Floats,
+    drop_fraction: float,
+    drop: Literal["magnitude", "signed"] = "magnitude",
+) -> Bools:
+    """The same where every unit keeps its number of weights, as SRigL has it (Lasby et al. 2024, arXiv 2305.02299).
+
+    Which weights go is decided among all of the layer, so units of small weights change more; what a unit has lost it
+    grows again itself, by the greatest `grow_scores` among its weights that were not kept. SRigL's ablation of units is
+    no part of it.
+    """
+    keep = mask & ~DROPS[drop](weights, mask, drop_fraction)
+    lost = mask.sum(axis=1) - keep.sum(axis=1)
+    return keep | top_of_units(np.where(keep, np.float32(-np.inf), grow_scores), lost)
 
 
 def drop_smallest(weights: Floats, mask: Bools, fraction: float) -> Bools:

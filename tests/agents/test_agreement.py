@@ -202,6 +202,8 @@ def test_events_and_the_updates_right_after_them_are_the_same(algo: str, rule: s
 
 METHODS: dict[str, dict[str, Any]] = {
     "tiny": {},
+    "set": {"sparsity": {"policy": 0.6, "critic": 0.6, "fan_in": "constant"}, "topology": {"interval": 3}},
+    "rigl": {"sparsity": {"policy": 0.6, "critic": 0.6, "fan_in": "constant"}, "topology": {"interval": 3}},
     "prune": {"topology": {"interval": 3, "start_update": 4, "end_update": 60}},
     "nm": {"sparsity": {"policy": 0.25, "critic": 0.25}, "topology": {"interval": 3, "group": [3, 4]}},
     "ds": {

@@ -75,6 +75,25 @@ def test_active_weights_stay_as_planned_over_hundreds_of_events(engine: str, alg
 
 
 @ENGINES
+@pytest.mark.parametrize("initial_mask", ["magnitude", "random"])
+@pytest.mark.parametrize("rule", ["set", "rigl"])
+def test_units_have_as_many_weights_as_planned(engine: str, rule: str, initial_mask: str) -> None:
+    sparsity = {"policy": 0.7, "critic": 0.6, "fan_in": "constant"}
+    topology = {"rule": rule, "interval": 2, "initial_mask": initial_mask}
+    config = small_config("td3", engine=engine, sparsity=sparsity, topology=topology)
+    plan = plan_agent(config, SPACES.observation_size, SPACES.action_size)
+    planned = [layer.active / layer.shape[0] for layer in (*plan.policy.layers, *plan.critic.layers)]
+    assert all(fan_in.is_integer() for fan_in in planned)
+    learner, seen = make(config), set()
+    for seed in range(5):
+        layers = [*layers_of(learner.state(), "policy"), *layers_of(learner.state(), "critic")]
+        assert [{*layer.mask().sum(axis=1).tolist()} for layer in layers] == [{fan_in} for fan_in in planned]
+        seen.add(b"".join(layer.indices.tobytes() for layer in layers))
+        train(learner, 20, seed)
+    assert len(seen) == 5, "there were events"
+
+
+@ENGINES
 @ALGORITHMS
 def test_targets_have_the_structure_of_the_critics(engine: str, algo: str) -> None:
     learner = make(small_config(algo, engine=engine))

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from rlx2_ray.sparse.densities import Shape, active_counts, layer_densities
+from rlx2_ray.sparse.densities import Shape, active_counts, layer_densities, whole_fan_ins
 from rlx2_ray.sparse.plan import mlp_shapes
 from rlx2_ray.types import BadInput
 
@@ -28,6 +28,8 @@ def test_hopper_policy() -> None:
     counts = active_counts(HOPPER_POLICY, 0.98, "sparsity.policy")
     assert counts == [356, 682, 345]
     assert list(map(sparsity_of, counts, HOPPER_POLICY)) == [0.874, 0.990, 0.551]
+    assert whole_fan_ins(HOPPER_POLICY, counts) == [1 * 256, 3 * 256, 115 * 3]  # 1.4, 2.7 and 115 a unit
+    assert whole_fan_ins(HOPPER_POLICY, [100, 100, 1]) == [256, 256, 3], "no unit is without a weight"
 
 
 def test_hopper_critics() -> None:

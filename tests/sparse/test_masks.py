@@ -44,6 +44,19 @@ def test_counts_are_exact(outputs: int, inputs: int, data: st.DataObject) -> Non
         assert mask.sum() == count
 
 
+@given(st.integers(1, 8), st.integers(1, 8), st.data())
+def test_counts_of_units_are_exact(outputs: int, inputs: int, data: st.DataObject) -> None:
+    generator = np.random.default_rng(data.draw(st.integers(0, 99)))
+    fan_in = data.draw(st.integers(0, inputs))
+    assert masks.uniform_of_units((outputs, inputs), fan_in, generator).sum(axis=1).tolist() == [fan_in] * outputs
+    counts = generator.integers(0, inputs + 1, outputs)
+    scores = generator.integers(-1, 2, (outputs, inputs)).astype(np.float32)
+    mask = masks.top_of_units(scores, counts)
+    for unit, count in enumerate(counts):
+        first = sorted(range(inputs), key=lambda place: -scores[unit, place])[:count]  # Python's sort is stable
+        assert np.flatnonzero(mask[unit]).tolist() == sorted(first)
+
+
 def test_uniform_reaches_every_place_equally_often() -> None:
     generator = np.random.default_rng(0)
     hits = sum(masks.uniform((2, 3), 2, generator).astype(int) for _ in range(3000))

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rlx2_ray.sparse.topology import DROPS, drop_by_sign, update_topology
+from rlx2_ray.sparse.topology import DROPS, drop_by_sign, update_of_units, update_topology
 from rlx2_ray.types import Bools, Floats
 
 # Active are 0, 1, 3 and 5; by |weight|, least first: 1, 5, 3, 0.
@@ -38,6 +38,34 @@ def places(mask: Bools) -> list[int]:
 def test_eight_weights(drop_fraction: float, mask: list[int], grown: list[int], dropped: list[int]) -> None:
     after = update_topology(WEIGHTS, MASK, SCORES, drop_fraction)
     assert (places(after), places(after & ~MASK), places(MASK & ~after)) == (mask, grown, dropped)
+
+
+@pytest.mark.parametrize(
+    ("drop_fraction", "mask"),
+    [
+        (0.25, [0, 1, 3, 5]),  # 1 goes, and is its unit's first to come
+        (0.5, [0, 1, 3, 7]),  # 1 and 5 go; the second unit grows 7, the best of its own
+        (0.75, [0, 1, 2, 7]),  # 1, 5 and 3 go; the first unit grows two
+        (1.0, [0, 1, 2, 7]),
+    ],
+)
+def test_eight_weights_of_two_units_that_keep_three_and_one(drop_fraction: float, mask: list[int]) -> None:
+    assert places(update_of_units(WEIGHTS, MASK, SCORES, drop_fraction)) == mask
+
+
+@given(st.integers(1, 6), st.integers(1, 6), st.integers(0, 2**32 - 1), st.sampled_from(sorted(DROPS)))
+@settings(max_examples=25)
+def test_units_keep_their_number_over_events(outputs: int, inputs: int, seed: int, drop: Any) -> None:
+    generator = np.random.default_rng(seed)
+    mask = generator.random((outputs, inputs)) < 0.5
+    counts = mask.sum(axis=1).tolist()
+    for _ in range(50):
+        weights = mask * generator.integers(-2, 3, mask.shape).astype(np.float32)  # with ties and zeros
+        fraction, scores = generator.random(), generator.integers(0, 3, mask.shape).astype(np.float32)
+        kept = mask & ~DROPS[drop](weights, mask, fraction)
+        mask = update_of_units(weights, mask, scores, fraction, drop)
+        assert mask.sum(axis=1).tolist() == counts
+        assert np.all(mask[kept]), "what does not go stays"
 
 
 # Positive are 0.9, 0.2, 0.5 and the active zero at 6; negative -0.1, -0.3, -0.8.

@@ -29,6 +29,7 @@ class Ingredients(NamedTuple):
     end: int
     generator: np.random.Generator  # what growth by chance draws from
     fresh: Callable[[], Sequence[Floats]]  # all weights of its layers, (outputs, inputs) each, before the first update
+    of_units: bool = False  # whether every unit keeps its number of weights
 
     def schedule(self) -> TopologySchedule:
         """The events of a rule that has a drop fraction."""
@@ -57,12 +58,12 @@ def static(given: Ingredients) -> TopologyEvolution:
 
 @EVOLUTIONS.register("set")
 def grow_by_chance(given: Ingredients) -> TopologyEvolution:
-    return Regrowth(given.schedule(), given.config.drop, given.chance)
+    return Regrowth(given.schedule(), given.config.drop, given.chance, given.of_units)
 
 
 @EVOLUTIONS.register("rigl")
 def grow_by_gradient(given: Ingredients) -> TopologyEvolution:
-    return Regrowth(given.schedule(), given.config.drop, lambda layer: np.abs(layer.gradient))
+    return Regrowth(given.schedule(), given.config.drop, lambda layer: np.abs(layer.gradient), given.of_units)
 
 
 @EVOLUTIONS.register("prune")
@@ -82,6 +83,7 @@ def make_evolution(
     update_interval: int,
     generator: np.random.Generator,
     fresh: Callable[[], Sequence[Floats]],
+    of_units: bool = False,
 ) -> TopologyEvolution:
     """The evolution of one model by the configured rule.
 
@@ -90,12 +92,13 @@ def make_evolution(
         update_interval: learner updates per optimizer call, 1 or the policy delay.
         generator: what growth by chance draws from.
         fresh: gives all weights of the model's layers, (outputs, inputs) each, as they are before the first update.
+        of_units: whether every unit keeps its number of weights.
     """
     interval = config.interval
     if config.clock == "learner":
         interval = max(1, interval // update_interval)
     start, end = config.start_update // update_interval, config.end_update // update_interval
-    evolution = EVOLUTIONS[config.rule](Ingredients(config, plan, interval, start, end, generator, fresh))
+    evolution = EVOLUTIONS[config.rule](Ingredients(config, plan, interval, start, end, generator, fresh, of_units))
     if config.rule not in TOPOLOGY_RULES:
         if not isinstance(evolution, TopologyEvolution):
             raise BadInput(
