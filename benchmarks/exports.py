@@ -87,7 +87,7 @@ def main() -> None:
 
 
 def measure(env_id: str, is_sparse: bool) -> Result:
-    policy = _fresh_policy(env_id, is_sparse)
+    policy = fresh_policy(env_id, is_sparse)
     network = compact(policy.layers, policy.spaces.action_size)
     with tempfile.TemporaryDirectory(prefix="rlx2-exports-") as folder:
         sizes = _sizes(policy, network, Path(folder))
@@ -101,7 +101,8 @@ def measure(env_id: str, is_sparse: bool) -> Result:
     }
 
 
-def _fresh_policy(env_id: str, is_sparse: bool) -> PolicyFile:
+def fresh_policy(env_id: str, is_sparse: bool) -> PolicyFile:
+    """As one is before the first update, at the paper's sparsity or dense."""
     observation_size, action_size, sparsity = TASKS[env_id]
     spaces = Spaces(observation_size, action_size, (-1.0,) * action_size, (1.0,) * action_size)
     config = resolve({"env": {"id": env_id}, "sparsity": {"policy": sparsity if is_sparse else 0.0}})

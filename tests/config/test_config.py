@@ -298,7 +298,11 @@ def test_counts_may_be_written_with_an_exponent(value: object) -> None:
     [
         ("agent.discuont", 0.9, r"There is no key agent\.discuont: did you mean agent\.discount\?"),
         ("lr", 0.9, r"There is no key lr: see config\.yaml of any run for all keys"),
-        ("sparsity.value", 0.9, r"There is no key sparsity\.value: sparsity has critic, distribution, epsilon, fan_in, policy"),
+        (
+            "sparsity.value",
+            0.9,
+            r"There is no key sparsity\.value: sparsity has critic, distribution, epsilon, fan_in, policy",
+        ),
         ("sparsity.polcy", 0.9, r"There is no key sparsity\.polcy: did you mean sparsity\.policy\?"),
         ("agent.discount", "much", r"agent\.discount is 'much': it should be a valid number.*"),
         ("agent.discount", float("nan"), r"agent\.discount is nan: .*"),
