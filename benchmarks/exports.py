@@ -41,7 +41,7 @@ from rlx2_ray.export.rounding_loss import Episodes, measure_loss
 from rlx2_ray.export.tables import encode
 from rlx2_ray.export.tuning import tuned
 from rlx2_ray.networks.compiled_network import CompiledNetwork
-from rlx2_ray.networks.policy import DenseLayer, densify
+from rlx2_ray.networks.policy import DenseLayer, DenseNetwork, densify
 from rlx2_ray.networks.policy_file import PolicyFile
 from rlx2_ray.networks.sparse_model import SparseModel
 from rlx2_ray.types import Floats, Spaces
@@ -254,7 +254,9 @@ def _finished(path: Path) -> Result:
         sizes = _sizes(policy, network, Path(folder))
     networks = {name: rounded(network, kind) for name, kind in INTEGER_TYPES.items()}
     networks["int8_tuned"] = tuned(policy, network, INTEGER_TYPES["int8"], path)
-    losses = {name: measure_loss(policy, each, path, EPISODES)._asdict() for name, each in networks.items()}
+    losses = {
+        name: measure_loss(policy, DenseNetwork(each), path, EPISODES)._asdict() for name, each in networks.items()
+    }
     about = {key: policy.about.get(key) for key in ("policy_sparsity", "env_steps", "score")}
     before = [len(layer.bias) for layer in policy.layers]
     active = sum(len(layer.indices) for layer in policy.layers)

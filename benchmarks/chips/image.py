@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from rlx2_ray.export.c_source import table
+from rlx2_ray.export.c_text import table
 from rlx2_ray.types import Floats
 
 HERE = Path(__file__).parent

@@ -37,6 +37,10 @@ Tune = Annotated[
     bool,
     typer.Option("--tune", help="With --int8 or --int16: fit the integers to the policy's actions, half a minute."),
 ]
+FixedPoint = Annotated[
+    bool,
+    typer.Option("--fixed-point", help="With --int8: all arithmetic in integers, for a chip without floating point."),
+]
 Episodes = Annotated[
     int, typer.Option("--episodes", metavar="N", min=1, help="That --int8 and --int16 play before and after.")
 ]
@@ -58,6 +62,7 @@ def export(
     int8: Int8 = False,
     int16: Int16 = False,
     tune: Tune = False,
+    fixed_point: FixedPoint = False,
     episodes: Episodes = EPISODES,
     best: options.Best = False,
     allow_module: options.AllowModule = None,
@@ -73,12 +78,14 @@ def export(
         raise BadInput("--int8 and --int16 are both given: leave one of them out.")
     if tune and not (int8 or int16):
         raise BadInput("--tune is for --int8 or --int16, and neither is given: give one, or leave --tune out.")
+    if fixed_point and not int8:
+        raise BadInput("--fixed-point is for --int8, which is not given: give it, or leave --fixed-point out.")
     options.allow_modules(allow_module)
     integers = "int8" if int8 else "int16" if int16 else None
     from rlx2_ray.experiment.progress import Progress
 
     with Progress(f"{path} is written as {file_format}, and compared with what it is of"):
-        content = _export(path, file_format, out, integers, episodes, tune, best)
+        content = _export(path, file_format, out, integers, episodes, tune, fixed_point, best)
     if as_json:
         print_json(content)
     else:
@@ -86,7 +93,14 @@ def export(
 
 
 def _export(
-    path: Path, file_format: str, out: Path | None, integers: str | None, episodes: int, tune: bool, best: bool
+    path: Path,
+    file_format: str,
+    out: Path | None,
+    integers: str | None,
+    episodes: int,
+    tune: bool,
+    fixed_point: bool,
+    best: bool,
 ) -> dict[str, Any]:
     if file_format == "parquet":
         from rlx2_ray.export.replay_export import export_replay
@@ -100,7 +114,7 @@ def _export(
     from rlx2_ray.export.rounding_loss import Episodes as LossEpisodes
     from rlx2_ray.export.rounding_loss import Rounding
 
-    rounding = Rounding(integers, LossEpisodes(episodes), tune) if integers else None
+    rounding = Rounding(integers, LossEpisodes(episodes), tune, fixed_point) if integers else None
     return export_policy(path, file_format, out, rounding, best, _warn)
 
 

@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from rlx2_ray.envs.actions import half_ranges
-from rlx2_ray.export.c_source import c_name, table
+from rlx2_ray.export.c_source import c_name
+from rlx2_ray.export.c_text import table
 from rlx2_ray.export.check import TOLERANCE, Check, resolution
 from rlx2_ray.types import Floats, Spaces
 

@@ -7,37 +7,48 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
-from rlx2_ray.experiment.playback import Playable
+import numpy as np
+
+from rlx2_ray.experiment.playback import Playable, play, playable
 from rlx2_ray.export.c_companions import VECTORS, names_of, write_companions
 from rlx2_ray.export.c_compiler import compiled, find_compiler
+from rlx2_ray.export.c_fixed import tables_of
 from rlx2_ray.export.c_reader import CSource, read_source
 from rlx2_ray.export.c_source import write_text
 from rlx2_ray.export.check import Check, check, random_observations, resolution
 from rlx2_ray.export.compact import compact
+from rlx2_ray.export.fixed_point import MARGIN, TANH, FixedNetwork, to_fixed_point
 from rlx2_ray.export.identity import InUnits, describe, in_units
 from rlx2_ray.export.placing import placing
 from rlx2_ray.export.quantize import INTEGER_TYPES, rounded
-from rlx2_ray.export.rounding_loss import Loss, Rounding, measure_loss
+from rlx2_ray.export.rounding_loss import Episodes, Loss, Rounding, measure_loss
 from rlx2_ray.export.tables import encode
-from rlx2_ray.networks.policy import DenseLayer, DenseNetwork, densify
+from rlx2_ray.export.visited import Recorded
+from rlx2_ray.networks.policy import DenseLayer, DenseNetwork, Network, densify
 from rlx2_ray.networks.policy_file import PolicyFile
 from rlx2_ray.networks.policy_reader import Normalization
 from rlx2_ray.types import BadInput
 
+CALIBRATION = Episodes(5, 10_000)  # that the ranges of values are taken from, of seeds of their own
 TABLES = "numpy on its tables (there is no C compiler here)"
 
 
 def write(policy: PolicyFile, out: Path, rounding: Rounding | None) -> dict[str, Any]:
     """Writes `out` and the header beside it, and returns how closely they act as the policy."""
     network = compact(policy.layers, policy.spaces.action_size)
-    trained, loss = densify(policy.layers), None
-    held = trained
+    trained, loss, fixed = densify(policy.layers), None, None
+    held: Network = trained
     if rounding:
         network = _integers(policy, network, out, rounding)
-        held, loss = DenseNetwork(network), measure_loss(policy, network, out, rounding.episodes)
-    tables = [encode(layer, rounding.kind if rounding else None) for layer in network]
+        held = _fixed_point(policy, network, out) if rounding.is_fixed else DenseNetwork(network)
+        loss = measure_loss(policy, held, out, rounding.episodes)
+    if isinstance(held, FixedNetwork):
+        tables, fixed = tables_of(held)
+    else:
+        tables = [encode(layer, rounding.kind if rounding else None) for layer in network]
+    notes = _notes(policy, rounding, loss)
     text = write_text(
-        out, tables, policy.spaces, describe(policy), _notes(policy, rounding, loss), normalization=policy.normalization
+        out, tables, policy.spaces, describe(policy), notes, normalization=policy.normalization, fixed=fixed
     )
     header, beside = out.with_suffix(".h"), names_of(out)
     with placing([header, *beside, out]) as aside:
@@ -52,7 +63,8 @@ def write(policy: PolicyFile, out: Path, rounding: Rounding | None) -> dict[str,
     return {
         "header": str(header),
         "beside": [str(file) for file in beside],
-        "table_bytes": sum(each.bytes for each in tables),
+        "table_bytes": sum(each.bytes for each in tables) + (TANH.nbytes if fixed else 0),
+        "fixed_point": fixed is not None,
         "check": checked._asdict(),
         **{name: loss._asdict() if rounding and loss and rounding.name == name else None for name in INTEGER_TYPES},
     }
@@ -89,7 +101,21 @@ def _integers(policy: PolicyFile, network: list[DenseLayer], out: Path, rounding
     return tuned(policy, network, rounding.kind, out)
 
 
-def _check(source: CSource, held: DenseNetwork, trained: DenseNetwork, inputs: Normalization | None) -> Check:
+def _fixed_point(policy: PolicyFile, network: list[DenseLayer], out: Path) -> FixedNetwork:
+    """Ranges are those of the observations that the trained policy's episodes lead to."""
+    trained = playable(policy)
+    recorded = Recorded(trained.policy)
+    play(trained._replace(policy=recorded), out, *CALIBRATION)
+    visited = np.stack(recorded.observations)
+    if policy.normalization is not None:
+        visited = policy.normalization.apply(visited)
+    try:
+        return to_fixed_point(network, visited)
+    except ValueError as problem:
+        raise BadInput(f"--fixed-point is given, but of this policy {problem}: leave it out.") from None
+
+
+def _check(source: CSource, held: Network, trained: DenseNetwork, inputs: Normalization | None) -> Check:
     """For an export of integers `held` is the rounded network, which the C has to equal as closely."""
     compiler, spaces = find_compiler(), source.identity.spaces
     observations = random_observations(spaces.observation_size, normalization=inputs)
@@ -117,5 +143,10 @@ def _notes(policy: PolicyFile, rounding: Rounding | None, loss: Loss | None) -> 
             f"Weights are {bits}-bit integers with a scale a row, {how}. Mean return over {loss.episodes} episodes: "
             f"{loss.return_before:.1f} before, {loss.return_after:.1f} after. "
             f"Actions differ there from the trained policy's by at most {loss.max_difference:.2g} of their bounds."
+        )
+    if rounding and rounding.is_fixed:
+        notes.append(
+            "All arithmetic is in integers: values of 16 bits, sums of 32, a product of 64 a unit. Values reach up to "
+            f"{MARGIN:g} times those of {CALIBRATION.number} episodes of the trained policy, and saturate there."
         )
     return notes

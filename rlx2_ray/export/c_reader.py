@@ -11,9 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rlx2_ray import files
-from rlx2_ray.export.c_source import C_TYPES, NO_DIGEST, NORMALIZATION, Text, write_text
+from rlx2_ray.export.c_fixed import FIXED_TABLES, Fixed, network_of
+from rlx2_ray.export.c_source import NO_DIGEST, NORMALIZATION, Text, write_text
+from rlx2_ray.export.c_text import C_TYPES
+from rlx2_ray.export.fixed_point import MOST_SHIFT, TANH, sums_fit
 from rlx2_ray.export.identity import damaged, read_description
-from rlx2_ray.export.tables import COLUMNS, DENSE, GAPS, Tables, decode, last_column
+from rlx2_ray.export.tables import COLUMNS, DENSE, GAPS, Tables, decode, last_column, matrix_of
 from rlx2_ray.networks.policy import DenseNetwork, Network, normalized
 from rlx2_ray.networks.policy_reader import Normalization, check_chain, read_normalization, shorten, wrong
 from rlx2_ray.types import BadInput, Damaged, Floats, Spaces
@@ -31,8 +34,13 @@ FLOATS = ("float32", "float64")
 # What the tables of a layer, and of the bounds, may hold.
 KINDS = {
     "weights": ("float32", "int8", "int16"),
-    "bias": ("float32",),
+    "bias": ("float32", "int32"),
     "scales": ("float32",),
+    "multipliers": ("int32",),
+    "shifts": ("uint8",),
+    "limits": ("int16",),
+    "steps": ("float32",),
+    "squashed": ("int16",),
     **dict.fromkeys(("counts", COLUMNS, GAPS), ("uint8", "uint16", "uint32")),
     "low": FLOATS,
     "half_range": FLOATS,
@@ -45,6 +53,7 @@ class Contents(NamedTuple):
     layers: list[Tables]
     bounds: dict[str, NDArray[Any]]  # by name
     normalization: Normalization | None
+    fixed: Fixed | None = None  # of integers alone
 
 
 class CSource:
@@ -71,7 +80,7 @@ class CSource:
         comment = self.text.source.partition(" */\n")[0]
         version = VERSION.search(comment)
         try:
-            layers, _, normalization = self.tables
+            layers, _, normalization, fixed = self.tables
         except Damaged:
             return False
         own = OWN_LINES + (normalization is not None)
@@ -79,13 +88,14 @@ class CSource:
         path = Path(self.stem).with_name(f"{self.stem}.c")
         spaces = self.identity.spaces
         return version is not None and self.text == write_text(
-            path, layers, spaces, self._description, notes, version[1], normalization
+            path, layers, spaces, self._description, notes, version[1], normalization, fixed
         )
 
     def act(self, observations: Floats) -> Floats:
         """Returns what the C does, in numpy on its tables: (N, action_size), in the environment's units."""
-        layers, bounds, normalization = self.tables
-        network: Network = normalized(DenseNetwork([decode(tables) for tables in layers]), normalization)
+        layers, bounds, normalization, fixed = self.tables
+        own: Network = network_of(layers, fixed) if fixed else DenseNetwork([decode(tables) for tables in layers])
+        network = normalized(own, normalization)
         squashed = network.outputs(observations, network.output_size)
         above_low = (squashed + 1) * bounds["half_range"]
         if self.identity.spaces.action_is_integer:
@@ -125,6 +135,7 @@ def read_tables(text: str, spaces: Spaces) -> Contents:
         raise wrong(f"its bounds are not those of {spaces.action_size} actions")
     found = tuple(named.pop(name) for name in NORMALIZATION if name in named)
     normalization = read_normalization(found, spaces.observation_size) if found else None
+    of_fixed = [named.pop(name) for name in FIXED_TABLES if name in named]
     layers: list[Tables] = []
     while f"weights_{len(layers) + 1}" in named:
         inputs = layers[-1].outputs if layers else spaces.observation_size
@@ -132,7 +143,25 @@ def read_tables(text: str, spaces: Spaces) -> Contents:
     if named:
         raise wrong(f"it has the table {shorten(next(iter(named)))}")
     check_chain([(layer.outputs, layer.inputs) for layer in layers], spaces.observation_size, (spaces.action_size,))
-    return Contents(layers, bounds, normalization)
+    return Contents(layers, bounds, normalization, _fixed(of_fixed, layers))
+
+
+def _fixed(arrays: list[NDArray[Any]], layers: list[Tables]) -> Fixed | None:
+    """Returns what layers of integers alone have in common. Raises ValueError where a sum might not fit."""
+    are_fixed = {tables.multipliers is not None for tables in layers}
+    if are_fixed != {bool(arrays)} or len(arrays) not in (0, len(FIXED_TABLES)):
+        raise wrong("its layers are neither all of integers alone nor all of floats")
+    if not arrays:
+        return None
+    limits, steps, squashed = arrays
+    if len(limits) != len(layers) or len(steps) != 1 or not np.array_equal(squashed, TANH):
+        raise wrong("its tables of integers have other sizes or contents than they are written with")
+    if np.frexp(steps[0])[0] != 0.5 or limits.min() < 1:
+        raise wrong("its limits or steps are none that it is written with")
+    for tables, limit in zip(layers, limits.tolist(), strict=True):
+        if not sums_fit(matrix_of(tables), tables.bias, limit):
+            raise wrong("its numbers are too great for sums of 32 bits")
+    return Fixed(limits, float(steps[0]))
 
 
 def _numbers(kind: str, name: str, size: int, body: str) -> NDArray[Any]:
@@ -158,9 +187,10 @@ def _layer(named: dict[str, NDArray[Any]], number: int, inputs: int) -> Tables:
     counts, places, scales, weights, bias = (
         named.pop(f"{name}_{number}", None) for name in ("counts", form, "scales", "weights", "bias")
     )
+    multipliers, shifts = (named.pop(f"{name}_{number}", None) for name in ("multipliers", "shifts"))
     if weights is None or bias is None or not len(bias) or (counts is None) != (form == DENSE):
         raise wrong(f"layer {number} lacks a table")
-    if (scales is None) != (weights.dtype == np.float32) or (scales is not None and len(scales) != len(bias)):
+    if not _fit(weights, bias, scales, multipliers, shifts):
         raise wrong(f"the scales of layer {number} do not fit its weights")
     if counts is not None and places is not None:
         active = int(counts.sum(dtype=np.int64))
@@ -169,10 +199,27 @@ def _layer(named: dict[str, NDArray[Any]], number: int, inputs: int) -> Tables:
         weights, places = weights[:active], places[:active]
     elif len(weights) != len(bias) * inputs:
         raise wrong(f"layer {number} has {len(weights)} weights for {len(bias)} units and {inputs} inputs")
-    tables = Tables(form, inputs, weights, bias, counts, places, scales)
+    tables = Tables(form, inputs, weights, bias, counts, places, scales, multipliers, shifts)
     if last_column(tables) >= inputs:
         raise wrong(f"layer {number} reads beyond its {inputs} inputs")
     return tables
+
+
+def _fit(
+    weights: NDArray[Any],
+    bias: NDArray[Any],
+    scales: NDArray[Any] | None,
+    multipliers: NDArray[Any] | None,
+    shifts: NDArray[Any] | None,
+) -> bool:
+    """Whether what brings a layer's sums to the next one is there, of its kind and number."""
+    if multipliers is None or shifts is None:
+        has_scales = weights.dtype != np.float32
+        is_float = multipliers is shifts is None and bias.dtype == np.float32
+        return is_float and (scales is not None) == has_scales and (scales is None or len(scales) == len(bias))
+    are_integers = scales is None and weights.dtype == np.int8 and bias.dtype == np.int32
+    are_in_range = multipliers.min(initial=0) >= 0 and shifts.max(initial=0) <= MOST_SHIFT
+    return are_integers and len(bias) == len(multipliers) == len(shifts) and bool(are_in_range)
 
 
 def _read(path: Path, most: int) -> str:

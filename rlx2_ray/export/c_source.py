@@ -16,19 +16,17 @@ from numpy.typing import NDArray
 
 from rlx2_ray import __version__
 from rlx2_ray.envs.actions import are_far, half_ranges
+from rlx2_ray.export import c_fixed
+from rlx2_ray.export.c_fixed import Fixed
+from rlx2_ray.export.c_text import C_TYPES, LOCALS, NEW_LINE, SUMS, function_name, table
+from rlx2_ray.export.fixed_point import MOST
 from rlx2_ray.export.identity import sha256
-from rlx2_ray.export.tables import COLUMNS, DENSE, GAPS, Tables
+from rlx2_ray.export.tables import DENSE, Tables
 from rlx2_ray.networks.policy_reader import CLIP, Normalization
 from rlx2_ray.types import BadInput, Spaces
 
 NORMALIZATION = ("observation_mean", "observation_scale")  # tables
 NO_DIGEST = "0" * 64
-WIDTH = 110
-NEW_LINE = "\n"  # which an f-string's expressions may not hold in Python 3.11
-
-C_TYPES = {"float32": "float", "float64": "double"} | {
-    each: f"{each}_t" for each in ("int8", "int16", "uint8", "uint16", "uint32")
-}
 
 # Lambert's continued fraction, from the inside out: x / (1 + x^2 / (3 + x^2 / (5 + ...))).
 TANH = """\
@@ -61,17 +59,6 @@ for (index = 0; index < {{size}}; index++) {{{{
 }}}}
 """
 
-SUMS = {
-    DENSE: "for (place = 0; place < inputs; place++) sum += (float)*weights++ * x[place];",
-    COLUMNS: "for (count = *counts++; count > 0; count--) sum += (float)*weights++ * x[*places++];",
-    GAPS: """\
-for (count = *counts++; count > 0; count--) {
-            place += *places++;
-            sum += (float)*weights++ * *place;
-        }""",
-}
-LOCALS = {DENSE: "size_t place;", COLUMNS: "size_t count;", GAPS: "size_t count;\n        const float *place = x;"}
-
 
 class Text(NamedTuple):
     header: str
@@ -99,27 +86,47 @@ def write_text(
     notes: Iterable[str],
     version: str = __version__,
     normalization: Normalization | None = None,
+    fixed: Fixed | None = None,
 ) -> Text:
-    """Returns header and source for `path`; the notes are at the source's top, the description in it for programs."""
+    """Returns header and source for `path`; the notes are at the source's top, the description in it for programs.
+
+    `fixed`: of layers of integers alone.
+    """
     inputs = spaces.observation_size if normalization else 0  # that are normalised
     name = c_name(path)
-    header = _header(name, spaces, description["env"]["id"], version)
+    more = c_fixed.declaration(name, fixed, inputs > 0) if fixed else ""
+    header = _header(name, spaces, description["env"]["id"], version, more)
     parts = [
-        _comment(name, description, [*notes, *_sizes(layers, inputs)], version),
+        _comment(name, description, [*notes, *_sizes(layers, inputs, fixed)], version),
         f'#include "{path.stem}.h"\n\n#include <stddef.h>\n#include <stdint.h>\n',
         *map(table, NORMALIZATION, normalization or ()),
         *(_tables(number, tables) for number, tables in enumerate(layers, start=1)),
         _bounds(spaces),
-        *dict.fromkeys(_layer_function(tables) for tables in layers),
-        *([RELU] if len(layers) > 1 else []),
-        TANH,
-        _act(name, layers, spaces, inputs),
+        *(_fixed_functions(name, layers, spaces, inputs, fixed) if fixed else _functions(name, layers, spaces, inputs)),
     ]
     text = Text(header, "\n".join(parts))
     return text._replace(source=text.source.replace(NO_DIGEST, text.digest, 1))
 
 
-def _header(name: str, spaces: Spaces, env_id: str, version: str) -> str:
+def _functions(name: str, layers: Sequence[Tables], spaces: Spaces, inputs: int) -> list[str]:
+    of_layers = dict.fromkeys(_layer_function(tables) for tables in layers)
+    return [*of_layers, *([RELU] if len(layers) > 1 else []), TANH, _act(name, layers, spaces, inputs)]
+
+
+def _fixed_functions(name: str, layers: Sequence[Tables], spaces: Spaces, inputs: int, fixed: Fixed) -> list[str]:
+    buffers = dict(zip(("first", "second"), _buffer_sizes(layers), strict=False))
+    return [
+        c_fixed.fixed_tables(fixed),
+        c_fixed.FUNCTIONS,
+        *dict.fromkeys(c_fixed.layer_function(tables) for tables in layers),
+        *([c_fixed.RECTIFY] if len(layers) > 1 else []),
+        c_fixed.act_fixed(name, list(layers), buffers),
+        _act_by_fixed(name, spaces, inputs),
+    ]
+
+
+def _header(name: str, spaces: Spaces, env_id: str, version: str, more: str) -> str:
+    """`more`: declarations of integers."""
     macro = name.upper()
     integer = ", and is a whole number, the nearest" if spaces.action_is_integer else ""
     return f"""\
@@ -127,7 +134,7 @@ def _header(name: str, spaces: Spaces, env_id: str, version: str) -> str:
 #ifndef {macro}_H
 #define {macro}_H
 
-#define {macro}_OBSERVATION_SIZE {spaces.observation_size}
+{"#include <stdint.h>" + NEW_LINE + NEW_LINE if more else ""}#define {macro}_OBSERVATION_SIZE {spaces.observation_size}
 #define {macro}_ACTION_SIZE {spaces.action_size}
 
 #ifdef __cplusplus
@@ -138,7 +145,7 @@ extern "C" {{
    Where a number of the observation is NaN or infinite, every action is NaN: the trainer stops there, and what drives
    a machine has to do as it does. (Not with -ffast-math, which takes such numbers for impossible.) */
 void {name}_act(const float observation[{macro}_OBSERVATION_SIZE], float action[{macro}_ACTION_SIZE]);
-
+{NEW_LINE + more if more else ""}
 #ifdef __cplusplus
 }}
 #endif
@@ -162,10 +169,12 @@ def _in_comment(text: str) -> str:
     return text.replace("*", r"\u002a")
 
 
-def _sizes(layers: Sequence[Tables], inputs: int) -> list[str]:
+def _sizes(layers: Sequence[Tables], inputs: int, fixed: Fixed | None) -> list[str]:
     units = " -> ".join(str(size) for size in (layers[0].inputs, *(tables.outputs for tables in layers)))
     weights = sum(int(np.count_nonzero(tables.weights)) for tables in layers)
-    stack = 4 * (sum(_buffer_sizes(layers)) + inputs)
+    sizes = sum(_buffer_sizes(layers))
+    of_fixed = 2 * (2 * layers[0].inputs + layers[-1].outputs)  # at the border too
+    stack = 2 * sizes + of_fixed + 4 * inputs if fixed else 4 * (sizes + inputs)
     return [
         f"Network: {units} units that matter, {weights} weights, {sum(t.bytes for t in layers)} bytes of tables.",
         *([f"Observations are normalised and clipped to {CLIP:g} deviations: {8 * inputs} bytes more."] * (inputs > 0)),
@@ -180,6 +189,8 @@ def _tables(number: int, tables: Tables) -> str:
         "weights": tables.weights,
         "scales": tables.scales,
         "bias": tables.bias,
+        "multipliers": tables.multipliers,
+        "shifts": tables.shifts,
     }
     return "".join(table(f"{kind}_{number}", array) for kind, array in named.items() if array is not None)
 
@@ -190,31 +201,6 @@ def _bounds(spaces: Spaces) -> str:
     return table("low", low.astype(dtype)) + table("half_range", half_range.astype(dtype))
 
 
-def table(name: str, array: NDArray[Any]) -> str:
-    """Returns a `static const` array that holds the values exactly."""
-    literal = _double_literal if array.dtype == np.float64 else _literal
-    values = [literal(value) for value in array.tolist()] or ["0"]  # C has no empty arrays
-    lines = [""]
-    for value in values:
-        if len(lines[-1]) + len(value) > WIDTH:
-            lines.append("")
-        lines[-1] += f"{value}, "
-    body = "".join(f"    {line.rstrip()}\n" for line in lines)
-    return f"static const {C_TYPES[array.dtype.name]} {name}[{len(values)}] = {{\n{body}}};\n"
-
-
-def _literal(value: float) -> str:
-    """Nine digits bring back any float32 exactly."""
-    if isinstance(value, int):
-        return str(value)
-    text = f"{value:.9g}"
-    return f"{text}f" if set(text) & set(".en") else f"{text}.0f"
-
-
-def _double_literal(value: float) -> str:
-    return repr(value)
-
-
 def _layer_function(tables: Tables) -> str:
     parameters = ["const float *x", "float *y", *(["size_t inputs"] if tables.form == DENSE else []), "size_t outputs"]
     for name in ("counts", "places", "weights", "scales", "bias"):
@@ -222,23 +208,17 @@ def _layer_function(tables: Tables) -> str:
         parameters += [] if table is None else [f"const {C_TYPES[table.dtype.name]} *{name}"]
     scaled = "sum" if tables.scales is None else "sum * *scales++"
     return f"""\
-static void {_function_name(tables)}(
+static void {function_name(tables)}(
     {f",{NEW_LINE}    ".join(parameters)})
 {{
     for (; outputs > 0; outputs--) {{
         float sum = 0.0f;
-        {LOCALS[tables.form]}
-        {SUMS[tables.form]}
+        {LOCALS[tables.form].format(value="float")}
+        {SUMS[tables.form].format(number="float")}
         *y++ = {scaled} + *bias++;
     }}
 }}
 """
-
-
-def _function_name(tables: Tables) -> str:
-    if tables.counts is None or tables.places is None:
-        return tables.form
-    return f"{tables.form}_{8 * tables.counts.itemsize}_{8 * tables.places.itemsize}"
 
 
 def _buffer_sizes(layers: Sequence[Tables]) -> list[int]:
@@ -247,25 +227,37 @@ def _buffer_sizes(layers: Sequence[Tables]) -> list[int]:
     return [max(sizes) for sizes in (hidden[::2], hidden[1::2]) if sizes]
 
 
-def _act(name: str, layers: Sequence[Tables], spaces: Spaces, inputs: int) -> str:
-    macro, buffers = name.upper(), ("first", "second")
-    lines = [f"float {buffer}[{size}];" for buffer, size in zip(buffers, _buffer_sizes(layers), strict=False)]
-    lines += [f"float normalized[{inputs}];"] * (inputs > 0)
-    lines += ["float fault = 0.0f;  /* or NaN, of an observation that is none */", "size_t index;"]
-    observations = f"for (index = 0; index < {spaces.observation_size}; index++)"
-    lines.append(f"{observations} fault += observation[index] * 0.0f;")
+def _act_by_fixed(name: str, spaces: Spaces, inputs: int) -> str:
+    """The function of floats, by that of integers."""
+    macro, size = name.upper(), spaces.observation_size
+    lines = [f"int16_t in[{size}], out[{spaces.action_size}];", *[f"float normalized[{inputs}];"] * (inputs > 0)]
+    lines += _faults(size)
     lines += NORMALIZE.format(size=inputs).splitlines() if inputs else []
     source = "normalized" if inputs else "observation"
-    for number, tables in enumerate(layers, start=1):
-        is_last = number == len(layers)
-        target = "action" if is_last else buffers[(number - 1) % 2]
-        lines.append(f"{_function_name(tables)}({', '.join(_arguments(number, tables, source, target))});")
-        if not is_last:
-            lines.append(f"relu({target}, {tables.outputs});")
-        source = target
-    lines.append(f"for (index = 0; index < {spaces.action_size}; index++) {{")
-    lines.append(f"    action[index] = fault == 0.0f ? {_scaled(spaces)} : fault;")
-    lines.append("}")
+    lines.append(f"for (index = 0; index < {size}; index++) in[index] = fixed({source}[index]);")
+    lines.append(f"{name}_act_fixed(in, out);")
+    lines += _answers(spaces, f"(float)out[index] * (1.0f / {MOST}.0f)")
+    return _act_of(name, macro, lines)
+
+
+def _faults(size: int) -> list[str]:
+    return [
+        "float fault = 0.0f;  /* or NaN, of an observation that is none */",
+        "size_t index;",
+        f"for (index = 0; index < {size}; index++) fault += observation[index] * 0.0f;",
+    ]
+
+
+def _answers(spaces: Spaces, squashed: str) -> list[str]:
+    """`squashed`: an action in [-1, 1]."""
+    return [
+        f"for (index = 0; index < {spaces.action_size}; index++) {{",
+        f"    action[index] = fault == 0.0f ? {_scaled(spaces, squashed)} : fault;",
+        "}",
+    ]
+
+
+def _act_of(name: str, macro: str, lines: Sequence[str]) -> str:
     body = "".join(f"    {line}\n" for line in lines)
     return f"""\
 void {name}_act(const float observation[{macro}_OBSERVATION_SIZE], float action[{macro}_ACTION_SIZE])
@@ -274,8 +266,26 @@ void {name}_act(const float observation[{macro}_OBSERVATION_SIZE], float action[
 """
 
 
-def _scaled(spaces: Spaces) -> str:
-    above_low = "(squash(action[index]) + 1.0f) * half_range[index]"
+def _act(name: str, layers: Sequence[Tables], spaces: Spaces, inputs: int) -> str:
+    macro, buffers = name.upper(), ("first", "second")
+    lines = [f"float {buffer}[{size}];" for buffer, size in zip(buffers, _buffer_sizes(layers), strict=False)]
+    lines += [f"float normalized[{inputs}];"] * (inputs > 0)
+    lines += _faults(spaces.observation_size)
+    lines += NORMALIZE.format(size=inputs).splitlines() if inputs else []
+    source = "normalized" if inputs else "observation"
+    for number, tables in enumerate(layers, start=1):
+        is_last = number == len(layers)
+        target = "action" if is_last else buffers[(number - 1) % 2]
+        lines.append(f"{function_name(tables)}({', '.join(_arguments(number, tables, source, target))});")
+        if not is_last:
+            lines.append(f"relu({target}, {tables.outputs});")
+        source = target
+    lines += _answers(spaces, "squash(action[index])")
+    return _act_of(name, macro, lines)
+
+
+def _scaled(spaces: Spaces, squashed: str) -> str:
+    above_low = f"({squashed} + 1.0f) * half_range[index]"
     if spaces.action_is_integer:
         above_low = f"(float)(uint32_t)({above_low} + 0.5f)"
     scaled = f"low[index] + {above_low}"

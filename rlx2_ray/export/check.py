@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from rlx2_ray.envs.actions import are_far, half_ranges, largest_bounds
-from rlx2_ray.networks.policy import DenseLayer, DenseNetwork, NoiseFreePolicy
+from rlx2_ray.networks.policy import DenseLayer, DenseNetwork, Network, NoiseFreePolicy
 from rlx2_ray.networks.policy_reader import CLIP, Normalization
 from rlx2_ray.types import Floats, RunFailed, Spaces
 
@@ -43,7 +43,7 @@ def resolution(spaces: Spaces) -> Floats:
 
 def check(
     written: NoiseFreePolicy,
-    held: DenseNetwork,
+    held: Network,
     by: str,
     observations: Floats,
     unresolved: Floats | float = 0.0,
@@ -59,12 +59,14 @@ def check(
     size = actions.shape[1]
     observations = observations if normalization is None else normalization.apply(observations)
 
-    def difference_from(network: DenseNetwork) -> float:
+    def difference_from(network: Network) -> float:
         expected = network.outputs(observations, size)[:, :size]
         return float(np.maximum(np.abs(actions - expected) - unresolved, 0).max())
 
-    difference, expected = difference_from(held), held.outputs(observations, size)[:, :size]
-    allowed = max(TOLERANCE, ROUNDING * float(np.abs(expected - _exact(held, observations)[:, :size]).max()))
+    difference, allowed = difference_from(held), TOLERANCE
+    if isinstance(held, DenseNetwork):  # integers have no rounding of their own
+        expected = held.outputs(observations, size)[:, :size]
+        allowed = max(allowed, ROUNDING * float(np.abs(expected - _exact(held, observations)[:, :size]).max()))
     if not difference <= allowed:
         raise RunFailed(
             f"The export, run by {by}, differs from the policy by {difference:.2g} of the action's bounds, where "

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 from rlx2_ray.experiment.playback import play, playable
 from rlx2_ray.export.quantize import INTEGER_TYPES, IntegerType
 from rlx2_ray.export.visited import Recorded
-from rlx2_ray.networks.policy import DenseLayer, DenseNetwork, MeanPolicy, normalized
+from rlx2_ray.networks.policy import MeanPolicy, Network, normalized
 from rlx2_ray.networks.policy_file import PolicyFile
 
 SMALL_DIFFERENCE = 0.05  # of actions, in units of their bounds, which is half of the noise that policies train with
@@ -33,6 +32,7 @@ class Rounding(NamedTuple):
     name: str  # of INTEGER_TYPES
     episodes: Episodes
     is_tuned: bool = False
+    is_fixed: bool = False  # whether activations are integers too, and all arithmetic is
 
     @property
     def kind(self) -> IntegerType:
@@ -54,10 +54,10 @@ class Loss(NamedTuple):
     max_difference: float  # of actions where the trained policy's episodes go, in units of the actions' bounds
 
 
-def measure_loss(policy: PolicyFile, network: Sequence[DenseLayer], source: Path, episodes: Episodes) -> Loss:
-    """Plays `network`, the policy's with rounded weights. Raises BadInput where the environment is not installed."""
+def measure_loss(policy: PolicyFile, network: Network, source: Path, episodes: Episodes) -> Loss:
+    """Plays `network`, the policy's in rounded numbers. Raises BadInput where the environment is not installed."""
     trained = playable(policy)
-    rounded = MeanPolicy(normalized(DenseNetwork(network), policy.normalization))  # tanh of all outputs
+    rounded = MeanPolicy(normalized(network, policy.normalization))  # tanh of all outputs
     recorded = Recorded(trained.policy)
     players = (trained._replace(policy=recorded), trained._replace(policy=rounded))
     before, after = (np.array(play(each, source, *episodes)["returns"]) for each in players)

@@ -26,10 +26,12 @@ class Tables(NamedTuple):
     form: str
     inputs: int
     weights: Numbers  # float32, or int8 or int16 where there are scales
-    bias: Floats  # (outputs,)
+    bias: Numbers  # (outputs,), float32 or int32
     counts: Numbers | None = None  # (outputs,), weights of each row
     places: Numbers | None = None  # a column or gap for each weight
     scales: Floats | None = None  # (outputs,)
+    multipliers: Numbers | None = None  # (outputs,), of a layer of integers alone, whose bias is int32
+    shifts: Numbers | None = None  # (outputs,), of the same
 
     @property
     def outputs(self) -> int:
@@ -43,21 +45,36 @@ class Tables(NamedTuple):
 def encode(layer: DenseLayer, kind: IntegerType | None) -> Tables:
     """Returns the smallest tables, of integers or of float32; of equally small ones the simplest."""
     matrix, scales = quantize(layer.weights, kind) if kind else (layer.weights, None)
-    forms = [_dense(matrix, layer.bias), _columns(matrix, layer.bias)]
-    forms += [_gaps(matrix, layer.bias, gap) for gap in UNSIGNED[:2]]
-    return min(forms, key=lambda tables: tables.bytes)._replace(scales=scales)
+    return _smallest_form(matrix, layer.bias)._replace(scales=scales)
+
+
+def encode_fixed(weights: Numbers, bias: Numbers, multipliers: Numbers, shifts: Numbers) -> Tables:
+    """The same of a layer of integers alone, see `fixed_point.FixedLayer`."""
+    return _smallest_form(weights, bias)._replace(multipliers=multipliers, shifts=shifts)
+
+
+def _smallest_form(matrix: Numbers, bias: Numbers) -> Tables:
+    forms = [_dense(matrix, bias), _columns(matrix, bias)]
+    forms += [_gaps(matrix, bias, gap) for gap in UNSIGNED[:2]]
+    return min(forms, key=lambda tables: tables.bytes)
 
 
 def decode(tables: Tables) -> DenseLayer:
     """Returns what `encode` was given."""
+    matrix = matrix_of(tables)
+    weights = matrix if tables.scales is None else dequantize(Integers(matrix, tables.scales))
+    return DenseLayer(weights, tables.bias)
+
+
+def matrix_of(tables: Tables) -> Numbers:
+    """Returns (outputs, inputs), zero where there is no weight, of the tables' own type."""
     matrix = np.zeros((tables.outputs, tables.inputs), tables.weights.dtype)
     if tables.counts is None:
         matrix.ravel()[:] = tables.weights
     else:
         rows = np.repeat(np.arange(tables.outputs), tables.counts)
         np.add.at(matrix, (rows, _columns_of(tables)), tables.weights)
-    weights = matrix if tables.scales is None else dequantize(Integers(matrix, tables.scales))
-    return DenseLayer(weights, tables.bias)
+    return matrix
 
 
 def last_column(tables: Tables) -> int:
@@ -73,17 +90,17 @@ def _columns_of(tables: Tables) -> Numbers:
     return _sums_by_row(columns, tables.counts.astype(np.int64)) if tables.form == GAPS else columns
 
 
-def _dense(matrix: Numbers, bias: Floats) -> Tables:
+def _dense(matrix: Numbers, bias: Numbers) -> Tables:
     return Tables(DENSE, matrix.shape[1], matrix.ravel(), bias)
 
 
-def _columns(matrix: Numbers, bias: Floats) -> Tables:
+def _columns(matrix: Numbers, bias: Numbers) -> Tables:
     rows, columns = np.nonzero(matrix)
     places = columns.astype(smallest(matrix.shape[1] - 1))
     return Tables(COLUMNS, matrix.shape[1], matrix[rows, columns], bias, _count(rows, len(matrix)), places)
 
 
-def _gaps(matrix: Numbers, bias: Floats, kind: type[np.unsignedinteger[Any]]) -> Tables:
+def _gaps(matrix: Numbers, bias: Numbers, kind: type[np.unsignedinteger[Any]]) -> Tables:
     """Gaps of an unsigned integer type, with steps where they are greater than it holds."""
     rows, columns = np.nonzero(matrix)
     limit = np.iinfo(kind).max

@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import ttest_1samp
 
 from rlx2_ray.export.rounding_loss import Episodes, Loss, Rounding, measure_loss, warning_of
-from rlx2_ray.networks.policy import DenseLayer, densify
+from rlx2_ray.networks.policy import DenseLayer, DenseNetwork, densify
 from rlx2_ray.networks.policy_file import load_policy
 from tests.support.runs import ROOT
 
@@ -57,13 +57,13 @@ def test_a_policy_that_does_nothing_loses_what_the_other_gained() -> None:
     network = [
         DenseLayer(np.zeros_like(layer.weights), np.zeros_like(layer.bias)) for layer in densify(policy.layers).layers
     ]
-    found = measure_loss(policy, network, TRAINED, Episodes(4))
+    found = measure_loss(policy, DenseNetwork(network), TRAINED, Episodes(4))
     assert found.return_before == 1000
     assert found.return_lost == found.return_before - found.return_after > 900
     assert found.return_lost_interval is not None
     assert found.return_lost_interval[0] > 900
     assert 0 < found.max_difference <= 1
-    unchanged = measure_loss(policy, densify(policy.layers).layers, TRAINED, Episodes(1))
+    unchanged = measure_loss(policy, densify(policy.layers), TRAINED, Episodes(1))
     assert (unchanged.return_lost, unchanged.return_lost_interval, unchanged.max_difference) == (0, None, 0)
 
 
