@@ -32,6 +32,7 @@ from rlx2_ray.bench.timing import Timings, time_in_turns
 from rlx2_ray.config import resolve
 from rlx2_ray.experiment.playback import find_policy
 from rlx2_ray.export.c_compiler import find_compiler
+from rlx2_ray.export.c_export import in_fixed_point
 from rlx2_ray.export.c_source import write_text
 from rlx2_ray.export.compact import compact
 from rlx2_ray.export.identity import describe
@@ -42,6 +43,7 @@ from rlx2_ray.export.tables import encode
 from rlx2_ray.export.tuning import tuned
 from rlx2_ray.networks.compiled_network import CompiledNetwork
 from rlx2_ray.networks.policy import DenseLayer, DenseNetwork, densify
+from rlx2_ray.networks.policy import Network as PolicyNetwork
 from rlx2_ray.networks.policy_file import PolicyFile
 from rlx2_ray.networks.sparse_model import SparseModel
 from rlx2_ray.types import Floats, Spaces
@@ -252,11 +254,12 @@ def _finished(path: Path) -> Result:
     network = compact(policy.layers, policy.spaces.action_size)
     with tempfile.TemporaryDirectory(prefix="rlx2-exports-") as folder:
         sizes = _sizes(policy, network, Path(folder))
-    networks = {name: rounded(network, kind) for name, kind in INTEGER_TYPES.items()}
-    networks["int8_tuned"] = tuned(policy, network, INTEGER_TYPES["int8"], path)
-    losses = {
-        name: measure_loss(policy, DenseNetwork(each), path, EPISODES)._asdict() for name, each in networks.items()
+    networks: dict[str, PolicyNetwork] = {
+        name: DenseNetwork(rounded(network, kind)) for name, kind in INTEGER_TYPES.items()
     }
+    fitted = tuned(policy, network, INTEGER_TYPES["int8"], path)
+    networks |= {"int8_tuned": DenseNetwork(fitted), "fixed_point": in_fixed_point(policy, fitted, path)}
+    losses = {name: measure_loss(policy, each, path, EPISODES)._asdict() for name, each in networks.items()}
     about = {key: policy.about.get(key) for key in ("policy_sparsity", "env_steps", "score")}
     before = [len(layer.bias) for layer in policy.layers]
     active = sum(len(layer.indices) for layer in policy.layers)
@@ -287,14 +290,15 @@ def tables(content: Result) -> str:
     for row in content["fresh"]:
         times = [f"{row['us'][name]:.1f}" for name in names]
         lines.append(f"| {_name(row)} | {' | '.join(times)} |")
-    heads = ("policy", "hidden units", "weights", "tables", "int16", "int8", "return", "int16", "int8", "int8 tuned")
+    after = ("int16", "int8", "int8 tuned", "and fixed point")
+    heads = ("policy", "hidden units", "weights", "tables", "int16", "int8", "return", *after)
     lines += ["", f"| {' | '.join(heads)} |", f"|---{'|---' * (len(heads) - 1)}|"]
     for row in content["finished"]:
         sizes = [str(row[name]["data"]) for name in ("c", "c_int16", "c_int8")]
-        after = [f"{row[name]['return_after']:.0f}" for name in ("int16", "int8", "int8_tuned")]
+        returns = [f"{row[name]['return_after']:.0f}" for name in ("int16", "int8", "int8_tuned", "fixed_point")]
         units = f"{row['units_before'][:-1]} → {row['units'][:-1]}"
         weights = f"{row['weights_before']} → {row['weights']}"
-        cells = [row["policy"], units, weights, *sizes, f"{row['int8']['return_before']:.0f}", *after]
+        cells = [row["policy"], units, weights, *sizes, f"{row['int8']['return_before']:.0f}", *returns]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 

@@ -30,7 +30,12 @@ POLICIES = {  # name in the table -> file in results/policies
     "HalfCheetah-v5, 90 %": "HalfCheetah-v5-td3-rlx2-s0",
 }
 DENSE = "Hopper-v5, dense"
-FORMS = {"float32": (), "int16": ("--int16", "--episodes", "1"), "int8": ("--int8", "--episodes", "1")}
+FORMS = {
+    "float32": (),
+    "int16": ("--int16", "--episodes", "1"),
+    "int8": ("--int8", "--episodes", "1"),
+    "int8, fixed point": ("--int8", "--fixed-point", "--episodes", "1"),
+}
 OBSERVATIONS = 8
 RESULTS, PAGE = ROOT / "results" / "chips.json", ROOT / "docs" / "exports.md"
 
@@ -62,7 +67,7 @@ def rows() -> list[Row]:
 
 
 def _row(name: str, form: str, file: Path, folder: Path) -> Row:
-    place = folder / f"{file.stem}-{form}"
+    place = folder / f"{file.stem}-{form.replace(', ', '-').replace(' ', '-')}"
     place.mkdir()
     source = place / "policy.c"
     code = run(["export", str(file), "--format", "c", *FORMS[form], "--out", str(source)])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -40,7 +40,7 @@ def write(policy: PolicyFile, out: Path, rounding: Rounding | None) -> dict[str,
     held: Network = trained
     if rounding:
         network = _integers(policy, network, out, rounding)
-        held = _fixed_point(policy, network, out) if rounding.is_fixed else DenseNetwork(network)
+        held = in_fixed_point(policy, network, out) if rounding.is_fixed else DenseNetwork(network)
         loss = measure_loss(policy, held, out, rounding.episodes)
     if isinstance(held, FixedNetwork):
         tables, fixed = tables_of(held)
@@ -101,11 +101,15 @@ def _integers(policy: PolicyFile, network: list[DenseLayer], out: Path, rounding
     return tuned(policy, network, rounding.kind, out)
 
 
-def _fixed_point(policy: PolicyFile, network: list[DenseLayer], out: Path) -> FixedNetwork:
-    """Ranges are those of the observations that the trained policy's episodes lead to."""
+def in_fixed_point(policy: PolicyFile, network: Sequence[DenseLayer], source: Path) -> FixedNetwork:
+    """Returns the network in integers alone, `network` being the policy's, with weights of int8 or about to have them.
+
+    Ranges are those of the observations that the trained policy's episodes lead to. Raises BadInput where its numbers
+    do not fit, or the environment is not installed.
+    """
     trained = playable(policy)
     recorded = Recorded(trained.policy)
-    play(trained._replace(policy=recorded), out, *CALIBRATION)
+    play(trained._replace(policy=recorded), source, *CALIBRATION)
     visited = np.stack(recorded.observations)
     if policy.normalization is not None:
         visited = policy.normalization.apply(visited)

@@ -25,6 +25,7 @@ MARGIN = 2.0  # times the greatest value that was seen, up to which a layer's va
 OUTPUT_STEPS = 2**12  # in 1, of what goes into tanh: up to 8
 TANH_BITS = 7  # of the place between two entries of its table
 TANH = np.rint(MOST * np.tanh(np.arange(257) / 32)).astype(np.int16)
+EMPTY_BIAS = 2**20  # of a row without weights, in steps of its sum
 MANTISSA_BITS = 31  # of a multiplier
 MOST_SHIFT = 62
 
@@ -99,43 +100,38 @@ def to_fixed_point(network: Sequence[DenseLayer], observations: Floats) -> Fixed
         network: of float32, whose weights may be integers times a scale of their row already.
         observations: (n, inputs) such as it will be given, from which the ranges of all values are taken.
     """
-    layers, limits, steps = [], [], []
-    values = observations
-    for number, layer in enumerate(network):
+    fitted: list[_Fitted] = []
+    matrices, values = [], observations
+    for layer in network:
         weights, scales = quantize(layer.weights, np.int8)
-        reach = MARGIN * max(float(np.abs(values).max(initial=0)), 1e-6)
-        scales = _scales(scales, layer.bias)
-        limit, step, bias = _fitting(weights, scales, layer.bias, reach)
-        layers.append((weights, bias, scales))
-        limits.append(limit)
-        steps.append(step)
+        fitted.append(_fitting(weights, scales, layer.bias, MARGIN * (float(np.abs(values).max(initial=0)) or 1.0)))
+        matrices.append(weights)
         values = np.maximum(values @ layer.weights.T + layer.bias, 0)
-        if number == len(network) - 1:
-            steps.append(float(OUTPUT_STEPS))
-    fixed = [
-        FixedLayer(weights, bias, *_multipliers(scales.astype(np.float64) * (out / into)))
-        for (weights, bias, scales), into, out in zip(layers, steps, steps[1:], strict=False)
+    steps = [*(each.step for each in fitted), float(OUTPUT_STEPS)]
+    layers = [
+        FixedLayer(weights, each.bias, *_multipliers(each.scales * (out / each.step)))
+        for weights, each, out in zip(matrices, fitted, steps[1:], strict=True)
     ]
-    return FixedNetwork(fixed, np.array(limits, np.int16), steps[0])
+    return FixedNetwork(layers, np.array([each.limit for each in fitted], np.int16), steps[0])
 
 
-def _scales(scales: Floats, bias: Floats) -> Floats:
-    """One for rows without weights too, which are their bias alone."""
-    return np.where(scales > 0, scales, np.maximum(np.abs(bias), np.float32(1e-6)) / np.float32(MOST))
+class _Fitted(NamedTuple):
+    limit: int  # of the values that come in
+    step: float  # of them in 1
+    scales: NDArray[np.float64]  # of the rows
+    bias: NDArray[np.int32]  # in steps of the sums
 
 
-def _fitting(
-    weights: NDArray[np.int8], scales: Floats, bias: Floats, reach: float
-) -> tuple[int, float, NDArray[np.int32]]:
-    """The limit of the values that come in, their steps in 1, and the bias in steps of the sums, which all fit."""
+def _fitting(weights: NDArray[np.int8], scales: Floats, bias: Floats, reach: float) -> _Fitted:
+    """The finest steps of the values that come in, up to `reach`, with which all sums fit."""
     for bits in range(15, 0, -1):
         limit = 2**bits - 1
         step = 2.0 ** math.floor(math.log2(limit / reach))
-        steps = np.rint(bias.astype(np.float64) / scales * step)
-        if np.all(np.abs(steps) <= MOST_SUM // 2):
-            whole = steps.astype(np.int32)
-            if sums_fit(weights, whole, limit):
-                return limit, step, whole
+        whole = np.abs(bias.astype(np.float64)) * step / EMPTY_BIAS  # rows without weights are their bias alone
+        own = np.where(scales > 0, scales.astype(np.float64), np.where(whole > 0, whole, 1.0))
+        steps = np.rint(bias / own * step)
+        if np.all(np.abs(steps) <= MOST_SUM) and sums_fit(weights, steps.astype(np.int32), limit):
+            return _Fitted(limit, step, own, steps.astype(np.int32))
     raise ValueError("its numbers are too far apart for 32-bit sums")
 
 
