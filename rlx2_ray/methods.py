@@ -21,6 +21,11 @@ METHODS: dict[str, Keys] = {
     "rigl_qstar": {"topology": {"rule": "rigl"}, **PLAIN},  # needs target.expert; RLx2, figure 2
     "ticket": {"topology": {"rule": "static"}, **PLAIN},  # needs topology.ticket; RLx2, figures 3 and 7
     "prune": {"topology": {"rule": "prune"}, **PLAIN},  # Zhu & Gupta 2017 (arXiv 1710.01878)
+    "structured": {  # after Su et al. 2024 (arXiv 2402.05146)
+        "topology": {"rule": "structured"},
+        "sparsity": {"distribution": "units"},
+        **PLAIN,
+    },
     "ds": {  # Sokar et al. 2022 (arXiv 2106.04217)
         "steps": 1_000_000,
         "sparsity": {"distribution": "epsilon"},
@@ -47,6 +52,7 @@ def keys_of(method: str) -> Keys:
 # Of a run's updates, where its first and its last event lie by default.
 EVENTS: dict[str, tuple[float, float]] = {
     "prune": (0.2, 0.8),  # Graesser et al. 2022 (arXiv 2206.10369)
+    "structured": (0.2, 0.8),
     "ds": (0.0, 0.95),  # its authors' last 50 000 updates of 1 M have none
 }
 # Keys that a method cannot do without, and what they name.

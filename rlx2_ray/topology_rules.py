@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple
 class TopologyRule(NamedTuple):
     is_dense: bool = False  # whether every weight lives, always
     prunes: bool = False  # whether it begins with every weight, and comes to the planned ones by and by
+    of_units: bool = False  # whether whole hidden units go
     in_groups: bool = False  # whether N of every M neighbouring inputs of a unit live
     initial_mask: Literal["magnitude", "random"] = "magnitude"  # unless configured
 
@@ -18,6 +19,7 @@ TOPOLOGY_RULES = {
     "set": TopologyRule(),
     "rigl": TopologyRule(),
     "prune": TopologyRule(prunes=True),
+    "structured": TopologyRule(prunes=True, of_units=True),
     "groups": TopologyRule(in_groups=True),
 }
 

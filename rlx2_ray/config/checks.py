@@ -145,6 +145,11 @@ def _check_topology(config: ExperimentConfig) -> None:
             f"topology.rule is {topology.rule} but sparsity.distribution is {sparsity.distribution}: groups is for "
             "both or for none; method nm sets both."
         )
+    if facts_of(topology.rule).of_units != (sparsity.distribution == "units"):
+        raise BadInput(
+            f"topology.rule is {topology.rule} but sparsity.distribution is {sparsity.distribution}: structured is for "
+            "units, and units for structured; method structured sets both."
+        )
     if sparsity.distribution == "groups":
         for name, value in (("policy", sparsity.policy), ("critic", sparsity.critic)):
             if not math.isclose(value, 1 - lives / inputs):

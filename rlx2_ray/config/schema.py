@@ -119,9 +119,10 @@ class EnvConfig(Section):
 class SparsityConfig(Section):
     policy: Sparsity = 0.0  #: fraction of the policy's weights that are zero
     critic: Sparsity = 0.0  #: the same of the two critics together
-    #: how a model's weights are shared out among its layers. narrow: dense layers of fewer units; epsilon: by `epsilon`
-    #: alone; groups: by `topology.group` alone. The last two have their sparsity from there.
-    distribution: Literal["erdos_renyi", "narrow", "epsilon", "groups"] = "erdos_renyi"
+    #: how a model's weights are shared out among its layers. narrow: dense layers of fewer units; units: as in these,
+    #: of the units that live; epsilon: by `epsilon` alone; groups: by `topology.group` alone. The last two have their
+    #: sparsity from there.
+    distribution: Literal["erdos_renyi", "narrow", "units", "epsilon", "groups"] = "erdos_renyi"
     #: constant: every unit of a layer has as many weights, one at least, and keeps that number at events
     fan_in: Literal["free", "constant"] = "free"
     #: of each hidden layer, under distribution epsilon; the last layer is dense
@@ -173,8 +174,8 @@ class PolicyConfig(Section):
 
 
 class TopologyConfig(Section):
-    #: how the places of the weights change: dense (no sparsity at all), static, set, rigl, prune, groups, or one of a
-    #: plugin or a package
+    #: how the places of the weights change: dense (no sparsity at all), static, set, rigl, prune, structured, groups,
+    #: or one of a plugin or a package
     rule: RuleName
     interval: Positive = 10_000  #: optimizer calls of a network between two events; learner updates with clock learner
     clock: Literal["optimizer", "learner"] = "optimizer"  #: what `interval` counts

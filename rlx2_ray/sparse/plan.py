@@ -77,6 +77,9 @@ def _share_out(
     if distribution == "narrow":
         shapes = _narrow(shapes[: len(shapes) // networks], sparsity) * networks
         return shapes, [math.prod(shape) for shape in shapes]
+    if distribution == "units":
+        narrow = _narrow(shapes[: len(shapes) // networks], sparsity) * networks
+        return shapes, [math.prod(shape) for shape in narrow]
     if distribution == "epsilon":
         return shapes, epsilon_counts(shapes, config.sparsity.epsilon)
     if distribution == "groups":

@@ -35,6 +35,7 @@ from rlx2_ray.types import Damaged
 from tests.export.policies import in_units, observations_for, policies, random_policy
 from tests.export.test_c import SANITIZERS, STRICT, compiler_with, needs_compiler
 
+CASTS = "-fsanitize=float-cast-overflow"  # which "undefined" does not have
 MAIN = """\
 #include "policy.h"
 #include <stdio.h>
@@ -155,7 +156,7 @@ def check_bits(policy: PolicyFile, folder: Path) -> None:
     source, network = write(policy, folder / "policy.c")
     assert source.is_ours
     (folder / "main.c").write_text(MAIN)
-    command = compiler_with([*STRICT, *SANITIZERS, "policy.c", "main.c", "-o", "program"])
+    command = compiler_with([*STRICT, *SANITIZERS, CASTS, "policy.c", "main.c", "-o", "program"])
     subprocess.run(command, cwd=folder, check=True)
     generator, sizes = np.random.default_rng(0), (500, policy.spaces.observation_size)
     observations = (generator.integers(-(2**15), 2**15, sizes) >> generator.integers(0, 15, sizes)).astype(np.int16)
@@ -190,7 +191,7 @@ def test_floats_come_in_and_go_out_in_units(is_normalized: bool, tmp_path: Path)
     source, network = write(policy, tmp_path / "policy.c")
     observations = observations_for(policy)
     observations[0, 1], observations[1, 2], observations[2] = np.nan, np.inf, 1e30
-    with compiled(compiler_with([*STRICT, *SANITIZERS]), source) as act:
+    with compiled(compiler_with([*STRICT, *SANITIZERS, CASTS]), source) as act:
         actions = act(observations)
     assert np.isnan(actions[:2]).all()
     inputs = policy.normalization.apply(observations.copy()) if policy.normalization else observations

@@ -80,14 +80,18 @@ class TopologyEvolution:
             LayerAtEvent(number, *arrays, partial(inputs, number))
             for number, arrays in enumerate(zip(weights, masks, gradients, strict=True))
         ]
-        rewire = self.rewire_layer if self.rule_of_others is None else partial(guarded, self, self.rule_of_others)
-        layers = [rewire(layer) for layer in before]
+        layers = self.rewire_layers(before)
         rewired = Rewired([mask for mask, _ in layers], [values for _, values in layers])
         active = [int(mask.sum()) for mask in masks]
         stayed = [int((old & new).sum()) for old, new in zip(masks, rewired.masks, strict=True)]
         self.overlap = sum(stayed) / sum(active)
         self.layer_overlaps = [kept / count for kept, count in zip(stayed, active, strict=True)]
         return rewired
+
+    def rewire_layers(self, layers: Sequence[LayerAtEvent]) -> list[tuple[Bools, Floats]]:
+        """Mask and weights of each layer after the event; one after the other, unless they depend on each other."""
+        rewire = self.rewire_layer if self.rule_of_others is None else partial(guarded, self, self.rule_of_others)
+        return [rewire(layer) for layer in layers]
 
     def rewire_layer(self, layer: LayerAtEvent) -> tuple[Bools, Floats]:
         """Mask and weights of one layer after the event."""

@@ -11,6 +11,7 @@ from rlx2_ray.agents.evolution.base import LayerAtEvent, TopologyEvolution
 from rlx2_ray.agents.evolution.projection import Projection
 from rlx2_ray.agents.evolution.pruning import Pruning
 from rlx2_ray.agents.evolution.regrowth import Regrowth
+from rlx2_ray.agents.evolution.unit_pruning import UnitPruning
 from rlx2_ray.config import TopologyConfig
 from rlx2_ray.registry import Registry
 from rlx2_ray.sparse.plan import NetworkPlan
@@ -70,6 +71,11 @@ def grow_by_gradient(given: Ingredients) -> TopologyEvolution:
 def prune(given: Ingredients) -> TopologyEvolution:
     schedule = PruningSchedule(given.interval, given.start, given.end)
     return Pruning(schedule, [layer.active for layer in given.plan.layers])
+
+
+@EVOLUTIONS.register("structured")
+def structured(given: Ingredients) -> TopologyEvolution:
+    return UnitPruning(PruningSchedule(given.interval, given.start, given.end), given.plan)
 
 
 @EVOLUTIONS.register("groups")

@@ -27,6 +27,7 @@ METHODS: dict[str, dict[str, Any]] = {
     "rigl": {"topology": {"interval": 4}, "sparsity": {"policy": 0.3, "critic": 0.5}},
     "rlx2": {"method": "rlx2", "topology": {"interval": 5}, "target": {"n_step": 3, "n_step_start": 26}},
     "prune": {"method": "prune", "topology": {"interval": 3, "start_update": 4, "end_update": 60}},
+    "structured": {"method": "structured", "topology": {"interval": 3, "start_update": 4, "end_update": 60}},
     "nm": {
         "method": "nm",
         "sparsity": {"policy": 0.25, "critic": 0.25},
