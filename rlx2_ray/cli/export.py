@@ -41,6 +41,7 @@ FixedPoint = Annotated[
     bool,
     typer.Option("--fixed-point", help="With --int8: all arithmetic in integers, for a chip without floating point."),
 ]
+Arduino = Annotated[bool, typer.Option("--arduino", help="C: also as an Arduino library, a folder with a sketch.")]
 Episodes = Annotated[
     int, typer.Option("--episodes", metavar="N", min=1, help="That --int8 and --int16 play before and after.")
 ]
@@ -63,6 +64,7 @@ def export(
     int16: Int16 = False,
     tune: Tune = False,
     fixed_point: FixedPoint = False,
+    arduino: Arduino = False,
     episodes: Episodes = EPISODES,
     best: options.Best = False,
     allow_module: options.AllowModule = None,
@@ -85,7 +87,7 @@ def export(
     from rlx2_ray.experiment.progress import Progress
 
     with Progress(f"{path} is written as {file_format}, and compared with what it is of"):
-        content = _export(path, file_format, out, integers, episodes, tune, fixed_point, best)
+        content = _export(path, file_format, out, integers, episodes, tune, fixed_point, arduino, best)
     if as_json:
         print_json(content)
     else:
@@ -100,6 +102,7 @@ def _export(
     episodes: int,
     tune: bool,
     fixed_point: bool,
+    arduino: bool,
     best: bool,
 ) -> dict[str, Any]:
     if file_format == "parquet":
@@ -107,6 +110,8 @@ def _export(
 
         if integers:
             raise BadInput(f"--{integers} is for --format c, and --format is parquet: leave it out.")
+        if arduino:
+            raise BadInput("--arduino is for --format c, and --format is parquet: leave it out.")
         if best:
             raise BadInput("--best is for a policy, and --format is parquet: leave it out.")
         return export_replay(path, out, _warn)
@@ -115,7 +120,7 @@ def _export(
     from rlx2_ray.export.rounding_loss import Rounding
 
     rounding = Rounding(integers, LossEpisodes(episodes), tune, fixed_point) if integers else None
-    return export_policy(path, file_format, out, rounding, best, _warn)
+    return export_policy(path, file_format, out, rounding, best, _warn, arduino)
 
 
 def _warn(text: str) -> None:
@@ -138,6 +143,10 @@ def _sentence(content: dict[str, Any]) -> str:
     from_trained = f"from the trained policy's by at most {check['max_difference_from_trained']:.2g} of their bounds"
     beside = "".join(f", {Path(file).name}" for file in content.get("beside", ()))
     beside = f". Beside it: {Path(content['header']).name}{beside}" if beside else ""
+    if "estimated_on_chips" in content:
+        from rlx2_ray.export.chip_costs import sentence
+
+        beside += f".\n{sentence(content)}"
     if not loss:
         return text + from_trained + beside
     return text + (

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 
 from rlx2_ray.experiment.playback import Playable, play, playable
+from rlx2_ray.export import chip_costs
+from rlx2_ray.export.arduino import folder_of, write_library
 from rlx2_ray.export.c_companions import VECTORS, names_of, write_companions
 from rlx2_ray.export.c_compiler import compiled, find_compiler
 from rlx2_ray.export.c_fixed import tables_of
@@ -33,7 +35,7 @@ CALIBRATION = Episodes(5, 10_000)  # that the ranges of values are taken from, o
 TABLES = "numpy on its tables (there is no C compiler here)"
 
 
-def write(policy: PolicyFile, out: Path, rounding: Rounding | None) -> dict[str, Any]:
+def write(policy: PolicyFile, out: Path, rounding: Rounding | None, with_arduino: bool = False) -> dict[str, Any]:
     """Writes `out` and the header beside it, and returns how closely they act as the policy."""
     network = compact(policy.layers, policy.spaces.action_size)
     trained, loss, fixed = densify(policy.layers), None, None
@@ -50,8 +52,8 @@ def write(policy: PolicyFile, out: Path, rounding: Rounding | None) -> dict[str,
     text = write_text(
         out, tables, policy.spaces, describe(policy), notes, normalization=policy.normalization, fixed=fixed
     )
-    header, beside = out.with_suffix(".h"), names_of(out)
-    with placing([header, *beside, out]) as aside:
+    header, beside, library = out.with_suffix(".h"), names_of(out), [folder_of(out)] * with_arduino
+    with placing([header, *beside, *library, out]) as aside:
         (aside / header.name).write_text(text.header, encoding="utf-8")
         (aside / out.name).write_text(text.source, encoding="utf-8")
         source = read_source(aside / out.name)
@@ -60,10 +62,14 @@ def write(policy: PolicyFile, out: Path, rounding: Rounding | None) -> dict[str,
         texts = write_companions(out, policy.spaces, vectors, source.act(vectors), checked)
         for file, content in zip(beside, texts, strict=True):
             (aside / file.name).write_text(content, encoding="utf-8")
+        for folder in library:
+            write_library(aside / folder.name, out, text, policy.env["id"])
+    table_bytes = sum(each.bytes for each in tables) + (TANH.nbytes if fixed else 0)
     return {
         "header": str(header),
-        "beside": [str(file) for file in beside],
-        "table_bytes": sum(each.bytes for each in tables) + (TANH.nbytes if fixed else 0),
+        "beside": [str(file) for file in (*beside, *library)],
+        "table_bytes": table_bytes,
+        **chip_costs.as_fields(tables, table_bytes, policy.normalization is not None),
         "fixed_point": fixed is not None,
         "check": checked._asdict(),
         **{name: loss._asdict() if rounding and loss and rounding.name == name else None for name in INTEGER_TYPES},

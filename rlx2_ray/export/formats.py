@@ -21,22 +21,23 @@ class Format(NamedTuple):
     load: Callable[[Path, Warn], AbstractContextManager[Playable]]
 
 
-def _safetensors(rounding: Rounding | None = None, allow_native: bool = False) -> Format:
+def _safetensors(rounding: Rounding | None = None, allow_native: bool = False, with_arduino: bool = False) -> Format:
     from rlx2_ray.export import safetensors_export
 
     return Format(safetensors_export.write, safetensors_export.load)
 
 
-def _onnx(rounding: Rounding | None = None, allow_native: bool = False) -> Format:
+def _onnx(rounding: Rounding | None = None, allow_native: bool = False, with_arduino: bool = False) -> Format:
     from rlx2_ray.export import onnx_export
 
     return Format(onnx_export.write, onnx_export.load)
 
 
-def _c(rounding: Rounding | None = None, allow_native: bool = False) -> Format:
+def _c(rounding: Rounding | None = None, allow_native: bool = False, with_arduino: bool = False) -> Format:
     from rlx2_ray.export import c_export
 
-    return Format(partial(c_export.write, rounding=rounding), partial(c_export.load, allow_native=allow_native))
+    write = partial(c_export.write, rounding=rounding, with_arduino=with_arduino)
+    return Format(write, partial(c_export.load, allow_native=allow_native))
 
 
 # By the ending of the file's name. Each imports its libraries when it is asked for.

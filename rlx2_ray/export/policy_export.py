@@ -17,22 +17,30 @@ Content = dict[str, Any]
 
 
 def export_policy(
-    path: Path, file_format: str, out: Path | None, rounding: Rounding | None, best: bool, warn: Callable[[str], None]
+    path: Path,
+    file_format: str,
+    out: Path | None,
+    rounding: Rounding | None,
+    best: bool,
+    warn: Callable[[str], None],
+    with_arduino: bool = False,
 ) -> Content:
     """Writes one file (of C, two) and says what it is.
 
-    `rounding`: to integers, None for float32; `best`: the policy of a run's best evaluation. Raises BadInput, with
-    nothing written, where there is no policy yet or `out` cannot be taken.
+    `rounding`: to integers, None for float32; `best`: the policy of a run's best evaluation; `with_arduino`: C as a
+    library too. Raises BadInput, with nothing written, where there is no policy yet or `out` cannot be taken.
     """
     if rounding and file_format != ROUNDED:
         raise BadInput(f"--{rounding.name} is for --format {ROUNDED}, and --format is {file_format}: leave it out.")
+    if with_arduino and file_format != ROUNDED:
+        raise BadInput(f"--arduino is for --format {ROUNDED}, and --format is {file_format}: leave it out.")
     policy = find_policy(path, warn, best)
     if policy.about.get("learner_steps") == 0:
         raise BadInput(f"{path} has trained nothing yet, so it has no policy to export: let it run on, or resume it.")
     out = out or (path if path.is_dir() else path.parent) / default_name(policy, file_format, best)
     if out.suffix != f".{file_format}":
         raise BadInput(f"--out is {out}, whose name does not end in .{file_format}: give one that does.")
-    details = FORMATS[file_format](rounding).write(policy, out)
+    details = FORMATS[file_format](rounding, with_arduino=with_arduino).write(policy, out)
     if rounding and (warning := warning_of(rounding, Loss(**details[rounding.name]))):
         warn(warning)
     return {
