@@ -186,6 +186,11 @@ def _check_growth(config: ExperimentConfig) -> None:
             f"topology.growth_batches is {batches} but topology.rule is {rule}, which does not grow by gradients: "
             "leave it out."
         )
+    if config.network.critic_norm != "none" and facts_of(rule).of_units:
+        raise BadInput(
+            f"network.critic_norm is {config.network.critic_norm} but topology.rule is {rule}, whose removed units would "
+            "still count in the norm of those that stay: leave it out."
+        )
     if rescaled != "none" and facts_of(rule).in_groups:
         raise BadInput(
             f"network.rescaled is {rescaled} but topology.rule is {rule}, which compares weights that live with others "

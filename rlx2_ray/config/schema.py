@@ -258,7 +258,7 @@ class ExperimentConfig(Section):
     env: EnvConfig = EnvConfig()
     algo: Literal["td3", "sac"] = "td3"  #: the algorithm
     #: a name for values of a few keys, each of which can be set alone: dense, tiny, static, set, rigl, rlx2,
-    #: rigl_qstar, ticket, prune, ds, nm, or the topology rule of a plugin or a package
+    #: rigl_qstar, ticket, prune, structured, ds, nm, or the topology rule of a plugin or a package
     method: RuleName = "rlx2"
     steps: Positive = 3_000_000  #: env steps of the run
     seed: NonNegative = 0  #: of everything that a run draws at random

@@ -46,7 +46,7 @@ class AgentPlan(NamedTuple):
 
 
 def plan_agent(config: ExperimentConfig, observation_size: int, action_size: int) -> AgentPlan:
-    """What both models have at the end of training; only rule prune has more before.
+    """What both models have at the end of training; rules prune and structured have more before.
 
     Raises BadInput where a sparsity leaves a layer without weights.
     """

@@ -71,3 +71,5 @@ def test_its_keys_go_together() -> None:
     for wrong in ({"sparsity": {"distribution": "units"}}, {"topology": {"rule": "structured"}}):
         with pytest.raises(BadInput, match="method structured sets both"):
             resolve(wrong)
+    with pytest.raises(BadInput, match="whose removed units would still count"):
+        resolve({"method": "structured", "network": {"critic_norm": "layer"}})

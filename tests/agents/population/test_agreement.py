@@ -27,12 +27,6 @@ METHODS: dict[str, dict[str, Any]] = {
     "rigl": {"topology": {"interval": 4}, "sparsity": {"policy": 0.3, "critic": 0.5}},
     "rlx2": {"method": "rlx2", "topology": {"interval": 5}, "target": {"n_step": 3, "n_step_start": 26}},
     "prune": {"method": "prune", "topology": {"interval": 3, "start_update": 4, "end_update": 60}},
-    "constant fan-in": {
-        "method": "rigl",
-        "sparsity": {"policy": 0.6, "critic": 0.6, "fan_in": "constant"},
-        "topology": {"interval": 4},
-    },
-    "structured": {"method": "structured", "topology": {"interval": 3, "start_update": 4, "end_update": 60}},
     "nm": {
         "method": "nm",
         "sparsity": {"policy": 0.25, "critic": 0.25},
@@ -45,6 +39,12 @@ METHODS: dict[str, dict[str, Any]] = {
         "agent": AGENT | {"weight_decay": 0.01},
     },
     "delay 1, averaged": {"topology": {"interval": 4}, "agent": AGENT | {"policy_delay": 1}, "policy": {"average": 20}},
+    "structured": {"method": "structured", "topology": {"interval": 3, "start_update": 4, "end_update": 200}},
+    "constant fan-in": {
+        "method": "rigl",
+        "sparsity": {"policy": 0.6, "critic": 0.6, "fan_in": "constant"},
+        "topology": {"interval": 4},
+    },
 }
 
 
