@@ -188,8 +188,8 @@ def _check_growth(config: ExperimentConfig) -> None:
         )
     if config.network.critic_norm != "none" and facts_of(rule).of_units:
         raise BadInput(
-            f"network.critic_norm is {config.network.critic_norm} but topology.rule is {rule}, whose removed units would "
-            "still count in the norm of those that stay: leave it out."
+            f"network.critic_norm is {config.network.critic_norm} but topology.rule is {rule}, whose removed units "
+            "would still count in the norm of those that stay: leave it out."
         )
     if rescaled != "none" and facts_of(rule).in_groups:
         raise BadInput(
