@@ -263,7 +263,7 @@ CONFIGS = st.builds(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(CONFIGS, points(), st.dictionaries(st.text(), st.none() | st.text() | st.floats(allow_nan=False)))
 def test_any_run_comes_back(config: ExperimentConfig, made: list[Point], more: Tree) -> None:
     evaluations = [{key: point[key] for key in ("env_steps", "return_mean", "return_std")} for point in made]

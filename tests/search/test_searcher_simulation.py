@@ -12,7 +12,7 @@ from benchmarks.searcher.play import Outcome, play_line, play_plane
 from benchmarks.searcher.truth import LINE, THRESHOLD, line_world, plane_world
 
 SEARCHES = 40
-PLANES = 5
+PLANES = 3
 
 
 @lru_cache
