@@ -24,6 +24,7 @@ from rlx2_ray.export.c_compiler import find_compiler
 from rlx2_ray.export.formats import load_playable
 from rlx2_ray.networks.policy_file import PolicyFile, load_policy
 from tests.export.policies import observations_for, random_policy
+from tests.export.test_fixed_point import write as write_fixed
 from tests.support.forged import altered, broken, refused, result_or_sentence
 from tests.support.fuzz import fuzz
 from tests.support.runs import ROOT
@@ -350,11 +351,13 @@ def test_pipe_for_a_header_is_refused(policy: PolicyFile, tmp_path: Path) -> Non
 @fuzz
 def test_altered_source_is_read_or_one_sentence(data: st.DataObject, tmp_path_factory: pytest.TempPathFactory) -> None:
     """Without a compiler, which would take a second each: what is read are the tables, and whether it would be run."""
-    folder = tmp_path_factory.getbasetemp() / "sources"
+    is_fixed = data.draw(st.booleans())  # of integers alone
+    folder = tmp_path_factory.getbasetemp() / ("fixed_sources" if is_fixed else "sources")
     (folder / "outside").mkdir(parents=True, exist_ok=True)
     path = folder / "policy.c"
     if not path.exists():
-        c_export.write(random_policy("td3", [4, 8, 1], [0.5, 1.0]), path, None)
+        made = random_policy("td3", [4, 8, 1], [0.5, 1.0])
+        write_fixed(made, path) if is_fixed else c_export.write(made, path, None)
         path.rename(folder / "good.c")
     good = (folder / "good.c").read_text()
     path.write_text(forged_source(data.draw, good, path.with_suffix(".h").read_text()), errors="surrogateescape")
@@ -383,7 +386,9 @@ def forged_source(draw: st.DrawFn, text: str, header: str) -> str:
     else:
         words = lines[place].split(" ")
         number = draw(st.integers(0, len(words) - 1))
-        words[number] = draw(st.sampled_from(["0,", "-1,", "9,", "65536,", "1e99f,", "nan,", "}", "{", "static", "\n"]))
+        words[number] = draw(
+            st.sampled_from(["0,", "-1,", "9,", "65536,", "2147483647,", "1e99f,", "nan,", "}", "{", "static", "\n"])
+        )
         lines[place] = " ".join(words)
     try:
         return resealed("".join(lines), header)
