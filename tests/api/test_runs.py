@@ -65,11 +65,14 @@ def test_a_run_is_one_row_and_a_folder_has_all_below(run: Path, tmp_path: Path) 
 
 def test_a_run_that_trains_has_no_score_yet(tmp_path: Path) -> None:
     (made,) = made_runs(["static"])
-    runs = rlx2_ray.load_runs(write_run(tmp_path, made._replace(score=None)))
+    runs = rlx2_ray.load_runs(write_run(tmp_path / "known", made._replace(score=None)))
     assert runs.state.tolist() == ["interrupted"]
     assert pd.isna(runs.score[0])
-    assert pd.isna(runs.size_ratio[0])  # no policy says the environment's sizes yet
     assert runs.policy_sparsity.tolist() == [0.98]
+    assert runs.size_ratio[0] == pytest.approx(0.04, abs=1e-3)  # of gymnasium's own environment
+    env = made.config.env.model_copy(update={"kwargs": {"frame_skip": 2}})
+    changed = made._replace(score=None, config=made.config.model_copy(update={"env": env}))
+    assert pd.isna(rlx2_ray.load_runs(write_run(tmp_path / "changed", changed)).size_ratio[0])  # nobody says its sizes
 
 
 def test_where_no_run_is_it_is_said(tmp_path: Path) -> None:
