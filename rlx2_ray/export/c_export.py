@@ -14,12 +14,12 @@ from rlx2_ray.export import chip_costs
 from rlx2_ray.export.arduino import folder_of, write_library
 from rlx2_ray.export.c_companions import VECTORS, names_of, write_companions
 from rlx2_ray.export.c_compiler import compiled, find_compiler
-from rlx2_ray.export.c_fixed import tables_of
+from rlx2_ray.export.c_fixed import SHARED_BYTES, tables_of
 from rlx2_ray.export.c_reader import CSource, read_source
 from rlx2_ray.export.c_source import write_text
 from rlx2_ray.export.check import Check, check, random_observations, resolution
 from rlx2_ray.export.compact import compact
-from rlx2_ray.export.fixed_point import MARGIN, TANH, FixedNetwork, to_fixed_point
+from rlx2_ray.export.fixed_point import MARGIN, FixedNetwork, to_fixed_point
 from rlx2_ray.export.identity import InUnits, describe, in_units
 from rlx2_ray.export.placing import placing
 from rlx2_ray.export.quantize import INTEGER_TYPES, rounded
@@ -64,7 +64,7 @@ def write(policy: PolicyFile, out: Path, rounding: Rounding | None, with_arduino
             (aside / file.name).write_text(content, encoding="utf-8")
         for folder in library:
             write_library(aside / folder.name, out, text, policy.env["id"])
-    table_bytes = sum(each.bytes for each in tables) + (TANH.nbytes if fixed else 0)
+    table_bytes = sum(each.bytes for each in tables) + (SHARED_BYTES if fixed else 0)
     return {
         "header": str(header),
         "beside": [str(file) for file in (*beside, *library)],

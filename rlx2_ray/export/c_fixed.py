@@ -10,6 +10,7 @@ from rlx2_ray.export.c_text import C_TYPES, LOCALS, NEW_LINE, SUMS, function_nam
 from rlx2_ray.export.fixed_point import MOST, OUTPUT_STEPS, TANH, TANH_BITS, FixedLayer, FixedNetwork, Shorts
 from rlx2_ray.export.tables import DENSE, Tables, encode_fixed, matrix_of
 
+SHARED_BYTES = TANH.nbytes  # of the table that every policy has
 FIXED_TABLES = ("limits", "steps", "squashed")
 
 

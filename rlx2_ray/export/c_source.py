@@ -175,8 +175,9 @@ def _sizes(layers: Sequence[Tables], inputs: int, fixed: Fixed | None) -> list[s
     sizes = sum(_buffer_sizes(layers))
     of_fixed = 2 * (2 * layers[0].inputs + layers[-1].outputs)  # at the border too
     stack = 2 * sizes + of_fixed + 4 * inputs if fixed else 4 * (sizes + inputs)
+    of_tables = sum(tables.bytes for tables in layers) + (c_fixed.SHARED_BYTES if fixed else 0)
     return [
-        f"Network: {units} units that matter, {weights} weights, {sum(t.bytes for t in layers)} bytes of tables.",
+        f"Network: {units} units that matter, {weights} weights, {of_tables} bytes of tables.",
         *([f"Observations are normalised and clipped to {CLIP:g} deviations: {8 * inputs} bytes more."] * (inputs > 0)),
         f"Stack: {stack} bytes of activations. No heap, no library.",
     ]
