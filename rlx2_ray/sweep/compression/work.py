@@ -124,7 +124,7 @@ class CompressWork(Work):
     def _protocol(self) -> Tree:
         evaluation = self._problem.dense.evaluation
         return {
-            **self._section.model_dump(mode="json", exclude={"budget", "max_concurrent", "max_failures"}),
+            **self._section.model_dump(mode="json", exclude={"budget", "max_concurrent", "max_failures", "processes"}),
             "levels": len(self._problem.levels),
             "steps": self._problem.steps,
             "evaluation": f"every {evaluation.interval} env steps{describe_early(evaluation)}, "

@@ -21,7 +21,7 @@ from rlx2_ray.runs.checkpoint import ARRAYS
 from rlx2_ray.runs.directory import RunDirectory, Tracking
 from rlx2_ray.sweep.description.queue import parse_queue
 from rlx2_ray.sweep.planner import INDEX, make_planner
-from rlx2_ray.sweep.trials import trial as trial_module
+from rlx2_ray.sweep.trials import opening
 from rlx2_ray.sweep.trials.job import Job
 from rlx2_ray.sweep.trials.reports import FINAL
 from rlx2_ray.sweep.trials.trial import SweepTrial
@@ -207,7 +207,7 @@ def test_process_is_used_for_another_trial(driver: Driver) -> None:
 
 
 def test_trial_whose_directory_is_in_use_says_so(driver: Driver, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trial_module, "LOCK_WAIT_S", 0.1)
+    monkeypatch.setattr(opening, "LOCK_WAIT_S", 0.1)
     first = driver.trial(0)
     first.train()
     with pytest.raises(BadInput, match="in use by another process"):
