@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 
     from rlx2_ray.sweep.populations import Populations
     from rlx2_ray.sweep.reporter import Reporter
+    from rlx2_ray.sweep.trials.population_host import Needs
 
 
 class Desk(NamedTuple):
@@ -57,6 +58,7 @@ class Desk(NamedTuple):
     spending: Spending
     tracking: Tracking  # below which its trials are
     concurrency: int  # trials at a time
+    population: Needs | None = None  # of which they are slots
 
 
 class Work(ABC):
@@ -220,6 +222,7 @@ def _work(
         for sentence in directory.mended:
             display.say(sentence)
         desk = _open_desk(campaign, directory, record, display, _concurrency(campaign, populations))
+        desk = desk._replace(population=populations.needs if populations else None)
         try:
             with _terminating_as_interrupting():
                 return _run(campaign, spaces, populations, desk)

@@ -11,11 +11,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import torch
-
 from rlx2_ray.agents.engines import check_population
 from rlx2_ray.agents.population.memory import choose_slots, member_bytes, planned_rows
 from rlx2_ray.agents.population.shapes import Shapes, check_member
+from rlx2_ray.agents.torch.device import gpus
 from rlx2_ray.config import ExperimentConfig
 from rlx2_ray.sweep.trials.job import Job
 from rlx2_ray.sweep.trials.population_host import Needs, PopulationHost
@@ -41,15 +40,15 @@ class Members(NamedTuple):
 class Populations(NamedTuple):
     members: Members
     needs: Needs  # of each
-    count: int
+    number: int
 
     @property
     def slots(self) -> int:
-        return self.count * self.needs.slots
+        return self.number * self.needs.slots
 
     @property
     def cpus(self) -> int:
-        return self.count * self.cpus_each
+        return self.number * self.cpus_each
 
     @property
     def cpus_each(self) -> int:
@@ -61,7 +60,9 @@ class Populations(NamedTuple):
 
     def sentence(self) -> str:
         needs = self.needs
-        where = f"a population on {needs.device}" if self.count == 1 else f"{self.count} populations on {needs.device}"
+        where = (
+            f"a population on {needs.device}" if self.number == 1 else f"{self.number} populations on {needs.device}"
+        )
         each = math.ceil(member_bytes(needs.shapes, needs.rows) / 2**20)
         stepping = {0: "which steps", 1: "a process steps"}.get(needs.processes, f"{needs.processes} processes step")
         return f"Trials are slots of {where}: {self.slots} at a time, {each} MiB each; {stepping} their environments."
@@ -93,7 +94,7 @@ def plan_populations(members: Members) -> Populations:
         except BadInput as error:
             raise BadInput(f"Trial {name}: {error}") from None
     rows = max(planned_rows(config) for config, _ in named.values())
-    count = torch.cuda.device_count() if first.device == "cuda" and first.runtime.address is None else 1
+    count = gpus() if first.device == "cuda" and first.runtime.address is None else 1
     return _of(members, Needs(shapes, spaces, 0, rows, first.device, 0), count)
 
 
@@ -125,7 +126,7 @@ def running(job: Job, populations: Populations) -> Iterator[tuple[ActorHandle, .
         max_concurrency=2 * needs.slots + CALLS,
         max_restarts=-1,
     )
-    actors = tuple(host.remote(job, needs) for _ in range(populations.count))
+    actors = tuple(host.remote(job, needs) for _ in range(populations.number))
     try:
         yield actors
     finally:

@@ -42,8 +42,8 @@ class Job(NamedTuple):
     archive: Path | None = None  # of finished runs, which are not run again
     modules: tuple[str, ...] = ()  # that may be imported for an environment
     plugins: tuple[str, ...] = ()  # places of the person's own code
-    populations: tuple[ActorHandle, ...] = ()  # in which the trials have slots; none: each is worked on in its process
     stopped: frozenset[str] = frozenset()  # names of trials that the scheduler ended in an earlier process
+    populations: tuple[ActorHandle, ...] = ()  # in which the trials have slots; none: each is worked on in its process
 
     def directory(self, plan: Plan) -> Path:
         return self.trials / plan.name

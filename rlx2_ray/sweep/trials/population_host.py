@@ -1,8 +1,8 @@
 """The actor in which a population lives: trials begin a run there, ask for what comes next of it, and leave it.
 
-One thread does all the work, a turn of all runs that are at work after the other; calls come in threads of their own and
-wait. A run is at work only while its trial waits for its next point, so that what a scheduler does with it does not
-depend on how fast it is.
+One thread does all the work, one turn of all runs at work after the other; calls come in threads of their own and wait.
+A run is at work only while its trial waits for its next point, so that what a scheduler does with it does not depend on
+how fast it is.
 """
 
 from __future__ import annotations
@@ -131,8 +131,9 @@ class PopulationHost:
                     self._turn()
                 for run in self._runs.values():
                     self._close(run)
-        except BaseException:
-            self._tell(lambda: setattr(self, "_breach", error))
+        except BaseException as error:
+            breach = error
+            self._tell(lambda: setattr(self, "_breach", breach))
 
     def _is_to_go_on(self) -> bool:
         """Wait until there is something to do; False at the end."""

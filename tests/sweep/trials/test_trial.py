@@ -13,6 +13,7 @@ import yaml
 from safetensors.numpy import load_file
 
 from rlx2_ray.config import Tree
+from rlx2_ray.distributed import launch
 from rlx2_ray.networks.policy_file import load_policy
 from rlx2_ray.networks.policy_weights import AVERAGE
 from rlx2_ray.networks.sparse_layer import from_arrays
@@ -233,7 +234,7 @@ def training_forbidden(*arguments: object) -> Any:
 def test_archived_run_is_not_run_again(
     archived: Path, make_driver: MakeDriver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(trial_module, "train_on_runtime", training_forbidden)
+    monkeypatch.setattr(launch, "train", training_forbidden)
     driver = make_driver({**sweep_tree({"seed": {"grid": [0, 1]}}), "archive": str(tmp_path / "archive")})
     (result,) = to_the_end(driver.trial(1))
     before, after = read_result(archived), read_result(driver.directory(TWO))
