@@ -1,0 +1,112 @@
+"""Sweeps whose trials are slots of a population, of which any process is killed: they end as if nothing had happened."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+
+from rlx2_ray.config import Tree
+from tests.distributed.mortal_envs import MODULE
+from tests.support.campaigns import (
+    NAMES,
+    check_every_point_once,
+    digests,
+    finished_trials,
+    kill,
+    parent_and_children,
+    read_result,
+    resume_sweep,
+    start_sweep,
+    sweep,
+    sweep_tree,
+    trial_directories,
+)
+from tests.support.runs import Ended, actors_of, command_line, ended, read_points, wait_for
+
+pytestmark = pytest.mark.slow
+
+STEPS = 600
+POINTS = list(range(100, STEPS + 1, 100))
+PACED: Tree = sweep_tree(
+    steps=STEPS, engine="population", env__id=f"{MODULE}:UnhurriedPendulum-v0", env__kwargs={"step_s": 0.005}
+)
+THREE = ("--concurrent", "3", "--processes", "2")  # so that the fourth is in a slot that another had
+Victim = Callable[[subprocess.Popen[str]], psutil.Process]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Ended:
+    return sweep(tmp_path_factory.mktemp("undisturbed") / "sweep", PACED, *THREE)
+
+
+def check_as_undisturbed(ended_sweep: Ended, undisturbed: Ended) -> None:
+    assert ended_sweep.code == 0, ended_sweep.error
+    assert "Traceback" not in ended_sweep.error
+    assert digests(ended_sweep.directory) == digests(undisturbed.directory)
+    check_every_point_once(ended_sweep.directory, {name: POINTS for name in NAMES})
+    parent, children = parent_and_children(ended_sweep.directory)
+    assert {run.info.status for run in (parent, *children.values())} == {"FINISHED"}
+    assert {key: ended_sweep.result[key] for key in ("trials", "best", "env_steps")} == {
+        key: undisturbed.result[key] for key in ("trials", "best", "env_steps")
+    }
+
+
+def has_come_far(directory: Path) -> bool:
+    """A trial has a checkpoint and more, and none has ended."""
+    there = [len(read_points(path)) for path in trial_directories(directory)]
+    return len(there) == 3 and min(there) >= 2
+
+
+def population(process: subprocess.Popen[str]) -> psutil.Process:
+    (actor,) = actors_of(process, "PopulationHost")
+    return actor
+
+
+def physics(process: subprocess.Popen[str]) -> psutil.Process:
+    children = population(process).children()
+    return next(each for each in children if "physics_process" in command_line(each))
+
+
+def handle(process: subprocess.Popen[str]) -> psutil.Process:
+    return (actors_of(process, "ResourceTrainable") + actors_of(process, "SweepTrial"))[0]
+
+
+def test_trials_are_ordinary_runs(undisturbed: Ended) -> None:
+    assert undisturbed.code == 0, undisturbed.error
+    assert "Trials are slots of a population on cpu: 3 at a time, 1 MiB each; 2 processes step" in undisturbed.error
+    check_as_undisturbed(undisturbed, undisturbed)
+    assert {read_result(path)["engine"] for path in finished_trials(undisturbed.directory)} == {"population"}
+
+
+@pytest.mark.parametrize("victim", [population, physics, handle])
+def test_process_killed(victim: Victim, undisturbed: Ended, tmp_path: Path) -> None:
+    directory = tmp_path / "sweep"
+    with ended(start_sweep(directory, PACED, *THREE, "--json")) as process:
+        wait_for(lambda: has_come_far(directory), process, 300)
+        victim(process).kill()
+        output, error = process.communicate(timeout=400)
+    check_as_undisturbed(Ended(directory, process.returncode, output, error), undisturbed)
+    assert "goes on from its last checkpoint" in error
+
+
+@pytest.mark.parametrize("with_ray", [False, True], ids=["driver", "all processes"])
+def test_driver_killed(with_ray: bool, undisturbed: Ended, tmp_path: Path) -> None:
+    directory = tmp_path / "sweep"
+    with ended(start_sweep(directory, PACED, *THREE)) as process:
+        wait_for(lambda: has_come_far(directory), process, 300)
+        kill(process, with_ray)
+    resumed = resume_sweep(directory)
+    check_as_undisturbed(resumed, undisturbed)
+
+
+def test_one_stopped_by_asha_leaves_its_slot(tmp_path: Path) -> None:
+    tune: Tree = {"scheduler": {"name": "asha", "grace_period": 100, "reduction_factor": 2}}
+    tree = {**PACED, "tune": tune}
+    done = sweep(tmp_path / "sweep", tree, "--concurrent", "2", "--processes", "0")
+    assert done.code == 0, done.error
+    states = [trial["state"] for trial in done.result["trials"]]
+    assert len(states) == 4 and {"finished", "stopped"} <= {*states}
