@@ -66,7 +66,7 @@ Steps = Annotated[str | None, typer.Option("--steps", metavar="N", help="Env ste
 Seed = Annotated[str | None, typer.Option("--seed", metavar="N", help="Of everything random.", show_default="0")]
 Engine = Annotated[
     str | None,
-    _one_of("--engine", "sparse", "torch", words="Of the learner.", default="sparse on cpu"),
+    _one_of("--engine", "sparse", "torch", "population", words="Of the learner.", default="sparse on cpu"),
 ]
 Runtime = Annotated[
     str | None,

@@ -36,6 +36,7 @@ def sweep(
     config_file: SweepFile,
     steps: options.Steps = None,
     runtime: options.Runtime = None,
+    engine: options.Engine = None,
     device: options.Device = None,
     processes: options.Processes = None,
     concurrent: options.Concurrent = None,

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+import yaml
 
 from rlx2_ray.config import Tree
 from tests.distributed.mortal_envs import MODULE
@@ -25,7 +26,9 @@ from tests.support.campaigns import (
     sweep_tree,
     trial_directories,
 )
-from tests.support.runs import Ended, actors_of, command_line, ended, read_points, wait_for
+from tests.support.compressions import POINTS as COMPRESSION_POINTS
+from tests.support.compressions import compress_tree, start_compression
+from tests.support.runs import Ended, actors_of, command_line, ended, evaluated_steps, read_points, wait_for
 
 pytestmark = pytest.mark.slow
 
@@ -109,4 +112,37 @@ def test_one_stopped_by_asha_leaves_its_slot(tmp_path: Path) -> None:
     done = sweep(tmp_path / "sweep", tree, "--concurrent", "2", "--processes", "0")
     assert done.code == 0, done.error
     states = [trial["state"] for trial in done.result["trials"]]
-    assert len(states) == 4 and {"finished", "stopped"} <= {*states}
+    assert len(states) == 4
+    assert {"finished", "stopped"} == {*states}
+
+
+def test_population_based_training_gives_what_one_trial_came_to_to_another(tmp_path: Path) -> None:
+    """Each at its own moment, from checkpoints that Tune carries: a trial that takes over another's goes on in a slot."""
+    mutations: Tree = {"agent.learning_rate": {"loguniform": [1.0e-4, 1.0e-2]}}
+    scheduler: Tree = {"name": "pbt", "perturbation_interval": 100, "hyperparam_mutations": mutations}
+    tree = sweep_tree({"seed": {"grid": [0, 1, 2, 3]}}, {"scheduler": scheduler}, steps=STEPS, engine="population")
+    done = sweep(tmp_path / "sweep", tree, "--processes", "0")
+    assert done.code == 0, done.error
+    assert [trial["state"] for trial in done.result["trials"]] == ["finished"] * 4
+    directories = trial_directories(done.directory)
+    assert [evaluated_steps(path) for path in directories] == [POINTS] * 4
+    rates = [yaml.safe_load((path / "config.yaml").read_text())["agent"]["learning_rate"] for path in directories]
+    assert len({*rates}) == 4
+    firsts = [read_points(path)[0]["return_mean"] for path in directories]
+    assert len({*firsts}) < 4, "one has the past of another"
+
+
+def test_compression_whose_population_is_killed(tmp_path: Path) -> None:
+    """Its search asks for as many runs at a time as there are slots, and ends as it would have."""
+    tree = compress_tree(engine="population", compress__budget={"runs": 9}, compress__processes=1)
+    directory = tmp_path / "compression"
+    with ended(start_compression(directory, tree, "--json")) as process:
+        wait_for(lambda: any(len(read_points(path)) >= 4 for path in trial_directories(directory)), process, 300)
+        population(process).kill()
+        output, error = process.communicate(timeout=500)
+    assert process.returncode == 0, error
+    assert "slots of a population on cpu: 9 at a time" in error
+    assert "goes on from its last checkpoint" in error
+    result = Ended(directory, process.returncode, output, error).result
+    assert result["runs"] == 9
+    assert all(evaluated_steps(path) == COMPRESSION_POINTS for path in trial_directories(directory))
