@@ -1,4 +1,4 @@
-"""Sweeps whose trials are slots of a population, of which any process is killed: they end as if nothing had happened."""
+"""Sweeps in a population, of which any process is killed: they end as if nothing had happened."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def test_one_stopped_by_asha_leaves_its_slot(tmp_path: Path) -> None:
 
 
 def test_population_based_training_gives_what_one_trial_came_to_to_another(tmp_path: Path) -> None:
-    """Each at its own moment, from checkpoints that Tune carries: a trial that takes over another's goes on in a slot."""
+    """From checkpoints that Tune carries; whoever takes one over goes on in a slot again."""
     mutations: Tree = {"agent.learning_rate": {"loguniform": [1.0e-4, 1.0e-2]}}
     scheduler: Tree = {"name": "pbt", "perturbation_interval": 100, "hyperparam_mutations": mutations}
     tree = sweep_tree({"seed": {"grid": [0, 1, 2, 3]}}, {"scheduler": scheduler}, steps=STEPS, engine="population")
