@@ -23,10 +23,7 @@ import numpy as np
 import torch
 
 from rlx2_ray.agents.engines import make_learner
-from rlx2_ray.agents.population.population import Population
-from rlx2_ray.agents.population.replay import Transitions
-from rlx2_ray.agents.population.shapes import Shapes
-from rlx2_ray.agents.population.slot_learner import SlotLearner
+from rlx2_ray.bench.made_up_population import populate
 from rlx2_ray.bench.random_batch import random_batch
 from rlx2_ray.config import ExperimentConfig, resolve
 from rlx2_ray.envs.make import probe_spaces
@@ -36,7 +33,6 @@ from rlx2_ray.runs.result import installed_versions
 from rlx2_ray.types import Spaces
 
 TASKS = ("Hopper-v5", "HalfCheetah-v5", "Ant-v5")
-STORED = 500  # transitions of each member while updates are timed: gathering costs the same for more, but for caches
 
 
 class Measured(NamedTuple):
@@ -116,25 +112,6 @@ def measure(plan: Measured, env: str, algo: str) -> Any:
     for slots in plan.slots if plan.env_steps else []:
         per_s = training(plan, env, algo, slots)
         yield {"what": "training", "of": "population, dense", "members": slots, "env_steps_per_s": per_s}
-
-
-def populate(config: ExperimentConfig, spaces: Spaces, slots: int, device: str) -> tuple[Population, list[SlotLearner]]:
-    """Members with made-up experience in episodes of 50 steps."""
-    population = Population(Shapes.of(config, spaces), slots, 2 * STORED, device)
-    members = [
-        SlotLearner(config.model_copy(update={"seed": slot}), spaces, None, population, slot) for slot in range(slots)
-    ]
-    random, places = np.random.default_rng(0), np.arange(slots)
-    for step in range(STORED):
-        actions = random.uniform(-1, 1, (slots, spaces.action_size)).astype(np.float32)
-        observations, nexts = random.standard_normal((2, slots, spaces.observation_size), np.float32)
-        ends = np.full(slots, step % 50 == 49)
-        moment = np.full(slots, step // 50), np.full(slots, step % 50)
-        rewards = random.standard_normal(slots, np.float32)
-        population.replays.insert(
-            Transitions(places, observations, actions, actions, rewards, nexts, ends, ~ends & False, *moment)
-        )
-    return population, members
 
 
 def deviation(config: ExperimentConfig, spaces: Spaces, device: str) -> float:

@@ -64,14 +64,14 @@ def check_engine(config: ExperimentConfig) -> None:
             raise BadInput(f"device is {config.device!r}, but the sparse engine computes on the cpu: set engine torch.")
         return
     if config.engine == "population":
-        _check_population(config)
+        check_population(config)
     from rlx2_ray.agents.torch.device import is_usable
 
     if not is_usable(config.device):
         raise BadInput(f"device is {config.device!r}, which torch cannot use here: choose cpu.")
 
 
-def _check_population(config: ExperimentConfig) -> None:
+def check_population(config: ExperimentConfig) -> None:
     """Raises BadInput for what no member of a population has."""
     for section, keys in NOT_IN_A_POPULATION.items():
         for key in keys:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+from rlx2_ray.agents.device_choice import best_device
 from rlx2_ray.agents.engines import check_engine
-from rlx2_ray.agents.torch.device import is_usable
 from rlx2_ray.config import ExperimentConfig, merge, resolve
 from rlx2_ray.experiment.population import arm
 from rlx2_ray.experiment.population.arm import Ended
@@ -29,7 +29,7 @@ def train_seeds(
     if config.runtime.kind != "inline":
         raise BadInput(f"runtime.kind is {config.runtime.kind}, but --seeds is a runtime of its own: leave one out.")
     numbers = parse_seeds(seeds)
-    where = _device(device or "auto")
+    where = best_device() if device in (None, "auto") else device
     config = resolve(merge(config.model_dump(), {"engine": "population", "device": where, "seed": numbers[0]}))
     check_engine(config)
     plan = Plan(
@@ -46,12 +46,6 @@ def train_seeds(
 def resume_seeds(directory: Path, tracking_uri: str | None) -> Ended:
     """Go on with those of `train_seeds` in a directory, from now on tracked at another store where one is given."""
     return arm.resume(directory, tracking_uri)
-
-
-def _device(name: str) -> str:
-    if name == "auto":
-        return "cuda" if is_usable("cuda") else "cpu"
-    return name
 
 
 def _count(option: str, text: str | None, least: int) -> int | None:

@@ -55,6 +55,7 @@ KEYS = {
     "dense_seeds": "compress.dense_seeds",
     "archive": "compress.archive",
     "concurrent": "compress.max_concurrent",
+    "processes": "compress.processes",
     "max_runs": "compress.budget.runs",
     "max_env_steps": "compress.budget.env_steps",
     "max_hours": "compress.budget.hours",
@@ -72,6 +73,8 @@ def compress(
     steps: options.Steps = None,
     engine: options.Engine = None,
     runtime: options.Runtime = None,
+    device: options.Device = None,
+    processes: options.Processes = None,
     axis: Axis = None,
     score: Score = None,
     dense_seeds: DenseSeeds = None,
@@ -92,7 +95,7 @@ def compress(
     """Find the smallest network that keeps the dense agent's return: the ultimate compression ratio of a task."""
     given = locals()
     tree = configuration.load(config_file) if config_file else {}
-    tree = typed(configuration.merge(tree, options.read_tree(given, assignments, KEYS)))
+    tree = typed(configuration.merge(tree, options.read_trials(given, assignments, KEYS)))
     from rlx2_ray.sweep.description.files import parse_compress
 
     description = parse_compress(tree)

@@ -66,7 +66,7 @@ Steps = Annotated[str | None, typer.Option("--steps", metavar="N", help="Env ste
 Seed = Annotated[str | None, typer.Option("--seed", metavar="N", help="Of everything random.", show_default="0")]
 Engine = Annotated[
     str | None,
-    _one_of("--engine", "sparse", "torch", words="Of the learner.", default="sparse on cpu"),
+    _one_of("--engine", "sparse", "torch", "population", words="Of the learner.", default="sparse on cpu"),
 ]
 Runtime = Annotated[
     str | None,
@@ -122,6 +122,26 @@ Experiment = Annotated[
 ]
 Concurrent = Annotated[
     str | None, typer.Option("--concurrent", metavar="N", help="Trials at a time.", show_default="what the CPUs allow")
+]
+Device = Annotated[
+    str | None,
+    _one_of(
+        "--device",
+        "auto",
+        "cpu",
+        "cuda",
+        words="Where trials are trained: on a GPU as slots of a population (docs/population.md).",
+        default="the keys engine and device",
+    ),
+]
+Processes = Annotated[
+    str | None,
+    typer.Option(
+        "--processes",
+        metavar="N",
+        help="Of a population: processes that step the environments.",
+        show_default="one for each CPU but one",
+    ),
 ]
 MaxHours = Annotated[
     str | None, typer.Option("--max-hours", metavar="H", help="Budget, in hours.", show_default="none")
@@ -199,6 +219,14 @@ def allow_typed(env: EnvConfig) -> None:
     from rlx2_ray.envs import modules
 
     modules.allow_typed([env])
+
+
+def read_trials(given: dict[str, Any], assignments: list[str] | None, own_keys: dict[str, str]) -> configuration.Tree:
+    """What options and --set give for a command that has --device."""
+    tree = read_tree(given, assignments, own_keys)
+    from rlx2_ray.agents.device_choice import keys_of_device
+
+    return configuration.merge(keys_of_device(given["device"], tree.get("engine")), tree)
 
 
 def read_tree(

@@ -23,7 +23,12 @@ Archive = Annotated[
     str | None,
     typer.Option("--archive", metavar="DIR", help="Finished runs, which are not run again.", show_default="none"),
 ]
-KEYS = {"concurrent": "tune.max_concurrent", "max_hours": "tune.budget.hours", "archive": "archive"}
+KEYS = {
+    "concurrent": "tune.max_concurrent",
+    "processes": "tune.processes",
+    "max_hours": "tune.budget.hours",
+    "archive": "archive",
+}
 Out = Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Of the sweep.", show_default="runs/NAME-TIME")]
 
 
@@ -31,6 +36,9 @@ def sweep(
     config_file: SweepFile,
     steps: options.Steps = None,
     runtime: options.Runtime = None,
+    engine: options.Engine = None,
+    device: options.Device = None,
+    processes: options.Processes = None,
     concurrent: options.Concurrent = None,
     max_hours: options.MaxHours = None,
     archive: Archive = None,
@@ -45,7 +53,7 @@ def sweep(
 ) -> None:
     """Run many trials that differ in some keys, with Ray Tune, logged to MLflow below one parent run."""
     given = locals()
-    changes = options.read_tree(given, assignments, KEYS)
+    changes = options.read_trials(given, assignments, KEYS)
     from rlx2_ray.sweep.description.queue import gather, parse_queue
 
     queue = parse_queue(typed(gather(config_file, changes)))

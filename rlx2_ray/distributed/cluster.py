@@ -134,6 +134,13 @@ def cluster_cpus() -> int:
     return int(ray.cluster_resources().get("CPU", 0))
 
 
+def cluster_gpus() -> int:
+    """Its GPUs, in the same way."""
+    import ray
+
+    return int(ray.cluster_resources().get("GPU", 0))
+
+
 def _end_actors(processes: list[psutil.Process]) -> None:
     """Seldom, a worker process of Ray waits for itself when it should end."""
     _, alive = psutil.wait_procs(processes, timeout=EXIT_S)

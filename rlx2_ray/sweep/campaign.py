@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from rlx2_ray import plugins
 from rlx2_ray.config import EnvConfig, ExperimentConfig, Tree, yaml_text
-from rlx2_ray.distributed.cluster import cluster_cpus, own_ray, running_ray
+from rlx2_ray.distributed.cluster import cluster_cpus, cluster_gpus, own_ray, running_ray
 from rlx2_ray.distributed.cluster import prepare_environment as prepare_ray_environment
 from rlx2_ray.envs import modules
 from rlx2_ray.experiment.display import Display, make_display
@@ -39,7 +40,11 @@ from rlx2_ray.tracking.uri import hide_secret, resolve_tracking_uri, sqlite_file
 from rlx2_ray.types import Interrupted, RunFailed, Spaces
 
 if TYPE_CHECKING:
+    from ray.actor import ActorHandle
+
+    from rlx2_ray.sweep.populations import Populations
     from rlx2_ray.sweep.reporter import Reporter
+    from rlx2_ray.sweep.trials.population_host import Needs
 
 
 class Desk(NamedTuple):
@@ -53,6 +58,7 @@ class Desk(NamedTuple):
     spending: Spending
     tracking: Tracking  # below which its trials are
     concurrency: int  # trials at a time
+    population: Needs | None = None  # of which they are slots
 
 
 class Work(ABC):
@@ -113,6 +119,20 @@ class Campaign(ABC):
 
     @property
     @abstractmethod
+    def processes(self) -> int | None:
+        """That step the environments of a population; None: what the CPUs allow."""
+
+    @property
+    @abstractmethod
+    def most_trials(self) -> int:
+        """Trials that there may be in all."""
+
+    @abstractmethod
+    def kinds(self, spaces: Spaces) -> Mapping[str, tuple[ExperimentConfig, Spaces]]:
+        """By name, all that one trial may have and another not; `spaces`: of the first example."""
+
+    @property
+    @abstractmethod
     def budget(self) -> Budget: ...
 
     @property
@@ -149,11 +169,13 @@ def start(campaign: Campaign, out: Path, tracking: Tracking) -> Result:
         directory.check_unused()
         tracking = tracking._replace(uri=hide_secret(tracking.uri))
         spaces = _check(campaign)
+        populations = _populations(campaign, spaces)
         check_store(tracking.uri)
-        with _ray(campaign, directory, tracking.uri):  # before anything is written, since a cluster may not answer
+        # Before anything is written, since a cluster may not answer:
+        with _ray(campaign, populations, directory, tracking.uri):
             record = directory.create(campaign.kind, campaign.tree, tracking)
             consent.remember(tracking.uri)
-            return _work(campaign, spaces, directory, record)
+            return _work(campaign, spaces, populations, directory, record)
 
 
 def go_on(campaign: Campaign, directory: SweepDirectory, record: Record) -> Result:
@@ -162,11 +184,12 @@ def go_on(campaign: Campaign, directory: SweepDirectory, record: Record) -> Resu
     consent.check_own(uri, key, directory.path)
     directory.lock()
     spaces = _check(campaign)
+    populations = _populations(campaign, spaces)
     check_store(uri)
-    with _ray(campaign, directory, uri):
+    with _ray(campaign, populations, directory, uri):
         record = directory.write_description(record, campaign.tree)
         directory.forget_result()
-        return _work(campaign, spaces, directory, record)
+        return _work(campaign, spaces, populations, directory, record)
 
 
 def _check(campaign: Campaign) -> Spaces:
@@ -178,15 +201,31 @@ def _check(campaign: Campaign) -> Spaces:
     return spaces
 
 
-def _work(campaign: Campaign, spaces: Spaces, directory: SweepDirectory, record: Record) -> Result:
+def _populations(campaign: Campaign, spaces: Spaces) -> Populations | None:
+    """Those that the trials have slots of; None where each has a process of its own."""
+    if all(example.engine != "population" for example in campaign.examples):
+        return None
+    from rlx2_ray.sweep.populations import Members, plan_populations
+
+    limits = (campaign.most_trials, campaign.max_concurrent, campaign.processes)
+    return plan_populations(Members(campaign.kinds(spaces), *limits))
+
+
+def _work(
+    campaign: Campaign, spaces: Spaces, populations: Populations | None, directory: SweepDirectory, record: Record
+) -> Result:
+    first = campaign.examples[0]
+    if populations is not None and first.runtime.address is not None and first.device == "cuda":
+        populations = populations.spread(max(1, cluster_gpus()))
     with closing(make_display(campaign.examples[0].steps)) as display:
         record = replace(record, state="running", spaces=spaces)
         for sentence in directory.mended:
             display.say(sentence)
-        desk = _open_desk(campaign, directory, record, display, _concurrency(campaign))
+        desk = _open_desk(campaign, directory, record, display, _concurrency(campaign, populations))
+        desk = desk._replace(population=populations.needs if populations else None)
         try:
             with _terminating_as_interrupting():
-                return _run(campaign, spaces, desk)
+                return _run(campaign, spaces, populations, desk)
         except (Interrupted, KeyboardInterrupt):
             _end(desk, "interrupted", "KILLED")
             raise
@@ -210,22 +249,33 @@ def _open_desk(
     return Desk(directory, keeper, display, tracker, run_id, spending, tracking, concurrency)
 
 
-def _run(campaign: Campaign, spaces: Spaces, desk: Desk) -> Result:
+def _run(campaign: Campaign, spaces: Spaces, populations: Populations | None, desk: Desk) -> Result:
     directory = desk.directory
     stopped = frozenset(desk.keeper.record.stopped if campaign.has_scheduler else ())
     store, floor = resolve_tracking_uri(desk.tracking.uri), directory.floor_file
     allowed, own = modules.allowed(), plugins.allowed()
     job = Job(directory.trials, desk.tracking, store, campaign.planner, floor, campaign.archive, allowed, own, stopped)
     known = mend_trials(job, desk.display.say)
+    if populations is not None:
+        desk.display.say(populations.sentence())
     work = campaign.prepare(desk, spaces)
     desk.keeper.write()
     from rlx2_ray.sweep.reporter import Reporter
 
     reporter = Reporter(campaign.planner, desk.keeper, desk.display, work.status, work.is_spent, known | stopped)
-    run_trials(work.tuning(job), directory.path, reporter)
+    with _running(job, populations) as actors:
+        run_trials(work.tuning(job._replace(populations=actors)), directory.path, reporter)
     if not work.is_complete(reporter):
         raise Interrupted(f"Stopped; 'rlx2 resume {directory.path}' goes on.")
     return _finish(campaign.kind, work, desk, reporter)
+
+
+def _running(job: Job, populations: Populations | None) -> AbstractContextManager[tuple[ActorHandle, ...]]:
+    if populations is None:
+        return nullcontext(())
+    from rlx2_ray.sweep.populations import running
+
+    return running(job, populations)
 
 
 def _finish(kind: str, work: Work, desk: Desk, reporter: Reporter) -> Result:
@@ -324,13 +374,16 @@ def _params(tree: Tree) -> Tree:
 
 
 @contextmanager
-def _ray(campaign: Campaign, directory: SweepDirectory, tracking_uri: str) -> Iterator[None]:
+def _ray(
+    campaign: Campaign, populations: Populations | None, directory: SweepDirectory, tracking_uri: str
+) -> Iterator[None]:
     """A cluster that is running, or a Ray of its own with room for the trials that run at a time."""
     prepare_environment()
     address = campaign.examples[0].runtime.address
     if address is None:
         prepare_ray_environment()
-        with own_ray(_concurrency(campaign) * _cpus(campaign)):
+        trials = _concurrency(campaign, populations) * _cpus(campaign)
+        with own_ray(math.ceil(trials) + (populations.cpus if populations else 0)):
             yield
     else:
         database = sqlite_file(tracking_uri)
@@ -339,14 +392,16 @@ def _ray(campaign: Campaign, directory: SweepDirectory, tracking_uri: str) -> It
             yield
 
 
-def _concurrency(campaign: Campaign) -> int:
+def _concurrency(campaign: Campaign, populations: Populations | None) -> int:
     """On a cluster, of the nodes that have joined."""
+    if populations is not None:
+        return populations.slots
     is_own = campaign.examples[0].runtime.address is None
     cpus = len(os.sched_getaffinity(0)) if is_own else cluster_cpus()
-    return campaign.max_concurrent or max(1, cpus // _cpus(campaign))
+    return campaign.max_concurrent or max(1, int(cpus // _cpus(campaign)))
 
 
-def _cpus(campaign: Campaign) -> int:
+def _cpus(campaign: Campaign) -> float:
     """Of the largest trial."""
     return max(map(trial_cpus, campaign.examples))
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from rlx2_ray.experiment import session
 from rlx2_ray.experiment.display import LogDisplay
 from rlx2_ray.runs.directory import RunDirectory
-from rlx2_ray.sweep.trials.trial import LOCK_WAIT_S, LOG_FILE
+from rlx2_ray.sweep.trials.opening import LOCK_WAIT_S, LOG_FILE
 from rlx2_ray.types import BadInput
 
 

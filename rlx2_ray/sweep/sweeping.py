@@ -20,7 +20,7 @@ from rlx2_ray.sweep.description.budget import Budget
 from rlx2_ray.sweep.description.files import SweepDescription
 from rlx2_ray.sweep.description.queue import QueueDescription, distinguishing_keys, queue_tree
 from rlx2_ray.sweep.description.space import pack, to_tree
-from rlx2_ray.sweep.description.space_check import environments, first_config
+from rlx2_ray.sweep.description.space_check import each_value, environments, first_config
 from rlx2_ray.sweep.description.space_tune import clip, to_mutations
 from rlx2_ray.sweep.description.tune_section import AshaScheduler, PbtScheduler
 from rlx2_ray.sweep.desk.sweep_directory import Result
@@ -111,6 +111,21 @@ class Sweep(Campaign):
         return self.tune.max_concurrent
 
     @property
+    def processes(self) -> int | None:
+        return self.tune.processes
+
+    @property
+    def most_trials(self) -> int:
+        return self.trials
+
+    def kinds(self, spaces: Spaces) -> dict[str, tuple[ExperimentConfig, Spaces]]:
+        planned = ((name, self.planner.planned(name)) for name in self.planner.planned_names)
+        configs = {name: plan.config for name, plan in planned if plan is not None}
+        if not self.queue.is_planned:  # searchers and schedulers have trials of which nobody knows yet
+            configs |= each_value(self.only.config, self.only.varied)
+        return {name: (config, self.spaces_of.get(config.env.key, spaces)) for name, config in configs.items()}
+
+    @property
     def budget(self) -> Budget:
         return self.tune.budget
 
@@ -172,7 +187,9 @@ class SweepWork(Work):
 
     def _limit(self) -> int | None:
         """On a cluster nodes come and go, so that Tune is to start what fits, and to ask for more nodes."""
-        is_elastic = self._sweep.examples[0].runtime.address is not None and bool(self._sweep.planner.samples)
+        example = self._sweep.examples[0]
+        is_elastic = example.runtime.address is not None and example.engine != "population"
+        is_elastic = is_elastic and bool(self._sweep.planner.samples)
         return self._tune.max_concurrent if is_elastic else self._desk.concurrency
 
     def _optuna(self, past: Past) -> Searcher:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from rlx2_ray.sweep.reporter import Reporter
 
 KEPT = 5  # checkpoints of a trial in Tune's hands, which only PBT has; one may be gone before it is used with 2
+HANDLE_CPUS = 0.01  # of a trial whose run has a slot of a population, where all the work is done
 NAME = "tune"  # of Tune's folder below that of the sweep
 
 ENVIRONMENT = {
@@ -75,12 +76,13 @@ def run_trials(tuning: Tuning, folder: Path, reporter: Reporter) -> None:
 def _run_config(tuning: Tuning, folder: Path, reporter: Reporter) -> tune.RunConfig:
     from ray import tune
 
+    from rlx2_ray.sweep.free_slots import FreeSlots
     from rlx2_ray.sweep.reporter import BudgetStopper
 
     return tune.RunConfig(
         name=NAME,
         storage_path=str(folder),
-        callbacks=[reporter],
+        callbacks=[reporter, *([FreeSlots(tuning.job)] if tuning.job.populations else [])],
         failure_config=tune.FailureConfig(max_failures=tuning.max_failures),
         checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False, num_to_keep=KEPT),
         stop=BudgetStopper(),
@@ -92,8 +94,12 @@ def placement(config: ExperimentConfig) -> tune.PlacementGroupFactory:
     """Asks for a CPU for the trial itself; on actors for one more for each of them."""
     from ray import tune
 
-    return tune.PlacementGroupFactory([{"CPU": 1.0}] * trial_cpus(config))
+    if config.engine == "population":
+        return tune.PlacementGroupFactory([{"CPU": HANDLE_CPUS}])
+    return tune.PlacementGroupFactory([{"CPU": 1.0}] * int(trial_cpus(config)))
 
 
-def trial_cpus(config: ExperimentConfig) -> int:
+def trial_cpus(config: ExperimentConfig) -> float:
+    if config.engine == "population":
+        return HANDLE_CPUS
     return 1 + (actor_cpus(config.runtime) if config.runtime.kind == "actors" else 0)

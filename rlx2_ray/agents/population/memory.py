@@ -59,15 +59,17 @@ def slots_that_fit(shapes: Shapes, rows: int, free: int) -> int:
     return int(USED * free) // member_bytes(shapes, rows)
 
 
-def choose_slots(shapes: Shapes, rows: int, members: int, asked: int | None, device: str) -> int:
-    """Slots for so many members: as many as asked for, or as fit. Raises BadInput where those do not fit, or none."""
+def choose_slots(
+    shapes: Shapes, rows: int, members: int, asked: int | None, device: str, option: str = "--slots"
+) -> int:
+    """Slots for so many members: as many as `option` asks for, or as fit. Raises BadInput for too many, or none."""
     free = free_bytes(device)
     fit = slots_that_fit(shapes, rows, free)
     wanted = min(members, asked or members)
     if fit >= (asked or 1):
         return min(wanted, fit)
-    key = f"--slots is {asked}" if asked else f"device is {device!r}"
+    key = f"{option} is {asked}" if asked else f"device is {device!r}"
     replay_mib, each_mib = (size / 2**20 for size in (replay_bytes(shapes, rows), member_bytes(shapes, rows)))
     size = f"a member takes {each_mib:.0f} MiB, {replay_mib:.0f} of them for its replay"
-    remedy = f"give --slots {fit}" if fit else "lower replay.max_capacity"
+    remedy = f"give {option} {fit}" if fit else "lower replay.max_capacity"
     raise BadInput(f"{key}, but {size}, and {free / 2**20:.0f} MiB are free on {device}, enough for {fit}: {remedy}.")

@@ -12,3 +12,8 @@ def is_usable(device: str) -> bool:
     except (RuntimeError, AssertionError):
         return False
     return True
+
+
+def gpus() -> int:
+    """How many torch sees."""
+    return torch.cuda.device_count()

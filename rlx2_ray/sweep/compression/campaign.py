@@ -44,6 +44,17 @@ class Compression(Campaign):
         return self._section.max_concurrent
 
     @property
+    def processes(self) -> int | None:
+        return self._section.processes
+
+    @property
+    def most_trials(self) -> int:
+        return self._problem.most_runs
+
+    def kinds(self, spaces: Spaces) -> dict[str, tuple[ExperimentConfig, Spaces]]:
+        return {"dense": (self._problem.dense, spaces), "sparse": (self._problem.densest, spaces)}
+
+    @property
     def budget(self) -> Budget:
         return self._section.budget
 

@@ -34,7 +34,7 @@ SOURCES = (
     "kernels", "networks", "replay", "sparse", "seeding.py", "distributed",
     "experiment/capacity_check.py", "experiment/evaluation.py", "experiment/inline.py",
     "experiment/base_member.py", "experiment/member.py", "experiment/milestones.py",
-    "experiment/predecessors.py", "experiment/rollout.py", "experiment/trainer.py",
+    "experiment/population", "experiment/predecessors.py", "experiment/rollout.py", "experiment/trainer.py",
     "runs/final_score.py", "experiment/random_policy.py",
 )  # fmt: skip
 COMPUTING = ("python", "torch", "gymnasium", "mujoco", "numpy", "numba", "scipy")

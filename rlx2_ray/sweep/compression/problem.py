@@ -48,6 +48,11 @@ class Problem:
     def steps(self) -> int:
         return self.dense.steps
 
+    @property
+    def most_runs(self) -> int:
+        """Of the search, none being known beforehand."""
+        return self._options(0.0, 0).max_runs
+
     def size_of(self, spaces: Spaces) -> Size:
         """Size ratio of a network."""
 

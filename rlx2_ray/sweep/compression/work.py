@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ray import tune
 
-from rlx2_ray.config import Tree
+from rlx2_ray.config import ExperimentConfig, Tree
 from rlx2_ray.experiment.display import Status
 from rlx2_ray.report.record.file import to_content
 from rlx2_ray.runs.directory import RunDirectory
@@ -26,7 +26,7 @@ from rlx2_ray.sweep.compression.describe import (
     describe_ultimate,
 )
 from rlx2_ray.sweep.compression.finished_runs import past_of
-from rlx2_ray.sweep.compression.forecast import run_seconds
+from rlx2_ray.sweep.compression.forecast import member_seconds, run_seconds
 from rlx2_ray.sweep.compression.other_score import OtherScore
 from rlx2_ray.sweep.compression.planner import name_of
 from rlx2_ray.sweep.compression.policy import keep_policy
@@ -115,16 +115,22 @@ class CompressWork(Work):
             search.remaining(),
             search.options.max_runs - cached,
             problem.steps,
-            run_seconds(problem.dense, spaces),
-            run_seconds(problem.middle, spaces),
+            self._seconds_of(problem.dense, spaces),
+            self._seconds_of(problem.middle, spaces),
             max(0, self._section.dense_seeds - cached),
             self._desk.concurrency,
         )
 
+    def _seconds_of(self, config: ExperimentConfig, spaces: Spaces) -> float:
+        population = self._desk.population
+        if population is None:
+            return run_seconds(config, spaces)
+        return member_seconds(config, spaces, population.slots, population.processes)
+
     def _protocol(self) -> Tree:
         evaluation = self._problem.dense.evaluation
         return {
-            **self._section.model_dump(mode="json", exclude={"budget", "max_concurrent", "max_failures"}),
+            **self._section.model_dump(mode="json", exclude={"budget", "max_concurrent", "max_failures", "processes"}),
             "levels": len(self._problem.levels),
             "steps": self._problem.steps,
             "evaluation": f"every {evaluation.interval} env steps{describe_early(evaluation)}, "

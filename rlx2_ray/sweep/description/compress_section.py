@@ -33,6 +33,7 @@ class CompressSection(Section):
     futility_from: Fraction = 0.6  #: of the steps, from which a seed can be stopped
     archive: str | None = None  #: folder of finished runs, whose dense ones are not run again
     max_concurrent: Positive | None = None  #: trials at a time; None: as many as the CPUs allow
+    processes: NonNegative | None = None  #: that step environments, with engine population. None: CPUs but one
     max_failures: NonNegative = 2  #: times that a trial is tried again
     budget: Budget = Budget()
 

@@ -50,6 +50,16 @@ def environments(base: Mapping[str, Any], space: Space) -> list[EnvConfig]:
     return [resolve(config_of(base, each)).env for each in changes]
 
 
+def each_value(base: Mapping[str, Any], space: Space) -> dict[str, ExperimentConfig]:
+    """By what is told of it: every value of each parameter, or both its ends, beside the first values of the others."""
+    first = {key: value for parameter in space for key, value in _points(parameter)[0].items()}
+    points = (point for parameter in space for point in _points(parameter))
+    return {
+        "with " + ", ".join(f"{key} {value}" for key, value in point.items()): resolve(config_of(base, first | point))
+        for point in points
+    }
+
+
 def _points(parameter: Parameter) -> list[Changes]:
     """What it sets the keys to: all values of a list, both ends of a range."""
     if parameter.form in LISTS:

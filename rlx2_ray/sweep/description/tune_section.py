@@ -71,6 +71,7 @@ class WholeSection(Section):
     metric: str = "score"  #: by which trials are compared, of the result or of an evaluation
     mode: Literal["max", "min"] = "max"  #: whether more of it is better
     max_concurrent: Positive | None = None  #: trials at a time; None: as many as the CPUs allow
+    processes: NonNegative | None = None  #: that step environments, with engine population. None: CPUs but one
     max_failures: NonNegative = 2  #: times that a trial is tried again
     budget: Budget = Budget()
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from rlx2_ray.config import ExperimentConfig
 from rlx2_ray.runs.directory import Tracking
 from rlx2_ray.tracking import tags
+
+if TYPE_CHECKING:
+    from ray.actor import ActorHandle
 
 
 class Plan(NamedTuple):
@@ -40,6 +43,7 @@ class Job(NamedTuple):
     modules: tuple[str, ...] = ()  # that may be imported for an environment
     plugins: tuple[str, ...] = ()  # places of the person's own code
     stopped: frozenset[str] = frozenset()  # names of trials that the scheduler ended in an earlier process
+    populations: tuple[ActorHandle, ...] = ()  # in which the trials have slots; none: each is worked on in its process
 
     def directory(self, plan: Plan) -> Path:
         return self.trials / plan.name

@@ -8,32 +8,24 @@ has Tune carry checkpoints.
 from __future__ import annotations
 
 import shutil
-from contextlib import nullcontext
-from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ray import tune
 
 from rlx2_ray import plugins
-from rlx2_ray.distributed.launch import train as train_on_runtime
 from rlx2_ray.envs import modules
-from rlx2_ray.experiment import session
-from rlx2_ray.experiment.display import LogDisplay
-from rlx2_ray.experiment.interruption import StopWish
-from rlx2_ray.experiment.run import Training, never
 from rlx2_ray.runs.checkpoint import list_checkpoints
 from rlx2_ray.runs.directory import RunDirectory
 from rlx2_ray.runs.parts import Point
-from rlx2_ray.sweep.trials import archived
-from rlx2_ray.sweep.trials.futility import load_floor
+from rlx2_ray.sweep.trials.in_population import training_in
 from rlx2_ray.sweep.trials.job import Job, Plan
 from rlx2_ray.sweep.trials.reports import final_report, report_of
 from rlx2_ray.tracking import consent
 from rlx2_ray.tracking.uri import hide_secret
 
-LOG_FILE = "log.txt"
-LOCK_WAIT_S = 120.0  # Ray's processes may outlive a killed driver for a minute
+if TYPE_CHECKING:  # where a population has the run, its trial needs little
+    from rlx2_ray.experiment.run import Training
 
 
 class SweepTrial(tune.Trainable):  # type: ignore[misc]
@@ -64,23 +56,15 @@ class SweepTrial(tune.Trainable):  # type: ignore[misc]
         return self._plan.name in self._job.stopped
 
     def _open(self) -> Training:
-        job, directory = self._job, self._directory
         self._points: list[Point] = []  # until now
         if self._has_stopped:
             return _nothing()
-        floor = load_floor(job.floor) if job.floor else None
-        host = session.Host(
-            make_display=partial(LogDisplay, directory / LOG_FILE),
-            stop=lambda: nullcontext(StopWish()),  # Tune tells it to stop
-            is_futile=floor.is_futile if floor and self._plan.purpose != "dense" else never,
-            lock_wait_s=LOCK_WAIT_S,
-        )
-        run = RunDirectory(directory)
-        if not run.config_file.exists() and not list_checkpoints(run.checkpoints):
-            shutil.rmtree(directory, ignore_errors=True)  # killed before it became a run
-            if not archived.restore(job, self._plan):
-                return session.begin(self._plan.config, directory, job.tracking_of(self._plan), train_on_runtime, host)
-        return session.go_on(directory, train_on_runtime, host)
+        if self._job.populations:
+            return training_in(self._job.populations, self._plan)
+        from rlx2_ray.distributed.launch import train
+        from rlx2_ray.sweep.trials.opening import open_run
+
+        return open_run(self._job, self._plan, train)
 
     def step(self) -> dict[str, Any]:
         """Work until the next evaluation; with the last one, to the end, since a scheduler may stop a trial there."""

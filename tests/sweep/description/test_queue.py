@@ -189,7 +189,7 @@ def test_what_tells_the_trials_of_a_name_apart(folder: Path) -> None:
         ),
         (
             {"queue": ["ant.yaml"], "tune": {"seeds": 3}},
-            "There is no key tune.seeds: tune has budget, max_concurrent, max_failures, metric, mode.",
+            "There is no key tune.seeds: tune has budget, max_concurrent, max_failures, metric, mode, processes.",
         ),
         (
             {"queue": ["ant.yaml"], "tune": {"metric": "train/entropy"}},

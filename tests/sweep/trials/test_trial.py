@@ -13,6 +13,7 @@ import yaml
 from safetensors.numpy import load_file
 
 from rlx2_ray.config import Tree
+from rlx2_ray.distributed import launch
 from rlx2_ray.networks.policy_file import load_policy
 from rlx2_ray.networks.policy_weights import AVERAGE
 from rlx2_ray.networks.sparse_layer import from_arrays
@@ -21,7 +22,7 @@ from rlx2_ray.runs.checkpoint import ARRAYS
 from rlx2_ray.runs.directory import RunDirectory, Tracking
 from rlx2_ray.sweep.description.queue import parse_queue
 from rlx2_ray.sweep.planner import INDEX, make_planner
-from rlx2_ray.sweep.trials import trial as trial_module
+from rlx2_ray.sweep.trials import opening
 from rlx2_ray.sweep.trials.job import Job
 from rlx2_ray.sweep.trials.reports import FINAL
 from rlx2_ray.sweep.trials.trial import SweepTrial
@@ -207,7 +208,7 @@ def test_process_is_used_for_another_trial(driver: Driver) -> None:
 
 
 def test_trial_whose_directory_is_in_use_says_so(driver: Driver, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trial_module, "LOCK_WAIT_S", 0.1)
+    monkeypatch.setattr(opening, "LOCK_WAIT_S", 0.1)
     first = driver.trial(0)
     first.train()
     with pytest.raises(BadInput, match="in use by another process"):
@@ -233,7 +234,7 @@ def training_forbidden(*arguments: object) -> Any:
 def test_archived_run_is_not_run_again(
     archived: Path, make_driver: MakeDriver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(trial_module, "train_on_runtime", training_forbidden)
+    monkeypatch.setattr(launch, "train", training_forbidden)
     driver = make_driver({**sweep_tree({"seed": {"grid": [0, 1]}}), "archive": str(tmp_path / "archive")})
     (result,) = to_the_end(driver.trial(1))
     before, after = read_result(archived), read_result(driver.directory(TWO))
