@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from benchmarks.searcher.grid import RUNS, GridPick, play_grid, scores
+from benchmarks.searcher.grid import GridPick, play_grid, scores
 from benchmarks.searcher.play import AT_ONCE, Outcome, Stated, play_line, play_plane
 from benchmarks.searcher.truth import BAD, KINDS, LINE, NOISES, THRESHOLD, Kind, World
 from rlx2_ray.search.ledger import DENSE_PAIR
@@ -25,18 +26,17 @@ PLANES = 5  # a search in 1-D for each so many times dearer one in 2-D
 Figures = dict[str, Any]
 
 
-def simulate(repetitions: int) -> Figures:
-    """1-D at every noise, of every kind, and with many runs at a time; 2-D; and the grid."""
-    return {
-        "repetitions": repetitions,
-        "line": at_every_noise(play_line, seeds(repetitions)),
-        "kinds": {kind: played(kind, repetitions) for kind in KINDS[1:]},
-        "at_once": {str(many): played("family", repetitions, many) for many in MANY_AT_ONCE},
-        "plane": at_every_noise(play_plane, seeds(max(repetitions // PLANES, 1)), NOISES[:2]),
-        "grid": {str(noise): summarise_grids(noise, repetitions) for noise in NOISES},
-        "grid_runs": RUNS,
-        "bootstrap": {str(noise): {"bootstrap": bootstrap_alone(noise, repetitions)} for noise in NOISES},
-    }
+def rows(repetitions: int) -> dict[str, Callable[[], Figures]]:
+    """1-D at every noise, of every kind, with many runs at a time; 2-D; the grid: each by its place in the file."""
+    worlds, planes = seeds(repetitions), seeds(max(repetitions // PLANES, 1))
+    return (
+        {f"line/{noise}": partial(at_noise, play_line, noise, worlds) for noise in NOISES}
+        | {f"kinds/{kind}": partial(played, kind, repetitions) for kind in KINDS[1:]}
+        | {f"at_once/{many}": partial(played, "family", repetitions, many) for many in MANY_AT_ONCE}
+        | {f"plane/{noise}": partial(at_noise, play_plane, noise, planes) for noise in NOISES[:2]}
+        | {f"grid/{noise}": partial(summarise_grids, noise, repetitions) for noise in NOISES}
+        | {f"bootstrap/{noise}": partial(bootstrap_alone, noise, repetitions) for noise in NOISES}
+    )
 
 
 def played(kind: Kind, repetitions: int, at_once: int = AT_ONCE) -> Figures:
@@ -44,10 +44,8 @@ def played(kind: Kind, repetitions: int, at_once: int = AT_ONCE) -> Figures:
     return summarise([play_line(USUAL_NOISE, seed, options, kind) for seed in seeds(repetitions)])
 
 
-def at_every_noise(
-    play: Callable[[float, int], Outcome], worlds: Sequence[int], noises: Sequence[float] = NOISES
-) -> Figures:
-    return {str(noise): summarise([play(noise, seed) for seed in worlds]) for noise in noises}
+def at_noise(play: Callable[[float, int], Outcome], noise: float, worlds: Sequence[int]) -> Figures:
+    return summarise([play(noise, seed) for seed in worlds])
 
 
 def seeds(repetitions: int) -> range:
@@ -93,7 +91,7 @@ def summarise_picks(picks: Sequence[GridPick]) -> Figures:
     }
 
 
-def bootstrap_alone(noise: float, repetitions: int) -> list[Figures]:
+def bootstrap_alone(noise: float, repetitions: int) -> Figures:
     """Of networks that nothing has chosen: R anywhere around the threshold, 8 seeds beside 16 dense ones."""
     rng = np.random.default_rng(0)
     stated = []
@@ -103,7 +101,7 @@ def bootstrap_alone(noise: float, repetitions: int) -> list[Figures]:
         dense = scores(world, DENSE_PAIR, "dense", rng) + scores(world, DENSE_PAIR, "dense", rng)
         estimate = estimate_ratio(scores(world, LINE[0], "search", rng), dense, 0.0, THRESHOLD)
         stated.append(Stated(estimate.probability, ratio >= THRESHOLD))
-    return calibration(stated)
+    return {"bootstrap": calibration(stated)}
 
 
 def calibration(stated: Sequence[Stated]) -> list[Figures]:
