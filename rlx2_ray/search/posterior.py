@@ -63,7 +63,8 @@ class Posterior:
 
     def observe(self, network: int, ratio: float) -> None:
         """Take in one more seed's ratio."""
-        self._sparse += np.log(_density(ratio, *self._seed_of(network)))
+        density = _density(ratio, *self._seed_of(network))
+        self._sparse += np.log(density, out=density)
         self._mass = None
 
     @property
@@ -71,15 +72,32 @@ class Posterior:
         """(H, D, S, F) over curves, and the gain, noise and share of the fallen of sparse seeds; sums to 1."""
         if self._mass is None:
             dense = np.einsum("dsf,st->dtf", np.exp(self._dense - self._dense.max()), _UNLIKE)
-            log_mass = self._sparse + np.log(dense)
-            mass = np.exp(log_mass - log_mass.max()) * self.hypotheses.prior[:, None, None, None]
-            self._mass = mass / mass.sum()
+            mass = self._sparse + np.log(dense)
+            mass -= mass.max()
+            np.exp(mass, out=mass)
+            mass *= self.hypotheses.prior[:, None, None, None]
+            mass /= mass.sum()
+            self._mass = mass
         return self._mass
+
+    @property
+    def gain_mass(self) -> Doubles:
+        """(H, D) over curves and dense gains; sums to 1."""
+        flat = self.mass.reshape(-1, self.mass[0, 0].size)
+        mass: Doubles = (flat @ np.ones(flat.shape[1])).reshape(self.mass.shape[:2])
+        return mass
+
+    @property
+    def noise_mass(self) -> Doubles:
+        """(S, F) over noise of sparse seeds and share of the fallen; sums to 1."""
+        flat = self.mass.reshape(-1, self.mass[0, 0].size)
+        mass: Doubles = (np.ones(len(flat)) @ flat).reshape(self.mass.shape[2:])
+        return mass
 
     @property
     def curve_mass(self) -> Doubles:
         """(H,), sums to 1."""
-        mass: Doubles = self.mass.sum(axis=(1, 2, 3))
+        mass: Doubles = self.gain_mass.sum(axis=1)
         return mass
 
     def predicted(self, network: int, draws: int, seeds: int, rng: np.random.Generator) -> Doubles:
@@ -132,14 +150,20 @@ def _picked(values: Doubles, places: tuple[NDArray[np.intp], ...]) -> Doubles:
 
 def _density(ratio: float, modes: Doubles, gains: Doubles, scales: Doubles, fallen: Doubles) -> Doubles:
     """Of one seed's ratio."""
-    learned = student((ratio - modes) / scales) / scales
+    learned = student((ratio - modes) / scales)
+    learned /= scales
     lost = student((ratio - FALLEN_RATIO * gains) / FALLEN_SCALE) / FALLEN_SCALE
-    density: Doubles = (1 - fallen) * learned + fallen * lost
+    density: Doubles = (1 - fallen) * learned
+    density += fallen * lost
     return density
 
 
 def student(deviations: Doubles) -> Doubles:
     """Returns the density of Student's t with 4 degrees of freedom."""
-    within = 1 + deviations * deviations / 4
-    density: Doubles = 0.375 / (within * within * np.sqrt(within))
-    return density
+    within = np.square(deviations)
+    within /= 4
+    within += 1
+    density: Doubles = np.sqrt(within)
+    density *= within
+    density *= within
+    return np.divide(0.375, density, out=density)

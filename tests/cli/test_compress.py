@@ -333,6 +333,7 @@ def test_deployed_score_decides_and_the_final_one_is_stated(by_deployed: Ended) 
     assert read_record(by_deployed.directory)["protocol"]["score"] == "deployed"
 
 
+@pytest.mark.slow
 def test_compression_goes_on_with_more_runs(by_deployed: Ended) -> None:
     """Those that were done are not done again; the sentence that a budget ended it is gone, where it is not true."""
     before = {path.parent.name: path.stat().st_mtime_ns for path in by_deployed.directory.glob("trials/*/result.json")}
@@ -390,6 +391,7 @@ def test_directory_that_is_in_use_is_refused(finished: Ended, capsys: pytest.Cap
     check_refusal(arguments, ["already holds", "rlx2 resume"], finished.directory, capsys)
 
 
+@pytest.mark.slow
 def test_dense_arm_that_learns_nothing_leaves_nothing_to_compress(tmp_path: Path) -> None:
     """Whatever is done earns the same."""
     env = {"env__id": f"{MODULE}:Indifferent-v0", "steps": 300, "agent__warmup_steps": 100}

@@ -72,7 +72,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("command", MAY_LOAD)
+SLOW = {"compress {compress}": pytest.mark.slow}
+
+
+@pytest.mark.parametrize("command", [pytest.param(each, marks=SLOW.get(each, ())) for each in MAY_LOAD])
 def test_command_loads_what_it_needs(command: str, folder: Path, tmp_path: Path) -> None:
     process = subprocess.run(
         [sys.executable, "-c", PROBE, *arguments_of(command, folder, tmp_path)],

@@ -45,13 +45,14 @@ UNSAVED = "rlx2: Stopped, though not all actors answered: 'rlx2 resume {}' goes 
 SECONDS = 10.0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("worker", "sentence"),
     [
         ("LearnerWorker", UNSAVED),
-        pytest.param("ReplayShard", UNSAVED, marks=pytest.mark.slow),
-        pytest.param("RolloutWorker", STOPPED, marks=pytest.mark.slow),
-        pytest.param("EvaluationWorker", STOPPED, marks=pytest.mark.slow),
+        ("ReplayShard", UNSAVED),
+        ("RolloutWorker", STOPPED),
+        ("EvaluationWorker", STOPPED),
     ],
 )
 def test_run_with_an_actor_that_hangs_ends_soon_after_the_first_signal(

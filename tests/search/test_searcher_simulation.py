@@ -35,6 +35,7 @@ def test_at_most_one_in_twenty_is_a_bad_pick(noise: float) -> None:
     assert sum(one.is_bad for one in lines(noise)) <= SEARCHES / 20
 
 
+@pytest.mark.slow
 def test_in_2_d_no_pick_is_bad_and_runs_are_under_a_hundred() -> None:
     assert not any(one.is_bad for one in planes(0.09))
     assert max(one.runs for one in planes(0.09)) < 100

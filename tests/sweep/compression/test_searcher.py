@@ -134,7 +134,10 @@ def test_no_more_than_so_many_at_a_time(concurrency: int) -> None:
 
 
 @pytest.mark.parametrize("score_of", [NOISY, FAILING], ids=["no failures", "failures"])
-@pytest.mark.parametrize(("make", "concurrency"), [(line_search, 1), (line_search, 3), (plane_search, 2)])
+@pytest.mark.parametrize(
+    ("make", "concurrency"),
+    [(line_search, 1), (line_search, 3), pytest.param(plane_search, 2, marks=pytest.mark.slow)],
+)
 def test_restart_at_every_point_changes_nothing(
     make: Callable[..., Search], concurrency: int, score_of: ScoreOf
 ) -> None:
