@@ -89,25 +89,26 @@ def main() -> None:
 
 
 def measure(env_id: str, is_sparse: bool) -> Result:
-    policy = fresh_policy(env_id, is_sparse)
+    sparsity = TASKS[env_id][2] if is_sparse else 0.0
+    policy = fresh_policy(env_id, sparsity)
     network = compact(policy.layers, policy.spaces.action_size)
     with tempfile.TemporaryDirectory(prefix="rlx2-exports-") as folder:
         sizes = _sizes(policy, network, Path(folder))
         timings = _time(policy, network, Path(folder))
     return {
         "env_id": env_id,
-        "sparsity": TASKS[env_id][2] if is_sparse else 0.0,
+        "sparsity": sparsity,
         **sizes,
         "us": {name: timing.microseconds for name, timing in timings.calls.items()},
         "ratio_vs_torch": {name: timings.ratio("torch", name) for name in timings.calls},
     }
 
 
-def fresh_policy(env_id: str, is_sparse: bool) -> PolicyFile:
-    """As one is before the first update, at the paper's sparsity or dense."""
-    observation_size, action_size, sparsity = TASKS[env_id]
+def fresh_policy(env_id: str, sparsity: float, fan_in: str = "free") -> PolicyFile:
+    """As one is before the first update."""
+    observation_size, action_size, _ = TASKS[env_id]
     spaces = Spaces(observation_size, action_size, (-1.0,) * action_size, (1.0,) * action_size)
-    config = resolve({"env": {"id": env_id}, "sparsity": {"policy": sparsity if is_sparse else 0.0}})
+    config = resolve({"env": {"id": env_id}, "sparsity": {"policy": sparsity, "fan_in": fan_in}})
     return PolicyFile(initial_models(config, spaces)["policy"], "td3", config.env.fields(), spaces)
 
 

@@ -29,7 +29,10 @@ POLICIES = {  # name in the table -> file in results/policies
     "Hopper-v5, 99 %": "Hopper-v5-td3-rlx2-99-best-s1",
     "HalfCheetah-v5, 90 %": "HalfCheetah-v5-td3-rlx2-s0",
 }
-DENSE = "Hopper-v5, dense"
+FRESH = {  # as before the first update
+    "Hopper-v5, dense": (0.0,),
+    "Hopper-v5, 98 %, constant fan-in": (0.98, "constant"),
+}
 FORMS = {
     "float32": (),
     "int16": ("--int16", "--episodes", "1"),
@@ -60,8 +63,9 @@ def main() -> None:
 def rows() -> list[Row]:
     """Of every policy in every form."""
     with tempfile.TemporaryDirectory(prefix="rlx2-chips-") as folder:
-        save_policy(Path(folder) / "dense.safetensors", fresh_policy("Hopper-v5", is_sparse=False))
-        files = {DENSE: Path(folder) / "dense.safetensors"}
+        files = {name: Path(folder) / f"fresh-{number}.safetensors" for number, name in enumerate(FRESH)}
+        for name, file in files.items():
+            save_policy(file, fresh_policy("Hopper-v5", *FRESH[name]))
         files |= {name: ROOT / "results" / "policies" / f"{stem}.safetensors" for name, stem in POLICIES.items()}
         return [_row(name, form, file, Path(folder)) for name, file in files.items() for form in FORMS]
 

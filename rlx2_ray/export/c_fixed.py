@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rlx2_ray.export.c_text import C_TYPES, LOCALS, NEW_LINE, SUMS, function_name, table
+from rlx2_ray.export.c_text import C_TYPES, LOCALS, NEW_LINE, function_name, place_names, sizes, sum_of_row, table
 from rlx2_ray.export.fixed_point import MOST, OUTPUT_STEPS, TANH, TANH_BITS, FixedLayer, FixedNetwork, Shorts
-from rlx2_ray.export.tables import DENSE, Tables, encode_fixed, matrix_of
+from rlx2_ray.export.tables import Tables, encode_fixed, matrix_of
 
 SHARED_BYTES = TANH.nbytes  # of the table that every policy has
 FIXED_TABLES = ("limits", "steps", "squashed")
@@ -99,8 +99,7 @@ static void relu(int16_t *x, size_t size)
 
 
 def layer_function(tables: Tables) -> str:
-    parameters = ["const int16_t *x", "int16_t *y", *(["size_t inputs"] if tables.form == DENSE else [])]
-    parameters += ["size_t outputs", "int16_t limit"]
+    parameters = ["const int16_t *x", "int16_t *y", *(f"size_t {name}" for name in sizes(tables)), "int16_t limit"]
     for name in ("counts", "places", "weights", "bias", "multipliers", "shifts"):
         array = getattr(tables, name)
         parameters += [] if array is None else [f"const {C_TYPES[array.dtype.name]} *{name}"]
@@ -111,7 +110,7 @@ static void {function_name(tables)}(
     for (; outputs > 0; outputs--) {{
         int32_t sum = *bias++;
         {LOCALS[tables.form].format(value="int16_t")}
-        {SUMS[tables.form].format(number="int32_t")}
+        {sum_of_row(tables, "int32_t")}
         *y++ = rescaled(sum, *multipliers++, *shifts++, limit);
     }}
 }}
@@ -144,7 +143,6 @@ void {name}_act_fixed(const int16_t observation[{macro}_OBSERVATION_SIZE], int16
 
 
 def _arguments(number: int, tables: Tables, source: str, target: str, limit: str) -> list[str]:
-    sizes = [str(tables.inputs)] * (tables.form == DENSE) + [str(tables.outputs), limit]
-    names = [f"counts_{number}", f"{tables.form}_{number}"] if tables.counts is not None else []
+    names = place_names(tables, number)
     names += [f"{kind}_{number}" for kind in ("weights", "bias", "multipliers", "shifts")]
-    return [source, target, *sizes, *names]
+    return [source, target, *map(str, sizes(tables).values()), limit, *names]

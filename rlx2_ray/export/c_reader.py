@@ -188,13 +188,14 @@ def _layer(named: dict[str, NDArray[Any]], number: int, inputs: int) -> Tables:
         named.pop(f"{name}_{number}", None) for name in ("counts", form, "scales", "weights", "bias")
     )
     multipliers, shifts = (named.pop(f"{name}_{number}", None) for name in ("multipliers", "shifts"))
-    if weights is None or bias is None or not len(bias) or (counts is None) != (form == DENSE):
+    if weights is None or bias is None or not len(bias) or (places is None and counts is not None):
         raise wrong(f"layer {number} lacks a table")
     if not _fit(weights, bias, scales, multipliers, shifts):
         raise wrong(f"the scales of layer {number} do not fit its weights")
-    if counts is not None and places is not None:
-        active = int(counts.sum(dtype=np.int64))
-        if len(counts) != len(bias) or not len(weights) == len(places) == max(active, 1):  # C has no empty arrays
+    if places is not None:
+        active = len(weights) if counts is None else int(counts.sum(dtype=np.int64))
+        are_rows = len(weights) % len(bias) == 0 if counts is None else len(counts) == len(bias)
+        if not are_rows or not len(weights) == len(places) == max(active, 1):  # C has no empty arrays
             raise wrong(f"the tables of layer {number} have other sizes than it says")
         weights, places = weights[:active], places[:active]
     elif len(weights) != len(bias) * inputs:

@@ -18,10 +18,10 @@ from rlx2_ray import __version__
 from rlx2_ray.envs.actions import are_far, half_ranges
 from rlx2_ray.export import c_fixed
 from rlx2_ray.export.c_fixed import Fixed
-from rlx2_ray.export.c_text import C_TYPES, LOCALS, NEW_LINE, SUMS, function_name, table
+from rlx2_ray.export.c_text import C_TYPES, LOCALS, NEW_LINE, function_name, place_names, sizes, sum_of_row, table
 from rlx2_ray.export.fixed_point import MOST
 from rlx2_ray.export.identity import sha256
-from rlx2_ray.export.tables import DENSE, Tables
+from rlx2_ray.export.tables import Tables
 from rlx2_ray.networks.policy_reader import CLIP, Normalization
 from rlx2_ray.types import BadInput, Spaces
 
@@ -172,9 +172,9 @@ def _in_comment(text: str) -> str:
 def _sizes(layers: Sequence[Tables], inputs: int, fixed: Fixed | None) -> list[str]:
     units = " -> ".join(str(size) for size in (layers[0].inputs, *(tables.outputs for tables in layers)))
     weights = sum(int(np.count_nonzero(tables.weights)) for tables in layers)
-    sizes = sum(_buffer_sizes(layers))
+    held = sum(_buffer_sizes(layers))
     of_fixed = 2 * (2 * layers[0].inputs + layers[-1].outputs)  # at the border too
-    stack = 2 * sizes + of_fixed + 4 * inputs if fixed else 4 * (sizes + inputs)
+    stack = 2 * held + of_fixed + 4 * inputs if fixed else 4 * (held + inputs)
     of_tables = sum(tables.bytes for tables in layers) + (c_fixed.SHARED_BYTES if fixed else 0)
     return [
         f"Network: {units} units that matter, {weights} weights, {of_tables} bytes of tables.",
@@ -203,7 +203,7 @@ def _bounds(spaces: Spaces) -> str:
 
 
 def _layer_function(tables: Tables) -> str:
-    parameters = ["const float *x", "float *y", *(["size_t inputs"] if tables.form == DENSE else []), "size_t outputs"]
+    parameters = ["const float *x", "float *y", *(f"size_t {name}" for name in sizes(tables))]
     for name in ("counts", "places", "weights", "scales", "bias"):
         table = getattr(tables, name)
         parameters += [] if table is None else [f"const {C_TYPES[table.dtype.name]} *{name}"]
@@ -215,7 +215,7 @@ static void {function_name(tables)}(
     for (; outputs > 0; outputs--) {{
         float sum = 0.0f;
         {LOCALS[tables.form].format(value="float")}
-        {SUMS[tables.form].format(number="float")}
+        {sum_of_row(tables, "float")}
         *y++ = {scaled} + *bias++;
     }}
 }}
@@ -294,7 +294,6 @@ def _scaled(spaces: Spaces, squashed: str) -> str:
 
 
 def _arguments(number: int, tables: Tables, source: str, target: str) -> list[str]:
-    sizes = [str(tables.inputs)] * (tables.form == DENSE) + [str(tables.outputs)]
-    names = [f"counts_{number}", f"{tables.form}_{number}"] if tables.counts is not None else []
+    names = place_names(tables, number)
     names += [f"weights_{number}", *([f"scales_{number}"] if tables.scales is not None else []), f"bias_{number}"]
-    return [source, target, *sizes, *names]
+    return [source, target, *map(str, sizes(tables).values()), *names]

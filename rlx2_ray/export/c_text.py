@@ -15,12 +15,12 @@ NEW_LINE = "\n"  # which an f-string's expressions may not hold in Python 3.11
 C_TYPES = {"float32": "float", "float64": "double"} | {
     each: f"{each}_t" for each in ("int8", "int16", "int32", "uint8", "uint16", "uint32")
 }
-# Of each form; `number` is the type of a sum, `value` that of what comes in.
+# Of each form; `count` is how many weights a row has, `number` is the type of a sum, `value` that of what comes in.
 SUMS = {
     DENSE: "for (place = 0; place < inputs; place++) sum += ({number})*weights++ * x[place];",
-    COLUMNS: "for (count = *counts++; count > 0; count--) sum += ({number})*weights++ * x[*places++];",
+    COLUMNS: "for (count = {count}; count > 0; count--) sum += ({number})*weights++ * x[*places++];",
     GAPS: """\
-for (count = *counts++; count > 0; count--) {{
+for (count = {count}; count > 0; count--) {{
             place += *places++;
             sum += ({number})*weights++ * *place;
         }}""",
@@ -53,7 +53,26 @@ def _double_literal(value: float) -> str:
     return repr(value)
 
 
+def sum_of_row(tables: Tables, number: str) -> str:
+    """Returns the loop that adds to `sum`, of a C type."""
+    return SUMS[tables.form].format(number=number, count="fan_in" if tables.has_fan_in else "*counts++")
+
+
+def sizes(tables: Tables) -> dict[str, int]:
+    """Returns what the function of a layer is told beside arrays: name -> value."""
+    of_rows = {"inputs": tables.inputs} if tables.form == DENSE else {"fan_in": tables.fan_in}
+    return (of_rows if tables.counts is None else {}) | {"outputs": tables.outputs}
+
+
+def place_names(tables: Tables, number: int) -> list[str]:
+    """Returns the arrays that say where a layer's weights stand."""
+    counts = [] if tables.counts is None else [f"counts_{number}"]
+    return counts + ([] if tables.places is None else [f"{tables.form}_{number}"])
+
+
 def function_name(tables: Tables) -> str:
-    if tables.counts is None or tables.places is None:
+    if tables.places is None:
         return tables.form
+    if tables.counts is None:
+        return f"constant_{tables.form}_{8 * tables.places.itemsize}"
     return f"{tables.form}_{8 * tables.counts.itemsize}_{8 * tables.places.itemsize}"

@@ -4,6 +4,7 @@ dense: all weights, row by row.
 columns: of each row, the number of its weights, and of each weight its column.
 gaps: the same with the distance to the weight before in the row (of the first, to column 0) instead of the column, so
 that one byte does for wide layers. A distance that does not fit is walked in steps, over weights of zero.
+Of both there is one without counts, for rows of as many weights each; rows with fewer have weights of zero too.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ class Tables(NamedTuple):
     inputs: int
     weights: Numbers  # float32, or int8 or int16 where there are scales
     bias: Numbers  # (outputs,), float32 or int32
-    counts: Numbers | None = None  # (outputs,), weights of each row
+    counts: Numbers | None = None  # (outputs,), weights of each row, where they are not as many in all
     places: Numbers | None = None  # a column or gap for each weight
     scales: Floats | None = None  # (outputs,)
     multipliers: Numbers | None = None  # (outputs,), of a layer of integers alone, whose bias is int32
@@ -36,6 +37,16 @@ class Tables(NamedTuple):
     @property
     def outputs(self) -> int:
         return len(self.bias)
+
+    @property
+    def has_fan_in(self) -> bool:
+        """Whether there are places without counts, since all rows have as many."""
+        return self.places is not None and self.counts is None
+
+    @property
+    def fan_in(self) -> int:
+        """Of each row, where all have as many."""
+        return len(self.weights) // self.outputs
 
     @property
     def bytes(self) -> int:
@@ -56,6 +67,7 @@ def encode_fixed(weights: Numbers, bias: Numbers, multipliers: Numbers, shifts: 
 def _smallest_form(matrix: Numbers, bias: Numbers) -> Tables:
     forms = [_dense(matrix, bias), _columns(matrix, bias)]
     forms += [_gaps(matrix, bias, gap) for gap in UNSIGNED[:2]]
+    forms += map(_without_counts, forms[1:])
     return min(forms, key=lambda tables: tables.bytes)
 
 
@@ -69,10 +81,10 @@ def decode(tables: Tables) -> DenseLayer:
 def matrix_of(tables: Tables) -> Numbers:
     """Returns (outputs, inputs), zero where there is no weight, of the tables' own type."""
     matrix = np.zeros((tables.outputs, tables.inputs), tables.weights.dtype)
-    if tables.counts is None:
+    if tables.form == DENSE:
         matrix.ravel()[:] = tables.weights
     else:
-        rows = np.repeat(np.arange(tables.outputs), tables.counts)
+        rows = np.repeat(np.arange(tables.outputs), _counts_of(tables))
         np.add.at(matrix, (rows, _columns_of(tables)), tables.weights)
     return matrix
 
@@ -84,10 +96,15 @@ def last_column(tables: Tables) -> int:
 
 def _columns_of(tables: Tables) -> Numbers:
     """Of each weight, in a form that has places."""
-    assert tables.counts is not None
     assert tables.places is not None
     columns = tables.places.astype(np.int64)
-    return _sums_by_row(columns, tables.counts.astype(np.int64)) if tables.form == GAPS else columns
+    return _sums_by_row(columns, _counts_of(tables)) if tables.form == GAPS else columns
+
+
+def _counts_of(tables: Tables) -> Numbers:
+    """Of each row, in a form that has places."""
+    counts = np.full(tables.outputs, tables.fan_in) if tables.counts is None else tables.counts
+    return counts.astype(np.int64)
 
 
 def _dense(matrix: Numbers, bias: Numbers) -> Tables:
@@ -114,6 +131,18 @@ def _gaps(matrix: Numbers, bias: Numbers, kind: type[np.unsignedinteger[Any]]) -
     weights[ends] = matrix[rows, columns]
     counts = _count(np.repeat(rows, steps + 1), len(matrix))
     return Tables(GAPS, matrix.shape[1], weights, bias, counts, places)
+
+
+def _without_counts(tables: Tables) -> Tables:
+    """The same, all rows filled with weights of zero to the length of the longest, and to one at least."""
+    assert tables.places is not None
+    counts = _counts_of(tables)
+    fan_in = max(1, int(counts.max()))
+    is_there = np.arange(fan_in) < counts[:, None]
+    weights = np.zeros(is_there.shape, tables.weights.dtype)
+    places = np.zeros_like(weights, tables.places.dtype)
+    weights[is_there], places[is_there] = tables.weights, tables.places
+    return tables._replace(weights=weights.ravel(), places=places.ravel(), counts=None)
 
 
 def _count(rows: Numbers, outputs: int) -> Numbers:

@@ -32,6 +32,18 @@ def random_policy(algo: str, sizes: Sequence[int], densities: Sequence[float], s
     return PolicyFile(layers, algo, {"id": "Task-v0", "kwargs": {}}, spaces)
 
 
+def constant_policy() -> PolicyFile:
+    """Of 20 observations, hidden layers of 300 and 150 units with 2 and 5 weights each, and 2 actions of all units."""
+    generator = np.random.default_rng(0)
+    layers = []
+    for outputs, inputs, fan_in in ((300, 20, 2), (150, 300, 5), (2, 150, 150)):
+        mask = np.argsort(generator.random((outputs, inputs)), axis=1) < fan_in
+        weights = generator.uniform(0.5, 1, mask.shape).astype(np.float32) * generator.choice([-1, 1], mask.shape)
+        layers.append(SparseLayer.from_dense(weights.astype(np.float32), mask, np.ones(outputs, np.float32)))
+    spaces = Spaces(20, 2, (-1.0, -2.0), (1.0, 2.0))
+    return PolicyFile(tuple(layers), "td3", {"id": "Task-v0", "kwargs": {}}, spaces)
+
+
 @st.composite
 def policies(draw: st.DrawFn) -> PolicyFile:
     width = st.integers(1, 6)

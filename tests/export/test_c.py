@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +21,11 @@ from rlx2_ray.export.quantize import INTEGER_TYPES, IntegerType, rounded
 from rlx2_ray.export.tables import decode, encode
 from rlx2_ray.networks.policy import DenseNetwork
 from rlx2_ray.networks.policy_file import PolicyFile, load_policy
-from rlx2_ray.types import BadInput
+from rlx2_ray.types import BadInput, Damaged
 from tests.export.policies import (
     VERY_WIDE,
     WIDE,
+    constant_policy,
     in_units,
     observations_for,
     policies,
@@ -79,6 +82,57 @@ def test_both_algorithms_at_hoppers_sizes(algo: str, tmp_path: Path) -> None:
 def test_more_inputs_than_a_small_integer_numbers(observation_size: int, tmp_path: Path) -> None:
     policy = random_policy("td3", [observation_size, 4, 1], [20 / observation_size, 1])
     check_equal(policy, write(policy, tmp_path / "wide.c"), STRICT + SANITIZERS)
+
+
+@needs_compiler
+@pytest.mark.parametrize("kind", [None, *INTEGER_TYPES.values()])
+def test_constant_fan_in(kind: IntegerType | None, tmp_path: Path) -> None:
+    policy = constant_policy()
+    source = write(policy, tmp_path / "policy.c", kind)
+    assert [(layer.form, layer.has_fan_in) for layer in source.tables.layers] == [
+        ("columns", True),
+        ("gaps", True),
+        ("dense", False),
+    ]
+    assert "counts" not in source.text.source
+    assert source.is_ours
+    network = compact(policy.layers, 2)
+    expected = in_units(
+        policy, DenseNetwork(rounded(network, kind) if kind else network).outputs(observations_for(policy), 2)
+    )
+    with compiled(compiler_with(STRICT + SANITIZERS), source) as act:
+        np.testing.assert_allclose(act(observations_for(policy)), expected, rtol=0, atol=1e-5)
+
+
+def shorter(source: str, name: str) -> str:
+    """The source with one number less in a table, that says so."""
+    found = re.search(rf"{name}\[(\d+)\] = {{\n    [^,]*,", source)
+    assert found
+    return source.replace(found[0], f"{name}[{int(found[1]) - 1}] = {{\n    ")
+
+
+ALTERED: dict[str, tuple[Callable[[str], str], str]] = {
+    "beyond": (lambda text: re.sub(r"(uint8_t columns_1\[\d+\] = {\n    )\d+", r"\g<1>20", text), "its 20 inputs"),
+    "far": (
+        lambda text: re.sub(r"(uint8_t gaps_2\[\d+\] = {\n    )\d+, \d+, ", r"\g<1>255, 255, ", text),
+        "its .* inputs",
+    ),
+    "rows": (lambda text: shorter(shorter(text, "columns_1"), "weights_1"), "other sizes"),
+    "places": (lambda text: shorter(text, "columns_1"), "other sizes"),
+    "counts": (lambda text: text.replace("uint8_t columns_1[", "uint8_t counts_1["), "lacks a table"),
+}
+
+
+@pytest.mark.parametrize("name", ALTERED)
+def test_altered_constant_fan_in_is_refused(name: str, tmp_path: Path) -> None:
+    change, problem = ALTERED[name]
+    source = write(constant_policy(), tmp_path / "policy.c")
+    altered = change(source.text.source)
+    assert altered != source.text.source
+    source.text = source.text._replace(source=altered)
+    assert not source.is_ours
+    with pytest.raises(Damaged, match=problem):
+        _ = source.tables
 
 
 @needs_compiler

@@ -9,13 +9,17 @@ import numpy as np
 import pytest
 
 from benchmarks.chips.image import COMPILER, CORES, EMULATOR, is_there, measure
+from benchmarks.exports import fresh_policy
 from rlx2_ray.cli.main import run
 from rlx2_ray.export.chip_costs import CHIPS, COSTS, FIXED, Cost, estimate, multiply_adds
 from rlx2_ray.export.tables import Tables, encode
 from rlx2_ray.networks.policy import DenseLayer
+from rlx2_ray.networks.policy_file import save_policy
 from tests.support.runs import ROOT
 
-ROUND = Cost(dense_weight=5, sparse_weight=8, row=20, action=100, observation=10, code=1000, stack=50)
+ROUND = Cost(
+    dense_weight=5, sparse_weight=8, constant_weight=7, row=20, action=100, observation=10, code=1000, stack=50
+)
 POLICY = ROOT / "results" / "policies" / "Hopper-v5-td3-rlx2-s5.safetensors"
 
 
@@ -36,6 +40,8 @@ def test_sums_are_of_weights_rows_actions_and_observations(monkeypatch: pytest.M
         assert found.microseconds == round(found.instructions / chip.mhz, 1)
         assert found.flash_bytes == 2000 + 1000
         assert found.ram_bytes == 4 * 40 + 50
+    equal = [encode(DenseLayer(np.eye(40, dtype=np.float32), np.zeros(40, np.float32)), None)]
+    assert estimate(equal, 0)[0].instructions == 40 * 7 + 40 * 20 + 40 * 100 + 40 * 10
     normalized = estimate(layers(), 2000, normalized=True)[0]
     assert normalized.flash_bytes == 3000 + 8 * 3
     assert normalized.ram_bytes == 4 * 40 + 50 + 4 * 3
@@ -61,14 +67,18 @@ def test_chips_are_those_that_were_measured() -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(not is_there(), reason=f"there is no {COMPILER} with {EMULATOR}")
+@pytest.mark.parametrize("fan_in", ["free", "constant"])
 @pytest.mark.parametrize("options", [(), ("--int16",), ("--int8",), ("--int8", "--fixed-point")])
 def test_estimate_is_near_what_a_simulated_core_takes(
-    options: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    options: tuple[str, ...], fan_in: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Of a policy that no cost was fitted to."""
-    source = tmp_path / "policy.c"
+    """Of policies that no cost was fitted to."""
+    source, policy = tmp_path / "policy.c", POLICY
+    if fan_in == "constant":
+        policy = tmp_path / "policy.safetensors"
+        save_policy(policy, fresh_policy("Hopper-v5", 0.97, "constant"))
     episodes = ("--episodes", "1") if options else ()
-    assert run(["export", str(POLICY), "--format", "c", "--out", str(source), *options, *episodes, "--json"]) == 0
+    assert run(["export", str(policy), "--format", "c", "--out", str(source), *options, *episodes, "--json"]) == 0
     content = json.loads(capsys.readouterr().out)
     observations = np.random.default_rng(3).standard_normal((4, 11), dtype=np.float32)
     for found in content["estimated_on_chips"]:

@@ -32,7 +32,7 @@ from rlx2_ray.networks.policy import DenseLayer, DenseNetwork
 from rlx2_ray.networks.policy_file import PolicyFile
 from rlx2_ray.networks.policy_reader import Normalization
 from rlx2_ray.types import Damaged
-from tests.export.policies import in_units, observations_for, policies, random_policy
+from tests.export.policies import constant_policy, in_units, observations_for, policies, random_policy
 from tests.export.test_c import SANITIZERS, STRICT, compiler_with, needs_compiler
 
 CASTS = "-fsanitize=float-cast-overflow"  # which "undefined" does not have
@@ -169,6 +169,11 @@ def check_bits(policy: PolicyFile, folder: Path) -> None:
 @pytest.mark.parametrize("density", [(0.126, 0.01, 0.45), (1, 1, 1), (0.3, 0.05, 0.0)])
 def test_c_is_the_same_to_the_bit(density: tuple[float, ...], tmp_path: Path) -> None:
     check_bits(random_policy("td3", [11, 256, 256, 3], density), tmp_path)
+
+
+@needs_compiler
+def test_c_of_constant_fan_in_is_the_same_to_the_bit(tmp_path: Path) -> None:
+    check_bits(constant_policy(), tmp_path)
 
 
 @needs_compiler

@@ -55,6 +55,34 @@ def test_dense_from_where_it_is_smaller(kind: IntegerType | None, dense_from: in
     assert set(forms[dense_from:]) == {"dense"}
 
 
+def test_rows_of_as_many_weights_need_no_counts() -> None:
+    tables = encode(make_layer(3, 10, {(0, 9): 1, (0, 2): 4, (1, 0): 2, (1, 3): 5, (2, 0): 2, (2, 7): 3}), None)
+    assert tables.has_fan_in
+    assert (tables.form, tables.fan_in, tables.counts) == ("columns", 2, None)
+    assert tables.places.tolist() == [2, 9, 0, 3, 0, 7]
+    assert tables.weights.tolist() == [4, 1, 2, 5, 2, 3]
+    assert tables.bytes == 6 * 4 + 6 + 3 * 4
+
+
+def test_a_weight_that_was_rounded_to_zero_is_filled_in() -> None:
+    """Three rows of two weights less one take a count each, or one weight of a byte and its place more."""
+    weights = {(0, 9): 1, (0, 2): 1, (1, 0): 1, (1, 3): 0.001, (2, 0): 1, (2, 7): 1}
+    tables = encode(make_layer(3, 10, weights), np.int8)
+    assert (tables.has_fan_in, tables.fan_in) == (True, 2)
+    assert tables.weights.tolist() == [127, 127, 127, 0, 127, 127]
+    assert tables.places.tolist() == [2, 9, 0, 0, 0, 7]
+    assert encode(make_layer(3, 10, weights | {(1, 3): 0.01}), np.int8).bytes == tables.bytes
+    assert not encode(make_layer(3, 10, {place: 1 for place in list(weights)[:3]}), None).has_fan_in
+
+
+def test_equal_gaps_of_a_wide_layer() -> None:
+    columns = {0: [200, 400, 650], 1: [100, 300], 2: [7, 9, 11]}
+    tables = encode(make_layer(3, 1000, {(row, column): 1 for row, own in columns.items() for column in own}), np.int8)
+    assert (tables.form, tables.has_fan_in, tables.fan_in) == ("gaps", True, 3)
+    assert tables.places.tolist() == [200, 200, 250, 100, 200, 0, 7, 2, 2]
+    assert tables.weights.tolist() == [127, 127, 127, 127, 127, 0, 127, 127, 127]
+
+
 def test_row_of_more_than_a_byte_of_weights() -> None:
     layer = make_layer(2, 2000, {(0, 3 * k): 1.5 for k in range(300)})
     tables = encode(layer, None)
@@ -66,6 +94,12 @@ def test_row_of_more_than_a_byte_of_weights() -> None:
 def matrices(draw: st.DrawFn) -> Floats:
     outputs, inputs = draw(st.integers(1, 5)), draw(st.sampled_from([1, 2, 7, 255, 256, 257, 600, 65_537, 140_000]))
     matrix = np.zeros((outputs, inputs), np.float32)
+    if draw(st.booleans()):  # as many weights in each row, one perhaps too small for integers
+        fan_in = draw(st.integers(1, min(inputs, 4)))
+        for row in matrix:
+            row[draw(st.lists(st.integers(0, inputs - 1), min_size=fan_in, max_size=fan_in, unique=True))] = 1.5
+        matrix[0, matrix[0].argmax()] = draw(st.sampled_from([0.001, 1]))
+        return matrix
     places = st.tuples(st.integers(0, outputs - 1), st.integers(0, inputs - 1))
     weights = st.integers(-1000, 1000).map(lambda number: number / 64)
     for place, weight in draw(st.dictionaries(places, weights, max_size=30)).items():
