@@ -34,13 +34,13 @@ from rlx2_ray.experiment.playback import find_policy
 from rlx2_ray.export.c_compiler import find_compiler
 from rlx2_ray.export.c_export import in_fixed_point
 from rlx2_ray.export.c_source import write_text
-from rlx2_ray.export.compact import compact
 from rlx2_ray.export.identity import describe
 from rlx2_ray.export.onnx_model import make_act, make_model
-from rlx2_ray.export.quantize import INTEGER_TYPES, IntegerType, rounded
 from rlx2_ray.export.rounding_loss import Episodes, measure_loss
-from rlx2_ray.export.tables import encode
 from rlx2_ray.export.tuning import tuned
+from rlx2_ray.footprint.compact import compact
+from rlx2_ray.footprint.quantize import INTEGER_TYPES, IntegerType, rounded
+from rlx2_ray.footprint.tables import encode
 from rlx2_ray.networks.compiled_network import CompiledNetwork
 from rlx2_ray.networks.policy import DenseLayer, DenseNetwork, densify
 from rlx2_ray.networks.policy import Network as PolicyNetwork

@@ -18,7 +18,7 @@ FOLDERS = sorted({path.parent for path in FILES} - {ROOT})
 
 TABLES = {"algorithms", "methods", "topology_rules"}
 BASE = TABLES | {"types", "files", "json_text", "strict", "seeding", "registry", "target_rules", "config", "plugins"}
-PARTS = BASE | {"kernels", "sparse", "networks", "replay", "envs"}
+PARTS = BASE | {"kernels", "sparse", "networks", "footprint", "replay", "envs"}
 RUN = PARTS | {"agents", "tracking", "runs", "experiment", "distributed"}
 # What each part may import besides itself; "" is the package's own __init__.
 ALLOWED: dict[str, set[str]] = {
@@ -38,6 +38,7 @@ ALLOWED: dict[str, set[str]] = {
     "kernels": {"types", "files"},
     "sparse": BASE | {"kernels"},
     "networks": BASE | {"kernels", "sparse"},
+    "footprint": {"types", "networks"},
     "replay": {"types", "files", "json_text", "strict", "seeding", "kernels"},
     "envs": {"types", "seeding", "config", "remembered", "plugins"},
     "agents": BASE | {"kernels", "sparse", "networks"},

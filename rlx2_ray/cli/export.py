@@ -144,7 +144,7 @@ def _sentence(content: dict[str, Any]) -> str:
     beside = "".join(f", {Path(file).name}" for file in content.get("beside", ()))
     beside = f". Beside it: {Path(content['header']).name}{beside}" if beside else ""
     if "estimated_on_chips" in content:
-        from rlx2_ray.export.chip_costs import sentence
+        from rlx2_ray.footprint.chip_costs import sentence
 
         beside += f".\n{sentence(content)}"
     if not loss:

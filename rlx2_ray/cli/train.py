@@ -96,6 +96,7 @@ def show(result: Mapping[str, Any], directory: Path, as_json: bool) -> None:
         *_deployed(result),
         ["policy sparsity / critic sparsity", f"{result['policy_sparsity']:.0%} / {result['critic_sparsity']:.0%}"],
         ["size of dense", f"{result['size_ratio']:.1%}, {result['compression']:.1f} times smaller"],
+        *_c_bytes(result),
         [
             "training FLOPs of dense (paper / counted)",
             _percentages(result, "train_flops_ratio_paper", "train_flops_ratio_counted"),
@@ -108,6 +109,13 @@ def show(result: Mapping[str, Any], directory: Path, as_json: bool) -> None:
     ]
     title = f"{result['env_id']}, {result['algo'].upper()}, {result['method']}, seed {result['seed']}"
     print_table(title, ["", "value"], rows)
+
+
+def _c_bytes(result: Mapping[str, Any]) -> list[list[str]]:
+    if result.get("policy_c_bytes") is None:  # of an earlier version
+        return []
+    floats, integers = result["policy_c_bytes"], result["policy_c_bytes_int8"]
+    return [["tables of the policy as C", f"{floats:,} bytes, {integers:,} in int8"]]
 
 
 def show_arm(ended: Ended, as_json: bool) -> None:

@@ -42,7 +42,7 @@ from rlx2_ray.tracking.tracker import Status, Tracker
 from rlx2_ray.types import BadInput, Interrupted, RunFailed, Spaces
 
 AT_THE_END = {  # keys of a result -> their names in MLflow
-    **{name: name for name in ("env_steps", "score", "size_ratio", "compression")},
+    **{name: name for name in ("env_steps", "score", "size_ratio", "compression", *result.C_BYTES)},
     "wall_s": "throughput/wall_s",
     "evaluation_s": "throughput/all_evaluations_s",
 }
@@ -318,7 +318,7 @@ class Run:
             before = time.monotonic()
             deployed = self._play_deployed()
             deployed_s = time.monotonic() - before
-        outcome = self._outcome(env_steps, learner_steps, policy_digest(*policy))
+        outcome = self._outcome(env_steps, learner_steps, policy)
         outcome |= {"evaluation_s": self._evaluation_s(deployed_s)}
         outcome |= {"deployed": deployed, "faults": faults or {}}
         return deliver(self.directory, self.tracker, outcome, self.display.say)
@@ -341,7 +341,7 @@ class Run:
                 file, PolicyFile(policy.layers, self.config.algo, env, self.spaces, about, policy.normalization)
             )
 
-    def _outcome(self, env_steps: int, learner_steps: int, digest: str) -> dict[str, Any]:
+    def _outcome(self, env_steps: int, learner_steps: int, policy: PolicyWeights) -> dict[str, Any]:
         plan = plan_agent(self.config, self.spaces.observation_size, self.spaces.action_size)
         newest = self._newest_checkpoint()
         return {
@@ -353,10 +353,11 @@ class Run:
             "score": score_of_points(self._points, self.config.evaluation),
             "evaluations": describe_evaluations(self._points),
             **result.describe_costs(self.config, plan),
+            **result.describe_bytes(policy.layers, self.spaces.action_size),
             "env_steps_per_s": env_steps / self.training_s,
             "learner_steps_per_s": learner_steps / self.training_s,
             "wall_s": self.wall_s,
-            "policy_digest": digest,
+            "policy_digest": policy_digest(*policy),
             "mlflow_run_id": self.tracker.run_id,
             "checkpoint": str(newest) if newest else None,
             "versions": result.installed_versions(),

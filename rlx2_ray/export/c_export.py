@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from rlx2_ray.experiment.playback import Playable, play, playable
-from rlx2_ray.export import chip_costs
 from rlx2_ray.export.arduino import folder_of, write_library
 from rlx2_ray.export.c_companions import VECTORS, names_of, write_companions
 from rlx2_ray.export.c_compiler import compiled, find_compiler
@@ -18,14 +17,15 @@ from rlx2_ray.export.c_fixed import SHARED_BYTES, tables_of
 from rlx2_ray.export.c_reader import CSource, read_source
 from rlx2_ray.export.c_source import write_text
 from rlx2_ray.export.check import Check, check, random_observations, resolution
-from rlx2_ray.export.compact import compact
 from rlx2_ray.export.fixed_point import MARGIN, FixedNetwork, to_fixed_point
 from rlx2_ray.export.identity import InUnits, describe, in_units
 from rlx2_ray.export.placing import placing
-from rlx2_ray.export.quantize import INTEGER_TYPES, rounded
 from rlx2_ray.export.rounding_loss import Episodes, Loss, Rounding, measure_loss
-from rlx2_ray.export.tables import encode
 from rlx2_ray.export.visited import Recorded
+from rlx2_ray.footprint import chip_costs
+from rlx2_ray.footprint.compact import compact
+from rlx2_ray.footprint.quantize import INTEGER_TYPES, rounded
+from rlx2_ray.footprint.tables import encode
 from rlx2_ray.networks.policy import DenseLayer, DenseNetwork, Network, densify
 from rlx2_ray.networks.policy_file import PolicyFile
 from rlx2_ray.networks.policy_reader import Normalization

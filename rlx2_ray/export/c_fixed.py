@@ -8,7 +8,7 @@ import numpy as np
 
 from rlx2_ray.export.c_text import C_TYPES, LOCALS, NEW_LINE, function_name, place_names, sizes, sum_of_row, table
 from rlx2_ray.export.fixed_point import MOST, OUTPUT_STEPS, TANH, TANH_BITS, FixedLayer, FixedNetwork, Shorts
-from rlx2_ray.export.tables import Tables, encode_fixed, matrix_of
+from rlx2_ray.footprint.tables import Tables, encode_fixed, matrix_of
 
 SHARED_BYTES = TANH.nbytes  # of the table that every policy has
 FIXED_TABLES = ("limits", "steps", "squashed")

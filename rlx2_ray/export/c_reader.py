@@ -16,7 +16,7 @@ from rlx2_ray.export.c_source import NO_DIGEST, NORMALIZATION, Text, write_text
 from rlx2_ray.export.c_text import C_TYPES
 from rlx2_ray.export.fixed_point import MOST_SHIFT, TANH, sums_fit
 from rlx2_ray.export.identity import damaged, read_description
-from rlx2_ray.export.tables import COLUMNS, DENSE, GAPS, Tables, decode, last_column, matrix_of
+from rlx2_ray.footprint.tables import COLUMNS, DENSE, GAPS, Tables, decode, last_column, matrix_of
 from rlx2_ray.networks.policy import DenseNetwork, Network, normalized
 from rlx2_ray.networks.policy_reader import Normalization, check_chain, read_normalization, shorten, wrong
 from rlx2_ray.types import BadInput, Damaged, Floats, Spaces

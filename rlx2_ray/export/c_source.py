@@ -21,7 +21,7 @@ from rlx2_ray.export.c_fixed import Fixed
 from rlx2_ray.export.c_text import C_TYPES, LOCALS, NEW_LINE, function_name, place_names, sizes, sum_of_row, table
 from rlx2_ray.export.fixed_point import MOST
 from rlx2_ray.export.identity import sha256
-from rlx2_ray.export.tables import Tables
+from rlx2_ray.footprint.tables import Tables
 from rlx2_ray.networks.policy_reader import CLIP, Normalization
 from rlx2_ray.types import BadInput, Spaces
 

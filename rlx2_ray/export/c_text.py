@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rlx2_ray.export.tables import COLUMNS, DENSE, GAPS, Tables
+from rlx2_ray.footprint.tables import COLUMNS, DENSE, GAPS, Tables
 
 WIDTH = 110
 NEW_LINE = "\n"  # which an f-string's expressions may not hold in Python 3.11

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from rlx2_ray.export.quantize import quantize
+from rlx2_ray.footprint.quantize import quantize
 from rlx2_ray.networks.policy import DenseLayer
 from rlx2_ray.types import Floats
 

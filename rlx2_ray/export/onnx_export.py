@@ -9,10 +9,10 @@ from typing import Any
 
 from rlx2_ray.experiment.playback import Playable
 from rlx2_ray.export.check import check, random_observations, resolution
-from rlx2_ray.export.compact import compact
 from rlx2_ray.export.identity import InUnits, describe, in_units
 from rlx2_ray.export.onnx_model import make_model, read_model, write_model
 from rlx2_ray.export.placing import placing
+from rlx2_ray.footprint.compact import compact
 from rlx2_ray.networks.policy import densify
 from rlx2_ray.networks.policy_file import PolicyFile
 

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rlx2_ray.experiment.playback import play, playable
-from rlx2_ray.export.quantize import INTEGER_TYPES, IntegerType
 from rlx2_ray.export.visited import Recorded
+from rlx2_ray.footprint.quantize import INTEGER_TYPES, IntegerType
 from rlx2_ray.networks.policy import MeanPolicy, Network, normalized
 from rlx2_ray.networks.policy_file import PolicyFile
 

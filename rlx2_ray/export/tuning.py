@@ -22,8 +22,8 @@ from rlx2_ray.config import EnvConfig
 from rlx2_ray.envs.lane import EnvLane
 from rlx2_ray.experiment.evaluation import check_sizes, evaluate
 from rlx2_ray.experiment.playback import playable
-from rlx2_ray.export.quantize import IntegerType, rounded
 from rlx2_ray.export.visited import Recorded
+from rlx2_ray.footprint.quantize import IntegerType, rounded
 from rlx2_ray.networks.policy import DenseLayer, DenseNetwork, MeanPolicy, NoiseFreePolicy, normalized
 from rlx2_ray.networks.policy_file import PolicyFile
 from rlx2_ray.types import Floats, Indices

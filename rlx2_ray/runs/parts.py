@@ -88,6 +88,8 @@ class _Result(_Head, extra="allow"):
     train_flops_ratio_paper: Finite
     train_flops_ratio_counted: Finite
     inference_flops_ratio: Finite
+    policy_c_bytes: Count | None = None
+    policy_c_bytes_int8: Count | None = None
     env_steps_per_s: Finite
     learner_steps_per_s: Finite
     wall_s: Above

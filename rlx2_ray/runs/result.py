@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+import numpy as np
+
 from rlx2_ray.config import ExperimentConfig
+from rlx2_ray.footprint.compact import compact
+from rlx2_ray.footprint.tables import bytes_of
+from rlx2_ray.networks.sparse_layer import Layers
 from rlx2_ray.sparse.costs import relative_costs
 from rlx2_ray.sparse.plan import AgentPlan, NetworkPlan
 
+C_BYTES = ("policy_c_bytes", "policy_c_bytes_int8")  # keys: of float32, and of its nearest int8
 PACKAGES = ("rlx2_ray", "torch", "ray", "gymnasium", "mujoco", "mlflow", "numpy", "pyarrow", "numba", "scipy")
 
 
@@ -26,6 +33,17 @@ def describe_costs(config: ExperimentConfig, plan: AgentPlan) -> dict[str, Any]:
         "train_flops_ratio_counted": costs.train_flops_ratio_counted,
         "inference_flops_ratio": costs.inference_flops_ratio,
     }
+
+
+def describe_bytes(policy: Layers, actions: int) -> dict[str, int]:
+    """Returns what the tables of a finished policy take as C, as `rlx2 export` writes them: floats, and int8."""
+    network = compact(policy, actions)
+    return dict(zip(C_BYTES, (bytes_of(network), bytes_of(network, np.int8)), strict=True))
+
+
+def c_bytes_of(result: Mapping[str, Any]) -> dict[str, int]:
+    """Returns the same of a result, by its keys; empty where an earlier version wrote it."""
+    return {name: int(result[name]) for name in C_BYTES if result.get(name) is not None}
 
 
 def _sparsity(asked: float, config: ExperimentConfig, plan: NetworkPlan) -> float:

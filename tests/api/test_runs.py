@@ -36,6 +36,7 @@ def test_an_archive_has_a_row_a_run(archive: Path) -> None:
     expected = rlx2_ray.describe(observation_size=11, action_size=3, policy_sparsity=0.98, critic_sparsity=0.95)
     assert sparse.size_ratio == pytest.approx(expected["size_ratio"])
     assert sparse.active_weights == expected["active_weights"]
+    assert pd.isna(sparse.policy_c_bytes)  # of runs of an earlier version
 
 
 def test_curves_have_a_row_an_evaluation(archive: Path) -> None:
@@ -53,6 +54,7 @@ def test_a_run_is_one_row_and_a_folder_has_all_below(run: Path, tmp_path: Path) 
     same = ("env_id", "seed", "score", "size_ratio", "active_weights", "train_flops_ratio_counted", "env_steps")
     assert {name: row[name] for name in same} == {name: result[name] for name in same}
     assert row["deployed"] == result["deployed"]["return_mean"]
+    assert row["policy_c_bytes_int8"] == result["policy_c_bytes_int8"] > 0
     assert rlx2_ray.load_curves(run).return_mean.tolist() == [each["return_mean"] for each in read_points(run)]
     shutil.copytree(run, tmp_path / "deep" / "one")
     for made in made_runs(["static"]):

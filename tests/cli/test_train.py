@@ -28,6 +28,7 @@ from tests.support.runs import (
 RESULT_KEYS = {
     "env_id", "algo", "method", "seed", "engine", "runtime", "env_steps", "learner_steps", "ended_early", "score",
     "evaluations", "policy_sparsity", "critic_sparsity", "active_weights", "size_ratio", "compression",
+    "policy_c_bytes", "policy_c_bytes_int8",
     "train_flops_ratio_paper", "train_flops_ratio_counted", "inference_flops_ratio", "env_steps_per_s",
     "learner_steps_per_s", "wall_s", "evaluation_s", "score_window", "policy_digest", "deployed", "faults",
     "mlflow_run_id", "checkpoint", "versions",

@@ -10,12 +10,17 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from rlx2_ray.config import EnvConfig
 from rlx2_ray.envs.lane import EnvLane
 from rlx2_ray.experiment.evaluation import STREAM, evaluate
 from rlx2_ray.experiment.playback import playable
+from rlx2_ray.export import c_export
+from rlx2_ray.footprint.compact import compact
+from rlx2_ray.footprint.quantize import rounded
+from rlx2_ray.footprint.tables import bytes_of
 from rlx2_ray.networks.policy_file import load_policy, policy_digest
 from rlx2_ray.types import RunFailed
 from tests.support.runs import (
@@ -100,6 +105,15 @@ def test_engines_train_alike_but_not_to_the_bit(undisturbed: Runs) -> None:
     assert [sparse[figure] for figure in figures] == [torch[figure] for figure in figures]
     first_losses = (read_points(undisturbed(variant))[1]["train/critic_loss"] for variant in ("td3", "td3 on torch"))
     assert next(first_losses) == pytest.approx(next(first_losses), rel=1e-3)
+
+
+@pytest.mark.parametrize("variant", ["sac, two lanes", "td3 on torch"])
+def test_bytes_are_those_of_the_export(variant: str, undisturbed: Runs, tmp_path: Path) -> None:
+    result, policy = result_of(undisturbed(variant)), load_policy(undisturbed(variant) / "policy.safetensors")
+    told = c_export.write(policy, tmp_path / "policy.c", None)
+    assert result["policy_c_bytes"] == told["table_bytes"]
+    network = rounded(compact(policy.layers, policy.spaces.action_size), np.int8)
+    assert result["policy_c_bytes_int8"] == bytes_of(network, np.int8) < told["table_bytes"]
 
 
 @pytest.mark.parametrize("variant", VARIANTS)

@@ -15,10 +15,10 @@ from hypothesis import given, settings
 from rlx2_ray.export.c_compiler import compiled, find_compiler
 from rlx2_ray.export.c_reader import CSource, read_source
 from rlx2_ray.export.c_source import Text, c_name, write_text
-from rlx2_ray.export.compact import compact
 from rlx2_ray.export.identity import describe
-from rlx2_ray.export.quantize import INTEGER_TYPES, IntegerType, rounded
-from rlx2_ray.export.tables import decode, encode
+from rlx2_ray.footprint.compact import compact
+from rlx2_ray.footprint.quantize import INTEGER_TYPES, IntegerType, rounded
+from rlx2_ray.footprint.tables import decode, encode
 from rlx2_ray.networks.policy import DenseNetwork
 from rlx2_ray.networks.policy_file import PolicyFile, load_policy
 from rlx2_ray.types import BadInput, Damaged

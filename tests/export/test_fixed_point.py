@@ -14,7 +14,6 @@ from rlx2_ray.export.c_compiler import compiled
 from rlx2_ray.export.c_fixed import tables_of
 from rlx2_ray.export.c_reader import CSource, read_source
 from rlx2_ray.export.c_source import write_text
-from rlx2_ray.export.compact import compact
 from rlx2_ray.export.fixed_point import (
     MOST,
     MOST_SUM,
@@ -27,7 +26,8 @@ from rlx2_ray.export.fixed_point import (
     to_fixed_point,
 )
 from rlx2_ray.export.identity import describe
-from rlx2_ray.export.quantize import rounded
+from rlx2_ray.footprint.compact import compact
+from rlx2_ray.footprint.quantize import rounded
 from rlx2_ray.networks.policy import DenseLayer, DenseNetwork
 from rlx2_ray.networks.policy_file import PolicyFile
 from rlx2_ray.networks.policy_reader import Normalization

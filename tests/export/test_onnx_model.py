@@ -11,9 +11,9 @@ import onnx
 import pytest
 from hypothesis import given, settings
 
-from rlx2_ray.export.compact import compact
 from rlx2_ray.export.identity import describe
 from rlx2_ray.export.onnx_model import OnnxPolicy, make_model, read_model, write_model
+from rlx2_ray.footprint.compact import compact
 from rlx2_ray.networks.policy_file import PolicyFile
 from rlx2_ray.types import BadInput
 from tests.export.policies import in_units, observations_for, policies, random_policy, trainers_actions

@@ -14,10 +14,10 @@ from rlx2_ray.envs.lane import EnvLane
 from rlx2_ray.experiment.evaluation import evaluate
 from rlx2_ray.experiment.playback import playable
 from rlx2_ray.export import tuning
-from rlx2_ray.export.compact import compact
-from rlx2_ray.export.quantize import quantize, rounded
 from rlx2_ray.export.tuning import _Layer, tuned
 from rlx2_ray.export.visited import Recorded
+from rlx2_ray.footprint.compact import compact
+from rlx2_ray.footprint.quantize import quantize, rounded
 from rlx2_ray.networks.policy import DenseLayer, DenseNetwork, MeanPolicy
 from rlx2_ray.networks.policy_file import load_policy
 from rlx2_ray.types import Floats

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from rlx2_ray.runs.result import C_BYTES
 from rlx2_ray.tracking import tracker as tracker_module
 from tests.support.runs import (
     RLX2,
@@ -308,7 +309,7 @@ def written_histories(directory: Path) -> Histories:
         for name in written.keys() - {"env_steps", "wall_s"}:
             histories.setdefault(names.get(name, name), []).append((written["env_steps"], written[name]))
     result = json.loads((directory / "result.json").read_text())
-    at_the_end = {name: result[name] for name in ("score", "size_ratio", "compression")}
+    at_the_end = {name: result[name] for name in ("score", "size_ratio", "compression", *C_BYTES)}
     at_the_end |= {f"deployed/{name}": result["deployed"][name] for name in ("return_mean", "return_std")}
     at_the_end |= {"throughput/wall_s": result["wall_s"], "throughput/all_evaluations_s": result["evaluation_s"]}
     return histories | {name: [(result["env_steps"], value)] for name, value in at_the_end.items()}

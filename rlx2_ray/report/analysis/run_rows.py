@@ -11,7 +11,7 @@ from rlx2_ray.report.analysis.outcomes import plan_of
 from rlx2_ray.report.record.configs import described, differing_keys
 from rlx2_ray.report.record.record import Record
 from rlx2_ray.report.record.trial import Trial
-from rlx2_ray.runs.result import describe_costs
+from rlx2_ray.runs.result import C_BYTES, describe_costs
 
 Row = dict[str, Any]
 COSTS = (
@@ -41,6 +41,7 @@ def run_rows(records: Sequence[Record]) -> list[Row]:
             "score": _number(trial.score),
             "deployed": _number(trial.deployed),
             **costs_of(record, trial),
+            **{name: trial.c_bytes.get(name, math.nan) for name in C_BYTES},
         }
         for record, trial, this in trials
     ]

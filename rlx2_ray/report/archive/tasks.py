@@ -15,6 +15,7 @@ from rlx2_ray.report.record.record import Record
 from rlx2_ray.report.record.trial import Trial
 from rlx2_ray.runs.archive import list_runs, read_named
 from rlx2_ray.runs.archived_run import ArchivedRun
+from rlx2_ray.runs.result import c_bytes_of
 from rlx2_ray.runs.scores import deployed_of
 from rlx2_ray.types import BadInput
 
@@ -120,6 +121,7 @@ def _trial(named: Named, own: Tree, has_pairs: bool) -> Trial:
         ended_early=bool(result.get("ended_early")),
         run_id=result.get("mlflow_run_id"),
         result=result,
+        c_bytes=c_bytes_of(result),
         deployed=deployed_of(result),
     )
 

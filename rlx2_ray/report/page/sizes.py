@@ -1,4 +1,4 @@
-"""What the policies of a record take, which are what is deployed: weights, and with biases."""
+"""What the policies of a record take, which are what is deployed: weights, with biases, and bytes of their C."""
 
 from __future__ import annotations
 
@@ -6,12 +6,18 @@ from rlx2_ray.report.analysis.arms import Arm, arms_of, is_dense, sparsities
 from rlx2_ray.report.analysis.outcomes import plan_of
 from rlx2_ray.report.page.tables import UNKNOWN, Table
 from rlx2_ray.report.record.record import Record
+from rlx2_ray.runs.result import C_BYTES
 from rlx2_ray.sparse.plan import NetworkPlan
 
-HEADINGS = ("network", "policy: weights", "with biases", "critics: weights", "with biases")
+HEADINGS = (
+    *("network", "policy: weights", "with biases", "bytes as C", "in int8"),
+    *("critics: weights", "with biases"),
+)
 CAPTION = (
     "What the networks take: the weights that live, which sizes and ratios are of, and these with all biases. The "
-    "policy is what is deployed; critics, both together, stay where the training was."
+    "policy is what is deployed; critics, both together, stay where the training was. Bytes are those of the "
+    "tables that rlx2 export --format c makes of finished policies, from the smallest to the largest; units that do "
+    "not matter are left out."
 )
 
 
@@ -28,10 +34,18 @@ def size_table(record: Record) -> Table:
 def _row(record: Record, arms: list[Arm]) -> tuple[str, ...]:
     config = arms[0].trials[0].config
     plan = plan_of(record, config)
-    if plan is None:
-        return (_name(arms), *[UNKNOWN] * (len(HEADINGS) - 1))
-    numbers = [number for network in plan for number in (network.active, _with_biases(network))]
-    return (_name(arms), *(f"{number:,}" for number in numbers))
+    policy, critics = map(_weights, plan or (None, None))
+    return (_name(arms), *policy, *(_bytes(arms, name) for name in C_BYTES), *critics)
+
+
+def _weights(network: NetworkPlan | None) -> tuple[str, str]:
+    return (UNKNOWN, UNKNOWN) if network is None else (f"{network.active:,}", f"{_with_biases(network):,}")
+
+
+def _bytes(arms: list[Arm], name: str) -> str:
+    """Returns such as "7,041 to 7,464", of the runs that know theirs."""
+    known = [trial.c_bytes[name] for arm in arms for trial in arm.trials if name in trial.c_bytes]
+    return " to ".join(f"{each:,}" for each in sorted({min(known), max(known)})) if known else UNKNOWN
 
 
 def _with_biases(network: NetworkPlan) -> int:

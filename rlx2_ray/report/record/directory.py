@@ -18,6 +18,7 @@ from rlx2_ray.report.record.trial import RETURN, Series, Trial
 from rlx2_ray.runs.directory import RunDirectory, is_run
 from rlx2_ray.runs.final_score import score
 from rlx2_ray.runs.parts import Origin
+from rlx2_ray.runs.result import c_bytes_of
 from rlx2_ray.runs.scores import deployed_of
 from rlx2_ray.tracking.tags import MEMBER, PURPOSE
 from rlx2_ray.types import BadInput, Damaged, Spaces
@@ -115,6 +116,7 @@ def _read_trial(run: Run, record: Record, keys: Sequence[str]) -> Trial:
         ended_early=ended_early,
         run_id=result.get("mlflow_run_id"),
         member=member,
+        c_bytes=c_bytes_of(result),
         deployed=deployed_of(result),
     )
 

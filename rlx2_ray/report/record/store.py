@@ -13,6 +13,7 @@ from rlx2_ray.report.record.directory import score_of_stopped
 from rlx2_ray.report.record.file import RECORD_FILE, as_seen, parse_record
 from rlx2_ray.report.record.record import Record, TrackedRun
 from rlx2_ray.report.record.trial import RETURN, Series, Trial
+from rlx2_ray.runs.result import C_BYTES, c_bytes_of
 from rlx2_ray.tracking.reader import History, StoredRun, TrackingReader
 from rlx2_ray.tracking.tags import ENDED_EARLY, KIND, MEMBER, PURPOSE, TRIAL, VERSION
 from rlx2_ray.types import BadInput
@@ -105,6 +106,7 @@ def _trial(
         ended_early=ended_early,
         run_id=run.run_id,
         member=member,
+        c_bytes=c_bytes_of({name: _finite(run.metrics.get(name)) for name in C_BYTES}),
         deployed=_finite(run.metrics.get(DEPLOYED)),
     )
 

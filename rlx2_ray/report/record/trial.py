@@ -44,6 +44,7 @@ class Trial(NamedTuple):
     run_id: str | None = None  # MLflow's
     member: str = ""  # of a queue, that it is a trial of
     result: Tree = {}  # of an archived run: its result.json
+    c_bytes: Mapping[str, int] = {}  # of its finished policy, by the keys of the result; empty: not known
     deployed: float | None = None  # its policy of the best evaluation, played again; None: it was not
 
     @property

@@ -131,8 +131,21 @@ def test_costs_that_are_not_known_are_left_out(search: Record) -> None:
     unknown = of_unknown_sizes(search)
     row = cost_table(unknown).rows[-1]
     assert (row[4], row[5:8]) == ("0.017", ("-", "-", "-"))
-    assert size_table(unknown).rows[0][1:] == ("-",) * 4
+    assert size_table(unknown).rows[0][1:] == ("-",) * 6
     assert size_table(search).rows[0][1:3] == ("4,838", "5,353")
+
+
+def test_bytes_are_of_the_smallest_to_the_largest_policy(search: Record) -> None:
+    """Of runs that know theirs; those of an earlier version do not."""
+    sparse = [trial for trial in search.trials if trial.purpose == "search"][:3]
+    known = [
+        trial._replace(c_bytes={"policy_c_bytes": 7000 + number, "policy_c_bytes_int8": 4000})
+        for number, trial in enumerate(sparse)
+    ]
+    others = [trial for trial in search.trials if trial not in sparse]
+    alike = [trial._replace(config=known[0].config) for trial in known]
+    cells = {row[3:5] for row in size_table(replace(search, trials=(*alike, *others))).rows}
+    assert cells == {("7,000 to 7,002", "4,000"), ("-", "-")}
 
 
 def test_score_table_has_every_seed(search: Record) -> None:

@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 from hypothesis import given, settings
 
-from rlx2_ray.export.compact import compact
+from rlx2_ray.footprint.compact import compact
 from rlx2_ray.networks.policy import DenseNetwork
 from rlx2_ray.networks.policy_file import PolicyFile
 from rlx2_ray.networks.sparse_layer import SparseLayer

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from rlx2_ray.export.tables import DENSE, Tables
+from rlx2_ray.footprint.tables import DENSE, Tables
 
 FIXED = "fixed"  # beside float32, int16 and int8: the kind of numbers of a source in integers alone
 

@@ -9,12 +9,13 @@ Of both there is one without counts, for rows of as many weights each; rows with
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rlx2_ray.export.quantize import Integers, IntegerType, dequantize, quantize
+from rlx2_ray.footprint.quantize import Integers, IntegerType, dequantize, quantize
 from rlx2_ray.networks.policy import DenseLayer
 from rlx2_ray.types import Floats
 
@@ -64,7 +65,14 @@ def encode_fixed(weights: Numbers, bias: Numbers, multipliers: Numbers, shifts: 
     return _smallest_form(weights, bias)._replace(multipliers=multipliers, shifts=shifts)
 
 
+def bytes_of(layers: Sequence[DenseLayer], kind: IntegerType | None = None) -> int:
+    """Returns what all tables of a network take that has been made compact."""
+    return sum(encode(layer, kind).bytes for layer in layers)
+
+
 def _smallest_form(matrix: Numbers, bias: Numbers) -> Tables:
+    if np.count_nonzero(matrix) * (matrix.itemsize + 1) >= matrix.nbytes:
+        return _dense(matrix, bias)  # as no place takes less than a byte
     forms = [_dense(matrix, bias), _columns(matrix, bias)]
     forms += [_gaps(matrix, bias, gap) for gap in UNSIGNED[:2]]
     forms += map(_without_counts, forms[1:])

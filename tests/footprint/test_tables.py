@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rlx2_ray.export.quantize import INTEGER_TYPES, IntegerType, quantize, rounded
-from rlx2_ray.export.tables import decode, encode
+from rlx2_ray.footprint.quantize import INTEGER_TYPES, IntegerType, quantize, rounded
+from rlx2_ray.footprint.tables import decode, encode
 from rlx2_ray.networks.policy import DenseLayer
 from rlx2_ray.types import Floats
 

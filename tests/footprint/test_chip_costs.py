@@ -11,8 +11,8 @@ import pytest
 from benchmarks.chips.image import COMPILER, CORES, EMULATOR, is_there, measure
 from benchmarks.exports import fresh_policy
 from rlx2_ray.cli.main import run
-from rlx2_ray.export.chip_costs import CHIPS, COSTS, FIXED, Cost, estimate, multiply_adds
-from rlx2_ray.export.tables import Tables, encode
+from rlx2_ray.footprint.chip_costs import CHIPS, COSTS, FIXED, Cost, estimate, multiply_adds
+from rlx2_ray.footprint.tables import Tables, encode
 from rlx2_ray.networks.policy import DenseLayer
 from rlx2_ray.networks.policy_file import save_policy
 from tests.support.runs import ROOT
