@@ -49,7 +49,29 @@ DenseArchive = Annotated[
     typer.Option("--archive", metavar="DIR", help="Finished runs, of which dense ones are not run again.",
                  show_default="none"),
 ]  # fmt: skip
+Objective = Annotated[
+    str | None,
+    typer.Option(
+        "--objective",
+        metavar="weights|bytes|latency",
+        help="What is to be small: weights, bytes of the policy as C, or microseconds of its action on a chip.",
+        show_default="weights",
+        autocompletion=options.among("weights", "bytes", "latency"),
+    ),
+]
+Methods = Annotated[
+    str | None,
+    typer.Option(
+        "--methods",
+        metavar="NAME,NAME,...",
+        help="Methods that are searched one after the other, against one dense arm and within one budget.",
+        show_default="that of --method",
+    ),
+]
+TIMES = {"weights": "times smaller", "bytes": "times fewer bytes as C", "latency": "times less time an action"}
 KEYS = {
+    "objective": "compress.objective",
+    "methods": "compress.methods",
     "score": "compress.score",
     "axis": "compress.axis",
     "dense_seeds": "compress.dense_seeds",
@@ -75,6 +97,8 @@ def compress(
     runtime: options.Runtime = None,
     device: options.Device = None,
     processes: options.Processes = None,
+    methods: Methods = None,
+    objective: Objective = None,
     axis: Axis = None,
     score: Score = None,
     dense_seeds: DenseSeeds = None,
@@ -119,12 +143,14 @@ def show(result: dict[str, Any], as_json: bool) -> None:
 
     record = record_of(result)
     headings = ["zeros, %", "times", "runs", record.score, "Pr", OTHER[record.score], "verdict"]
-    decisions = sorted(record.decisions, key=lambda each: each.compression)
+    headings = ["method"] * any(each.method for each in record.decisions) + headings
+    decisions = sorted(record.decisions, key=_times)
     title = (
-        f"Zeros of policy and critics, times smaller and return kept (%) of {len(decisions)} networks, by both scores; "
+        f"Zeros of policy and critics, {TIMES[record.objective]} and return kept (%) of {len(decisions)} networks, "
+        "by both scores; "
         f"Pr of keeping {record.threshold:.0%} by the {record.score} one"
     )
-    print_table(title, headings, [_row(decision) for decision in decisions])
+    print_table(title, headings, [_row(decision)[-len(headings) :] for decision in decisions])
     for message in record.messages:
         typer.echo(message)
     if record.dense is not None:
@@ -135,11 +161,17 @@ def show(result: dict[str, Any], as_json: bool) -> None:
     typer.echo(f"Report: {result['report']}")
 
 
+def _times(decision: SizedDecision) -> float:
+    """How many times less than dense, by the objective."""
+    return decision.cost.times if decision.cost else decision.compression
+
+
 def _row(decision: SizedDecision) -> list[str]:
     other = decision.other
     return [
+        decision.method or "-",
         f"{100 * decision.policy_sparsity:.2f}/{100 * decision.critic_sparsity:.2f}",
-        f"{decision.compression:.1f}x",
+        f"{_times(decision):.1f}x",
         str(decision.seeds),
         _kept(decision.ratio, decision.interval),
         f"{decision.probability:.2f}",

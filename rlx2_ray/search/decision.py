@@ -38,6 +38,7 @@ class Decision:
     # By all runs of the search together, or by its fresh seeds alone where they contradict that: see `check`. Earlier
     # records have neither this nor what follows, and were decided by the bootstrap.
     _: KW_ONLY
+    method: str | None = None  # None: the only one
     basis: Basis = "bootstrap"
     own_probability: float | None = None  # Pr(R >= threshold) by its own seeds alone
     fresh: int | None = None  # how many of its seeds had no part in choosing it

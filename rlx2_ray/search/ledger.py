@@ -22,6 +22,12 @@ class Request(NamedTuple):
     critic_sparsity: float
     seed: int
     purpose: Purpose
+    method: str | None = None  # None: of the dense arm, or the only one
+
+    def __repr__(self) -> str:
+        """Returns its fields, without a method where there is but one."""
+        fields = ", ".join(f"{name}={value!r}" for name, value in self._asdict().items() if value is not None)
+        return f"Request({fields})"
 
     @property
     def arm(self) -> ArmKey:
@@ -40,6 +46,12 @@ class Tell(NamedTuple):
 
     request: Request
     score: float | None  # in the environment's units; None: the run ended in an error
+
+
+def is_run_of(tell: Tell, method: str | None, pair: Pair) -> bool:
+    """Whether it is a sparse run of that network."""
+    request = tell.request
+    return request.purpose != "dense" and (request.method, request.arm.pair) == (method, pair)
 
 
 DENSE_ARM = ArmKey(DENSE_PAIR, "dense")

@@ -98,6 +98,10 @@ class Search:
         self._ledger.reopen(again)
         self._again += again
 
+    def expect(self, requests: Iterable[Request]) -> None:
+        """Know of runs that somebody else has under way, and will tell."""
+        self._ledger.reopen(requests)
+
     # What it knows
 
     @property

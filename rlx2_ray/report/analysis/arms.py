@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from rlx2_ray.config import ExperimentConfig
+from rlx2_ray.config import ExperimentConfig, Tree
 from rlx2_ray.report.analysis.random_scores import random_score_of
 from rlx2_ray.report.record.record import DenseArm, DenseSeed, Record
 from rlx2_ray.report.record.trial import Trial
@@ -61,7 +61,7 @@ def arms_of(record: Record) -> list[Arm]:
 def arm_label(kind: str, trial: Trial) -> str:
     """Says what sets an arm apart, in few words: "98 / 95 %", "n_step 3, policy 98 %", "dense"."""
     if kind == "compress":
-        return "dense" if is_dense(trial) else sparsities(trial)
+        return "dense" if is_dense(trial) else network_label(method_label(trial.changes), sparsities(trial))
     if kind == "task":
         return _method_label(trial)
     words = [f"{short(key)} {show(key, value)}" for key, value in trial.changes.items() if value is not None]
@@ -75,9 +75,24 @@ def _method_label(trial: Trial) -> str:
     return ", ".join([trial.config.method + pair, *others])
 
 
+def method_label(values: Tree) -> str | None:
+    """Returns such as "rlx2, fan_in constant", of the values of what sets methods apart; None where nothing does."""
+    others = [f"{short(key)} {show(key, value)}" for key, value in values.items() if key not in {"method", *SPARSITIES}]
+    return ", ".join([str(values["method"]), *others]) if "method" in values else None
+
+
+def network_label(method: str | None, pair: str) -> str:
+    """Returns such as "98 / 95 %", after the method where there are several."""
+    return f"{method} {pair}" if method else pair
+
+
 def sparsities(trial: Trial) -> str:
     """Returns such as "98 / 95 %": of the policy and the critics."""
-    return f"{percent(trial.policy_sparsity)} / {percent(trial.critic_sparsity)} %"
+    return pair_label(trial.policy_sparsity, trial.critic_sparsity)
+
+
+def pair_label(policy: float, critic: float) -> str:
+    return f"{percent(policy)} / {percent(critic)} %"
 
 
 def short(key: str) -> str:

@@ -5,10 +5,20 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from rlx2_ray.config import ExperimentConfig
-from rlx2_ray.report.analysis.arms import Arm, arms_of, dense_arm, dense_scores, is_dense, percent, ratio_of
+from rlx2_ray.report.analysis.arms import (
+    Arm,
+    arms_of,
+    dense_arm,
+    dense_scores,
+    is_dense,
+    method_label,
+    network_label,
+    pair_label,
+    ratio_of,
+)
 from rlx2_ray.report.analysis.environments import known
 from rlx2_ray.report.analysis.reference import problem_of
-from rlx2_ray.report.record.record import DenseArm, Record, SizedDecision
+from rlx2_ray.report.record.record import DenseArm, PolicyCost, Record, SizedDecision
 from rlx2_ray.runs.scores import FINAL, OTHER, ScoreName
 from rlx2_ray.search.statistics import FEWEST_SEEDS, Interval, estimate_ratio, statistic_of
 from rlx2_ray.sparse.costs import Costs, relative_costs
@@ -34,6 +44,8 @@ class Outcome(NamedTuple):
     verdict: str  # one of VERDICTS
     size_ratio: float | None  # of the dense agent's weights; None: layer sizes are not known
     costs: Costs | None
+    method: str | None = None  # of a compression of several
+    cost: PolicyCost | None = None  # by a compression's objective
     by: ScoreName = FINAL  # the score that it is of
 
 
@@ -79,10 +91,10 @@ def _problem(record: Record, dense: DenseArm, found: list[Outcome]) -> str | Non
 
 
 def _all_outcomes(record: Record, dense: DenseArm, name: ScoreName) -> list[Outcome]:
-    decided = {(each.policy_sparsity, each.critic_sparsity): each for each in record.decisions}
+    decided = {_label(each) for each in record.decisions}
     found = [outcome for each in record.decisions if (outcome := _of_decision(record, each, name)) is not None]
     for arm in arms_of(record):
-        is_decided = record.kind == "compress" and (arm.policy_sparsity, arm.critic_sparsity) in decided
+        is_decided = record.kind == "compress" and arm.label in decided
         if _has_score(record, arm, name) and not arm.is_dense and not is_decided:
             found.append(_of_arm(record, arm, dense, name))
     return sorted(found, key=lambda each: -(each.size_ratio or 1 - each.policy_sparsity))
@@ -106,7 +118,7 @@ def _of_decision(record: Record, decision: SizedDecision, name: ScoreName) -> Ou
     if said is None:
         return None
     return Outcome(
-        label=f"{percent(pair[0])} / {percent(pair[1])} %",
+        label=_label(decision),
         policy_sparsity=pair[0],
         critic_sparsity=pair[1],
         scores=said.scores,
@@ -116,9 +128,15 @@ def _of_decision(record: Record, decision: SizedDecision, name: ScoreName) -> Ou
         probability=said.probability,
         verdict=decision.verdict,
         size_ratio=decision.size_ratio,
-        costs=costs_at(record, *pair),
+        costs=costs_at(record, *pair, decision.method),
+        method=decision.method,
+        cost=decision.cost,
         by=name,
     )
+
+
+def _label(decision: SizedDecision) -> str:
+    return network_label(decision.method, pair_label(decision.policy_sparsity, decision.critic_sparsity))
 
 
 def _of_arm(record: Record, arm: Arm, dense: DenseArm, name: ScoreName) -> Outcome:
@@ -137,6 +155,7 @@ def _of_arm(record: Record, arm: Arm, dense: DenseArm, name: ScoreName) -> Outco
         verdict=UNDECIDED,
         size_ratio=costs.size_ratio if costs else None,
         costs=costs,
+        method=method_label(arm.trials[0].changes) if record.kind == "compress" else None,
         by=name,
     )
 
@@ -160,9 +179,11 @@ def _measured_costs(arm: Arm) -> Costs | None:
     return Costs(*(float(result[name]) for name in Costs._fields)) if result.keys() >= set(Costs._fields) else None
 
 
-def costs_at(record: Record, policy_sparsity: float, critic_sparsity: float) -> Costs | None:
+def costs_at(record: Record, policy_sparsity: float, critic_sparsity: float, method: str | None = None) -> Costs | None:
     """Returns those of a network that some trial has, or would have had; None where that is not known."""
-    sparse = [trial.config for trial in record.trials if not is_dense(trial)]
+    sparse = [
+        trial.config for trial in record.trials if not is_dense(trial) and method in (None, method_label(trial.changes))
+    ]
     if not sparse:
         return None
     sparsity = sparse[0].sparsity.model_copy(update={"policy": policy_sparsity, "critic": critic_sparsity})

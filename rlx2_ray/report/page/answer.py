@@ -19,6 +19,7 @@ KEEPS: dict[ScoreName, str] = {
     "final": "Trained to its end it keeps",
     "deployed": "Its deployed policy keeps",
 }
+CHEAPEST = {"weights": "smallest", "bytes": "smallest", "latency": "fastest"}  # by a compression's objective
 SURER = (0.95, 0.99)  # probabilities to ask for, of a network that is accepted with less
 MOST_FACTOR = 4  # times the seeds that there are, asked for at once
 ENOUGH = 1.645  # standard errors between a ratio and the threshold that decide it
@@ -54,7 +55,7 @@ def _compression_answer(record: Record) -> str:
         return _none_found(record)
     so_far = " so far" if record.state == "running" else ""
     if decision.verdict == "accept":
-        found = f"the smallest network found{so_far} to keep the return is {_network(decision)}"
+        found = f"the {CHEAPEST[record.objective]} network found{so_far} to keep the return is {_network(decision)}"
     else:
         found = f"no network is sure to keep the return yet. The best candidate{so_far} is {_network(decision)}"
     return f"{found}. {_kept(record, decision)}{_surer(record, decision)}"
@@ -62,7 +63,7 @@ def _compression_answer(record: Record) -> str:
 
 def _smallest_accepted(record: Record) -> SizedDecision | None:
     accepted = [each for each in record.decisions if each.verdict == "accept"]
-    return min(accepted, key=lambda each: each.size_ratio, default=None)
+    return min(accepted, key=lambda each: each.cost.value if each.cost else each.size_ratio, default=None)
 
 
 def _nothing_yet(record: Record) -> str:
@@ -91,7 +92,9 @@ def _none_found(record: Record) -> str:
 def _network(decision: SizedDecision) -> str:
     pair = decision.policy_sparsity, decision.critic_sparsity
     policy, critic = map(percent, pair)
-    return f"{decision.compression:.3g} times smaller than dense (policy {policy} %, critics {critic} % sparse)"
+    method = f"{decision.method}; " if decision.method else ""
+    small = decision.cost.words if decision.cost else f"{decision.compression:.3g} times smaller than dense"
+    return f"{small} ({method}policy {policy} %, critics {critic} % sparse)"
 
 
 def _kept(record: Record, decision: SizedDecision) -> str:

@@ -31,14 +31,15 @@ class Table(NamedTuple):
     texts: int = 1
 
 
+OBJECTIVES = {"bytes": "bytes as C", "latency": "µs an action"}
 COST_HEADINGS = ("size", "train FLOPs (paper)", "train FLOPs (counted)", "inference FLOPs")
 
 
 def cost_table(record: Record) -> Table:
     """Is as RLx2's table 2: sparsities, size and FLOPs beside dense, and the return kept. Empty without a dense arm."""
-    headings = ("alg", "env", "policy sparsity %", "critic sparsity %", *COST_HEADINGS, "% of dense", "95 % interval",
-                f"P(R ≥ {record.threshold:g})", "seeds", f"% by the {OTHER[record.score]} score",
-                "verdict" if record.kind == "compress" else "arm")  # fmt: skip
+    headings = ("alg", "env", *_more_headings(record), "policy sparsity %", "critic sparsity %", *COST_HEADINGS,
+                "% of dense", "95 % interval", f"P(R ≥ {record.threshold:g})", "seeds",
+                f"% by the {OTHER[record.score]} score", "verdict" if record.kind == "compress" else "arm")  # fmt: skip
     rows = [row for part in by_task(record) for row in _cost_rows(part)]
     return Table(headings, tuple(rows), texts=2)
 
@@ -53,9 +54,27 @@ def _cost_rows(record: Record) -> list[tuple[str, ...]]:
     other, others = dense_arm(record, OTHER[record.score]), other_outcomes(record)
     costs, seeds = _dense_costs(record), str(len(dense.seeds))
     also = UNKNOWN if other is None else _spanned("100", _dense_interval(other))
-    rows = [(*task, "0", "0", *costs, "100", _dense_interval(dense), UNKNOWN, seeds, also, "dense")]
+    found = outcomes(record)
+    more = _more(record, "dense", next((each.cost.dense for each in found if each.cost), None))
+    rows = [(*task, *more, "0", "0", *costs, "100", _dense_interval(dense), UNKNOWN, seeds, also, "dense")]
     is_verdict = record.kind == "compress"
-    return rows + [(*task, *_outcome_row(each, others.get(each.label), is_verdict)) for each in outcomes(record)]
+    for each in found:
+        more = _more(record, each.method, each.cost.value if each.cost else None)
+        rows.append((*task, *more, *_outcome_row(each, others.get(each.label), is_verdict)))
+    return rows
+
+
+def _more_headings(record: Record) -> tuple[str, ...]:
+    """Of a compression of several methods, or with an objective of its own."""
+    unit = OBJECTIVES.get(record.objective)
+    return (*["method"] * (len(record.methods) > 1), *([unit] if unit else []))
+
+
+def _more(record: Record, method: str | None, cost: float | None) -> tuple[str, ...]:
+    """The cells below these headings."""
+    cells = {"method": method or UNKNOWN}
+    value = UNKNOWN if cost is None else f"{cost:,.0f}" if record.objective == "bytes" else f"{cost:,.1f}"
+    return tuple(cells.get(heading, value) for heading in _more_headings(record))
 
 
 def _dense_costs(record: Record) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer
 from rlx2_ray.config import Tree
 from rlx2_ray.networks.policy_reader import parse_spaces
 from rlx2_ray.report.record.trial import STATES, Series, Trial
-from rlx2_ray.runs.parts import Digest, Finite, Identifier, Name, Text
+from rlx2_ray.runs.parts import Above, Digest, Finite, Identifier, Name, Text
 from rlx2_ray.runs.scores import DEPLOYED, FINAL, OTHER, ScoreName
 from rlx2_ray.search.belief import Belief
 from rlx2_ray.search.decision import Decision
@@ -53,7 +53,17 @@ def _check_protocol(protocol: Mapping[str, Any]) -> Mapping[str, Any]:
             raise ValueError(f"{key} is no number that it could be")
     if protocol.get("statistic", "iqm") not in ("iqm", "mean") or protocol.get("score", FINAL) not in OTHER:
         raise ValueError("no such statistic or score")
+    methods = protocol.get("methods", [])
+    if protocol.get("objective", "weights") not in ("weights", "bytes", "latency"):
+        raise ValueError("no such objective")
+    if not isinstance(methods, list | tuple) or not all(isinstance(each, dict) for each in methods):
+        raise ValueError("methods are none")
     return protocol
+
+
+def method_keys(methods: Sequence[Tree]) -> list[str]:
+    """Returns the keys that set several methods apart; none of a single one."""
+    return list(dict.fromkeys(("method", *(key for each in methods for key in each)))) if len(methods) > 1 else []
 
 
 Part = Annotated[Name, AfterValidator(_check_part)]  # of a directory, and of nothing outside it
@@ -115,13 +125,40 @@ class DenseArm:
 
 
 @dataclass(frozen=True)
+class PolicyCost:
+    """What the policy of a network costs, by the objective of a compression."""
+
+    objective: Literal["bytes", "latency"]
+    value: Above  # bytes of its tables as C, or microseconds of an action
+    dense: Above  # the same of the dense policy
+    policies: Count  # finished ones that it is the mean of; 0: a forecast from the structure
+    chip: Annotated[Name | None, IfKnown] = None  # latency: of which core
+
+    @property
+    def times(self) -> float:
+        """How many times less than dense."""
+        return self.dense / self.value
+
+    @property
+    def words(self) -> str:
+        """Says such as "7,464 bytes as C, 37.3 times fewer than dense"."""
+        origin = "" if self.policies else ", as forecast from its structure"
+        if self.objective == "bytes":
+            return f"{self.value:,.0f} bytes as C, {self.times:.3g} times fewer than dense{origin}"
+        return f"{self.value:,.1f} µs an action on a {self.chip}, {self.times:.3g} times less than dense{origin}"
+
+
+@dataclass(frozen=True)
 class SizedDecision(Decision):
     """A decision of a search, the size of the network that it is about, and what the other score says."""
+
+    method: Annotated[Name | None, IfKnown] = field(default=None, kw_only=True)  # of several; None: the only one
 
     seeds: Count
     size_ratio: Finite  # of the dense agent's weights
     compression: Finite  # times that it is smaller
     other: Annotated[RatioByOther | None, IfKnown] = field(default=None, kw_only=True)  # None: not all runs have it
+    cost: Annotated[PolicyCost | None, IfKnown] = field(default=None, kw_only=True)  # None: the objective is weights
 
 
 @dataclass(frozen=True)
@@ -193,7 +230,7 @@ class Record:
     def varied(self) -> list[str]:
         """The dotted keys that are known to vary; empty where nobody has said."""
         if self.kind == "compress":
-            return list(SPARSITIES)
+            return [*SPARSITIES, *method_keys(self.methods)]
         spaces = self.members.values() or [name.split(", ") for name in self.param_space]
         return list(dict.fromkeys(key for keys in spaces for key in keys))
 
@@ -205,6 +242,17 @@ class Record:
     def score(self) -> ScoreName:
         """The score that decides, or that a sweep optimises; the other one is stated beside it."""
         return DEPLOYED if DEPLOYED in (self.protocol.get("score"), self.metric) else FINAL
+
+    @property
+    def methods(self) -> Sequence[Tree]:
+        """What each of a compression's methods gives, by dotted key; empty where there is but that of the run."""
+        methods: Sequence[Tree] = self.protocol.get("methods", ())
+        return methods
+
+    @property
+    def objective(self) -> str:
+        """What a compression makes small: "weights", "bytes" or "latency"."""
+        return str(self.protocol.get("objective", "weights"))
 
     @property
     def axis(self) -> str:

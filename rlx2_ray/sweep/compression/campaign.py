@@ -8,6 +8,7 @@ from pathlib import Path
 from rlx2_ray.config import ExperimentConfig, Tree
 from rlx2_ray.report.record.file import to_content
 from rlx2_ray.sweep.campaign import Campaign, Desk, Work
+from rlx2_ray.sweep.compression.costs import Costs
 from rlx2_ray.sweep.compression.dense_runs import DenseRuns
 from rlx2_ray.sweep.compression.describe import DECISIONS_FILE, decisions_table
 from rlx2_ray.sweep.compression.planner import CompressPlanner
@@ -37,7 +38,7 @@ class Compression(Campaign):
 
     @property
     def examples(self) -> list[ExperimentConfig]:
-        return [self._problem.dense, self._problem.densest]
+        return [self._problem.dense, *self._problem.densest.values()]
 
     @property
     def max_concurrent(self) -> int | None:
@@ -52,7 +53,8 @@ class Compression(Campaign):
         return self._problem.most_runs
 
     def kinds(self, spaces: Spaces) -> dict[str, tuple[ExperimentConfig, Spaces]]:
-        return {"dense": (self._problem.dense, spaces), "sparse": (self._problem.densest, spaces)}
+        sparse = {f"sparse {name}" if name else "sparse": config for name, config in self._problem.densest.items()}
+        return {name: (config, spaces) for name, config in {"dense": self._problem.dense, **sparse}.items()}
 
     @property
     def budget(self) -> Budget:
@@ -87,7 +89,7 @@ class Compression(Campaign):
         for seed in range(max(section.dense_seeds, section.max_dense_seeds)):
             runs.recall(seed)
         random = runs.random(spaces, desk.display.say)
-        work = CompressWork(self._problem, desk, runs, random, self._problem.size_of(spaces))
+        work = CompressWork(self._problem, desk, runs, random, Costs(self._problem, spaces, desk.directory.trials))
         work.announce(spaces)
         work.go_on()
         return work

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rlx2_ray.report.record.record import DenseArm, DenseSeed, SizedDecision, Ultimate
+from rlx2_ray.report.record.record import DenseArm, DenseSeed, PolicyCost, SizedDecision, Ultimate
 from rlx2_ray.search.decision import Decision
-from rlx2_ray.search.search import Search
+from rlx2_ray.search.methods import AnySearch
 from rlx2_ray.search.statistics import FEWEST_SEEDS, arm_interval, statistic_of
 from rlx2_ray.sweep.compression.other_score import OtherScore
 from rlx2_ray.sweep.compression.policy import best_trial
@@ -19,7 +19,7 @@ DECISIONS_FILE = "decisions.json"  # of the table in MLflow
 TABLE = (*OF_DECISION, *(f"other_{name}" for name in OF_OTHER))
 
 
-def describe_dense(search: Search, known: Mapping[int, DenseSeed], other: OtherScore) -> DenseArm | None:
+def describe_dense(search: AnySearch, known: Mapping[int, DenseSeed], other: OtherScore) -> DenseArm | None:
     """Returns the arm of the runs that the search was told; None before the first of them."""
     scores = search.dense_scores()
     if not scores:
@@ -35,34 +35,40 @@ def describe_dense(search: Search, known: Mapping[int, DenseSeed], other: OtherS
     )
 
 
-def describe_decision(decision: Decision, search: Search, other: OtherScore) -> SizedDecision:
-    size_ratio = search.size(decision.pair)
+def describe_decision(
+    decision: Decision, search: AnySearch, other: OtherScore, size_ratio: float, cost: PolicyCost | None = None
+) -> SizedDecision:
+    """`cost`: by the objective, where that is not weights."""
     return SizedDecision(
         **vars(decision),
         seeds=len(decision.scores),
         size_ratio=size_ratio,
         compression=1 / size_ratio,
         other=other.of_decision(search, decision),
+        cost=cost,
     )
 
 
-def describe_ultimate(search: Search, other: OtherScore) -> Ultimate | None:
+def describe_ultimate(search: AnySearch, described: Sequence[SizedDecision]) -> Ultimate | None:
+    """`described`: all decisions, of which it is one."""
     decision = search.ultimate()
     if decision is None:
         return None
-    described = describe_decision(decision, search, other)
-    return Ultimate(**vars(described), trial=best_trial(search, decision.pair))
+    found = next(each for each in described if (each.method, each.pair) == (decision.method, decision.pair))
+    return Ultimate(**vars(found), trial=best_trial(search, found.pair, found.method))
 
 
 def decisions_table(decisions: Sequence[SizedDecision]) -> dict[str, list[Any]]:
     """Returns column name -> values, a row each; None where the other score is not known."""
     rows = [_row(each) for each in decisions]
-    return {name: [row.get(name) for row in rows] for name in TABLE}
+    more = [name for name in ("method", "cost") if any(row.get(name) is not None for row in rows)]
+    return {name: [row.get(name) for row in rows] for name in (*more, *TABLE)}
 
 
 def _row(decision: SizedDecision) -> dict[str, Any]:
     other = _with_bounds(vars(decision.other)) if decision.other else {}
-    return _with_bounds(vars(decision)) | {f"other_{name}": value for name, value in other.items()}
+    cost = decision.cost.value if decision.cost else None
+    return _with_bounds(vars(decision)) | {"cost": cost} | {f"other_{name}": value for name, value in other.items()}
 
 
 def _with_bounds(fields: Mapping[str, Any]) -> dict[str, Any]:

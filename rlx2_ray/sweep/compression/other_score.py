@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 from rlx2_ray.report.record.record import DenseByOther, RatioByOther
 from rlx2_ray.runs.scores import ScoreName
 from rlx2_ray.search.decision import Decision
-from rlx2_ray.search.ledger import Request, Tell
-from rlx2_ray.search.search import Search
+from rlx2_ray.search.ledger import Request, Tell, is_run_of
+from rlx2_ray.search.methods import AnySearch
 from rlx2_ray.search.statistics import FEWEST_SEEDS, arm_interval, estimate_ratio, statistic_of
 from rlx2_ray.types import RunFailed
 
@@ -20,7 +20,7 @@ class OtherScore:
         self._name = name
         self._score_of = score_of
 
-    def of_dense(self, search: Search) -> DenseByOther | None:
+    def of_dense(self, search: AnySearch) -> DenseByOther | None:
         """Returns what the dense arm comes to; None where any of its runs has no such score."""
         scores, statistic = self._dense_scores(search), search.options.rule.statistic
         if not scores:
@@ -28,7 +28,7 @@ class OtherScore:
         interval = arm_interval(scores, statistic) if len(scores) >= FEWEST_SEEDS else None
         return DenseByOther(self._name, statistic_of(scores, statistic), interval)
 
-    def of_decision(self, search: Search, decision: Decision) -> RatioByOther | None:
+    def of_decision(self, search: AnySearch, decision: Decision) -> RatioByOther | None:
         """Returns what the runs of a decision keep; None where any of them, or of the dense arm, has no such score."""
         counted = counted_tells(search.tells, decision, search.options.random)
         dense = self._dense_scores(search)
@@ -42,7 +42,7 @@ class OtherScore:
             return None
         return RatioByOther(self._name, tuple(scores), *estimate)
 
-    def _dense_scores(self, search: Search) -> list[float] | None:
+    def _dense_scores(self, search: AnySearch) -> list[float] | None:
         done = [tell for tell in search.tells if tell.request.purpose == "dense" and tell.score is not None]
         return self._scores(done, search.options.random)
 
@@ -58,7 +58,7 @@ def counted_tells(tells: Sequence[Tell], decision: Decision, random: float) -> l
 
     Empty where they cannot be told, so that nothing is stated of other runs.
     """
-    own = [tell for tell in tells if tell.request.arm.pair == decision.pair and tell.request.purpose != "dense"]
+    own = [tell for tell in tells if is_run_of(tell, decision.method, decision.pair)]
     fresh = [tell for tell in own if tell.request.purpose == "confirm"]
     searched = [tell for tell in own if tell.request.purpose == "search"]
     return next(filter(None, (_taken(group, decision.scores, random) for group in (fresh, searched, own))), [])

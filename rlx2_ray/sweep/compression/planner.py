@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import product
 from typing import Any
 
 from rlx2_ray.config import ExperimentConfig, Tree, dense_counterpart, merge, resolve
 from rlx2_ray.search.decision import Pair
 from rlx2_ray.search.ledger import DENSE_PAIR, FIRST_SEED, Purpose, Request
+from rlx2_ray.sweep.description.methods import config_of
 from rlx2_ray.sweep.trials.job import Plan
 
 SEED = re.compile(r"-s(\d+)$")  # at the end of a name
@@ -20,10 +22,11 @@ SEED = re.compile(r"-s(\d+)$")  # at the end of a name
 class CompressPlanner:
     base: Tree  # without sparsities and seed
     pairs: tuple[Pair, ...] = ()  # networks that are searched
+    methods: Mapping[str | None, Tree] = field(default_factory=lambda: {None: {}})  # by name: what each adds, dotted
 
     @cached_property
     def requests(self) -> Requests:
-        return Requests(self.pairs)
+        return Requests(self.pairs, self.methods)
 
     def plan(self, sampled: Mapping[str, Any], trial_id: str) -> Plan:
         """Tune's configuration of a trial is a request's fields."""
@@ -35,24 +38,29 @@ class CompressPlanner:
 
     def config(self, request: Request) -> ExperimentConfig:
         sparsity = {"policy": request.policy_sparsity, "critic": request.critic_sparsity}
-        config = resolve(merge(self.base, {"sparsity": sparsity, "seed": request.seed}))
+        method = self.methods.get(request.method, next(iter(self.methods.values())))  # dense runs are those of any
+        config = resolve(merge(config_of(self.base, method), {"sparsity": sparsity, "seed": request.seed}))
         return dense_counterpart(config) if request.purpose == "dense" else config
 
 
 def name_of(request: Request) -> str:
-    """Such as `p0.9800-c0.9500-s1002`; the dense arm's are `dense-s3`."""
+    """Such as `p0.9800-c0.9500-s1002`, or `static-p0.9800-c0.9500-s1002`; the dense arm's are `dense-s3`."""
     if request.purpose == "dense":
         return f"dense-s{request.seed}"
-    return f"p{request.policy_sparsity:.4f}-c{request.critic_sparsity:.4f}-s{request.seed}"
+    method = "" if request.method is None else re.sub(r"[^\w.]+", "-", request.method) + "-"
+    return f"{method}p{request.policy_sparsity:.4f}-c{request.critic_sparsity:.4f}-s{request.seed}"
 
 
 class Requests:
     """Which request a name is of."""
 
-    def __init__(self, pairs: Iterable[Pair]) -> None:
+    def __init__(self, pairs: Iterable[Pair], methods: Iterable[str | None] = (None,)) -> None:
         purposes: tuple[Purpose, ...] = ("search", "confirm")
         arms = [Request(*DENSE_PAIR, 0, "dense")]
-        arms += [Request(*pair, FIRST_SEED[purpose], purpose) for pair in pairs for purpose in purposes]
+        arms += [
+            Request(*pair, FIRST_SEED[purpose], purpose, method)
+            for method, pair, purpose in product(methods, list(pairs), purposes)
+        ]
         self._arms = {(_stem(name_of(arm)), arm.purpose == "confirm"): arm for arm in arms}
 
     def of(self, name: str) -> Iterator[Request]:

@@ -13,7 +13,8 @@ from rlx2_ray.networks.policy_file import load_policy
 from rlx2_ray.report.record.record import Ultimate
 from rlx2_ray.runs.directory import RunDirectory
 from rlx2_ray.search.decision import Pair
-from rlx2_ray.search.search import Search
+from rlx2_ray.search.ledger import is_run_of
+from rlx2_ray.search.methods import AnySearch
 from rlx2_ray.sweep.campaign import Desk
 from rlx2_ray.sweep.compression.planner import name_of
 from rlx2_ray.tracking.model import register_policy, registered_name
@@ -23,12 +24,10 @@ ALIASES = {"accept": "ultimate", "inconclusive": "candidate"}
 TAGS = ("policy_sparsity", "critic_sparsity", "compression", "ratio", "probability", "verdict", "trial")
 
 
-def best_trial(search: Search, pair: Pair) -> str | None:
+def best_trial(search: AnySearch, pair: Pair, method: str | None = None) -> str | None:
     """Returns the name of the run of a network that scored best; None where none has a score."""
     scores = {
-        tell.request: tell.score
-        for tell in search.tells
-        if tell.request.arm.pair == pair and tell.request.purpose != "dense" and tell.score is not None
+        tell.request: tell.score for tell in search.tells if is_run_of(tell, method, pair) and tell.score is not None
     }
     best = max(scores, key=lambda request: scores[request], default=None)
     return name_of(best) if best else None

@@ -10,7 +10,7 @@ from typing import Any
 from ray.tune.search import Searcher
 
 from rlx2_ray.search.ledger import Request
-from rlx2_ray.search.search import Search
+from rlx2_ray.search.methods import AnySearch
 from rlx2_ray.sweep.compression.finished_runs import Past
 from rlx2_ray.types import RunFailed
 
@@ -24,11 +24,11 @@ class CompressSearcher(Searcher):  # type: ignore[misc]
 
     def __init__(
         self,
-        make_search: Callable[[], Search],
+        make_search: Callable[[], AnySearch],
         concurrency: int,
         score_of: Callable[[Request], float | None],
-        is_spent: Callable[[Search], bool],
-        on_change: Callable[[Search, Request | None], None],
+        is_spent: Callable[[AnySearch], bool],
+        on_change: Callable[[AnySearch, Request | None], None],
         key: str = "score",
     ) -> None:
         """

@@ -75,8 +75,10 @@ def _measured(score: ScoreName, statistic: float, interval: tuple[float, float] 
 def verdict_sentence(decision: SizedDecision, score: ScoreName) -> str:
     """`score`: that decides; the other one is stated beside it."""
     by = "all runs together" if decision.basis == "posterior" else "its fresh seeds alone"
+    method = f"{decision.method}, " if decision.method else ""
+    cost = f" ({decision.cost.words})" if decision.cost else ""
     return (
-        f"{network(decision.policy_sparsity, decision.critic_sparsity)}: {PAST[decision.verdict]}, keeps "
+        f"{method}{network(decision.policy_sparsity, decision.critic_sparsity)}{cost}: {PAST[decision.verdict]}, keeps "
         f"{kept(decision.ratio, decision.interval)} of the dense return by {len(decision.scores)} seeds, "
         f"Pr {decision.probability:.2f} by {by}; {other_phrase(decision.other, score)}"
     )
@@ -106,7 +108,9 @@ def belief_phrase(belief: Belief, varied: str) -> str:
 def best_phrase(ultimate: SizedDecision | None) -> str:
     if ultimate is None:
         return "none yet"
-    return f"{ultimate.compression:.1f}x smaller, {PAST[ultimate.verdict]}"
+    less = f"{ultimate.cost.times:.1f}x less" if ultimate.cost else f"{ultimate.compression:.1f}x smaller"
+    method = f"{ultimate.method}, " if ultimate.method else ""
+    return f"{method}{less}, {PAST[ultimate.verdict]}"
 
 
 def count(number: int, noun: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -10,13 +11,15 @@ from ray import tune
 from rlx2_ray.config import ExperimentConfig, Tree
 from rlx2_ray.experiment.display import Status
 from rlx2_ray.report.record.file import to_content
+from rlx2_ray.report.record.record import SizedDecision
 from rlx2_ray.runs.directory import RunDirectory
 from rlx2_ray.runs.final_score import describe, describe_early
 from rlx2_ray.runs.scores import IN_TUNE, OTHER, ScoreName, score_of
-from rlx2_ray.search.decision import Pair, Verdict
+from rlx2_ray.search.decision import Decision, Pair, Verdict
 from rlx2_ray.search.ledger import DENSE_PAIR, Request
-from rlx2_ray.search.search import Search, Size
+from rlx2_ray.search.methods import AnySearch
 from rlx2_ray.sweep.campaign import Desk, Work
+from rlx2_ray.sweep.compression.costs import Costs
 from rlx2_ray.sweep.compression.dense_runs import DenseRuns
 from rlx2_ray.sweep.compression.describe import (
     DECISIONS_FILE,
@@ -50,20 +53,21 @@ from rlx2_ray.types import Spaces
 if TYPE_CHECKING:
     from rlx2_ray.sweep.reporter import Reporter
 
+UNSAID = ("budget", "max_concurrent", "max_failures", "processes")  # keys that are no part of the rule
 MANY = 10**6  # suggestions; the searcher says when it is enough
 OF_RESULT = ("dense", "decisions", "ultimate", "runs", "env_steps", "messages")  # keys of the record
 
 
 class CompressWork(Work):
-    def __init__(self, problem: Problem, desk: Desk, runs: DenseRuns, random: float, size: Size) -> None:
+    def __init__(self, problem: Problem, desk: Desk, runs: DenseRuns, random: float, costs: Costs) -> None:
         """`random`: score of random actions."""
         self._problem = problem
         self._section = problem.section
         self._desk = desk
         self._runs = runs
         self._random = random
-        self._size = size
-        self._said: dict[Pair, Verdict] = {}
+        self._costs = costs
+        self._said: dict[tuple[str | None, Pair], Verdict] = {}
         self._has_floor = False
         self._searcher = CompressSearcher(
             self._make_search,
@@ -76,8 +80,14 @@ class CompressWork(Work):
         other = OTHER[self._section.score]
         self._other = OtherScore(other, lambda request: self._score_by(request, other))
 
-    def _make_search(self) -> Search:
-        return self._problem.make_search(self._random, self._desk.concurrency, self._runs.known, self._size)
+    def _make_search(self) -> AnySearch:
+        given = (self._random, self._desk.concurrency, self._runs.known)
+        if len(self._problem.methods) == 1:
+            return self._problem.make_search(*given, self._costs.size_of(None))
+        return self._problem.make_methods_search(*given, self._costs.size_of, self._cost_of)
+
+    def _cost_of(self, decision: Decision) -> float:
+        return self._costs.value(decision, self._searcher.search.tells)
 
     # Before the first trial
 
@@ -130,7 +140,7 @@ class CompressWork(Work):
     def _protocol(self) -> Tree:
         evaluation = self._problem.dense.evaluation
         return {
-            **self._section.model_dump(mode="json", exclude={"budget", "max_concurrent", "max_failures", "processes"}),
+            **self._section.model_dump(mode="json", exclude={*UNSAID, *self._usual}),
             "levels": len(self._problem.levels),
             "steps": self._problem.steps,
             "evaluation": f"every {evaluation.interval} env steps{describe_early(evaluation)}, "
@@ -138,6 +148,13 @@ class CompressWork(Work):
             f"a run's score is the {describe(evaluation.score_window)}",
             "dense_key": self._runs.key,
         }
+
+    @property
+    def _usual(self) -> Iterator[str]:
+        """What is as in earlier versions, whose records do not have it."""
+        for key in ("objective", "chip", "methods"):
+            if getattr(self._section, key) == type(self._section).model_fields[key].default:
+                yield key
 
     # The search
 
@@ -157,22 +174,23 @@ class CompressWork(Work):
         result = RunDirectory(self._desk.directory.trials / name_of(request)).read_result()
         return score_of(result, name) if result else None
 
-    def _spent(self, search: Search) -> str | None:
+    def _spent(self, search: AnySearch) -> str | None:
         begun = search.runs - self._runs.cached
         return self._desk.spending.what_is_spent((begun + 1) * self._problem.steps - 1, begun)
 
-    def _note(self, search: Search, request: Request | None) -> None:
+    def _note(self, search: AnySearch, request: Request | None) -> None:
         """Take in what the search was told: of one run, or, where it was restored, of many."""
         for each in [tell.request for tell in search.tells] if request is None else [request]:
             if each.purpose == "dense":
                 self._runs.keep(each.seed)
         desk = self._desk
+        decisions = tuple(self._describe(search, each) for each in search.decisions())
         record = replace(
             desk.keeper.record,
             dense=describe_dense(search, self._runs.seeds, self._other),
-            decisions=tuple(describe_decision(each, search, self._other) for each in search.decisions()),
+            decisions=decisions,
             beliefs=tuple(search.beliefs),
-            ultimate=describe_ultimate(search, self._other),
+            ultimate=describe_ultimate(search, decisions),
             runs=len(search.tells),
             history=tuple(("failed" if failed else "ended", name_of(each)) for each, failed in self._searcher.told),
         )
@@ -183,16 +201,20 @@ class CompressWork(Work):
         self._say_news(search, request)
         desk.display.retotal((len(search.tells) - self._runs.cached + search.remaining()) * self._problem.steps)
 
-    def _say_news(self, search: Search, request: Request | None) -> None:
+    def _describe(self, search: AnySearch, decision: Decision) -> SizedDecision:
+        cost = self._costs.of(decision, search.tells)
+        return describe_decision(decision, search, self._other, self._costs.size_ratio(decision), cost)
+
+    def _say_news(self, search: AnySearch, request: Request | None) -> None:
         display, record = self._desk.display, self._desk.keeper.record
         dense = record.dense
         is_dense = request is not None and request.purpose == "dense"
         if dense and is_dense and len(search.dense_scores()) >= self._section.dense_seeds:
             display.say(dense_sentence(dense, self._section.score))
         before = self._said
-        self._said = {decision.pair: decision.verdict for decision in record.decisions}
+        self._said = {(decision.method, decision.pair): decision.verdict for decision in record.decisions}
         for decision in record.decisions:
-            is_new = before.get(decision.pair) != decision.verdict
+            is_new = before.get((decision.method, decision.pair)) != decision.verdict
             if request is not None and is_new and decision.verdict != "inconclusive":
                 display.say(verdict_sentence(decision, self._section.score))
 
@@ -230,17 +252,19 @@ class CompressWork(Work):
             ultimate = keep_policy(self._desk, self._problem.dense, ultimate)
         keeper.keep(replace(keeper.record, env_steps=self._env_steps(search), ultimate=ultimate))
         content = to_content(keeper.record)
-        rule = {"threshold": self._section.threshold, "decided_by": self._section.score}
+        rule: Result = {"threshold": self._section.threshold, "decided_by": self._section.score}
+        if self._section.objective != "weights":
+            rule["objective"] = self._section.objective
         return {key: content[key] for key in OF_RESULT} | rule
 
-    def _ended_by(self, search: Search) -> str | None:
+    def _ended_by(self, search: AnySearch) -> str | None:
         """Returns the limit that ended it; None where there was nothing more to find out."""
         most = search.options.max_runs
         if search.runs >= most:
             return self._spent(search) or f"the limit of {most} runs, where compress.budget.runs gives no other"
         return None if search.is_finished else self._spent(search)
 
-    def _env_steps(self, search: Search) -> int:
+    def _env_steps(self, search: AnySearch) -> int:
         """Counts those of all runs that were done here, of failed and early ended ones as far as they came."""
         directories = [RunDirectory(self._desk.directory.trials / name_of(tell.request)) for tell in search.tells]
         points = [directory.read_points() for directory in directories if directory.progress_file.exists()]

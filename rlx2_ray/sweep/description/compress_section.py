@@ -3,17 +3,37 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
-from rlx2_ray.config import Count, ExperimentConfig, Fraction, NonNegative, Positive, Section, Sparsity, validate
+from rlx2_ray.config import (
+    Count,
+    ExperimentConfig,
+    Fraction,
+    NonNegative,
+    Positive,
+    Section,
+    Sparsity,
+    Tree,
+    flatten,
+    validate,
+)
 from rlx2_ray.runs.scores import DEPLOYED, FINAL, ScoreName
 from rlx2_ray.sweep.description.budget import Budget
 from rlx2_ray.types import BadInput
 
+MOST_METHODS = 16
+CHIP = "Cortex-M4F"  # where no other is named
+
 
 class CompressSection(Section):
+    #: what is to be small: live weights of policy and critics, bytes of the policy as C, or microseconds of its action
+    objective: Literal["weights", "bytes", "latency"] = "weights"
+    #: latency: the core of which it is. None: Cortex-M4F
+    chip: Literal["Cortex-M0+", "Cortex-M4F", "Cortex-M7"] | None = None
+    #: that are searched one after the other: names, or a mapping of `method` and other keys; empty: that of the run
+    methods: tuple[Tree, ...] = Field((), max_length=MOST_METHODS)
     axis: Literal["tied", "policy", "critic", "both"] = "tied"  #: what is made sparse; both: each by itself, in 2-D
     critic_density_ratio: float = Field(2.0, gt=0)  #: tied: density of the critic over that of the policy, at most 1
     #: sparsities that come into question, log-spaced in density. None: 16, or 9 of each where the axis is both
@@ -37,6 +57,24 @@ class CompressSection(Section):
     max_failures: NonNegative = 2  #: times that a trial is tried again
     budget: Budget = Budget()
 
+    @field_validator("methods", mode="before")
+    @classmethod
+    def _of_names(cls, value: Any) -> Any:
+        """Returns a mapping of dotted keys for each, of a list or of what stands between commas."""
+        each = value.split(",") if isinstance(value, str) else value
+        if not isinstance(each, list | tuple):
+            return value
+        return [{"method": one.strip()} if isinstance(one, str) else _flat(one) for one in each]
+
+    @property
+    def core(self) -> str:
+        """The core of which a latency is."""
+        return self.chip or CHIP
+
+
+def _flat(method: Any) -> Any:
+    return flatten(method) if isinstance(method, dict) else method
+
 
 def parse_compress_section(tree: object, config: ExperimentConfig) -> CompressSection:
     """The section with all its values, for runs of the length of `config`'s. Raises BadInput."""
@@ -49,6 +87,7 @@ def parse_compress_section(tree: object, config: ExperimentConfig) -> CompressSe
     _check_order(section, "reject", "accept")
     _check_budget(section, config.steps)
     _check_score(section, config)
+    _check_objective(section)
     return section
 
 
@@ -56,6 +95,19 @@ def _check_order(section: CompressSection, lower: str, upper: str) -> None:
     low, high = getattr(section, lower), getattr(section, upper)
     if low >= high:
         raise BadInput(f"compress.{lower} is {low}, not below compress.{upper}, {high}: lower it.")
+
+
+def _check_objective(section: CompressSection) -> None:
+    if section.objective != "weights" and section.axis == "critic":
+        raise BadInput(
+            f"compress.objective is {section.objective}, which is of the policy, but compress.axis is critic, so that "
+            "all policies are alike: choose axis tied or policy, or objective weights."
+        )
+    if section.chip is not None and section.objective != "latency":
+        raise BadInput(
+            f"compress.chip is {section.chip}, but compress.objective is {section.objective}: choose objective "
+            "latency, or leave it out."
+        )
 
 
 def _check_score(section: CompressSection, config: ExperimentConfig) -> None:

@@ -15,6 +15,7 @@ from pydantic import BaseModel
 
 from rlx2_ray.config import ExperimentConfig, Tree, all_keys, flatten, resolve, unknown_key
 from rlx2_ray.sweep.description.compress_section import CompressSection, parse_compress_section
+from rlx2_ray.sweep.description.methods import check_methods
 from rlx2_ray.sweep.description.space import Parameter, Space, count_trials, parse_space, to_tree, varied_keys
 from rlx2_ray.sweep.description.space_check import check_space, first_config
 from rlx2_ray.sweep.description.tune_section import PbtScheduler, TuneSection, parse_tune
@@ -89,18 +90,9 @@ def parse_compress(tree: Mapping[str, Any]) -> CompressDescription:
         raise BadInput(f"{sparsities[0]} is given, but is what a compression searches: leave it out.")
     if "seed" in config:
         raise BadInput(f"seed is {config['seed']}, but a compression runs many: leave it out.")
-    resolved = resolve(config)
-    if resolved.topology.rule == "dense":
-        raise BadInput(
-            f"method is {resolved.method!r} with topology.rule dense, which leaves nothing to compress: choose a "
-            "sparse one, such as rlx2; the dense arm is run by itself."
-        )
-    if resolved.sparsity.distribution in ("epsilon", "groups"):
-        raise BadInput(
-            f"method is {resolved.method!r}, whose sparsity is fixed by sparsity.distribution "
-            f"{resolved.sparsity.distribution}: choose one whose sparsity can be searched, such as rlx2."
-        )
-    return CompressDescription(config, parse_compress_section(tree.get("compress") or {}, resolved))
+    section = parse_compress_section(tree.get("compress") or {}, resolve(config))
+    check_methods(config, section.methods)
+    return CompressDescription(config, section)
 
 
 def compress_tree(description: CompressDescription) -> Tree:

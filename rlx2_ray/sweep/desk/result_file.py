@@ -78,6 +78,7 @@ def read_result(file: Path, kind: str) -> dict[str, Any]:
 def record_of(result: dict[str, Any]) -> Record:
     """What the result of a compression repeats of its record. Raises ValueError where it repeats none."""
     rule = {"threshold": result["threshold"], "score": result.get("decided_by", FINAL)}
+    rule |= {"objective": result["objective"]} if "objective" in result else {}
     known = {key: result.get(key) for key in ("dense", "decisions", "ultimate", "runs", "env_steps", "messages")}
     name = Path(result.get("directory", "")).name or "compression"
     return parse_content({"kind": "compress", "name": name, "state": "finished", "protocol": rule, **known})

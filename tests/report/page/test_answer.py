@@ -10,10 +10,12 @@ from typing import Any
 import pytest
 
 from rlx2_ray.report.page.answer import answer, more_seeds
+from rlx2_ray.report.record.file import parse_content, to_content
 from rlx2_ray.report.record.record import (
     DenseArm,
     DenseByOther,
     DenseSeed,
+    PolicyCost,
     RatioByOther,
     Record,
     SizedDecision,
@@ -46,6 +48,36 @@ def test_accepted_network_with_all_that_makes_the_sentence_true() -> None:
         "probability .64. To be surer: 'rlx2 resume hopper --max-runs 70 --set compress.max_seeds=16 --set "
         "compress.max_dense_seeds=32 --set compress.accept=0.99'."
     )
+
+
+@pytest.mark.parametrize(
+    ("cost", "words"),
+    [
+        (PolicyCost("bytes", 7464.0, 278620.0, 12), "the smallest network found to keep the return is 7,464 bytes "
+         "as C, 37.3 times fewer than dense (static; policy 98 %, critics 95 % sparse). "),
+        (PolicyCost("latency", 84.7, 2109.0, 0, "Cortex-M4F"), "the fastest network found to keep the return is 84.7 "
+         "µs an action on a Cortex-M4F, 24.9 times less than dense, as forecast from its structure (static; policy 98 %, "
+         "critics 95 % sparse). "),
+    ],
+)  # fmt: skip
+def test_cheapest_network_of_several_methods(cost: PolicyCost, words: str) -> None:
+    """Of what it costs, not of the greatest compression."""
+    protocol = {"threshold": 0.97, "objective": cost.objective, "methods": [{"method": "rlx2"}, {"method": "static"}]}
+    dearer = replace(cost, value=2 * cost.value)
+    decisions = (
+        decision("accept", 0.97, method="rlx2", cost=dearer, size_ratio=0.01, compression=100.0),
+        decision("accept", 0.97, method="static", cost=cost),
+    )
+    made = record(*decisions, protocol=protocol)
+    assert words in answer(made)
+    assert parse_content(to_content(made)).decisions == decisions
+
+
+@pytest.mark.parametrize("protocol", [{"objective": "nothing"}, {"methods": 3}, {"methods": ["rlx2"]}])
+def test_other_protocol_is_no_record(protocol: dict[str, Any]) -> None:
+    content = to_content(record(decision("accept", 0.97)))
+    with pytest.raises(ValueError, match="protocol"):
+        parse_content({**content, "protocol": protocol})
 
 
 def test_network_that_all_runs_together_accept() -> None:

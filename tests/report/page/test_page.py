@@ -18,7 +18,7 @@ from rlx2_ray.report.page.page import report_html, report_markdown, write_report
 from rlx2_ray.report.page.sizes import size_table
 from rlx2_ray.report.page.summary import belief_words, command_of, details, protocol_of
 from rlx2_ray.report.page.tables import cost_table, score_table
-from rlx2_ray.report.record.record import DenseByOther, RatioByOther, Record
+from rlx2_ray.report.record.record import DenseByOther, PolicyCost, RatioByOther, Record
 from rlx2_ray.search.belief import Belief
 from rlx2_ray.types import BadInput
 from tests.support.sweeps import DEPLOYED_GAIN, RANDOM, STEPS, of_unknown_sizes
@@ -146,6 +146,35 @@ def test_bytes_are_of_the_smallest_to_the_largest_policy(search: Record) -> None
     alike = [trial._replace(config=known[0].config) for trial in known]
     cells = {row[3:5] for row in size_table(replace(search, trials=(*alike, *others))).rows}
     assert cells == {("7,000 to 7,002", "4,000"), ("-", "-")}
+
+
+def test_methods_and_costs_have_columns_of_their_own(search: Record) -> None:
+    """Two methods at one pair are two arms, each with its decision."""
+    methods = [{"method": "rlx2"}, {"method": "set"}]
+    own = [trial for trial in search.trials if trial.purpose != "dense"]
+    sets = [
+        trial._replace(name=f"set-{trial.name}", config=trial.config.model_copy(update={"method": "set"}))
+        for trial in own
+    ]
+    trials = [trial._replace(changes={**trial.changes, "method": trial.config.method}) for trial in (*own, *sets)]
+    costs = {"rlx2": PolicyCost("bytes", 7464.0, 278620.0, 8), "set": PolicyCost("bytes", 9000.0, 278620.0, 8)}
+    decisions = [replace(each, method=name, cost=cost) for name, cost in costs.items() for each in search.decisions]
+    record = replace(
+        search,
+        trials=tuple(trials),
+        decisions=tuple(decisions),
+        protocol={**search.protocol, "objective": "bytes", "methods": methods},
+    )
+    table, before = cost_table(record), cost_table(search)
+    assert table.headings[2:4] == ("method", "bytes as C")
+    assert table.rows[0][2:4] == ("dense", "278,620")
+    decided = {row[2:4] for row in table.rows[1:] if row[-1] != "no verdict"}
+    assert decided == {("rlx2", "7,464"), ("set", "9,000")}
+    assert len(table.rows) == 1 + 2 * (len(before.rows) - 1)
+    labels = [outcome.label for outcome in outcomes(record)]
+    assert len(set(labels)) == len(labels)
+    assert "rlx2 98 / 95 %" in labels
+    assert report_markdown(record)
 
 
 def test_score_table_has_every_seed(search: Record) -> None:

@@ -93,10 +93,10 @@ def test_key_changes_with_a_source(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert len(keys) == 2
 
 
-WITHOUT_EFFECT = (  # on what a dense run scores: files, displays, trackers, signals, the other score, consent
+WITHOUT_EFFECT = (  # on what a dense run scores: files, displays, trackers, signals, the other score, consent, bytes
     "experiment", "experiment.deployed", "experiment.display", "experiment.interruption", "experiment.pace",
-    "experiment.run", "files", "json_text", "plugin_copies", "plugins", "remembered", "runs", "strict", "tracking",
-    "types",
+    "experiment.run", "files", "footprint", "footprint.compact", "footprint.quantize", "footprint.tables", "json_text",
+    "plugin_copies", "plugins", "remembered", "runs", "strict", "tracking", "types",
 )  # fmt: skip
 PROGRAM = """
 import sys, rlx2_ray.experiment.inline, rlx2_ray.agents.engines

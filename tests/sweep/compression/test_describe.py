@@ -47,9 +47,7 @@ NONE = OtherScore("deployed", lambda request: None)  # no run has been played
 
 
 def described(decision: Decision, size: float) -> SizedDecision:
-    search = line_search()
-    search.size = lambda pair: size
-    return describe_decision(decision, search, NONE)
+    return describe_decision(decision, line_search(), NONE, size)
 
 
 def test_dense_arm_before_its_first_seed() -> None:
