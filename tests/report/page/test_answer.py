@@ -56,8 +56,8 @@ def test_accepted_network_with_all_that_makes_the_sentence_true() -> None:
         (PolicyCost("bytes", 7464.0, 278620.0, 12), "the smallest network found to keep the return is 7,464 bytes "
          "as C, 37.3 times fewer than dense (static; policy 98 %, critics 95 % sparse). "),
         (PolicyCost("latency", 84.7, 2109.0, 0, "Cortex-M4F"), "the fastest network found to keep the return is 84.7 "
-         "µs an action on a Cortex-M4F, 24.9 times less than dense, as forecast from its structure (static; policy 98 %, "
-         "critics 95 % sparse). "),
+         "µs an action on a Cortex-M4F, 24.9 times less than dense, as forecast from its structure (static; policy "
+         "98 %, critics 95 % sparse). "),
     ],
 )  # fmt: skip
 def test_cheapest_network_of_several_methods(cost: PolicyCost, words: str) -> None:
