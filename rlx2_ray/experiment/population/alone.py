@@ -5,7 +5,7 @@ from __future__ import annotations
 from rlx2_ray.agents.population.memory import planned_rows
 from rlx2_ray.agents.population.population import Population
 from rlx2_ray.agents.population.shapes import Shapes
-from rlx2_ray.experiment.population.lanes import local_lane
+from rlx2_ray.experiment.population.lanes import LocalPhysics
 from rlx2_ray.experiment.population.lockstep import Lockstep
 from rlx2_ray.experiment.population.training import TURN, train_in_slot
 from rlx2_ray.experiment.run import Run, Training
@@ -16,7 +16,7 @@ def train_alone(run: Run, resume: bool) -> Training:
     config = run.config
     population = Population(Shapes.of(config, run.spaces), 1, planned_rows(config), config.device)
     lockstep = Lockstep(population)
-    training = train_in_slot(lockstep, local_lane)(run, resume)
+    training = train_in_slot(lockstep, LocalPhysics(), goes_on=False)(run, resume)
     try:
         while True:
             try:

@@ -7,8 +7,7 @@ seeds than slots, the next begins where one has ended or failed. One that fails 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,11 +20,10 @@ from rlx2_ray.experiment import session
 from rlx2_ray.experiment.display import Display, make_display
 from rlx2_ray.experiment.interruption import StopWish, stop_on_signals
 from rlx2_ray.experiment.population import plan_file
-from rlx2_ray.experiment.population.lanes import local_lane
+from rlx2_ray.experiment.population.lanes import Physics
 from rlx2_ray.experiment.population.lockstep import Lockstep
-from rlx2_ray.experiment.population.member import MakeLane
 from rlx2_ray.experiment.population.member_display import MemberDisplay
-from rlx2_ray.experiment.population.physics import Pool
+from rlx2_ray.experiment.population.physics import physics_in
 from rlx2_ray.experiment.population.plan_file import Plan
 from rlx2_ray.experiment.population.training import TURN, train_in_slot
 from rlx2_ray.experiment.run import Training
@@ -35,6 +33,8 @@ from rlx2_ray.runs.lock import FolderLock
 from rlx2_ray.tracking import consent
 from rlx2_ray.tracking.uri import hide_secret
 from rlx2_ray.types import BadInput, Interrupted, RunFailed, Spaces
+
+PAUSE_S = 0.2  # until it is looked again whether somebody wishes to stop
 
 
 class Ended(NamedTuple):
@@ -87,23 +87,14 @@ def _work(plan: Plan, spaces: Spaces, directory: Path, retracked: str | None = N
     lock.acquire()
     try:
         session.prepare(plan.config)
-        with _making_lanes(plan, spaces) as make_lane, stop_on_signals() as wish:
+        with physics_in(plan.processes, plan.slots, spaces) as physics, stop_on_signals() as wish:
             display = make_display(plan.config.steps * len(plan.seeds))
             try:
-                return _Arm(plan, spaces, directory, retracked, make_lane, display, wish).train()
+                return _Arm(plan, spaces, directory, retracked, physics, display, wish).train()
             finally:
                 display.close()
     finally:
         lock.release()
-
-
-@contextmanager
-def _making_lanes(plan: Plan, spaces: Spaces) -> Iterator[MakeLane]:
-    if not plan.processes:
-        yield local_lane
-        return
-    with Pool(plan.processes, plan.slots, spaces) as pool:
-        yield pool.make_lane
 
 
 class _Arm:
@@ -113,7 +104,7 @@ class _Arm:
         spaces: Spaces,
         directory: Path,
         retracked: str | None,
-        make_lane: MakeLane,
+        physics: Physics,
         display: Display,
         wish: StopWish,
     ) -> None:
@@ -122,7 +113,8 @@ class _Arm:
         rows = planned_rows(plan.config)
         self._lockstep = Lockstep(Population(shapes, plan.slots, rows, plan.config.device))
         self._retracked = retracked
-        self._train = train_in_slot(self._lockstep, make_lane)
+        self._physics = physics
+        self._train = train_in_slot(self._lockstep, physics, goes_on=True)
         self._waiting = list(plan.seeds)
         self._trainings: dict[int, Training] = {}  # by seed, of those that have a slot
         self._results: dict[int, Result] = {}
@@ -136,12 +128,13 @@ class _Arm:
             self._refill()
             while self._trainings:
                 members = list(self._lockstep.members.values())
-                working = [member for member in members if not member.needs_attention]
-                if len(working) == len(members):
-                    self._lockstep.turn(working)
-                    self._show(len(members))
-                else:
+                if any(member.needs_attention for member in members):
                     self._attend()
+                    continue
+                working = [member for member in members if not member.rests]
+                self._lockstep.turn(working)
+                self._physics.look(0 if working else PAUSE_S)
+                self._show(len(members))
         return self._outcome()
 
     def _attend(self) -> None:

@@ -9,18 +9,16 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import NamedTuple
 
 from rlx2_ray import plugins
 from rlx2_ray.agents.population.population import Population
 from rlx2_ray.agents.population.shapes import Shapes
 from rlx2_ray.envs import modules
-from rlx2_ray.experiment.population.lanes import local_lane
 from rlx2_ray.experiment.population.lockstep import Lockstep
-from rlx2_ray.experiment.population.member import MakeLane, SlotMember
-from rlx2_ray.experiment.population.physics import Pool
+from rlx2_ray.experiment.population.member import SlotMember
+from rlx2_ray.experiment.population.physics import physics_in
 from rlx2_ray.experiment.population.training import TURN, train_in_slot
 from rlx2_ray.experiment.run import Training
 from rlx2_ray.experiment.session import Train
@@ -30,6 +28,8 @@ from rlx2_ray.sweep.trials.opening import open_run
 from rlx2_ray.tracking import consent
 from rlx2_ray.tracking.uri import hide_secret
 from rlx2_ray.types import BadInput, RunFailed, Spaces
+
+PAUSE_S = 0.1  # until it is looked again whether a trial calls
 
 
 class Needs(NamedTuple):
@@ -124,8 +124,8 @@ class PopulationHost:
             needs = self._needs
             population = Population(needs.shapes, needs.slots, needs.rows, needs.device)  # of this thread, as are
             self._lockstep = Lockstep(population)  # torch's number of threads and what it does with tiny numbers
-            with _making_lanes(needs) as make_lane:
-                self._train: Train = train_in_slot(self._lockstep, make_lane)
+            with physics_in(needs.processes, needs.slots, needs.spaces) as self._physics:
+                self._train: Train = train_in_slot(self._lockstep, self._physics, goes_on=False)
                 while self._is_to_go_on():
                     self._attend()
                     self._turn()
@@ -167,9 +167,12 @@ class PopulationHost:
 
     def _turn(self) -> None:
         at_turn = (run.at_turn for run in self._runs.values())
-        working = [member for member in at_turn if member is not None and not member.needs_attention]
+        members = [member for member in at_turn if member is not None and not member.needs_attention]
+        working = [member for member in members if not member.rests]
         if working:
             self._lockstep.turn(working)
+        if members:
+            self._physics.look(0 if working else PAUSE_S)
 
     def _go_on(self, run: _Run) -> None:
         """Until its next steps are the population's to take, or there is news of it."""
@@ -194,12 +197,3 @@ class PopulationHost:
         with self._changed:
             change()
             self._changed.notify_all()
-
-
-@contextmanager
-def _making_lanes(needs: Needs) -> Iterator[MakeLane]:
-    if not needs.processes:
-        yield local_lane
-        return
-    with Pool(needs.processes, needs.slots, needs.spaces) as pool:
-        yield pool.make_lane
