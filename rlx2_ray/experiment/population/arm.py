@@ -7,13 +7,13 @@ seeds than slots, the next begins where one has ended or failed. One that fails 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from typing import NamedTuple
 
 from rlx2_ray import plugins
 from rlx2_ray.agents.population.memory import choose_slots, member_bytes, planned_rows
-from rlx2_ray.agents.population.population import Population
 from rlx2_ray.agents.population.shapes import Shapes
 from rlx2_ray.envs import modules
 from rlx2_ray.experiment import session
@@ -22,6 +22,7 @@ from rlx2_ray.experiment.interruption import StopWish, stop_on_signals
 from rlx2_ray.experiment.population import plan_file
 from rlx2_ray.experiment.population.lanes import Physics
 from rlx2_ray.experiment.population.lockstep import Lockstep
+from rlx2_ray.experiment.population.member import SlotMember
 from rlx2_ray.experiment.population.member_display import MemberDisplay
 from rlx2_ray.experiment.population.physics import physics_in
 from rlx2_ray.experiment.population.plan_file import Plan
@@ -111,10 +112,9 @@ class _Arm:
         self._plan, self._directory, self._display, self._wish = plan, directory, display, wish
         shapes = Shapes.of(plan.config, spaces)
         rows = planned_rows(plan.config)
-        self._lockstep = Lockstep(Population(shapes, plan.slots, rows, plan.config.device))
-        self._retracked = retracked
-        self._physics = physics
-        self._train = train_in_slot(self._lockstep, physics, goes_on=True)
+        self._lockstep = Lockstep(shapes, plan.slots, rows, plan.config.device, physics)
+        self._physics, self._retracked = physics, retracked
+        self._train = train_in_slot(self._lockstep, goes_on=True)
         self._waiting = list(plan.seeds)
         self._trainings: dict[int, Training] = {}  # by seed, of those that have a slot
         self._results: dict[int, Result] = {}
@@ -127,26 +127,24 @@ class _Arm:
             stack.callback(self._end_all)
             self._refill()
             while self._trainings:
-                members = list(self._lockstep.members.values())
-                if any(member.needs_attention for member in members):
+                if any(member.needs_attention for member in self._lockstep.ready):
                     self._attend()
                     continue
-                working = [member for member in members if not member.rests]
-                self._lockstep.turn(working)
-                self._physics.look(0 if working else PAUSE_S)
-                self._show(len(members))
+                self._lockstep.turn([member for member in self._lockstep.ready if not member.rests])
+                members = self._lockstep.members
+                self._physics.look(PAUSE_S if all(member.rests for member in members) else 0)
+                self._show(members)
         return self._outcome()
 
     def _attend(self) -> None:
         """Let every member whose next step is not the population's to take go on by itself, in the order of slots."""
-        by_seed = {member.run.config.seed: member for member in self._lockstep.members.values()}
-        for seed, member in by_seed.items():
+        for member in self._lockstep.ready:
             if member.needs_attention:
-                self._go_on(seed)
+                self._go_on(member.run.config.seed)
         self._refill()
 
     def _refill(self) -> None:
-        while self._waiting and self._lockstep.free_slots and not self._wish.wished:
+        while self._waiting and self._lockstep.has_room and not self._wish.wished:
             seed = self._waiting.pop(0)
             self._trainings[seed] = self._begin(seed)
             self._go_on(seed)
@@ -177,12 +175,12 @@ class _Arm:
             self._display.say(f"seed {seed}: {failure}")
         del self._trainings[seed]
 
-    def _show(self, running: int) -> None:
+    def _show(self, members: Sequence[SlotMember]) -> None:
         def status() -> dict[str, str]:
-            return {"running": str(running), "ended": str(len(self._results)), "failed": str(len(self._failures))}
+            return {"running": str(len(members)), "ended": str(len(self._results)), "failed": str(len(self._failures))}
 
         steps = self._plan.config.steps * (len(self._results) + len(self._failures))
-        self._display.advance(steps + sum(each.env_steps for each in self._lockstep.members.values()), status)
+        self._display.advance(steps + sum(each.env_steps for each in members), status)
 
     def _end_all(self) -> None:
         """Where something ends all at once: leave runs that resume."""

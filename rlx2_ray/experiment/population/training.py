@@ -11,7 +11,6 @@ from collections.abc import Generator
 from rlx2_ray.experiment import deployed
 from rlx2_ray.experiment.evaluation import STREAM, Evaluation, check_sizes
 from rlx2_ray.experiment.owed import Owed
-from rlx2_ray.experiment.population.lanes import Physics
 from rlx2_ray.experiment.population.lockstep import Lockstep
 from rlx2_ray.experiment.population.member import SlotMember
 from rlx2_ray.experiment.population.playing import Game
@@ -21,27 +20,28 @@ from rlx2_ray.experiment.trainer import BaseTrainer
 from rlx2_ray.runs.parts import Point
 from rlx2_ray.types import RunFailed
 
-TURN: Point = {}  # no point, but: step the member unless it rests, until `needs_attention`, then go on
+TURN: Point = {}  # no point, but: step the member unless it rests, then go on when it is ready and needs attention
 
 
-def train_in_slot(lockstep: Lockstep, physics: Physics, goes_on: bool) -> Train:
+def train_in_slot(lockstep: Lockstep, goes_on: bool) -> Train:
     """Trains a run in a free slot, which is free again at the end. `goes_on`: also while it is evaluated."""
 
     def train(run: Run, resume: bool) -> Training:
-        return (yield from SlotTrainer(run, lockstep, physics, goes_on).to_the_end(resume))
+        return (yield from SlotTrainer(run, lockstep, goes_on).to_the_end(resume))
 
     return train
 
 
 class SlotTrainer(BaseTrainer):
-    def __init__(self, run: Run, lockstep: Lockstep, physics: Physics, goes_on: bool) -> None:
-        self._lockstep, self._physics = lockstep, physics
-        self._member = SlotMember(run, lockstep.population, lockstep.free_slots[0], physics, goes_on)
-        lockstep.members[self._member.slot] = self._member
+    def __init__(self, run: Run, lockstep: Lockstep, goes_on: bool) -> None:
+        self._physics = lockstep.physics
+        self._part, slot = lockstep.free_place()
+        self._member = SlotMember(run, self._part.population, slot, self._physics, goes_on)
+        self._part.members[slot] = self._member
         super().__init__(run, self._member, self._member.learner)
 
     def close(self) -> None:
-        self._lockstep.members.pop(self._member.slot)
+        self._part.members.pop(self._member.slot)
         super().close()
 
     def train(self) -> Training:
