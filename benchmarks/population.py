@@ -8,7 +8,8 @@ are from those on the CPU (`agreement`), then updates a second (`updates`) and e
 (`training`), evaluations included as often as usual: a long run that is cut after some seconds. (Of tasks whose
 episodes end early at first, such as Hopper and Ant, a whole run has more evaluation steps than its beginning.)
 What is most wanted comes first. Each has a forecast of the seconds that it takes; what does not fit into the rest of
-`--minutes` is left out, and said. Nothing is printed of what was not measured.
+`--minutes` is left out, and said; `--done FILE`, with the lines of an earlier call, goes on with that. Nothing is
+printed of what was not measured.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import suppress
+from contextlib import ExitStack, suppress
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -48,6 +50,7 @@ from rlx2_ray.types import Interrupted, Spaces
 
 Record = dict[str, Any]
 AROUND_S = 15.0  # a whole training takes beside what is timed: directories, MLflow, checkpoints at its end
+STARTING_S = 10.0  # processes of an engine, one for each core
 NEVER = 10**9
 WRONG = 1e-4  # of a weight after ten updates: more than an order of sums explains
 
@@ -76,21 +79,25 @@ class Item(NamedTuple):
 
 
 def main() -> None:
-    plan, out = read_plan()
+    plan, out, done = read_plan()
     started, about = time.monotonic(), describe(plan.device)
-    lines = [sys.stdout, *([out.open("a")] if out else [])]
-    for item in items(plan):
-        left = 60 * plan.minutes - (time.monotonic() - started)
-        record: Record = {**item.about, "forecast_s": item.forecast_s}
-        if item.forecast_s > left:
-            record["left_out"] = f"{left:.0f} s are left"
-        else:
-            begun = time.monotonic()
-            record |= attempt(item.measure)
-            record["took_s"] = round(time.monotonic() - begun, 1)
-        for file in lines:
-            file.write(json.dumps({**record, **about}) + "\n")
-            file.flush()
+    with ExitStack() as stack:
+        files = [sys.stdout, *([stack.enter_context(out.open("a"))] if out else [])]
+        for item in filter(lambda item: item.about not in done, items(plan)):
+            left = 60 * plan.minutes - (time.monotonic() - started)
+            line = json.dumps({**item.about, "forecast_s": item.forecast_s, **taken(item, left), **about})
+            for file in files:
+                file.write(line + "\n")
+                file.flush()
+
+
+def taken(item: Item, left: float) -> Record:
+    """What comes of one, where it fits into the seconds that are left."""
+    if item.forecast_s > left:
+        return {"left_out": f"{left:.0f} s are left"}
+    begun = time.monotonic()
+    record = attempt(item.measure)
+    return {**record, "took_s": round(time.monotonic() - begun, 1)}
 
 
 def attempt(measure: Callable[[], Record]) -> Record:
@@ -101,33 +108,32 @@ def attempt(measure: Callable[[], Record]) -> Record:
         return {"failed": f"{type(error).__name__}: {error}"}
 
 
-def read_plan() -> tuple[Measured, Path | None]:
+def read_plan() -> tuple[Measured, Path | None, list[Record]]:
+    """With where the lines go as well, and what of them is known."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--minutes", type=float, default=13.5)
     parser.add_argument("--out", type=Path, help="a file that the lines are added to, beside standard output")
     parser.add_argument("--small", action="store_true", help="a minute or two: small networks, few members")
+    parser.add_argument("--done", type=Path, help="lines of an earlier call: what was measured is not measured again")
     given = parser.parse_args()
-    return (small if given.small else whole)(given.device, given.minutes), given.out
+    plan = (small if given.small else whole)(given.device, given.minutes)
+    return plan, given.out, read_done(given.done) if given.done else []
+
+
+def read_done(file: Path) -> list[Record]:
+    """What was measured; what is compiled is gone with the machine."""
+    keys = ("what", "of", "env", "algo", "method", "members", "parts")
+    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    measured = [line for line in lines if not {"left_out", "failed"} & line.keys() and line["what"] != "prepare"]
+    return [{key: line[key] for key in keys if key in line} for line in measured]
 
 
 def whole(device: str, minutes: float) -> Measured:
     cores = len(os.sched_getaffinity(0))
     tasks = ["Hopper-v5", "Ant-v5", "HalfCheetah-v5"]
-    return Measured(
-        device,
-        tasks,
-        ["td3", "sac"],
-        [64, 128, 32],
-        3.0,
-        25.0,
-        max(1, cores - 1),
-        cores,
-        [256, 256],
-        1_000,
-        90.0,
-        minutes,
-    )
+    hidden, algorithms, slots = [256, 256], ["td3", "sac"], [64, 128, 32]
+    return Measured(device, tasks, algorithms, slots, 2.0, 22.0, max(1, cores - 1), cores, hidden, 1_000, 80.0, minutes)
 
 
 def small(device: str, minutes: float) -> Measured:
@@ -149,13 +155,15 @@ def items(plan: Measured) -> Iterator[Item]:
 
 def _wanted(plan: Measured) -> Iterator[Item]:
     first, task = plan.slots[0], plan.tasks[0]
-    yield Item({"what": "prepare"}, plan.prepare_s, lambda: prepare(plan))
+    yield Item({"what": "prepare", "of": "population"}, plan.prepare_s / 4, lambda: prepare(compile_kernels))
     for algo in plan.algorithms:
         for method in ("dense", "rlx2"):
             yield agreement(plan, task, algo, method)
     for task in plan.tasks[:2]:
         yield updates(plan, task, "td3", first)
         yield training(plan, task, "td3", "dense", first)
+    compile_engine = partial(prepare_engine, make_config(plan, task, "td3", "rlx2"))
+    yield Item({"what": "prepare", "of": "sparse engine"}, plan.prepare_s, lambda: prepare(compile_engine))
     yield alone_training(plan, plan.tasks[0], "td3", "dense")
     yield alone_updates(plan, plan.tasks[0], "torch")
     yield training(plan, plan.tasks[0], "td3", "dense", first, parts=1 if first >= lockstep.SPLIT_FROM else 2)
@@ -188,10 +196,9 @@ def make_config(plan: Measured, env: str, algo: str, method: str, **changes: Any
     return resolve({"env": {"id": env}, "algo": algo, "method": method, "network": network, **sparsity, **changes})
 
 
-def prepare(plan: Measured) -> Record:
+def prepare(compile_it: Callable[[], None]) -> Record:
     """What is compiled once a machine."""
-    prepare_engine(make_config(plan, plan.tasks[0], "td3", "rlx2"))
-    compile_kernels()
+    compile_it()
     return {}
 
 
@@ -338,7 +345,7 @@ def alone_training(plan: Measured, env: str, algo: str, method: str) -> Item:
         return {"env_steps_per_s": sum(rates)}
 
     about = {"what": "training", "of": "sparse engine, all cores", "env": env, "algo": algo, "method": method}
-    return Item({**about, "members": plan.cores}, plan.train_s + AROUND_S, measure)
+    return Item({**about, "members": plan.cores}, plan.train_s + AROUND_S + STARTING_S, measure)
 
 
 def train_alone(config: ExperimentConfig, seed: int, seconds: float) -> float:

@@ -44,6 +44,7 @@ def test_what_fails_or_does_not_fit_is_said_and_the_rest_is_measured(
     population.main()
     shown = capsys.readouterr().out
     assert shown == (tmp_path / "out.jsonl").read_text()
+    assert population.read_done(tmp_path / "out.jsonl") == [{"what": "c"}]
     failed, left_out, measured = map(json.loads, shown.splitlines())
     assert failed["failed"] == "ValueError: none"
     assert "s are left" in left_out["left_out"]
