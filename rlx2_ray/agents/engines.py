@@ -19,10 +19,10 @@ Models = Mapping[str, Layers]
 Make = Callable[[ExperimentConfig, Spaces, Models | None], Learner]
 # What its updates do not know, by section.
 NOT_IN_A_POPULATION = {
-    "agent": ("beta_1", "beta_2", "grown_steps"),
+    "agent": ("grown_steps",),
     "network": ("critic_norm", "rescaled"),
     "topology": ("growth_batches",),
-    "target": ("mean", "samples"),
+    "target": ("samples",),
 }
 
 

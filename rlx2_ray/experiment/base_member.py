@@ -17,6 +17,7 @@ from rlx2_ray.envs.lane import EnvLane, LaneState, failing
 from rlx2_ray.experiment.capacity_check import ForgettingReplay, check_capacity
 from rlx2_ray.experiment.evaluation import STREAM, Evaluation, evaluate_as
 from rlx2_ray.experiment.milestones import Milestones
+from rlx2_ray.experiment.owed import Owed
 from rlx2_ray.experiment.rollout import Action
 from rlx2_ray.experiment.run import Run
 from rlx2_ray.networks.policy import NoiseFreePolicy
@@ -36,16 +37,18 @@ class Lane(Protocol):
 
 
 class BaseMember:
-    def __init__(self, run: Run, lanes: Sequence[Lane]) -> None:
+    def __init__(self, run: Run, lanes: Sequence[Lane], evaluates: bool = True) -> None:
+        """`evaluates`: by itself, on an environment of its own."""
         config = run.config
         self.run = run
         self.env_steps = 0
         self.milestones = Milestones(config)
         self._config = config
         self._every_lane = lanes
-        self._evaluation_lane = EnvLane(config.env, config.seed, STREAM)
+        self._evaluation_lane = EnvLane(config.env, config.seed, STREAM) if evaluates else None
         self._exploration = make_generator(config.seed, "exploration")
         self._refused: Action | None = None  # drawn, but its env step is still to be taken
+        self.owed: Owed | None = None
 
     @property
     def _forgetting(self) -> ForgettingReplay:
@@ -63,7 +66,7 @@ class BaseMember:
         raise NotImplementedError
 
     def close(self) -> None:
-        for lane in (*self._every_lane, self._evaluation_lane):
+        for lane in (*self._every_lane, *filter(None, [self._evaluation_lane])):
             lane.close()
 
     @property
@@ -89,15 +92,15 @@ class BaseMember:
     def evaluation_is_due(self) -> bool:
         return not self.milestones.are_all_evaluated and self.env_steps >= self.milestones.next_evaluation
 
-    def evaluate(self, policy: NoiseFreePolicy) -> Evaluation:
-        """Play the evaluation of this env step. Where it raises RunFailed or StopAsked, it stays due."""
+    def evaluate(self, policy: NoiseFreePolicy, env_steps: int) -> Evaluation:
+        """Play the evaluation of an env step. Where it raises RunFailed or StopAsked, it stays due."""
+        lane = self._evaluation_lane
+        assert lane is not None
         try:
-            evaluation = evaluate_as(
-                self._config.evaluation, policy, self._evaluation_lane, self.env_steps, self.run.check_stop
-            )
+            evaluation = evaluate_as(self._config.evaluation, policy, lane, env_steps, self.run.check_stop)
         except RunFailed as failure:
-            raise RunFailed(f"At env step {self.env_steps}: {failure}") from None
-        self.milestones.evaluated = self.env_steps
+            raise RunFailed(f"At env step {env_steps}: {failure}") from None
+        self.milestones.evaluated = env_steps
         return evaluation
 
     def metrics(self) -> dict[str, float]:
@@ -124,6 +127,9 @@ class BaseMember:
             "exploration": generator_state(self._exploration),
             **self.milestones.state(),
         }
+        if self.owed is not None:
+            arrays |= self.owed.arrays()
+            values |= self.owed.values()
         self.run.save_checkpoint(self.env_steps, arrays, values, self._save_replay)
 
     def restore(self) -> LearnerState | None:
@@ -135,7 +141,8 @@ class BaseMember:
         self._take_replay(replay)
         arrays, values = checkpoint.arrays, checkpoint.values
         self.env_steps = values["env_steps"]
-        self.milestones.restore(values, self.env_steps, self.run.last_evaluated)
+        self.owed = Owed.of(checkpoint)
+        self.milestones.restore(values, self.env_steps, self.owed.env_steps if self.owed else self.run.last_evaluated)
         self._exploration = restore_generator(values["exploration"])
         self._refused = Action(*arrays["refused"]) if "refused" in arrays else None
         for number, (lane, episode) in enumerate(zip(self._every_lane, values["episodes"], strict=True)):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -49,9 +49,9 @@ class Evaluation:
         )
 
 
-def check_sizes(source: Path, spaces: Spaces, lane: EnvLane, env_id: str) -> None:
-    """Raises BadInput where a policy, which is from a file, is not for the lane's environment."""
-    expected, sizes = spaces[:2], lane.spaces[:2]
+def check_sizes(source: Path, spaces: Spaces, env_spaces: Spaces, env_id: str) -> None:
+    """Raises BadInput where a policy, which is from a file, is not for the environment."""
+    expected, sizes = spaces[:2], env_spaces[:2]
     if sizes != expected:
         raise BadInput(f"{source} is a policy for sizes {expected}, but {env_id} has {sizes}: use the same version.")
 
@@ -73,8 +73,11 @@ def evaluate(
     started = time.monotonic()
     limit = episode_limit(lane.env, max_episode_steps)
     played = [_play(policy, lane, first_episode + k, on_step, limit) for k in range(episodes)]
-    returns = tuple(each.total for each in played)
-    return Evaluation(returns, time.monotonic() - started, sum(each.is_cut for each in played), limit)
+    return evaluation_of(played, time.monotonic() - started, limit)
+
+
+def evaluation_of(played: Sequence[Played], seconds: float, limit: int) -> Evaluation:
+    return Evaluation(tuple(each.total for each in played), seconds, sum(each.is_cut for each in played), limit)
 
 
 def evaluate_as(
@@ -113,22 +116,40 @@ def evaluation_steps(config: ExperimentConfig, env: Any) -> int:
     return episodes * int(length)
 
 
-class _Played(NamedTuple):
+class Played(NamedTuple):
+    """One episode."""
+
     total: float
     is_cut: bool
 
 
-def _play(policy: NoiseFreePolicy, lane: EnvLane, episode: int, on_step: Callable[[Any], None], limit: int) -> _Played:
+def _play(policy: NoiseFreePolicy, lane: EnvLane, episode: int, on_step: Callable[[Any], None], limit: int) -> Played:
+    with failing(in_episode(episode)):
+        playing = play_by_steps(policy, lane, episode, limit)
+        try:
+            while True:
+                on_step(next(playing))
+        except StopIteration as end:
+            played: Played = end.value
+            return played
+
+
+def in_episode(episode: int) -> str:
+    """When it was that an environment failed."""
+    return f"in evaluation episode {episode}"
+
+
+def play_by_steps(policy: NoiseFreePolicy, lane: EnvLane, episode: int, limit: int) -> Generator[Any, None, Played]:
+    """Yields the environment before the first and after every step, before which it may rest."""
     total = 0.0
-    with failing(f"in evaluation episode {episode}"):
-        if (lane.episode, lane.episode_steps) != (episode, 0):  # the lane goes on with the next one by itself
-            lane.begin_episode(episode)
-        on_step(lane.env)
-        while True:
-            step = lane.step(policy.action(lane.observation))
-            on_step(lane.env)
-            total += step.reward
-            if step.terminated or step.truncated:
-                return _Played(total, False)
-            if lane.episode_steps >= limit:
-                return _Played(total, True)
+    if (lane.episode, lane.episode_steps) != (episode, 0):  # the lane goes on with the next one by itself
+        lane.begin_episode(episode)
+    yield lane.env
+    while True:
+        step = lane.step(policy.action(lane.observation))
+        yield lane.env
+        total += step.reward
+        if step.terminated or step.truncated:
+            return Played(total, False)
+        if lane.episode_steps >= limit:
+            return Played(total, True)

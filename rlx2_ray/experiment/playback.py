@@ -64,7 +64,7 @@ def play(
     with ExitStack() as stack:
         lane = EnvLane(env, seed, STREAM, render_mode="rgb_array" if video else None)
         stack.callback(lane.close)
-        check_sizes(source, played.spaces, lane, env.id)
+        check_sizes(source, played.spaces, lane.spaces, env.id)
         film = stack.enter_context(Film(video, lane)) if video else None
 
         def on_step(env: Any) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -30,9 +30,9 @@ from rlx2_ray.runs.checkpoint import (
     load_newest,
     save_checkpoint,
 )
-from rlx2_ray.runs.checkpoint_arrays import best_arrays, best_weights
+from rlx2_ray.runs.checkpoint_arrays import kept_arrays, kept_policy
 from rlx2_ray.runs.checkpoint_form import RunForm
-from rlx2_ray.runs.checkpoint_values import BEST
+from rlx2_ray.runs.checkpoint_values import BEST, OWED
 from rlx2_ray.runs.directory import RunDirectory, Waiting, describe_evaluations, reason
 from rlx2_ray.runs.final_score import score_of_points, scored
 from rlx2_ray.runs.parts import Point
@@ -56,6 +56,13 @@ Futility = Callable[[Sequence[Point]], bool]  # whether a run with these points 
 
 def never(points: Sequence[Point]) -> bool:
     return False
+
+
+def check_convergence(env_steps: int, learner_steps: int, metrics: Mapping[str, float]) -> None:
+    """Raises RunFailed where training diverged."""
+    for name, value in metrics.items():
+        if not math.isfinite(value) and name.startswith("train/"):
+            raise RunFailed(f"{name} became {value} by update {learner_steps} (env step {env_steps}).")
 
 
 class Run:
@@ -158,17 +165,12 @@ class Run:
 
         Raises RunFailed where training diverged.
 
-        A policy that was trained is kept where no evaluation of one before was better.
+        A policy that was trained is kept where no evaluation of one before was better. Where the run has gone on
+        since that moment, `metrics` have its `rates` as well.
         """
-        for name, value in metrics.items():
-            if not math.isfinite(value) and name.startswith("train/"):
-                raise RunFailed(f"{name} became {value} by update {learner_steps} (env step {env_steps}).")
-        rates = {
-            "throughput/env_steps_per_s": env_steps / self.training_s,
-            "throughput/learner_steps_per_s": learner_steps / self.training_s,
-            EVALUATION_S: evaluation.seconds,
-        }
-        shown = {name: value for name, value in (metrics | rates).items() if math.isfinite(value)}
+        check_convergence(env_steps, learner_steps, metrics)
+        metrics = {**metrics, **(self.rates(env_steps, learner_steps) | metrics), EVALUATION_S: evaluation.seconds}
+        shown = {name: value for name, value in metrics.items() if math.isfinite(value)}
         point = {
             "env_steps": env_steps,
             "learner_steps": learner_steps,
@@ -182,7 +184,7 @@ class Run:
         if learner_steps and evaluation.mean >= max(before, default=-math.inf):
             about = {name: point[name] for name in ("env_steps", "learner_steps", "return_mean", "return_std")}
             self._write_policy(self.directory.best_policy_file, policy, about)
-            self._best = ({name: array.copy() for name, array in best_arrays(policy).items()}, about)
+            self._best = ({name: array.copy() for name, array in kept_arrays(BEST, policy).items()}, about)
         self._points.append(point)
         self._new_points.append(point)
         self.ended_early = self.ended_early or self._is_futile(self._points)
@@ -191,8 +193,15 @@ class Run:
             self.display.say(evaluation.warning)
         self.display.say(
             f"env step {env_steps}  return {evaluation.mean:.1f} ± {evaluation.std:.1f}  "
-            f"buffer {metrics['replay/size']:.0f}  {rates['throughput/env_steps_per_s']:.0f} steps/s"
+            f"buffer {metrics['replay/size']:.0f}  {metrics['throughput/env_steps_per_s']:.0f} steps/s"
         )
+
+    def rates(self, env_steps: int, learner_steps: int) -> dict[str, float]:
+        """So far."""
+        return {
+            "throughput/env_steps_per_s": env_steps / self.training_s,
+            "throughput/learner_steps_per_s": learner_steps / self.training_s,
+        }
 
     def save_checkpoint(
         self, env_steps: int, arrays: Arrays, values: dict[str, Any], save_replay: Callable[[Path, Path | None], None]
@@ -273,8 +282,8 @@ class Run:
         """The best policy as it was then, whatever became of its file; a checkpoint of an earlier version has none."""
         if BEST not in checkpoint.values:
             return
-        policy, about = best_weights(checkpoint.arrays), checkpoint.values[BEST]
-        self._best = (best_arrays(policy), about)
+        policy, about = kept_policy(BEST, checkpoint.arrays), checkpoint.values[BEST]
+        self._best = (kept_arrays(BEST, policy), about)
         file = self.directory.best_policy_file
         if about is None:
             file.unlink(missing_ok=True)
@@ -293,6 +302,8 @@ class Run:
             on_file = [point for point in self.directory.read_points() if point["env_steps"] <= env_steps]
         except BadInput:
             on_file = []
+        if OWED in checkpoint.values:
+            on_file = on_file[: len(known)]  # what was owed is played and recorded anew
         if json.dumps(on_file[: len(known)]) == json.dumps(known):
             points = on_file  # on actors an evaluation may end after the checkpoint of a later step
         else:
@@ -305,27 +316,33 @@ class Run:
         return points
 
     def finish(
-        self, env_steps: int, learner_steps: int, policy: PolicyWeights, faults: dict[str, int] | None = None
+        self,
+        env_steps: int,
+        learner_steps: int,
+        policy: PolicyWeights,
+        faults: dict[str, int] | None = None,
+        played: Evaluation | None = None,
     ) -> dict[str, Any]:
         """Write the policy and the result, and return the latter. Raises RunFailed where there is no room.
 
-        `faults`: what died and what was lost, by name.
+        `faults`: what died and what was lost, by name. `played`: what came of the policy of the best evaluation, where
+        it has been played again elsewhere.
         """
         if self._is_behind:
             raise RunFailed(f"The last checkpoint is not written: make room, then {self._remedy()}")
         self._write_policy(self.directory.policy_file, policy, {})
         with self.pause_training_clock():
             before = time.monotonic()
-            deployed = self._play_deployed()
-            deployed_s = time.monotonic() - before
+            deployed = self._play_deployed(played)
+            deployed_s = time.monotonic() - before + (played.seconds if played else 0.0)
         outcome = self._outcome(env_steps, learner_steps, policy)
         outcome |= {"evaluation_s": self._evaluation_s(deployed_s)}
         outcome |= {"deployed": deployed, "faults": faults or {}}
         return deliver(self.directory, self.tracker, outcome, self.display.say)
 
-    def _play_deployed(self) -> dict[str, Any] | None:
+    def _play_deployed(self, played: Evaluation | None) -> dict[str, Any] | None:
         try:
-            return play_deployed(self.config, self.directory, self.display.say, self.check_stop)
+            return play_deployed(self.config, self.directory, self.display.say, self.check_stop, played)
         except StopAsked:
             raise Interrupted(f"Stopped; 'rlx2 resume {self.directory.path}' goes on.") from None
 

@@ -7,9 +7,11 @@ from typing import Protocol
 
 from rlx2_ray.agents.learner import LearnerState
 from rlx2_ray.experiment.base_member import BaseMember
+from rlx2_ray.experiment.evaluation import Evaluation
 from rlx2_ray.experiment.interruption import StopAsked
+from rlx2_ray.experiment.owed import Owed
 from rlx2_ray.experiment.run import Run, Training
-from rlx2_ray.networks.policy import ActingPolicy, NoiseFreePolicy
+from rlx2_ray.networks.policy import ActingPolicy, NoiseFreePolicy, make_evaluation_policy, make_network
 from rlx2_ray.networks.policy_weights import PolicyWeights
 from rlx2_ray.types import RunFailed
 
@@ -70,17 +72,30 @@ class BaseTrainer:
 
     def _evaluate(self) -> None:
         member, learner = self._base_member, self._base_learner
+        evaluation = self._play(learner.evaluated_policy(), member.env_steps)
+        metrics = learner.metrics() | member.metrics()
+        policy = learner.evaluated_weights()
+        self._run.record(member.env_steps, learner.learner_steps, evaluation, policy, metrics)
+
+    def _play(self, policy: NoiseFreePolicy, env_steps: int) -> Evaluation:
         try:
-            evaluation = member.evaluate(learner.evaluated_policy())
+            return self._base_member.evaluate(policy, env_steps)
         except RunFailed:
             self._save()
             raise
         except StopAsked:
             self._run.check_interrupted(self._save)  # which raises
             raise
-        metrics = learner.metrics() | member.metrics()
-        policy = learner.evaluated_weights()
-        self._run.record(member.env_steps, learner.learner_steps, evaluation, policy, metrics)
+
+    def _settle(self, owed: Owed) -> None:
+        """Play the evaluation that is owed since the checkpoint was written."""
+        with self._run.pause_training_clock():
+            policy = make_evaluation_policy(self._run.config.algo, make_network(owed.policy))
+            self._record_owed(owed, self._play(policy, owed.env_steps))
+
+    def _record_owed(self, owed: Owed, evaluation: Evaluation) -> None:
+        self._base_member.owed = None
+        self._run.record(owed.env_steps, owed.learner_steps, evaluation, owed.policy, owed.metrics)
 
     def _save(self) -> None:
         self._base_member.save(self._base_learner.state())
@@ -91,4 +106,6 @@ class BaseTrainer:
         if state is None:
             return
         self._base_learner.restore(state)
+        if self._base_member.owed is not None:
+            self._settle(self._base_member.owed)
         self._evaluate_if_due()  # where the run failed in the evaluation that belongs to this very step

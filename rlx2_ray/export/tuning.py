@@ -78,7 +78,7 @@ def tuned(policy: PolicyFile, network: Sequence[DenseLayer], kind: IntegerType, 
     layers = [_Layer(layer, np.iinfo(kind).max) for layer in network]
     teacher = playable(policy)
     with closing(EnvLane(EnvConfig(**policy.env), 0, STREAM)) as lane:
-        check_sizes(source, teacher.spaces, lane, policy.env["id"])
+        check_sizes(source, teacher.spaces, lane.spaces, policy.env["id"])
         observations = _visited(teacher.policy, lane, 0)
         for stage, share in enumerate(SHARES, start=1):
             for layer in layers:

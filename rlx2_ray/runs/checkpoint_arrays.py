@@ -16,7 +16,7 @@ from rlx2_ray.networks.moments import STATE
 from rlx2_ray.networks.policy_reader import LARGEST_MEAN, NORMALIZATION, Normalization, read_normalization
 from rlx2_ray.networks.policy_weights import AVERAGE, PolicyWeights
 from rlx2_ray.networks.sparse_layer import AGE, BIAS, GROWTH, RAW, WEIGHTS, Arrays, from_arrays, to_arrays
-from rlx2_ray.runs.checkpoint_values import BEST
+from rlx2_ray.runs.checkpoint_values import BEST, OWED
 from rlx2_ray.sparse.densities import Shape
 from rlx2_ray.sparse.plan import CRITICS, NetworkPlan, plan_agent
 from rlx2_ray.strict import LARGEST
@@ -27,7 +27,7 @@ TARGETS = {"td3": ("target_policy", "target_critic"), "sac": ("target_critic",)}
 FIRST, SECOND = "first_moment", "second_moment"  # of Adam
 ACTION_LIMIT = 1.0
 LARGEST_SQUARES = LARGEST_MEAN**2 * LARGEST  # of as many observations as can be counted
-BEST_NORMALIZATION = tuple(f"{BEST}.{name}" for name in NORMALIZATION)
+KEPT = (BEST, OWED)  # policies as they were, each with its own normalization
 
 Sizes = tuple[int, int]  # of an observation and an action
 
@@ -116,7 +116,7 @@ def state_forms(config: ExperimentConfig, sizes: Sizes, models: Models, count: C
                 forms |= _forms_of_switches(config, name, key, layer.shape, active)
     observation, action = sizes
     if config.agent.normalize_observations:
-        forms |= _forms_of_normalization(observation, BEST in models)
+        forms |= _forms_of_normalization(observation, [name for name in KEPT if name in models])
     if config.runtime.kind == "inline":
         for lane in range(config.runtime.envs_per_rollout):
             taken = count(f"lane.{lane}.actions", env_steps)
@@ -141,9 +141,9 @@ def _forms_of_switches(
         yield f"{key}.reserve", ArrayForm(np.float32, shape)
 
 
-def _forms_of_normalization(size: int, has_best: bool) -> Iterator[tuple[str, ArrayForm]]:
+def _forms_of_normalization(size: int, kept: Iterable[str]) -> Iterator[tuple[str, ArrayForm]]:
     yield from ((f"{STATE}.{name}", ArrayForm(np.float64, (size,))) for name in ("mean", "squares"))
-    yield from ((name, ArrayForm(np.float32, (size,))) for name in BEST_NORMALIZATION if has_best)
+    yield from ((part, ArrayForm(np.float32, (size,))) for name in kept for part in _normalization_of(name))
 
 
 def _forms_of_layer(key: str, shape: Shape, active: int, is_optimized: bool) -> Iterator[tuple[str, ArrayForm]]:
@@ -194,19 +194,24 @@ def _check_normalization(arrays: Mapping[str, NDArray[Any]]) -> None:
         mean, squares = arrays[f"{STATE}.mean"], arrays[f"{STATE}.squares"]
         if not ((np.abs(mean) <= LARGEST_MEAN).all() and ((squares >= 0) & (squares <= LARGEST_SQUARES)).all()):
             raise ValueError(f"{STATE} is beyond what observations come to")
-    if BEST_NORMALIZATION[0] in arrays:
-        read_normalization(tuple(arrays[name] for name in BEST_NORMALIZATION), len(arrays[BEST_NORMALIZATION[0]]))
+    for parts in map(_normalization_of, KEPT):
+        if parts[0] in arrays:
+            read_normalization(tuple(arrays[part] for part in parts), len(arrays[parts[0]]))
 
 
-def best_arrays(policy: PolicyWeights) -> Arrays:
-    """The best policy so far, for a checkpoint."""
-    return to_arrays(policy.layers, BEST) | dict(zip(BEST_NORMALIZATION, policy.normalization or (), strict=False))
+def _normalization_of(name: str) -> list[str]:
+    return [f"{name}.{part}" for part in NORMALIZATION]
 
 
-def best_weights(arrays: Arrays) -> PolicyWeights:
-    """Returns it: the inverse of `best_arrays`."""
-    found = [arrays[name] for name in BEST_NORMALIZATION if name in arrays]
-    return PolicyWeights(from_arrays(arrays, BEST), Normalization(*found) if found else None)  # type: ignore[arg-type]
+def kept_arrays(name: str, policy: PolicyWeights) -> Arrays:
+    """A policy as it was, for a checkpoint; `name` is one of `KEPT`."""
+    return to_arrays(policy.layers, name) | dict(zip(_normalization_of(name), policy.normalization or (), strict=False))
+
+
+def kept_policy(name: str, arrays: Arrays) -> PolicyWeights:
+    """Returns it: the inverse of `kept_arrays`."""
+    found = [arrays[part] for part in _normalization_of(name) if part in arrays]
+    return PolicyWeights(from_arrays(arrays, name), Normalization(*found) if found else None)  # type: ignore[arg-type]
 
 
 def _shape_of(arrays: Mapping[str, NDArray[Any]], key: str) -> Shape:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from rlx2_ray.config import ExperimentConfig
 from rlx2_ray.networks.sparse_layer import Arrays
 from rlx2_ray.runs.checkpoint_arrays import (
+    KEPT,
     Models,
     Sizes,
     check_contents,
@@ -18,7 +19,7 @@ from rlx2_ray.runs.checkpoint_arrays import (
     state_forms,
     targets_of,
 )
-from rlx2_ray.runs.checkpoint_values import BEST, check_values
+from rlx2_ray.runs.checkpoint_values import check_values
 from rlx2_ray.types import BadInput, Spaces
 
 SLACK = 64 << 20  # bytes: what a task of other sizes may take, so that it is said that they are others
@@ -83,8 +84,7 @@ class RunForm(NamedTuple):
 
     def _models(self, sizes: Sizes, values: dict[str, Any], arrays: Arrays) -> Models:
         models = model_forms(self.config, sizes)
-        if values.get(BEST) is not None:
-            models[BEST] = models["policy"]
+        models |= {name: models["policy"] for name in KEPT if values.get(name) is not None}
         if self.expert is not None:
             models["target_critic"] = targets_of(self.config, model_forms(self.expert, sizes)["critic"])
         elif self._has_unknown_expert and arrays:

@@ -11,6 +11,7 @@ from rlx2_ray.seeding import restore_generator
 from rlx2_ray.strict import Count, Strict, first_problem
 
 BEST = "best_policy"  # key of the values, and prefix of the arrays, of the best policy so far
+OWED = "owed_policy"  # the same of one whose evaluation was being played while the run went on
 
 Positive = Annotated[Count, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]
@@ -71,6 +72,14 @@ class Point(Best):
     __pydantic_extra__: dict[str, float]
 
 
+class Owed(Strict):
+    """An evaluation that is still to be played: of which moment, and what is known of it."""
+
+    env_steps: Count
+    learner_steps: Count
+    metrics: dict[str, float]
+
+
 class Values(Strict):
     """Of every run; those that may be missing came later."""
 
@@ -94,6 +103,17 @@ class Values(Strict):
 class InlineValues(Values):
     episodes: list[Count]
     exploration: Generator
+    owed_policy: Owed | None = None
+
+    @model_validator(mode="after")
+    def _check_owed(self) -> InlineValues:
+        owed = self.owed_policy
+        if owed is not None and (
+            not max((point.env_steps for point in self.points), default=0) < owed.env_steps <= self.env_steps
+            or owed.learner_steps > self.learner.learner_steps
+        ):
+            raise ValueError("owes the evaluation of another moment")
+        return self
 
 
 class ActorsValues(Values):

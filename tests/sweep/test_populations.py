@@ -78,7 +78,7 @@ UNLIKE = [
     ({"agent.batch_size": {"choice": [16, 17]}}, {"searcher": "optuna"}, "Trial with agent.batch_size 17: batch_size"),
     ({"algo": {"grid": ["td3", "sac"]}}, {}, "algo is sac, but td3 in the population"),
     ({"engine": {"grid": ["sparse", "population"]}}, {}, "engine is population on cpu in 00001-engine=population, but"),
-    ({"agent.beta_1": {"grid": [0.9, 0.5]}}, {}, "agent.beta_1 is 0.5, which engine population does not have"),
+    ({"target.samples": {"grid": [1, 5]}}, {}, "target.samples is 5, which engine population does not have"),
     ({"runtime.kind": {"grid": ["actors"]}}, {}, "runtime.kind is actors, but engine population is its own runtime"),
     ({"env.id": {"grid": ["InvertedPendulum-v5", "Pendulum-v1"]}}, {}, "env.id is Pendulum-v1 in 00001-env.id"),
 ]

@@ -108,6 +108,7 @@ class Constants(NamedTuple):
     mean: Tensor  # (P, O), of observations that are normalised; else 0
     scale: Tensor  # (P, O), the same; else 1
     bound: Tensor  # (P, 1), of normalised observations; else infinite
+    blend: Tensor  # (P,), `target.mean`
 
 
 class Population:
@@ -138,6 +139,7 @@ class Population:
             mean=of_slots(observation_size),
             scale=of_slots(observation_size, fill=1),
             bound=of_slots(1, fill=np.inf),
+            blend=of_slots(),
         )
         self.log_temperature, self.temperature_first, self.temperature_second = (of_slots() for _ in range(3))
         self._keys = of_slots(len(STREAMS), 2, dtype=torch.int64)
@@ -226,9 +228,12 @@ class Population:
     def _targets(self, windows: Windows, noise: Noise, temperature: Tensor) -> Tensor:
         constants, critics = self.constants, self.targets["target_critic"]
         if self.shapes.algo == "sac":
-            return sac.target_q(windows, self.policy, critics, noise.targets, constants.powers, temperature)
+            return sac.target_q(
+                windows, self.policy, critics, noise.targets, constants.powers, temperature, constants.blend
+            )
         scaled = noise.targets * constants.noise.view(-1, 1, 1)
-        return td3.target_q(windows, self.targets["target_policy"], critics, scaled, constants.clip, constants.powers)
+        policy = self.targets["target_policy"]
+        return td3.target_q(windows, policy, critics, scaled, constants.clip, constants.powers, constants.blend)
 
     def _update_policies(
         self, members: Sequence[Member], due: Due, windows: Windows, noise: Noise, temperature: Tensor

@@ -15,7 +15,7 @@ from torch.nn.functional import softplus
 
 from rlx2_ray.agents.population.stack import Stack, backward, forward
 from rlx2_ray.agents.population.trained import TrainedStack
-from rlx2_ray.agents.population.twin_critics import q_values
+from rlx2_ray.agents.population.twin_critics import pair_value, q_values
 from rlx2_ray.agents.population.windows import Windows, bootstrap_discount, discounted_rewards
 from rlx2_ray.networks.policy import LOG_STD_MAX, LOG_STD_MIN
 
@@ -44,7 +44,13 @@ def sample(outputs: Tensor, noise: Tensor) -> Sample:
 
 
 def target_q(
-    windows: Windows, policy: Stack, target_critics: Stack, noise: Tensor, powers: Tensor, temperature: Tensor
+    windows: Windows,
+    policy: Stack,
+    target_critics: Stack,
+    noise: Tensor,
+    powers: Tensor,
+    temperature: Tensor,
+    blend: Tensor,
 ) -> Tensor:
     """Returns (P, B).
 
@@ -56,6 +62,7 @@ def target_q(
         noise: (P, B, n, A), standard normal.
         powers: (P, n + 1), of the discount.
         temperature: (P,), alpha.
+        blend: (P,), of `pair_value`, which stands for the minimum.
     """
     outputs = forward(policy.layers, windows.next_observations.flatten(1, 2))[-1]
     drawn = sample(outputs.view(*noise.shape[:3], -1), noise)
@@ -64,7 +71,7 @@ def target_q(
     bonus = torch.where(lived, powers[:, None, 1:] * drawn.log_probs, 0.0).sum(-1)
     last = (windows.lengths - 1)[..., None, None].expand(-1, -1, 1, noise.shape[-1])
     actions = drawn.actions.gather(2, last).squeeze(2)
-    q = q_values(target_critics, windows.next_observations[:, :, -1], actions).q.amin(1)
+    q = pair_value(q_values(target_critics, windows.next_observations[:, :, -1], actions).q, blend)
     rewards, bootstrap = discounted_rewards(windows, powers), bootstrap_discount(windows, powers)
     return rewards - temperature.unsqueeze(1) * bonus + bootstrap * q
 

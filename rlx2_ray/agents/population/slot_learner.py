@@ -20,7 +20,7 @@ from rlx2_ray.agents.learner import LearnerState, window_spec
 from rlx2_ray.agents.population.population import METRICS, Constants, Population
 from rlx2_ray.agents.population.shapes import Shapes, check_member
 from rlx2_ray.agents.population.trained import RESTING, TrainedStack, rates_at
-from rlx2_ray.config import ExperimentConfig
+from rlx2_ray.config import AgentConfig, ExperimentConfig
 from rlx2_ray.networks.policy import DenseLayer, DenseNetwork
 from rlx2_ray.networks.policy_reader import CLIP
 from rlx2_ray.networks.policy_weights import AVERAGE
@@ -38,13 +38,13 @@ class SlotOptimizer:
         self.evolution, self.steps, self.masks = evolution, 0, masks
         self._stack, self._slot = stack, slot
 
-    def begin_call(self, learning_rate: float) -> tuple[float, float, float, float]:
+    def begin_call(self, agent: AgentConfig) -> tuple[float, float, float, float]:
         """Count a call; Adam's rates of it, those of rest where it is an event."""
         self.evolution.calls += 1
         if self.evolution.is_due:
             return RESTING
         self.steps += 1
-        return rates_at(self.steps, learning_rate)
+        return rates_at(self.steps, agent.learning_rate, agent.betas)
 
     def rewire(self, layers: Layers, networks: int, inputs: Inputs) -> None:
         """The event of this call, with the gradient that the stack has."""
@@ -154,15 +154,15 @@ class SlotLearner(BaseLearner):
         self.learner_steps += 1
         self._count("critic_loss", "q_mean")
         agent = self._config.agent
-        rates = [*self.critic_optimizer.begin_call(agent.learning_rate)]
+        rates = [*self.critic_optimizer.begin_call(agent)]
         if not self.policy_is_due:
             return [*rates, *RESTING, *RESTING, 0.0, 0.0, 0.0, 1.0, 0.0]
         self._count("policy_loss")
-        rates += self.policy_optimizer.begin_call(agent.learning_rate)
+        rates += self.policy_optimizer.begin_call(agent)
         if self._config.algo == "sac":
             self._count("temperature", "entropy")
             self._temperature_steps += 1
-            rates += rates_at(self._temperature_steps, agent.learning_rate)
+            rates += rates_at(self._temperature_steps, agent.learning_rate, agent.betas)
         else:
             rates += RESTING
         average = self._average_rate if self._averages else 0.0
@@ -257,4 +257,5 @@ def _constants(config: ExperimentConfig, spaces: Spaces, shapes: Shapes) -> Cons
         torch.zeros(spaces.observation_size),
         torch.ones(spaces.observation_size),
         torch.tensor([bound]),
+        torch.tensor(config.target.mean),
     )

@@ -11,12 +11,18 @@ from torch import Tensor
 
 from rlx2_ray.agents.population.stack import Stack, backward, forward
 from rlx2_ray.agents.population.trained import TrainedStack
-from rlx2_ray.agents.population.twin_critics import q_values
+from rlx2_ray.agents.population.twin_critics import pair_value, q_values
 from rlx2_ray.agents.population.windows import Windows, bootstrap_discount, discounted_rewards
 
 
 def target_q(
-    windows: Windows, target_policy: Stack, target_critics: Stack, noise: Tensor, clip: Tensor, powers: Tensor
+    windows: Windows,
+    target_policy: Stack,
+    target_critics: Stack,
+    noise: Tensor,
+    clip: Tensor,
+    powers: Tensor,
+    blend: Tensor,
 ) -> Tensor:
     """Returns (P, B): y = sum_k gamma^k r_k + gamma^m min_i Q_i'(s_m, clip(pi'(s_m) + clip(noise))).
 
@@ -24,12 +30,13 @@ def target_q(
         noise: (P, B, A), from N(0, target_policy_noise).
         clip: (P,), of the noise, in units of the action bound.
         powers: (P, n + 1), of the discount.
+        blend: (P,), of `pair_value`, which stands for the minimum.
     """
     last = windows.next_observations[:, :, -1]
     bound = clip.view(-1, 1, 1)
     smoothing = torch.minimum(torch.maximum(noise, -bound), bound)
     actions = (forward(target_policy.layers, last)[-1].tanh() + smoothing).clamp(-1, 1)
-    q = q_values(target_critics, last, actions).q.amin(1)
+    q = pair_value(q_values(target_critics, last, actions).q, blend)
     return discounted_rewards(windows, powers) + bootstrap_discount(windows, powers) * q
 
 

@@ -24,7 +24,7 @@ from rlx2_ray.networks.sparse_layer import Arrays
 from rlx2_ray.sparse.densities import Shape
 from rlx2_ray.types import Bools, Floats
 
-BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8
+EPSILON = 1e-8
 MOMENTS = ("first_moment", "second_moment")
 
 
@@ -40,9 +40,10 @@ class Rates(NamedTuple):
 RESTING = (0.0, 0.0, 0.0, 1.0)  # rates of a slot that does not step
 
 
-def rates_at(step: int, learning_rate: float) -> tuple[float, float, float, float]:
+def rates_at(step: int, learning_rate: float, betas: tuple[float, float]) -> tuple[float, float, float, float]:
     """Those of the `step`-th step, from 1."""
-    return 1 - BETA_1, 1 - BETA_2, learning_rate / (1 - BETA_1**step), (1 - BETA_2**step) ** -0.5
+    first, second = betas
+    return 1 - first, 1 - second, learning_rate / (1 - first**step), (1 - second**step) ** -0.5
 
 
 def adam_step(parameters: Tensor, gradient: Tensor, first: Tensor, second: Tensor, rates: Rates) -> None:

@@ -25,6 +25,12 @@ def q_values(critics: Stack, observations: Tensor, actions: Tensor) -> Values:
     return Values(values, values[-1].view(-1, 2, inputs.shape[1]))
 
 
+def pair_value(q: Tensor, blend: Tensor) -> Tensor:
+    """(P, B): of the values of both (P, 2, B) the minimum, or `blend` (P,) of the way from there to their mean."""
+    low, high = q.aminmax(dim=1)
+    return low + blend.view(-1, 1) / 2 * (high - low)
+
+
 def regress(critics: TrainedStack, windows: Windows, targets: Tensor) -> tuple[Tensor, Tensor]:
     """Write the gradient of sum_i mean (Q_i - y)^2, y being `targets` (P, B).
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from rlx2_ray.agents.population.memory import planned_rows
-from rlx2_ray.agents.population.population import Population
 from rlx2_ray.agents.population.shapes import Shapes
-from rlx2_ray.experiment.population.lanes import local_lane
+from rlx2_ray.experiment.population.lanes import LocalPhysics
 from rlx2_ray.experiment.population.lockstep import Lockstep
 from rlx2_ray.experiment.population.training import TURN, train_in_slot
 from rlx2_ray.experiment.run import Run, Training
@@ -14,9 +13,8 @@ from rlx2_ray.experiment.run import Run, Training
 def train_alone(run: Run, resume: bool) -> Training:
     """Train to the end. Raises RunFailed or Interrupted, a checkpoint kept."""
     config = run.config
-    population = Population(Shapes.of(config, run.spaces), 1, planned_rows(config), config.device)
-    lockstep = Lockstep(population)
-    training = train_in_slot(lockstep, local_lane)(run, resume)
+    lockstep = Lockstep(Shapes.of(config, run.spaces), 1, planned_rows(config), config.device, LocalPhysics())
+    training = train_in_slot(lockstep, goes_on=False)(run, resume)
     try:
         while True:
             try:
@@ -26,7 +24,7 @@ def train_alone(run: Run, resume: bool) -> Training:
             if point is not TURN:
                 yield point
                 continue
-            (member,) = lockstep.members.values()
+            (member,) = lockstep.members
             while not member.needs_attention:
                 lockstep.turn([member])
     finally:

@@ -7,25 +7,24 @@ seeds than slots, the next begins where one has ended or failed. One that fails 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, nullcontext
+from collections.abc import Sequence
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from typing import NamedTuple
 
 from rlx2_ray import plugins
 from rlx2_ray.agents.population.memory import choose_slots, member_bytes, planned_rows
-from rlx2_ray.agents.population.population import Population
 from rlx2_ray.agents.population.shapes import Shapes
 from rlx2_ray.envs import modules
 from rlx2_ray.experiment import session
 from rlx2_ray.experiment.display import Display, make_display
 from rlx2_ray.experiment.interruption import StopWish, stop_on_signals
 from rlx2_ray.experiment.population import plan_file
-from rlx2_ray.experiment.population.lanes import local_lane
+from rlx2_ray.experiment.population.lanes import Physics
 from rlx2_ray.experiment.population.lockstep import Lockstep
-from rlx2_ray.experiment.population.member import MakeLane
+from rlx2_ray.experiment.population.member import SlotMember
 from rlx2_ray.experiment.population.member_display import MemberDisplay
-from rlx2_ray.experiment.population.physics import Pool
+from rlx2_ray.experiment.population.physics import physics_in
 from rlx2_ray.experiment.population.plan_file import Plan
 from rlx2_ray.experiment.population.training import TURN, train_in_slot
 from rlx2_ray.experiment.run import Training
@@ -35,6 +34,8 @@ from rlx2_ray.runs.lock import FolderLock
 from rlx2_ray.tracking import consent
 from rlx2_ray.tracking.uri import hide_secret
 from rlx2_ray.types import BadInput, Interrupted, RunFailed, Spaces
+
+PAUSE_S = 0.2  # until it is looked again whether somebody wishes to stop
 
 
 class Ended(NamedTuple):
@@ -87,23 +88,14 @@ def _work(plan: Plan, spaces: Spaces, directory: Path, retracked: str | None = N
     lock.acquire()
     try:
         session.prepare(plan.config)
-        with _making_lanes(plan, spaces) as make_lane, stop_on_signals() as wish:
+        with physics_in(plan.processes, plan.slots, spaces) as physics, stop_on_signals() as wish:
             display = make_display(plan.config.steps * len(plan.seeds))
             try:
-                return _Arm(plan, spaces, directory, retracked, make_lane, display, wish).train()
+                return _Arm(plan, spaces, directory, retracked, physics, display, wish).train()
             finally:
                 display.close()
     finally:
         lock.release()
-
-
-@contextmanager
-def _making_lanes(plan: Plan, spaces: Spaces) -> Iterator[MakeLane]:
-    if not plan.processes:
-        yield local_lane
-        return
-    with Pool(plan.processes, plan.slots, spaces) as pool:
-        yield pool.make_lane
 
 
 class _Arm:
@@ -113,16 +105,16 @@ class _Arm:
         spaces: Spaces,
         directory: Path,
         retracked: str | None,
-        make_lane: MakeLane,
+        physics: Physics,
         display: Display,
         wish: StopWish,
     ) -> None:
         self._plan, self._directory, self._display, self._wish = plan, directory, display, wish
         shapes = Shapes.of(plan.config, spaces)
         rows = planned_rows(plan.config)
-        self._lockstep = Lockstep(Population(shapes, plan.slots, rows, plan.config.device))
-        self._retracked = retracked
-        self._train = train_in_slot(self._lockstep, make_lane)
+        self._lockstep = Lockstep(shapes, plan.slots, rows, plan.config.device, physics)
+        self._physics, self._retracked = physics, retracked
+        self._train = train_in_slot(self._lockstep, goes_on=True)
         self._waiting = list(plan.seeds)
         self._trainings: dict[int, Training] = {}  # by seed, of those that have a slot
         self._results: dict[int, Result] = {}
@@ -135,25 +127,24 @@ class _Arm:
             stack.callback(self._end_all)
             self._refill()
             while self._trainings:
-                members = list(self._lockstep.members.values())
-                working = [member for member in members if not member.needs_attention]
-                if len(working) == len(members):
-                    self._lockstep.turn(working)
-                    self._show(len(members))
-                else:
+                if any(member.needs_attention for member in self._lockstep.ready):
                     self._attend()
+                    continue
+                self._lockstep.turn([member for member in self._lockstep.ready if not member.rests])
+                members = self._lockstep.members
+                self._physics.look(PAUSE_S if all(member.rests for member in members) else 0)
+                self._show(members)
         return self._outcome()
 
     def _attend(self) -> None:
         """Let every member whose next step is not the population's to take go on by itself, in the order of slots."""
-        by_seed = {member.run.config.seed: member for member in self._lockstep.members.values()}
-        for seed, member in by_seed.items():
+        for member in self._lockstep.ready:
             if member.needs_attention:
-                self._go_on(seed)
+                self._go_on(member.run.config.seed)
         self._refill()
 
     def _refill(self) -> None:
-        while self._waiting and self._lockstep.free_slots and not self._wish.wished:
+        while self._waiting and self._lockstep.has_room and not self._wish.wished:
             seed = self._waiting.pop(0)
             self._trainings[seed] = self._begin(seed)
             self._go_on(seed)
@@ -184,12 +175,12 @@ class _Arm:
             self._display.say(f"seed {seed}: {failure}")
         del self._trainings[seed]
 
-    def _show(self, running: int) -> None:
+    def _show(self, members: Sequence[SlotMember]) -> None:
         def status() -> dict[str, str]:
-            return {"running": str(running), "ended": str(len(self._results)), "failed": str(len(self._failures))}
+            return {"running": str(len(members)), "ended": str(len(self._results)), "failed": str(len(self._failures))}
 
         steps = self._plan.config.steps * (len(self._results) + len(self._failures))
-        self._display.advance(steps + sum(each.env_steps for each in self._lockstep.members.values()), status)
+        self._display.advance(steps + sum(each.env_steps for each in members), status)
 
     def _end_all(self) -> None:
         """Where something ends all at once: leave runs that resume."""

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 
 from rlx2_ray.agents.population.population import Population
 from rlx2_ray.agents.population.replay import Ring
 from rlx2_ray.agents.population.slot_learner import SlotLearner
-from rlx2_ray.config import ExperimentConfig
-from rlx2_ray.envs.lane import EnvironmentFailed, LaneState, Step
+from rlx2_ray.envs.lane import EnvironmentFailed
 from rlx2_ray.experiment.base_member import BaseMember
+from rlx2_ray.experiment.population.lanes import Physics, SlotLane
 from rlx2_ray.experiment.population.moved_replay import from_buffer, to_buffer
+from rlx2_ray.experiment.population.plays import Play
 from rlx2_ray.experiment.predecessors import inherited_models
 from rlx2_ray.experiment.rollout import StepRefused, draw
 from rlx2_ray.experiment.run import Run
@@ -22,41 +22,9 @@ from rlx2_ray.networks.policy import make_acting_policy
 from rlx2_ray.replay import snapshot
 from rlx2_ray.replay.buffer import ReplayBuffer
 from rlx2_ray.seeding import make_generator
-from rlx2_ray.types import Floats, RunFailed, Spaces
+from rlx2_ray.types import Floats, RunFailed
 
 STREAM = "environment"  # of seeds, as of the first lane of an inline run
-
-
-class SlotLane(Protocol):
-    """An environment whose steps are begun and finished apart, so that those of all members can go on at once."""
-
-    @property
-    def spaces(self) -> Spaces: ...
-
-    @property
-    def observation(self) -> Floats: ...
-
-    @property
-    def episode(self) -> int: ...
-
-    @property
-    def episode_steps(self) -> int: ...
-
-    def begin_step(self, action: Floats) -> None: ...
-
-    def finish_step(self) -> Step:
-        """Raises EnvironmentFailed with all as it was before the step."""
-        ...
-
-    def state(self) -> LaneState: ...
-
-    def restore(self, state: LaneState) -> bool: ...
-
-    def close(self) -> None: ...
-
-
-class MakeLane(Protocol):
-    def __call__(self, config: ExperimentConfig, stream: str) -> SlotLane: ...
 
 
 class GivenOutputs:
@@ -73,13 +41,19 @@ class GivenOutputs:
 
 
 class SlotMember(BaseMember):
-    """Takes a step in two halves, `begin_step` and `finish_step`; `failure` is why the latest was refused."""
+    """Takes a step in two halves, `begin_step` and `finish_step`; `failure` is why the latest was refused.
 
-    def __init__(self, run: Run, population: Population, slot: int, make_lane: MakeLane) -> None:
+    `play` is an evaluation of it that is being played elsewhere.
+    """
+
+    def __init__(self, run: Run, population: Population, slot: int, physics: Physics, goes_on: bool) -> None:
+        """`goes_on`: whether it does while its evaluation is played elsewhere; else it rests."""
         config, spaces = run.config, run.spaces
         self.learner = SlotLearner(config, spaces, inherited_models(config, spaces), population, slot)
         self.slot = slot
         self.failure: RunFailed | None = None
+        self.play: Play | None = None
+        self._goes_on = goes_on
         self._stop = 0
         self._replays = population.replays
         self._ring = Ring(population.replays, slot)
@@ -89,8 +63,8 @@ class SlotMember(BaseMember):
         self._acting = make_acting_policy(config, self._network)
         lanes: list[SlotLane] = []
         try:
-            lanes.append(make_lane(config, STREAM))
-            super().__init__(run, lanes)
+            lanes.append(physics.make_lane(config, STREAM))
+            super().__init__(run, lanes, evaluates=not physics.plays)
         except BaseException:
             self.learner.leave()
             for each in lanes:
@@ -100,6 +74,8 @@ class SlotMember(BaseMember):
         self._observation, self._moment = self.lane.observation, (0, 0)
 
     def close(self) -> None:
+        if self.play is not None:
+            self.play.abandon()
         super().close()
         self.learner.leave()
 
@@ -118,8 +94,29 @@ class SlotMember(BaseMember):
 
     @property
     def needs_attention(self) -> bool:
-        """Whether it is to be stepped no further: something is due, it failed, or it is to stop."""
-        return self.env_steps >= self._stop or self.failure is not None or self.run.stop_is_wished()
+        """Whether it is to be stepped no further: something is due or has come, it failed, or it is to stop."""
+        if self.failure is not None or self.run.stop_is_wished():
+            return True
+        if self.play is not None and self.play.is_over:
+            return True
+        return self.env_steps >= self._stop and not self.rests
+
+    @property
+    def rests(self) -> bool:
+        """Whether it is not stepped until its evaluation has been played: the next one is due, or the end of the run.
+
+        Where somebody decides over the run by its points, it rests during each.
+        """
+        return self.play is not None and (not self._goes_on or self.is_finished or super().evaluation_is_due())
+
+    def evaluation_is_due(self) -> bool:
+        return self.owed is None and super().evaluation_is_due()
+
+    def checkpoint_is_due(self) -> bool:
+        """Not where there will be the same one, with what is owed, when it is known."""
+        if self.owed is not None and (self.is_finished or not self._goes_on):
+            return False
+        return super().checkpoint_is_due()
 
     def begin_step(self, outputs: Floats) -> None:
         """Draw the next action, given the outputs of its policy, and have the environment take it."""

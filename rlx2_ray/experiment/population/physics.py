@@ -2,7 +2,8 @@
 
 Results are the same whatever the timing, since each environment has a seed of its own for every episode, and is waited
 for. A process that dies, or does not answer, fails the member whose environment was at work there: a new process takes
-its place, in which the others go on where they were, by the actions of their episode.
+its place, in which the others go on where they were, by the actions of their episode. What else it played, it plays
+again.
 """
 
 from __future__ import annotations
@@ -11,29 +12,40 @@ import mmap
 import os
 import signal
 import socket
+import struct
 import subprocess
 import sys
-from collections.abc import Sequence
-from contextlib import suppress
-from multiprocessing.connection import Connection
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from multiprocessing.connection import Connection, wait
+from time import monotonic
 from types import TracebackType
 
 import numpy as np
 
 from rlx2_ray.config import ExperimentConfig
 from rlx2_ray.envs.lane import EnvironmentFailed, LaneState, Step
+from rlx2_ray.experiment.population.lanes import LocalPhysics, Physics
 from rlx2_ray.experiment.population.physics_process import (
     DONE,
+    NOBODY,
+    PLAYING,
     WAITING,
     Answer,
     Closed,
+    Dropped,
     Opened,
+    Played,
     Records,
     Restored,
+    Returned,
     Stepped,
     make_records,
     memory_bytes,
 )
+from rlx2_ray.experiment.population.playing import Game, Outcome
+from rlx2_ray.experiment.population.plays import Play, Plays, Task
 from rlx2_ray.seeding import derive_seed
 from rlx2_ray.types import Floats, RunFailed, Spaces
 
@@ -44,16 +56,29 @@ sys.path[:] = {path!r}
 from rlx2_ray.experiment.population.physics_process import main
 main{arguments!r}
 """
-Message = Opened | Restored | Stepped | Closed
+Message = Opened | Restored | Stepped | Closed | Dropped
+
+
+@contextmanager
+def physics_in(processes: int, lanes: int, spaces: Spaces) -> Iterator[Physics]:
+    """In so many processes; 0: in this one."""
+    if not processes:
+        yield LocalPhysics()
+        return
+    with Pool(processes, lanes, spaces) as pool:
+        yield pool
 
 
 class Pool:
-    """So many processes, each with room for so many environments of one task."""
+    """`Physics` in so many processes, each with room for so many environments of one task."""
+
+    plays = True
 
     def __init__(self, processes: int, lanes: int, spaces: Spaces, patience_s: float = PATIENCE_S) -> None:
         self._spaces = spaces
         places = -(-lanes // processes)
-        self._hosts = [Host(places, spaces, patience_s) for _ in range(min(processes, lanes))]
+        self._hosts = [Host(places, spaces, patience_s, self._take) for _ in range(processes)]
+        self._plays = Plays(self._hosts)
 
     def __enter__(self) -> Pool:
         return self
@@ -74,12 +99,31 @@ class Pool:
         for host in self._hosts:
             host.send_steps()
 
+    def play(self, game: Game) -> Play:
+        return self._plays.begin(game)
+
+    def look(self, seconds: float) -> None:
+        """Take what has come of what is played; wait for it, but not for longer."""
+        connections = {host.connection: host for host in self._hosts if host.tasks}
+        for ready in wait(list(connections), seconds) if connections else ():
+            connections[ready].look()  # type: ignore[index]
+        now = monotonic()
+        for host in connections.values():
+            host.check_progress(now)
+
+    def _take(self, task: Task, outcome: Outcome) -> None:
+        task.play.take(task.episode, outcome)
+        self._plays.deal()
+
 
 class Host:
     """A process, and the next one where it has died."""
 
-    def __init__(self, places: int, spaces: Spaces, patience_s: float) -> None:
-        self._patience_s = patience_s
+    def __init__(self, places: int, spaces: Spaces, patience_s: float, take: Callable[[Task, Outcome], None]) -> None:
+        """`take` is given what comes of episodes that are played."""
+        self._patience_s, self._take = patience_s, take
+        self.tasks: deque[Task] = deque()
+        self._progress, self._stepped = (0, monotonic()), False
         self._arguments = (places, spaces.observation_size, spaces.action_size)
         self._file = os.memfd_create("rlx2-physics")
         size = memory_bytes(*self._arguments)
@@ -93,16 +137,19 @@ class Host:
         self._start()
 
     def _start(self) -> None:
+        self._at_work[0] = NOBODY
         ours, theirs = socket.socketpair()
+        patience = struct.pack("ll", int(self._patience_s) + 1, 0)
+        ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, patience)  # it may not read what is long
         program = PROGRAM.format(path=sys.path, arguments=(theirs.fileno(), self._file, *self._arguments))
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-c", program], stdin=subprocess.DEVNULL, pass_fds=(theirs.fileno(), self._file)
         )
         theirs.close()
-        self._connection = Connection(ours.detach())
+        self.connection = Connection(ours.detach())
 
     def close(self) -> None:
-        self._connection.close()
+        self.connection.close()
         self._end_process()
         os.close(self._file)
 
@@ -116,11 +163,15 @@ class Host:
     def ask(self, message: Message) -> Answer:
         """Raises what an environment raised, and EnvironmentFailed where the process died over it."""
         self._finish_steps()
-        try:
-            answer = self._exchange(message)
-        except EOFError as death:
-            self._replace()
-            raise EnvironmentFailed(f"an environment {death}, as it was made or put where it was") from None
+        answer: Answer | None = None
+        while answer is None:
+            try:
+                answer = self._exchange(message)
+            except EOFError as death:
+                is_of_a_play = self._blame_play(str(death))
+                self._replace()
+                if not is_of_a_play:
+                    raise EnvironmentFailed(f"an environment {death}, as it was made or put where it was") from None
         for kind, text in answer.failures.values():
             raise kind(text)
         return answer
@@ -129,25 +180,100 @@ class Host:
         """Send a message, if one is given, and wait for the answer. Raises EOFError, with a few words, for none."""
         try:
             if message is not None:
-                self._connection.send(message)
-            if self._connection.poll(self._patience_s):
-                answer: Answer = self._connection.recv()
-                return answer
+                self.connection.send(message)
+            while self.connection.poll(self._patience_s):
+                answer: Answer | Returned = self.connection.recv()
+                if isinstance(answer, Answer):
+                    return answer
+                self._finish_task(answer)
+        except BlockingIOError:
+            pass
         except (EOFError, OSError):
-            self._process.wait()
-            code = self._process.returncode
-            how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
-            raise EOFError(f"ended its process ({how})") from None
+            raise EOFError(self._death()) from None
+        raise EOFError(self._end_late())
+
+    def _death(self) -> str:
+        """Of a process that is found dead; what it had said before is heard."""
+        with suppress(EOFError, OSError):
+            while self.connection.poll(0):
+                if isinstance(said := self.connection.recv(), Returned):
+                    self._finish_task(said)
+        self._process.wait()
+        code = self._process.returncode
+        how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
+        return f"ended its process ({how})"
+
+    def _end_late(self) -> str:
         self._process.kill()
         self._process.wait()
-        raise EOFError(f"did not answer for {self._patience_s:g} s, and its process was ended")
+        return f"did not answer for {self._patience_s:g} s, and its process was ended"
+
+    # Episodes that are played
+
+    def give(self, task: Task) -> None:
+        if not self.tasks:
+            self._progress = (int(self._at_work[1]), monotonic())
+        self.tasks.append(task)
+        self._send_task(task)
+
+    def _send_task(self, task: Task) -> None:
+        try:
+            self.connection.send(Played(task.ticket, task.play.game, task.episode))
+        except BlockingIOError:
+            self._process.kill()  # half of the message is sent
+        except OSError:  # it has died: who waits for the answer will find that out
+            pass
+
+    def drop(self, tasks: Sequence[Task]) -> None:
+        with suppress(EnvironmentFailed):  # the next process plays them in vain
+            self.ask(Dropped([task.ticket for task in tasks]))
+        self.tasks = deque(task for task in self.tasks if task not in tasks)
+
+    def _finish_task(self, returned: Returned) -> None:
+        for task in self.tasks:
+            if task.ticket == returned.ticket:
+                self.tasks.remove(task)
+                self._take(task, returned.outcome)
+                return
+
+    def look(self) -> None:
+        """Take what has come of them, while no step is awaited."""
+        try:
+            while self.connection.poll(0):
+                self._finish_task(self.connection.recv())
+        except (EOFError, OSError):
+            self._lose_play(self._death())
+
+    def check_progress(self, now: float) -> None:
+        """End the process where it is stuck in an episode; who waits for a step finds that out by itself."""
+        count, since = self._progress
+        done = int(self._at_work[1])
+        if done != count or self._stepped:
+            self._progress, self._stepped = (done, now), False
+        elif now - since > self._patience_s:
+            self._lose_play(self._end_late())
+
+    def _lose_play(self, death: str) -> None:
+        self._blame_play(death)
+        self._replace()
+
+    def _blame_play(self, death: str) -> bool:
+        """Whether an episode that was played was at work when the process died; it has failed then."""
+        if self._at_work[0] != PLAYING or not self.tasks:
+            return False
+        task = self.tasks.popleft()
+        env = task.play.game.config.env.id
+        self._take(task, Outcome(None, f"{env} {death}, in evaluation episode {task.episode}: the run stopped there."))
+        return True
+
+    # Steps
 
     def send_steps(self) -> None:
         if not self.begun or self._sent:
             return
-        self._sent, self.begun = self.begun, []
+        self._sent, self.begun, self._stepped = self.begun, [], True
         with suppress(OSError):  # it has died: who waits for the answer will find that out
-            self._connection.send(Stepped(self._sent))
+            self.connection.send(Stepped(self._sent))
 
     def finish(self, place: int) -> None:
         """Wait for the step at a place. Raises EnvironmentFailed where it was refused."""
@@ -162,12 +288,21 @@ class Host:
                 self._failures |= self._exchange(None).failures
                 self._sent = []
             except EOFError as death:
-                self._blame(str(death))
+                if self._blame_play(str(death)):
+                    self._sent = self._undone()
+                else:
+                    self._blame(str(death))
                 self._replace()
+
+    def _undone(self) -> list[int]:
+        return [place for place in self._sent if self.records["outcome"][place] == WAITING]
 
     def _blame(self, death: str) -> None:
         """One of the environments that were to step: that which was at work, or the next."""
-        undone = [place for place in self._sent if self.records["outcome"][place] == WAITING]
+        undone = self._undone()
+        if not undone:  # all had been done, but it could not say so
+            self._sent = []
+            return
         guilty = int(self._at_work[0])
         guilty = guilty if guilty in undone else undone[0]
         self._lose(guilty, death)
@@ -185,12 +320,16 @@ class Host:
             pass
         self.records[:] = results
         self._sent = [place for place in self._sent if not self.lanes[place].is_lost]
+        self._progress = (int(self._at_work[1]), monotonic())
         if self._sent:
-            self._connection.send(Stepped(self._sent))
+            with suppress(OSError):
+                self.connection.send(Stepped(self._sent))
+        for task in list(self.tasks):
+            self._send_task(task)
 
     def _is_moved(self, results: Records) -> bool:
         """False where one more is lost over it."""
-        self._connection.close()
+        self.connection.close()
         self._start()
         for place, lane in self.lanes.items():
             if lane.is_lost:

@@ -1,14 +1,16 @@
 """A process that steps environments for another, and the memory that both share.
 
 Of each environment a record holds the action that it is to take and what came of it. Words about it go over a socket, a
-message for all that are to step at once. The process imports what environments need, neither torch nor Ray, and ends
-with the one that it works for.
+message for all that are to step at once. While there is none, the process plays episodes of evaluations, a step at a
+time. It imports what environments need, neither torch nor Ray, and ends with the one that it works for.
 """
 
 from __future__ import annotations
 
 import mmap
+import select
 import signal
+from collections import deque
 from multiprocessing.connection import Connection
 from typing import Any, NamedTuple
 
@@ -19,10 +21,11 @@ from rlx2_ray import plugins
 from rlx2_ray.config import ExperimentConfig
 from rlx2_ray.envs import modules
 from rlx2_ray.envs.lane import EnvironmentFailed, EnvLane, LaneState
+from rlx2_ray.experiment.population.playing import Game, Outcome, Playing
 from rlx2_ray.types import BadInput, RunFailed
 
 WAITING, DONE, REFUSED = 0, 1, 2  # what became of a step
-NOBODY = -1
+NOBODY, PLAYING = -1, -2  # who is at work, where that is no place
 
 Records = NDArray[Any]
 
@@ -55,6 +58,25 @@ class Closed(NamedTuple):
     place: int
 
 
+class Played(NamedTuple):
+    """A message: play an episode when there is nothing else to do. What came of it follows later, as `Returned`."""
+
+    ticket: int
+    game: Game
+    episode: int
+
+
+class Dropped(NamedTuple):
+    """A message: play these no further."""
+
+    tickets: list[int]
+
+
+class Returned(NamedTuple):
+    ticket: int
+    outcome: Outcome
+
+
 class Answer(NamedTuple):
     """To any of them. `failures`: what environments did, by place; `is_same` False: one went another way."""
 
@@ -63,14 +85,18 @@ class Answer(NamedTuple):
 
 
 def make_records(memory: mmap.mmap, places: int, observation_size: int, action_size: int) -> tuple[Records, Records]:
-    """Records by place, and (1,) the place of the environment that is at work: who is to blame if the process dies."""
+    """Records by place, and (2,) counters of the process.
+
+    The first is the place of the environment that is at work: who is to blame if the process dies. The second is the
+    number of steps that it has begun in evaluations: how it is known that it goes on.
+    """
     dtype = record_type(observation_size, action_size)
     size = places * dtype.itemsize
-    return np.frombuffer(memory, dtype, places), np.frombuffer(memory, np.int64, 1, size)
+    return np.frombuffer(memory, dtype, places), np.frombuffer(memory, np.int64, 2, size)
 
 
 def memory_bytes(places: int, observation_size: int, action_size: int) -> int:
-    return places * record_type(observation_size, action_size).itemsize + 8
+    return places * record_type(observation_size, action_size).itemsize + 16
 
 
 def record_type(observation_size: int, action_size: int) -> np.dtype[Any]:
@@ -96,10 +122,16 @@ def main(socket: int, memory: int, places: int, observation_size: int, action_si
     connection = Connection(socket)
     mapped = mmap.mmap(memory, memory_bytes(places, observation_size, action_size))
     physics = _Physics(*make_records(mapped, places, observation_size, action_size))
+    messages = select.poll()
+    messages.register(connection.fileno(), select.POLLIN)
     while True:
         try:
-            message = connection.recv()
-            connection.send(physics.answer(message))
+            if physics.plays and not messages.poll(0):
+                answer: Answer | Returned | None = physics.play()
+            else:
+                answer = physics.answer(connection.recv())
+            if answer is not None:
+                connection.send(answer)
         except (EOFError, ConnectionError):
             return
 
@@ -108,9 +140,36 @@ class _Physics:
     def __init__(self, records: Records, at_work: Records) -> None:
         self._records, self._at_work = records, at_work
         self._lanes: dict[int, EnvLane] = {}
+        self._games: deque[Played] = deque()
+        self._playing = Playing()
 
-    def answer(self, message: Opened | Restored | Stepped | Closed) -> Answer:
+    @property
+    def plays(self) -> bool:
+        """Whether there is an episode to play."""
+        return bool(self._games)
+
+    def play(self) -> Returned | None:
+        """Take a step of the first episode, which may end it."""
+        ticket, game, episode = self._games[0]
+        self._at_work[0] = PLAYING
+        self._at_work[1] += 1
+        outcome = self._playing.step(game, episode)
+        self._at_work[0] = NOBODY
+        if outcome is None:
+            return None
+        self._games.popleft()
+        return Returned(ticket, outcome)
+
+    def answer(self, message: Opened | Restored | Stepped | Closed | Played | Dropped) -> Answer | None:
         match message:
+            case Played():
+                self._games.append(message)
+                return None
+            case Dropped(tickets):
+                if self._games and self._games[0].ticket in tickets:
+                    self._playing.stop()
+                self._games = deque(each for each in self._games if each.ticket not in tickets)
+                return Answer()
             case Stepped(places):
                 return self._step(places)
             case Closed(place):

@@ -9,18 +9,15 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from rlx2_ray import plugins
-from rlx2_ray.agents.population.population import Population
 from rlx2_ray.agents.population.shapes import Shapes
 from rlx2_ray.envs import modules
-from rlx2_ray.experiment.population.lanes import local_lane
 from rlx2_ray.experiment.population.lockstep import Lockstep
-from rlx2_ray.experiment.population.member import MakeLane, SlotMember
-from rlx2_ray.experiment.population.physics import Pool
+from rlx2_ray.experiment.population.member import SlotMember
+from rlx2_ray.experiment.population.physics import physics_in
 from rlx2_ray.experiment.population.training import TURN, train_in_slot
 from rlx2_ray.experiment.run import Training
 from rlx2_ray.experiment.session import Train
@@ -30,6 +27,8 @@ from rlx2_ray.sweep.trials.opening import open_run
 from rlx2_ray.tracking import consent
 from rlx2_ray.tracking.uri import hide_secret
 from rlx2_ray.types import BadInput, RunFailed, Spaces
+
+PAUSE_S = 0.1  # until it is looked again whether a trial calls
 
 
 class Needs(NamedTuple):
@@ -54,10 +53,10 @@ class _Run:
         self.at_turn: SlotMember | None = None  # to be stepped
         self.news: News | None = None
 
-    @property
-    def has_stopped(self) -> bool:
+    def has_stopped(self, ready: Sequence[SlotMember]) -> bool:
         """Whether its own next step is due, and not one with all others."""
-        return self.is_asked and (self.at_turn is None or self.at_turn.needs_attention)
+        member = self.at_turn
+        return self.is_asked and (member is None or (member in ready and member.needs_attention))
 
 
 class PopulationHost:
@@ -122,10 +121,10 @@ class PopulationHost:
     def _work(self) -> None:
         try:
             needs = self._needs
-            population = Population(needs.shapes, needs.slots, needs.rows, needs.device)  # of this thread, as are
-            self._lockstep = Lockstep(population)  # torch's number of threads and what it does with tiny numbers
-            with _making_lanes(needs) as make_lane:
-                self._train: Train = train_in_slot(self._lockstep, make_lane)
+            with physics_in(needs.processes, needs.slots, needs.spaces) as physics:
+                # Of this thread, as are torch's number of threads and what it does with tiny numbers.
+                self._lockstep = Lockstep(needs.shapes, needs.slots, needs.rows, needs.device, physics)
+                self._train: Train = train_in_slot(self._lockstep, goes_on=False)
                 while self._is_to_go_on():
                     self._attend()
                     self._turn()
@@ -148,7 +147,7 @@ class PopulationHost:
 
     def _may_go_on(self, run: _Run) -> bool:
         """A new one needs a slot."""
-        return run.training is not None or bool(self._lockstep.free_slots)
+        return run.training is not None or self._lockstep.has_room
 
     def _attend(self) -> None:
         """Let go of what was left, and let every run go on by itself whose next step is not one of all."""
@@ -158,7 +157,7 @@ class PopulationHost:
             if run.is_left:
                 self._close(run)
                 self._tell(lambda name=run.plan.name: self._runs.pop(name))  # type: ignore[misc]
-            elif run.news is None and run.has_stopped and self._may_go_on(run):
+            elif run.news is None and run.has_stopped(self._lockstep.ready) and self._may_go_on(run):
                 self._go_on(run)
 
     def _close(self, run: _Run) -> None:
@@ -166,10 +165,12 @@ class PopulationHost:
             run.training.close()
 
     def _turn(self) -> None:
-        at_turn = (run.at_turn for run in self._runs.values())
-        working = [member for member in at_turn if member is not None and not member.needs_attention]
-        if working:
-            self._lockstep.turn(working)
+        at_turn = [run.at_turn for run in self._runs.values()]
+        if not (members := [member for member in at_turn if member is not None]):
+            return
+        working = [member for member in self._lockstep.ready if member in members and not member.needs_attention]
+        self._lockstep.turn([member for member in working if not member.rests])
+        self._lockstep.physics.look(PAUSE_S if all(member.rests for member in members) else 0)
 
     def _go_on(self, run: _Run) -> None:
         """Until its next steps are the population's to take, or there is news of it."""
@@ -188,18 +189,9 @@ class PopulationHost:
 
     def _member_of(self, run: _Run) -> SlotMember:
         directory = self._job.directory(run.plan)
-        return next(each for each in self._lockstep.members.values() if each.run.directory.path == directory)
+        return next(each for each in self._lockstep.members if each.run.directory.path == directory)
 
     def _tell(self, change: Callable[[], object]) -> None:
         with self._changed:
             change()
             self._changed.notify_all()
-
-
-@contextmanager
-def _making_lanes(needs: Needs) -> Iterator[MakeLane]:
-    if not needs.processes:
-        yield local_lane
-        return
-    with Pool(needs.processes, needs.slots, needs.spaces) as pool:
-        yield pool.make_lane

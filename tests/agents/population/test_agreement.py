@@ -38,6 +38,8 @@ METHODS: dict[str, dict[str, Any]] = {
         "topology": {"interval": 6, "drop_fraction": 0.2},
         "agent": AGENT | {"weight_decay": 0.01},
     },
+    "other betas": {"topology": {"interval": 4}, "agent": AGENT | {"beta_1": 0.5, "beta_2": 0.95}},
+    "blend": {"topology": {"interval": 4}, "target": {"mean": 0.6, "n_step": 2}},
     "delay 1, averaged": {"topology": {"interval": 4}, "agent": AGENT | {"policy_delay": 1}, "policy": {"average": 20}},
     "structured": {"method": "structured", "topology": {"interval": 3, "start_update": 4, "end_update": 200}},
     "constant fan-in": {

@@ -13,7 +13,7 @@ import pytest
 from rlx2_ray.envs.lane import EnvironmentFailed
 from rlx2_ray.envs.make import probe_spaces
 from rlx2_ray.experiment.population import arm
-from rlx2_ray.experiment.population.lanes import local_lane
+from rlx2_ray.experiment.population.lanes import LocalPhysics
 from rlx2_ray.experiment.population.physics import Pool
 from rlx2_ray.seeding import derive_seed
 from rlx2_ray.types import RunFailed
@@ -39,7 +39,7 @@ def steps_of(lanes: list[Any], count: int, disturb: Any = lambda step: None) -> 
 
 def test_steps_are_those_of_lanes_in_this_process_whoever_dies_meanwhile() -> None:
     configs = [small_config(seed=seed) for seed in range(3)]
-    expected = steps_of([local_lane(config, "environment") for config in configs], 40)
+    expected = steps_of([LocalPhysics().make_lane(config, "environment") for config in configs], 40)
     with Pool(2, 3, probe_spaces(configs[0].env)) as pool:
         lanes = [pool.make_lane(config, "environment") for config in configs]
         assert steps_of(lanes, 40) == expected
@@ -78,7 +78,7 @@ def test_who_shares_a_process_with_one_that_dies_goes_on_as_if_nothing_had_been(
         lanes[first].close()
         after = steps_of(others, 30)
     assert not (tmp_path / "mark").exists()
-    plain = [local_lane(config, "environment") for config in configs]
+    plain = [LocalPhysics().make_lane(config, "environment") for config in configs]
     steps_of(plain, 13)
     for lane in plain:
         lane.begin_step(np.full(1, 0.5, np.float32))
@@ -91,12 +91,12 @@ def test_one_that_never_comes_back_is_given_up() -> None:
         small_config(seed=0, env__id=f"{MODULE}:Hanging-v0", env__kwargs={"step": 4}),
         small_config(seed=1, env__id=f"{MODULE}:Hanging-v0", env__kwargs={"step": 400}),
     ]
-    with Pool(1, 2, probe_spaces(configs[0].env), patience_s=2.0) as pool:
+    with Pool(1, 2, probe_spaces(configs[0].env), patience_s=4.0) as pool:
         hanging, other = (pool.make_lane(config, "environment") for config in configs)
         steps_of([hanging, other], 3)
         for lane in (hanging, other):
             lane.begin_step(np.zeros(1, np.float32))
-        with pytest.raises(EnvironmentFailed, match="did not answer for 2 s"):
+        with pytest.raises(EnvironmentFailed, match="did not answer for 4 s"):
             hanging.finish_step()
         assert other.finish_step().reward < 0
         assert (other.episode, other.episode_steps) == (0, 4)
