@@ -26,6 +26,7 @@ def check_together(config: ExperimentConfig) -> None:
     _check_topology(config)
     _check_fan_in(config)
     _check_growth(config)
+    _check_hold(config)
     _check_evaluation(config.evaluation)
     _check_memory(config)
     replay, runtime = config.replay, config.runtime
@@ -175,6 +176,15 @@ def _check_fan_in(config: ExperimentConfig) -> None:
             f"sparsity.fan_in is {sparsity.fan_in} but method {config.method} has topology.rule {topology.rule}, "
             f"sparsity.distribution {sparsity.distribution} and topology.target_mask {topology.target_mask}, and only "
             f"{', '.join(OF_UNITS)} with erdos_renyi and online keep the number of a unit's weights: leave it out."
+        )
+
+
+def _check_hold(config: ExperimentConfig) -> None:
+    topology = config.topology
+    if topology.hold and not facts_of(topology.rule).prunes:
+        raise BadInput(
+            f"topology.hold is {topology.hold:g} but topology.rule is {topology.rule}, which does not prune by and by: "
+            "leave it out, or choose method group, prune or structured."
         )
 
 

@@ -30,7 +30,8 @@ def describe_costs(config: ExperimentConfig, plan: AgentPlan) -> dict[str, Any]:
 
 def _sparsity(asked: float, config: ExperimentConfig, plan: NetworkPlan) -> float:
     """As asked for, where it can be; else what it really is."""
-    is_given = config.sparsity.distribution in ("epsilon", "groups") or config.sparsity.fan_in == "constant"
+    sparsity = config.sparsity
+    is_given = sparsity.distribution in ("epsilon", "groups") or sparsity.fan_in == "constant" or config.topology.hold
     return round(1 - plan.density, 6) if is_given else asked
 
 

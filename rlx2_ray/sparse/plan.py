@@ -30,6 +30,7 @@ class NetworkPlan(NamedTuple):
 
     layers: tuple[LayerPlan, ...]
     weights: int  # of the dense model that it stands for, which is wider than a narrow one
+    trained: float | None = None  # the mean density of a finished run, where that was not planned
 
     @property
     def active(self) -> int:

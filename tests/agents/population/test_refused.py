@@ -18,6 +18,7 @@ SWITCHED: dict[str, Any] = {
     "network.critic_norm": "layer",
     "network.rescaled": "policy",
     "topology.growth_batches": 3,
+    "topology.hold": 0.5,
     "target.mean": 0.5,
     "target.samples": 5,
 }
@@ -25,7 +26,8 @@ SWITCHED: dict[str, Any] = {
 
 def test_every_key_that_came_later_is_known_to_a_population_or_refused() -> None:
     known = {"agent.normalize_observations", "target.rule", "target.beta", "policy.average", "sparsity.fan_in"}
-    # target.beta is of the samples, which are refused
+    known |= {"topology.hold_episodes"}
+    # target.beta is of the samples, which are refused, as hold_episodes is of hold
     later = {f"{section}.{key}" for section, keys in LATER.items() for key in keys}
     refused = {f"{section}.{key}" for section, keys in NOT_IN_A_POPULATION.items() for key in keys}
     assert refused == set(SWITCHED)
@@ -34,7 +36,7 @@ def test_every_key_that_came_later_is_known_to_a_population_or_refused() -> None
 
 @pytest.mark.parametrize(("key", "value"), SWITCHED.items())
 def test_switches_that_it_does_not_have(key: str, value: Any) -> None:
-    method = "rigl" if key.startswith("topology") else "rlx2"
+    method = {"topology.growth_batches": "rigl", "topology.hold": "prune"}.get(key, "rlx2")
     config = small_config(**{key: value, "engine": "population", "method": method})
     with pytest.raises(BadInput, match=rf"^{key} is {value!r}, which engine population does not have: choose sparse"):
         check_engine(config)
