@@ -28,6 +28,7 @@ METHODS: dict[str, Keys] = {
     },
     "group": {  # after Lee et al. 2021 (arXiv 2101.09650)
         "topology": {"rule": "prune", "hold": 0.8},
+        "sparsity": {"block": 4},
         **PLAIN,
     },
     "ds": {  # Sokar et al. 2022 (arXiv 2106.04217)

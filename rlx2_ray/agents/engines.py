@@ -21,6 +21,7 @@ Make = Callable[[ExperimentConfig, Spaces, Models | None], Learner]
 NOT_IN_A_POPULATION = {
     "agent": ("beta_1", "beta_2", "grown_steps"),
     "network": ("critic_norm", "rescaled"),
+    "sparsity": ("block",),
     "topology": ("growth_batches", "hold"),
     "target": ("mean", "samples"),
 }

@@ -27,6 +27,7 @@ def check_together(config: ExperimentConfig) -> None:
     _check_fan_in(config)
     _check_growth(config)
     _check_hold(config)
+    _check_block(config)
     _check_evaluation(config.evaluation)
     _check_memory(config)
     replay, runtime = config.replay, config.runtime
@@ -186,6 +187,24 @@ def _check_hold(config: ExperimentConfig) -> None:
             f"topology.hold is {topology.hold:g} but topology.rule is {topology.rule}, which does not prune by and by: "
             "leave it out, or choose method group, prune or structured."
         )
+
+
+def _check_block(config: ExperimentConfig) -> None:
+    block = config.sparsity.block
+    if block == 1:
+        return
+    for key, value, needed in (
+        ("topology.rule", config.topology.rule, "prune"),
+        ("topology.target_mask", config.topology.target_mask, "online"),
+        ("sparsity.distribution", config.sparsity.distribution, "erdos_renyi"),
+        ("network.rescaled", config.network.rescaled, "none"),
+        ("agent.grown_steps", config.agent.grown_steps, "shared"),
+    ):
+        if value != needed:
+            raise BadInput(
+                f"sparsity.block is {block} but {key} is {value}, and weights share values with {needed} alone: leave "
+                "one of them out, or choose method group."
+            )
 
 
 def _check_growth(config: ExperimentConfig) -> None:

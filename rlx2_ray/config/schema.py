@@ -70,7 +70,7 @@ Beta = Annotated[float, Field(ge=0, lt=1)]
 # Keys that came after the first digests were given, and what everything was like before them.
 LATER: dict[str, dict[str, Any]] = {
     "agent": {"beta_1": 0.9, "beta_2": 0.999, "grown_steps": "shared", "normalize_observations": False},
-    "sparsity": {"fan_in": "free"},
+    "sparsity": {"fan_in": "free", "block": 1},
     "network": {"critic_norm": "none", "rescaled": "none"},
     "topology": {"growth_batches": 1, "hold": 0.0, "hold_episodes": 10},
     "target": {"rule": "delayed", "mean": 0.0, "samples": 1, "beta": 0.05},
@@ -125,6 +125,9 @@ class SparsityConfig(Section):
     distribution: Literal["erdos_renyi", "narrow", "units", "epsilon", "groups"] = "erdos_renyi"
     #: constant: every unit of a layer has as many weights, one at least, and keeps that number at events
     fan_in: Literal["free", "constant"] = "free"
+    #: rule prune: weights on a diagonal of a block of so many outputs and inputs share one value, and go together; 1:
+    #: none do
+    block: Annotated[Count, Field(gt=0, le=256)] = 1
     #: of each hidden layer, under distribution epsilon; the last layer is dense
     epsilon: tuple[float, ...] = Field((7.0, 64.0), min_length=1)
 

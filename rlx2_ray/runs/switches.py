@@ -17,6 +17,7 @@ SWITCHES = {  # key -> what it does where it is on; docs/methods.md has their so
     "network.critic_norm": "the hidden layers of the critics are normalised over their units",
     "network.rescaled": "weights are rescaled over the active ones of their layer",
     "topology.growth_batches": "weights grow by the gradients of so many batches",
+    "sparsity.block": "weights on a diagonal of a block of so many outputs and inputs share one value",
     "topology.hold": "zeros become more only while the return of training is so much of its best",
 }
 

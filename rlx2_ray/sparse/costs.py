@@ -1,4 +1,5 @@
-"""Size and FLOPs of a sparse agent relative to the dense one. Weights only; an MLP's FLOPs go with its active weights.
+"""Size and FLOPs of a sparse agent relative to the dense one. Weights only; an MLP's FLOPs go with its active weights,
+and its size with the values that these are made of, which are as many unless weights share one.
 
 A and Q are the weights of the policy and of ONE critic, a and c their densities. "paper" is the accounting of RLx2's
 table 2 (arXiv 2205.15043), whose factor for SAC is applied at every sparsity; "counted" is the multiply-adds that this
@@ -31,8 +32,9 @@ class Costs(NamedTuple):
 def relative_costs(config: ExperimentConfig, plan: AgentPlan) -> Costs:
     algorithm = ALGORITHMS[config.algo]
     policy, critic = plan.policy.weights, plan.critic.weights / CRITICS
-    a, c = plan.policy.density, plan.critic.density
-    size = _ratio(a * policy, c * critic, policy, critic, 1, algorithm.paper_critics)
+    a = plan.policy.density
+    sizes = plan.policy.size * policy, plan.critic.size * critic
+    size = _ratio(*sizes, policy, critic, 1, algorithm.paper_critics)
     trained_a, trained_c = (_mean_density(config, network) for network in plan)
     paper = _ratio(trained_a * policy, trained_c * critic, policy, critic, 4, 12) * algorithm.paper_flops_factor
     return Costs(size, paper, _counted(config, policy, critic, trained_a, trained_c), inference_flops_ratio=a)

@@ -71,7 +71,7 @@ def grow_by_gradient(given: Ingredients) -> TopologyEvolution:
 @EVOLUTIONS.register("prune")
 def prune(given: Ingredients) -> TopologyEvolution:
     schedule = PruningSchedule(given.interval, given.start, given.end)
-    return Pruning(schedule, [layer.active for layer in given.plan.layers], given.holds)
+    return Pruning(schedule, given.plan.layers, given.holds)
 
 
 @EVOLUTIONS.register("structured")

@@ -17,6 +17,7 @@ SWITCHED: dict[str, Any] = {
     "agent.grown_steps": "own",
     "network.critic_norm": "layer",
     "network.rescaled": "policy",
+    "sparsity.block": 2,
     "topology.growth_batches": 3,
     "topology.hold": 0.5,
     "target.mean": 0.5,
@@ -36,7 +37,7 @@ def test_every_key_that_came_later_is_known_to_a_population_or_refused() -> None
 
 @pytest.mark.parametrize(("key", "value"), SWITCHED.items())
 def test_switches_that_it_does_not_have(key: str, value: Any) -> None:
-    method = {"topology.growth_batches": "rigl", "topology.hold": "prune"}.get(key, "rlx2")
+    method = {"topology.growth_batches": "rigl", "topology.hold": "prune", "sparsity.block": "prune"}.get(key, "rlx2")
     config = small_config(**{key: value, "engine": "population", "method": method})
     with pytest.raises(BadInput, match=rf"^{key} is {value!r}, which engine population does not have: choose sparse"):
         check_engine(config)
