@@ -26,6 +26,11 @@ METHODS: dict[str, Keys] = {
         "sparsity": {"distribution": "units"},
         **PLAIN,
     },
+    "group": {  # after Lee et al. 2021 (arXiv 2101.09650)
+        "topology": {"rule": "prune", "hold": 0.8},
+        "sparsity": {"block": 4},
+        **PLAIN,
+    },
     "ds": {  # Sokar et al. 2022 (arXiv 2106.04217)
         "steps": 1_000_000,
         "sparsity": {"distribution": "epsilon"},
@@ -53,6 +58,7 @@ def keys_of(method: str) -> Keys:
 EVENTS: dict[str, tuple[float, float]] = {
     "prune": (0.2, 0.8),  # Graesser et al. 2022 (arXiv 2206.10369)
     "structured": (0.2, 0.8),
+    "group": (0.2, 0.8),
     "ds": (0.0, 0.95),  # its authors' last 50 000 updates of 1 M have none
 }
 # Keys that a method cannot do without, and what they name.

@@ -98,6 +98,7 @@ class Fragment(NamedTuple):
     rewards: Floats  # (T,)
     terminated: bool
     truncated: bool
+    episode_return: float = 0.0  # the sum of the episode's rewards up to the end of the fragment
 
 
 class Batch(NamedTuple):

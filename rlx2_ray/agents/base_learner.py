@@ -11,6 +11,7 @@ import numpy as np
 from rlx2_ray.agents.evolution.base import TopologyEvolution
 from rlx2_ray.agents.evolution.make import make_evolution
 from rlx2_ray.agents.learner import LearnerState
+from rlx2_ray.agents.returns import RETURNS, Returns
 from rlx2_ray.config import ExperimentConfig
 from rlx2_ray.networks.initial import fresh_layers, initial_layers
 from rlx2_ray.networks.moments import STATE, Moments, moments_of_state
@@ -52,6 +53,7 @@ class BaseLearner:
     def __init__(self, config: ExperimentConfig, spaces: Spaces, models: Mapping[str, Layers] | None = None) -> None:
         """`models` are those that it begins with instead of fresh ones, by name."""
         self.learner_steps = 0
+        self.returns = Returns()
         self._config = config
         self._spaces = spaces
         self._plan = plan_agent(config, spaces.observation_size, spaces.action_size)._asdict()
@@ -75,7 +77,8 @@ class BaseLearner:
 
         interval = config.agent.policy_delay if model == "policy" else 1
         of_units = config.sparsity.fan_in == "constant"
-        return make_evolution(config.topology, plan, interval, self._topology, fresh, of_units)
+        holds = (lambda: self.returns.hold(config.topology.hold)) if config.topology.hold else None
+        return make_evolution(config.topology, plan, interval, self._topology, fresh, of_units, holds)
 
     @property
     def _has_expert(self) -> bool:
@@ -187,7 +190,7 @@ class BaseLearner:
     def metrics(self) -> dict[str, float]:
         means = {name: float(total) / self._counts[name] for name, total in self._sums.items()}
         self._sums, self._counts = {}, {}
-        return means | self._overlaps()
+        return means | self._overlaps() | self._pruned()
 
     def _overlaps(self) -> dict[str, float]:
         """Returns the overlap of each model, and of each of its layers once there was an event."""
@@ -198,6 +201,11 @@ class BaseLearner:
             layers = [layer.name for layer in self._plan[name].layers]
             overlaps |= dict(zip(layers, evolution.layer_overlaps, strict=False))
         return {f"topology/{name}_overlap": overlap for name, overlap in overlaps.items()}
+
+    def _pruned(self) -> dict[str, float]:
+        """Returns how far each model is with its pruning, where that goes by the return."""
+        found = {name: optimizer.evolution.pruned for name, optimizer in self._optimizers().items()}
+        return {f"topology/{name}_pruned": pruned for name, pruned in found.items() if pruned is not None}
 
     def _note(self, **values: Any) -> None:
         """Add to the running means of `train/*` metrics."""
@@ -215,6 +223,8 @@ class BaseLearner:
             "metric_sums": {name: float(total) for name, total in self._sums.items()},
             "metric_counts": dict(self._counts),
         }
+        if self._config.topology.hold:
+            values[RETURNS] = self.returns.values()
         if self._normalizes:
             arrays |= self.observed.arrays()
             values[STATE] = self.observed.number
@@ -228,6 +238,7 @@ class BaseLearner:
     def restore(self, state: LearnerState) -> None:
         arrays, values = state
         self.observed = moments_of_state(arrays, values) or self.observed
+        self.returns = Returns.of(values[RETURNS]) if RETURNS in values else self.returns
         self._noise = restore_generator(values["noise"])
         self._topology = restore_generator(values["topology"])
         self._build({name: from_arrays(arrays, name) for name in self._layers()})

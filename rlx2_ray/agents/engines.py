@@ -21,7 +21,8 @@ Make = Callable[[ExperimentConfig, Spaces, Models | None], Learner]
 NOT_IN_A_POPULATION = {
     "agent": ("grown_steps",),
     "network": ("critic_norm", "rescaled"),
-    "topology": ("growth_batches",),
+    "sparsity": ("block",),
+    "topology": ("growth_batches", "hold"),
     "target": ("samples",),
 }
 

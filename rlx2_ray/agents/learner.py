@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple, Protocol
 
+from rlx2_ray.agents.returns import Returns
 from rlx2_ray.algorithms import ALGORITHMS
 from rlx2_ray.config import ExperimentConfig
 from rlx2_ray.networks.moments import Moments
@@ -24,6 +25,7 @@ class LearnerState(NamedTuple):
 class Learner(Protocol):
     learner_steps: int  # updates done
     observed: Moments  # of the observations so far, where they are normalised
+    returns: Returns  # of the episodes so far, where pruning goes by them
 
     def update(self, batch: Batch) -> None:
         """Does one update of the critics and, when due, of policy, temperature and targets.

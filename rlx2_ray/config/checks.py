@@ -26,6 +26,8 @@ def check_together(config: ExperimentConfig) -> None:
     _check_topology(config)
     _check_fan_in(config)
     _check_growth(config)
+    _check_hold(config)
+    _check_block(config)
     _check_evaluation(config.evaluation)
     _check_memory(config)
     replay, runtime = config.replay, config.runtime
@@ -176,6 +178,33 @@ def _check_fan_in(config: ExperimentConfig) -> None:
             f"sparsity.distribution {sparsity.distribution} and topology.target_mask {topology.target_mask}, and only "
             f"{', '.join(OF_UNITS)} with erdos_renyi and online keep the number of a unit's weights: leave it out."
         )
+
+
+def _check_hold(config: ExperimentConfig) -> None:
+    topology = config.topology
+    if topology.hold and not facts_of(topology.rule).prunes:
+        raise BadInput(
+            f"topology.hold is {topology.hold:g} but topology.rule is {topology.rule}, which does not prune by and by: "
+            "leave it out, or choose method group, prune or structured."
+        )
+
+
+def _check_block(config: ExperimentConfig) -> None:
+    block = config.sparsity.block
+    if block == 1:
+        return
+    for key, value, needed in (
+        ("topology.rule", config.topology.rule, "prune"),
+        ("topology.target_mask", config.topology.target_mask, "online"),
+        ("sparsity.distribution", config.sparsity.distribution, "erdos_renyi"),
+        ("network.rescaled", config.network.rescaled, "none"),
+        ("agent.grown_steps", config.agent.grown_steps, "shared"),
+    ):
+        if value != needed:
+            raise BadInput(
+                f"sparsity.block is {block} but {key} is {value}, and weights share values with {needed} alone: leave "
+                "one of them out, or choose method group."
+            )
 
 
 def _check_growth(config: ExperimentConfig) -> None:

@@ -70,9 +70,9 @@ Beta = Annotated[float, Field(ge=0, lt=1)]
 # Keys that came after the first digests were given, and what everything was like before them.
 LATER: dict[str, dict[str, Any]] = {
     "agent": {"beta_1": 0.9, "beta_2": 0.999, "grown_steps": "shared", "normalize_observations": False},
-    "sparsity": {"fan_in": "free"},
+    "sparsity": {"fan_in": "free", "block": 1},
     "network": {"critic_norm": "none", "rescaled": "none"},
-    "topology": {"growth_batches": 1},
+    "topology": {"growth_batches": 1, "hold": 0.0, "hold_episodes": 10},
     "target": {"rule": "delayed", "mean": 0.0, "samples": 1, "beta": 0.05},
     "policy": {"average": 0},
 }
@@ -125,6 +125,9 @@ class SparsityConfig(Section):
     distribution: Literal["erdos_renyi", "narrow", "units", "epsilon", "groups"] = "erdos_renyi"
     #: constant: every unit of a layer has as many weights, one at least, and keeps that number at events
     fan_in: Literal["free", "constant"] = "free"
+    #: rule prune: weights on a diagonal of a block of so many outputs and inputs share one value, and go together; 1:
+    #: none do
+    block: Annotated[Count, Field(gt=0, le=256)] = 1
     #: of each hidden layer, under distribution epsilon; the last layer is dense
     epsilon: tuple[float, ...] = Field((7.0, 64.0), min_length=1)
 
@@ -187,6 +190,10 @@ class TopologyConfig(Section):
     drop: Literal["magnitude", "signed"] = "magnitude"
     #: the latest, since the event before, over whose gradients an event sums up what weights grow by
     growth_batches: Batches = 1
+    #: rules prune and structured: the part of the best mean return of training so far, both above the first, that the
+    #: latest mean must be for zeros to become more; 0: they do whatever it is
+    hold: Fraction = 0.0
+    hold_episodes: Batches = 10  #: episodes of which these means are
     group: tuple[Positive, Positive] = (2, 4)  #: (N, M) of rule groups: N weights live of every M inputs of a unit
     initial_mask: Literal["magnitude", "random"]  #: which weights of the dense initialization live at first
     target_mask: Literal["online", "own"] = "online"  #: own: targets keep as many of their own largest weights
@@ -258,7 +265,7 @@ class ExperimentConfig(Section):
     env: EnvConfig = EnvConfig()
     algo: Literal["td3", "sac"] = "td3"  #: the algorithm
     #: a name for values of a few keys, each of which can be set alone: dense, tiny, static, set, rigl, rlx2,
-    #: rigl_qstar, ticket, prune, structured, ds, nm, or the topology rule of a plugin or a package
+    #: rigl_qstar, ticket, prune, structured, group, ds, nm, or the topology rule of a plugin or a package
     method: RuleName = "rlx2"
     steps: Positive = 3_000_000  #: env steps of the run
     seed: NonNegative = 0  #: of everything that a run draws at random

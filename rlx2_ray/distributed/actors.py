@@ -16,6 +16,7 @@ from ray.util.placement_group import get_current_placement_group
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from rlx2_ray.agents.learner import LearnerState
+from rlx2_ray.agents.returns import Returns
 from rlx2_ray.config import ExperimentConfig
 from rlx2_ray.distributed.evaluation_worker import EvaluationWorker
 from rlx2_ray.distributed.learner_worker import LearnerWorker
@@ -143,8 +144,10 @@ class LearnerActor:
     def connect_later(self, shards: Sequence[ReplayActor]) -> Reference:
         return self._actor.connect.remote(shards)
 
-    def learn_later(self, updates: int, sizes: Sequence[int], observed: Moments | None = None) -> Learning:
-        return Learning(*self._actor.learn.options(num_returns=2).remote(updates, sizes, observed))
+    def learn_later(
+        self, updates: int, sizes: Sequence[int], observed: Moments | None = None, returns: Returns | None = None
+    ) -> Learning:
+        return Learning(*self._actor.learn.options(num_returns=2).remote(updates, sizes, observed, returns))
 
     def weights_later(self) -> Reference:
         return self._actor.policy_weights.remote()

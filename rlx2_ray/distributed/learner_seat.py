@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from ray.exceptions import RayError
 
 from rlx2_ray.agents.learner import LearnerState
+from rlx2_ray.agents.returns import RETURNS, Returns
 from rlx2_ray.distributed import actors
 from rlx2_ray.distributed.actors import Crew, LearnerActor, Learning, Reference, ReplayActor
 from rlx2_ray.distributed.faults import Faults
@@ -31,6 +32,7 @@ class LearnerSeat:
         self.version = 0  # of `weights`
         self.weights: Reference = None  # the policy's, after `begin`
         self.observed: Moments | None = None  # by the rollouts; it outlives learners
+        self.returns: Returns | None = None  # likewise, where pruning goes by them
         self._crew = crew
         self._run = run
         self._faults = faults
@@ -47,16 +49,21 @@ class LearnerSeat:
         self._shards = shards
         self._get(self.actor.connect_later(shards), PLACE_S)
 
-    def note(self, observed: Moments | None) -> None:
-        """Take in what a rollout has observed, for the updates to come."""
+    def note(self, observed: Moments | None, returns: Sequence[float] = ()) -> None:
+        """Take in what a rollout has observed, and the returns of episodes that ended, for the updates to come."""
         if observed is not None:
             self.observed = self.observed.joined(observed) if self.observed else observed
+        if returns:
+            episodes = self._run.config.topology.hold_episodes
+            self.returns = (self.returns or Returns()).joined(returns, episodes)
 
     def learn(self, updates: int, sizes: Sequence[int]) -> Learning:
-        return self.actor.learn_later(updates, sizes, self.observed)
+        return self.actor.learn_later(updates, sizes, self.observed, self.returns)
 
     def restore(self, state: LearnerState) -> None:
         self.observed = self.observed or moments_of_state(*state)
+        if self.returns is None and RETURNS in state.values:
+            self.returns = Returns.of(state.values[RETURNS])
         self.learner_steps = self._get(self.actor.restore_later(state))
 
     def begin(self) -> None:
@@ -68,11 +75,14 @@ class LearnerSeat:
         self._take_weights(learning.weights)
 
     def state(self) -> LearnerState:
-        """The learner's, with all that has been observed, of which it may not know the last yet."""
+        """The learner's, with all that has been observed and returned, of which it may not know the last yet."""
         state: LearnerState = self._ask(lambda learner: self._get(learner.state_later()))
-        if self.observed is None:
-            return state
-        return LearnerState(state.arrays | self.observed.arrays(), {**state.values, STATE: self.observed.number})
+        arrays, values = state
+        if self.returns is not None:
+            values = {**values, RETURNS: self.returns.values()}
+        if self.observed is not None:
+            arrays, values = arrays | self.observed.arrays(), {**values, STATE: self.observed.number}
+        return LearnerState(arrays, values)
 
     def policy_weights(self) -> PolicyWeights:
         """The current policy's."""

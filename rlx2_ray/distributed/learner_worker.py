@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from rlx2_ray import plugins
 from rlx2_ray.agents.learner import LearnerState
+from rlx2_ray.agents.returns import Returns
 from rlx2_ray.config import ExperimentConfig
 from rlx2_ray.distributed.batch_stream import BatchStream, Sampler
 from rlx2_ray.experiment.predecessors import make_run_learner
@@ -41,7 +42,7 @@ class LearnerWorker:
         self._begin_stream()
 
     def learn(
-        self, updates: int, sizes: Sequence[int], observed: Moments | None = None
+        self, updates: int, sizes: Sequence[int], observed: Moments | None = None, returns: Returns | None = None
     ) -> tuple[Learned, PolicyWeights]:
         """Do `updates` updates on shards of these sizes, and return what was done and the policy after it.
 
@@ -49,9 +50,10 @@ class LearnerWorker:
 
         Fewer are done where a shard has become empty, which happens when it died before the first checkpoint.
 
-        `observed`: what observations are normalised by from now on.
+        `observed`: what observations are normalised by from now on. `returns`: what pruning goes by from now on.
         """
         self._learner.observed = observed or self._learner.observed
+        self._learner.returns = returns or self._learner.returns
         update_s, started = 0.0, time.perf_counter()
         done = undone = 0
         until = math.inf

@@ -13,7 +13,7 @@ from rlx2_ray.config import ExperimentConfig
 from rlx2_ray.distributed.replay_shard import ShardStatus
 from rlx2_ray.envs import modules
 from rlx2_ray.envs.lane import EnvLane, failing
-from rlx2_ray.experiment.rollout import collect
+from rlx2_ray.experiment.rollout import collect, finished_returns
 from rlx2_ray.networks.moments import Moments
 from rlx2_ray.networks.policy import ActingPolicy, make_acting_policy, make_network
 from rlx2_ray.networks.policy_weights import PolicyWeights
@@ -32,6 +32,7 @@ class Collected(NamedTuple):
     env_steps: int
     statuses: dict[int, ShardStatus]  # of the shards that were written to
     observed: Moments | None = None  # the observations acted on, where they are normalised
+    returns: Sequence[float] = ()  # of the episodes that ended, where pruning goes by them
 
 
 class RolloutWorker:
@@ -64,6 +65,7 @@ class RolloutWorker:
         horizon = time + steps - self._config.replay.max_capacity
         statuses: dict[int, ShardStatus] = {}
         seen: list[Floats] = []
+        returns: list[float] = []
         begun = done = 0
         for turn, (number, lane) in enumerate(self._lanes.items()):
             share = (steps - begun) // (len(self._lanes) - turn)
@@ -73,8 +75,9 @@ class RolloutWorker:
             begun += share
             done += sum(len(fragment.rewards) for fragment in fragments)
             seen += [fragment.observations[:-1] for fragment in fragments]
+            returns += finished_returns(fragments) if self._config.topology.hold else []
         is_wanted = seen and self._config.agent.normalize_observations
-        return Collected(done, statuses, Moments.of(np.concatenate(seen)) if is_wanted else None)
+        return Collected(done, statuses, Moments.of(np.concatenate(seen)) if is_wanted else None, returns)
 
     def _open_lanes(self) -> None:
         """Make the environments at the first call: what an actor raises while it is made, Ray takes for its death."""

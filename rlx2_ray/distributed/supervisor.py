@@ -19,6 +19,7 @@ from functools import partial
 from ray.exceptions import RayError
 
 from rlx2_ray.agents.learner import LearnerState
+from rlx2_ray.agents.reached import reached_plan
 from rlx2_ray.config import updates_due
 from rlx2_ray.distributed import actors
 from rlx2_ray.distributed.actors import Crew, EvaluatorActor, Learning, RolloutActor
@@ -115,9 +116,10 @@ class Supervisor:
             yield from self._work()
             self._save()
             policy = self._learner.evaluated_weights()
+            plan = reached_plan(self._config, self._run.spaces, self._learner.state)
             if self._is_finished():  # not if the learner has just died
                 done = self._counters.env_steps, self._learner.learner_steps
-                return self._run.finish(*done, policy, self._faults.state())
+                return self._run.finish(*done, policy, self._faults.state(), plan=plan)
 
     def _work(self) -> Iterator[Point]:
         while not self._is_finished():
@@ -174,7 +176,7 @@ class Supervisor:
             self._idle.append(rollout)
             self._counters.env_steps += collected.env_steps
             self._replay.note(collected.statuses)
-            self._learner.note(collected.observed)
+            self._learner.note(collected.observed, collected.returns)
 
         lose = partial(self._replace_rollout, rollout, steps)
         self._tasks.add(reference, Task("rollout", handle, lose, rollout.kill, env_steps=steps))

@@ -96,6 +96,7 @@ class EnvLane:
         self.observation = self._flatten(answer[0], where)
         self.episode = episode
         self._actions: list[Floats] = []
+        self.episode_return = 0.0  # the sum of the episode's rewards so far
 
     @property
     def episode_steps(self) -> int:
@@ -104,14 +105,14 @@ class EnvLane:
 
     def step(self, action: Floats) -> Step:
         """Take an action in [-1, 1]; -1 and 1 are the bounds of each dimension, which need not be symmetric."""
-        before = self.observation
+        before = self.observation, self.episode_return
         step = self._step(action)
         if step.terminated or step.truncated:
             try:
                 self.begin_episode(self.episode + 1)
             except EnvironmentFailed:  # the step counts as not taken, so that a checkpoint can repeat it
                 self._actions.pop()
-                self.observation = before
+                self.observation, self.episode_return = before
                 raise
         return step
 
@@ -136,6 +137,7 @@ class EnvLane:
             self._refuse(f"returned {_show(terminated)} and {_show(truncated)} as terminated and truncated")
         self.observation = next_observation
         self._actions.append(action)
+        self.episode_return += reward
         return Step(next_observation, reward, bool(terminated), bool(truncated))
 
     def state(self) -> LaneState:

@@ -40,7 +40,8 @@ def _count(number: int, what: str) -> str:
 
 
 def _network(plan: NetworkPlan) -> str:
-    return f"{plan.active:,} weights ({1 - plan.density:.1%} zeros)"
+    values = f", {plan.values:,} values" if plan.values < plan.active else ""
+    return f"{plan.active:,} weights ({1 - plan.density:.1%} zeros{values})"
 
 
 def _duration(config: ExperimentConfig, directory: RunDirectory, costs: dict[str, float]) -> str:

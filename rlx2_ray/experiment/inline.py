@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from rlx2_ray.agents.reached import reached_plan
 from rlx2_ray.experiment.member import Member
 from rlx2_ray.experiment.predecessors import make_run_learner
+from rlx2_ray.experiment.rollout import finished_returns
 from rlx2_ray.experiment.run import Run, Training
 from rlx2_ray.experiment.trainer import BaseTrainer
 from rlx2_ray.networks.moments import Moments
@@ -32,7 +34,9 @@ class InlineTrainer(BaseTrainer):
             self._learn()
             self._meet_milestones(lambda: self._policy)
             yield from run.take_new_points()
-        return run.finish(member.env_steps, self._learner.learner_steps, self._learner.evaluated_weights())
+        plan = reached_plan(run.config, run.spaces, self._learner.state)
+        policy = self._learner.evaluated_weights()
+        return run.finish(member.env_steps, self._learner.learner_steps, policy, plan=plan)
 
     def _collect(self) -> None:
         try:
@@ -40,9 +44,12 @@ class InlineTrainer(BaseTrainer):
         except RunFailed:
             self._save()  # the lane refused the step, so all is as it was before
             raise
-        if self._run.config.agent.normalize_observations:
+        config, learner = self._run.config, self._learner
+        if config.agent.normalize_observations:
             for fragment in fragments:
-                self._learner.observe(Moments.of(fragment.observations[:-1]))
+                learner.observe(Moments.of(fragment.observations[:-1]))
+        if config.topology.hold:
+            learner.returns = learner.returns.joined(finished_returns(fragments), config.topology.hold_episodes)
 
     def _learn(self) -> None:
         learner, due = self._learner, self._member.updates_due

@@ -86,7 +86,13 @@ def _ticket(config: ExperimentConfig, spaces: Spaces, path: str) -> dict[str, La
                 "network.hidden."
             )
         sparsity = getattr(run.config.sparsity, name)
-        if [len(layer.indices) for layer in last] != [each.active for each in plan.layers]:
+        counts = [len(layer.indices) for layer in last]
+        if counts != [each.active for each in plans[name].layers]:
+            raise BadInput(
+                f"{key} is {path}, whose {name} has not come to the weights that were planned, as with topology.hold "
+                "and sparsity.block it need not: give another run."
+            )
+        if counts != [each.active for each in plan.layers]:
             raise BadInput(
                 f"sparsity.{name} is {getattr(config.sparsity, name)} but {key} {path} was trained with {sparsity}: "
                 "give the same."

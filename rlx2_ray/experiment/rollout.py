@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from time import monotonic
 from typing import NamedTuple, Protocol
 
@@ -80,6 +81,11 @@ def collect(
     return fragments
 
 
+def finished_returns(fragments: Iterable[Fragment]) -> list[float]:
+    """The returns of the episodes that ended in them."""
+    return [each.episode_return for each in fragments if each.terminated or each.truncated]
+
+
 def draw(lane: Lane, policy: ActingPolicy | None, generator: np.random.Generator) -> Action:
     """The next exploring action, a uniformly random one where `policy` is None."""
     if policy is not None:
@@ -93,6 +99,7 @@ class _Piece:
 
     def __init__(self, lane: EnvLane) -> None:
         self._episode, self._step = lane.episode, lane.episode_steps
+        self._return = lane.episode_return
         self._observations = [lane.observation]
         self._actions: list[Floats] = []
         self._policy_actions: list[Floats] = []
@@ -102,6 +109,7 @@ class _Piece:
         self._actions.append(action)
         self._policy_actions.append(policy_action)
         self.rewards.append(reward)
+        self._return += reward
         self._observations.append(next_observation)
 
     def finish(self, number: int, end_time: int, terminated: bool, truncated: bool) -> Fragment:
@@ -116,4 +124,5 @@ class _Piece:
             rewards=np.array(self.rewards, dtype=np.float32),
             terminated=terminated,
             truncated=truncated,
+            episode_return=self._return,
         )

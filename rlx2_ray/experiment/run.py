@@ -36,7 +36,7 @@ from rlx2_ray.runs.checkpoint_values import BEST, OWED
 from rlx2_ray.runs.directory import RunDirectory, Waiting, describe_evaluations, reason
 from rlx2_ray.runs.final_score import score_of_points, scored
 from rlx2_ray.runs.parts import Point
-from rlx2_ray.sparse.plan import plan_agent
+from rlx2_ray.sparse.plan import AgentPlan, plan_agent
 from rlx2_ray.tracking import tags
 from rlx2_ray.tracking.tracker import Status, Tracker
 from rlx2_ray.types import BadInput, Interrupted, RunFailed, Spaces
@@ -322,11 +322,12 @@ class Run:
         policy: PolicyWeights,
         faults: dict[str, int] | None = None,
         played: Evaluation | None = None,
+        plan: AgentPlan | None = None,
     ) -> dict[str, Any]:
         """Write the policy and the result, and return the latter. Raises RunFailed where there is no room.
 
         `faults`: what died and what was lost, by name. `played`: what came of the policy of the best evaluation, where
-        it has been played again elsewhere.
+        it has been played again elsewhere. `plan`: what the networks have come to, if not to the plan.
         """
         if self._is_behind:
             raise RunFailed(f"The last checkpoint is not written: make room, then {self._remedy()}")
@@ -335,7 +336,7 @@ class Run:
             before = time.monotonic()
             deployed = self._play_deployed(played)
             deployed_s = time.monotonic() - before + (played.seconds if played else 0.0)
-        outcome = self._outcome(env_steps, learner_steps, policy)
+        outcome = self._outcome(env_steps, learner_steps, policy, plan)
         outcome |= {"evaluation_s": self._evaluation_s(deployed_s)}
         outcome |= {"deployed": deployed, "faults": faults or {}}
         return deliver(self.directory, self.tracker, outcome, self.display.say)
@@ -358,8 +359,10 @@ class Run:
                 file, PolicyFile(policy.layers, self.config.algo, env, self.spaces, about, policy.normalization)
             )
 
-    def _outcome(self, env_steps: int, learner_steps: int, policy: PolicyWeights) -> dict[str, Any]:
-        plan = plan_agent(self.config, self.spaces.observation_size, self.spaces.action_size)
+    def _outcome(
+        self, env_steps: int, learner_steps: int, policy: PolicyWeights, plan: AgentPlan | None
+    ) -> dict[str, Any]:
+        plan = plan or plan_agent(self.config, self.spaces.observation_size, self.spaces.action_size)
         newest = self._newest_checkpoint()
         return {
             **result.describe_identity(self.config),

@@ -10,6 +10,7 @@ from rlx2_ray.algorithms import ALGORITHMS
 from rlx2_ray.config import ExperimentConfig
 from rlx2_ray.networks.sparse_layer import Layers, SparseLayer
 from rlx2_ray.sparse import masks
+from rlx2_ray.sparse.circulant import shared
 from rlx2_ray.sparse.densities import Shape
 from rlx2_ray.sparse.plan import LayerPlan, NetworkPlan
 from rlx2_ray.topology_rules import facts_of
@@ -38,6 +39,7 @@ def fresh_layers(plan: NetworkPlan, config: ExperimentConfig, generator: np.rand
 def _fresh_layer(plan: LayerPlan, config: ExperimentConfig, generator: np.random.Generator) -> FreshLayer:
     draw = DRAWS[ALGORITHMS[config.algo].initial_weights]
     weights, bias = draw(plan.shape, generator)
+    weights = shared(weights, plan.block) if plan.block > 1 else weights
     return FreshLayer(weights, bias, _initial_mask(weights, plan, config, generator))
 
 

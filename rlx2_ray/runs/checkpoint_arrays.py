@@ -17,6 +17,7 @@ from rlx2_ray.networks.policy_reader import LARGEST_MEAN, NORMALIZATION, Normali
 from rlx2_ray.networks.policy_weights import AVERAGE, PolicyWeights
 from rlx2_ray.networks.sparse_layer import AGE, BIAS, GROWTH, RAW, WEIGHTS, Arrays, from_arrays, to_arrays
 from rlx2_ray.runs.checkpoint_values import BEST, OWED
+from rlx2_ray.sparse.circulant import has_broken_groups
 from rlx2_ray.sparse.densities import Shape
 from rlx2_ray.sparse.plan import CRITICS, NetworkPlan, plan_agent
 from rlx2_ray.strict import LARGEST
@@ -186,6 +187,21 @@ def check_contents(arrays: Mapping[str, NDArray[Any]], models: Models) -> None:
             raise ValueError(f"{name} is beyond what can be counted")
         if (name.endswith(".actions") or name == "refused") and (np.abs(array) > ACTION_LIMIT).any():
             raise ValueError(f"{name} has actions that nobody takes")
+
+
+def check_groups(config: ExperimentConfig, arrays: Mapping[str, NDArray[Any]], models: Models) -> None:
+    """Raises ValueError where weights that share a value do not; `check_contents` has been done."""
+    if (block := config.sparsity.block) == 1:
+        return
+    for name, layers in models.items():
+        if name == "target_critic" and config.target.expert is not None:
+            continue
+        kinds = (WEIGHTS, f"{WEIGHTS}.{FIRST}", f"{WEIGHTS}.{SECOND}")
+        for number, layer in enumerate(layers):
+            key = f"{name}.{number}"
+            values = [arrays[f"{key}.{kind}"] for kind in kinds if f"{key}.{kind}" in arrays]
+            if has_broken_groups(arrays[f"{key}.indices"], values, layer.shape, block):
+                raise ValueError(f"{key} has weights that do not share their value, with a sparsity.block of {block}")
 
 
 def _check_normalization(arrays: Mapping[str, NDArray[Any]]) -> None:

@@ -13,6 +13,7 @@ from rlx2_ray.runs.checkpoint_arrays import (
     Sizes,
     check_contents,
     check_forms,
+    check_groups,
     found_critics,
     model_forms,
     sizes_of,
@@ -76,6 +77,7 @@ class RunForm(NamedTuple):
         forms = state_forms(self.config, sizes, models, count, values["env_steps"])
         check_forms(arrays, forms)
         check_contents(arrays, models)
+        check_groups(self.config, arrays, models)
         return arrays
 
     @property

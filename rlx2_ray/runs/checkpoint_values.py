@@ -26,6 +26,18 @@ class Optimizer(Strict):
     steps: Count
     overlap: Fraction
     layer_overlaps: list[Fraction] = []  # checkpoints of 0.1.0 have none
+    late: Count | None = None  # it and the next two where pruning goes by the return
+    latest: Count | None = None
+    lived: Count | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> Optimizer:
+        held = [each for each in (self.late, self.latest, self.lived) if each is not None]
+        if len(held) not in (0, 3):
+            raise ValueError("has some of late, latest and lived alone")
+        if self.late is not None and self.latest is not None and not self.late <= self.latest <= self.calls:
+            raise ValueError("is later than its calls")
+        return self
 
 
 class Temperature(Strict):
@@ -35,6 +47,27 @@ class Temperature(Strict):
     step: NonNegative
     exp_avg: Single
     exp_avg_sq: Annotated[Single, Field(ge=0)]
+
+
+class Returns(Strict):
+    """Of episodes, where pruning goes by them."""
+
+    recent: list[Single]
+    first: Single | None
+    best: Single | None
+
+    @model_validator(mode="after")
+    def _check(self) -> Returns:
+        if (self.first is None) != (self.best is None):
+            raise ValueError("has one of first and best alone")
+        if self.first is not None and self.best is not None and self.first > self.best:
+            raise ValueError("has a first mean above the best")
+        return self
+
+    def check_number(self, episodes: int) -> None:
+        """Raises ValueError where they are not those that means of so many episodes are taken of."""
+        if len(self.recent) > episodes or (len(self.recent) == episodes) != (self.best is not None):
+            raise ValueError(f"learner.returns has {len(self.recent)} recent ones for means of {episodes}")
 
 
 class Learner(Strict):
@@ -47,6 +80,7 @@ class Learner(Strict):
     critic_optimizer: Optimizer
     temperature: Temperature | None = None
     observed: Count | None = None  # observations, where they are normalised
+    returns: Returns | None = None
 
     @model_validator(mode="after")
     def _check(self) -> Learner:
@@ -141,8 +175,18 @@ def check_values(config: ExperimentConfig, env_steps: int, content: object) -> d
         raise ValueError(f"learner.temperature does not fit {config.algo}")
     if (values.learner.observed is None) == config.agent.normalize_observations:
         raise ValueError("learner.observed does not fit agent.normalize_observations")
+    _check_hold(config, values.learner)
     lanes = config.runtime.envs_per_rollout
     if isinstance(values, InlineValues) and len(values.episodes) != lanes:
         raise ValueError(f"episodes are of {len(values.episodes)} environments and not of {lanes}")
     assert isinstance(content, dict)
     return content
+
+
+def _check_hold(config: ExperimentConfig, learner: Learner) -> None:
+    """Raises ValueError where it has not what pruning that goes by the return needs, or has it without need."""
+    late = (learner.policy_optimizer.late, learner.critic_optimizer.late)
+    if any((each is None) == (config.topology.hold > 0) for each in (learner.returns, *late)):
+        raise ValueError("learner.returns and late do not fit topology.hold")
+    if learner.returns is not None:
+        learner.returns.check_number(config.topology.hold_episodes)

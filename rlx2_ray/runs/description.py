@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 from rlx2_ray.config import ExperimentConfig
 from rlx2_ray.envs.applied import Part, applied
 from rlx2_ray.runs.result import describe_costs, describe_identity
 from rlx2_ray.runs.switches import sentences
-from rlx2_ray.sparse.plan import NetworkPlan, plan_agent
+from rlx2_ray.sparse.plan import LayerPlan, NetworkPlan, plan_agent
 
 
 class LayerDescription(TypedDict):
@@ -17,11 +17,13 @@ class LayerDescription(TypedDict):
     shape: list[int]  # outputs, inputs
     sparsity: float
     active: int  # weights
+    values: NotRequired[int]  # that these are made of, where weights share one
 
 
 class NetworkDescription(TypedDict):
     layers: list[LayerDescription]
     active: int
+    values: NotRequired[int]
 
 
 class PartDescription(TypedDict):
@@ -47,6 +49,7 @@ class Description(TypedDict):
     policy_sparsity: float
     critic_sparsity: float
     active_weights: int
+    values: NotRequired[int]
     size_ratio: float
     compression: float
     train_flops_ratio_paper: float
@@ -74,8 +77,16 @@ def describe(
 
 
 def _network(plan: NetworkPlan) -> NetworkDescription:
-    layers: list[LayerDescription] = [
-        {"name": layer.name, "shape": list(layer.shape), "sparsity": layer.sparsity, "active": layer.active}
-        for layer in plan.layers
-    ]
-    return {"layers": layers, "active": plan.active}
+    layers = [_layer(layer) for layer in plan.layers]
+    described: NetworkDescription = {"layers": layers, "active": plan.active}
+    return {**described, "values": plan.values} if plan.layers[0].block > 1 else described
+
+
+def _layer(plan: LayerPlan) -> LayerDescription:
+    described: LayerDescription = {
+        "name": plan.name,
+        "shape": list(plan.shape),
+        "sparsity": plan.sparsity,
+        "active": plan.active,
+    }
+    return {**described, "values": plan.active - plan.repeated} if plan.block > 1 else described

@@ -27,6 +27,7 @@ def describe_costs(config: ExperimentConfig, plan: AgentPlan) -> dict[str, Any]:
         "policy_sparsity": _sparsity(config.sparsity.policy, config, plan.policy),
         "critic_sparsity": _sparsity(config.sparsity.critic, config, plan.critic),
         "active_weights": plan.policy.active + plan.critic.active,
+        **({"values": plan.policy.values + plan.critic.values} if config.sparsity.block > 1 else {}),
         "size_ratio": costs.size_ratio,
         "compression": costs.compression,
         "train_flops_ratio_paper": costs.train_flops_ratio_paper,
@@ -48,7 +49,9 @@ def c_bytes_of(result: Mapping[str, Any]) -> dict[str, int]:
 
 def _sparsity(asked: float, config: ExperimentConfig, plan: NetworkPlan) -> float:
     """As asked for, where it can be; else what it really is."""
-    is_given = config.sparsity.distribution in ("epsilon", "groups") or config.sparsity.fan_in == "constant"
+    sparsity = config.sparsity
+    is_given = sparsity.distribution in ("epsilon", "groups") or sparsity.fan_in == "constant"
+    is_given = is_given or sparsity.block > 1 or config.topology.hold > 0
     return round(1 - plan.density, 6) if is_given else asked
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rlx2_ray.config import ExperimentConfig, at
 from rlx2_ray.config.schema import LATER
+from rlx2_ray.methods import keys_of
 
 SWITCHES = {  # key -> what it does where it is on; docs/methods.md has their sources and costs
     "agent.normalize_observations": "observations are normalised by the running mean and deviation of all so far",
@@ -16,6 +17,8 @@ SWITCHES = {  # key -> what it does where it is on; docs/methods.md has their so
     "network.critic_norm": "the hidden layers of the critics are normalised over their units",
     "network.rescaled": "weights are rescaled over the active ones of their layer",
     "topology.growth_batches": "weights grow by the gradients of so many batches",
+    "sparsity.block": "weights on a diagonal of a block of so many outputs and inputs share one value",
+    "topology.hold": "zeros become more only while the return of training is so much of its best",
 }
 
 
@@ -26,7 +29,7 @@ def switched_on(config: ExperimentConfig) -> dict[str, str]:
     for key in SWITCHES:
         section, name = key.split(".")
         value = at(tree, key, None)
-        if value != LATER[section][name]:
+        if value not in (LATER[section][name], at(keys_of(config.method), key, None)):
             found[key] = "" if value is True else f"{value:,}" if isinstance(value, int) else str(value)
     return found
 

@@ -1,4 +1,5 @@
-"""Size and FLOPs of a sparse agent relative to the dense one. Weights only; an MLP's FLOPs go with its active weights.
+"""Size and FLOPs of a sparse agent relative to the dense one. Weights only; an MLP's FLOPs go with its active weights,
+and its size with the values that these are made of, which are as many unless weights share one.
 
 A and Q are the weights of the policy and of ONE critic, a and c their densities. "paper" is the accounting of RLx2's
 table 2 (arXiv 2205.15043), whose factor for SAC is applied at every sparsity; "counted" is the multiply-adds that this
@@ -11,7 +12,7 @@ from typing import NamedTuple
 
 from rlx2_ray.algorithms import ALGORITHMS
 from rlx2_ray.config import ExperimentConfig
-from rlx2_ray.sparse.plan import CRITICS, AgentPlan
+from rlx2_ray.sparse.plan import CRITICS, AgentPlan, NetworkPlan
 from rlx2_ray.topology_rules import facts_of
 
 
@@ -31,16 +32,19 @@ class Costs(NamedTuple):
 def relative_costs(config: ExperimentConfig, plan: AgentPlan) -> Costs:
     algorithm = ALGORITHMS[config.algo]
     policy, critic = plan.policy.weights, plan.critic.weights / CRITICS
-    a, c = plan.policy.density, plan.critic.density
-    size = _ratio(a * policy, c * critic, policy, critic, 1, algorithm.paper_critics)
-    trained_a, trained_c = (_mean_density(config, density) for density in (a, c))
+    a = plan.policy.density
+    sizes = plan.policy.size * policy, plan.critic.size * critic
+    size = _ratio(*sizes, policy, critic, 1, algorithm.paper_critics)
+    trained_a, trained_c = (_mean_density(config, network) for network in plan)
     paper = _ratio(trained_a * policy, trained_c * critic, policy, critic, 4, 12) * algorithm.paper_flops_factor
     return Costs(size, paper, _counted(config, policy, critic, trained_a, trained_c), inference_flops_ratio=a)
 
 
-def _mean_density(config: ExperimentConfig, final: float) -> float:
+def _mean_density(config: ExperimentConfig, network: NetworkPlan) -> float:
     """The mean over a run's updates."""
-    topology, planned = config.topology, max(config.planned_updates, 1)
+    if network.trained is not None:
+        return network.trained
+    topology, planned, final = config.topology, max(config.planned_updates, 1), network.density
     if not facts_of(topology.rule).prunes:
         return final
     start, end = (min(moment / planned, 1.0) for moment in (topology.start_update, topology.end_update))

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from rlx2_ray.algorithms import ALGORITHMS
 from rlx2_ray.config import ExperimentConfig
+from rlx2_ray.sparse.circulant import group_count
 from rlx2_ray.sparse.densities import Shape, active_counts, epsilon_counts, group_counts, whole_fan_ins
 from rlx2_ray.sparse.widths import narrow_widths
 
@@ -18,6 +19,8 @@ class LayerPlan(NamedTuple):
     name: str
     shape: Shape  # (outputs, inputs)
     active: int
+    block: int = 1  # weights on a diagonal of such a block share one value (`circulant.py`); 1: none
+    repeated: int = 0  # active weights whose value is that of another
 
     @property
     def sparsity(self) -> float:
@@ -30,10 +33,21 @@ class NetworkPlan(NamedTuple):
 
     layers: tuple[LayerPlan, ...]
     weights: int  # of the dense model that it stands for, which is wider than a narrow one
+    trained: float | None = None  # the mean density of a finished run, where that was not planned
 
     @property
     def active(self) -> int:
         return sum(layer.active for layer in self.layers)
+
+    @property
+    def values(self) -> int:
+        """The numbers that its active weights are made of, fewer than these where some share one."""
+        return self.active - sum(layer.repeated for layer in self.layers)
+
+    @property
+    def size(self) -> float:
+        """Its values, of the weights of the dense model."""
+        return self.values / self.weights
 
     @property
     def density(self) -> float:
@@ -65,7 +79,14 @@ def _plan_model(config: ExperimentConfig, model: str, inputs: int, outputs: int,
     full = mlp_shapes((inputs, *hidden, outputs)) * len(networks)
     shapes, counts = _share_out(config, model, full, len(networks))
     names = [f"{network}.{layer}" for network in networks for layer in range(len(hidden) + 1)]
-    return NetworkPlan(tuple(map(LayerPlan, names, shapes, counts)), sum(map(math.prod, full)))
+    layers = tuple(_plan_layer(*each, config.sparsity.block) for each in zip(names, shapes, counts, strict=True))
+    return NetworkPlan(layers, sum(map(math.prod, full)))
+
+
+def _plan_layer(name: str, shape: Shape, active: int, block: int) -> LayerPlan:
+    """Whole groups live, of which as many as of its weights."""
+    repeated = active - round(active / math.prod(shape) * group_count(shape, block)) if block > 1 else 0
+    return LayerPlan(name, shape, active, block, repeated)
 
 
 def _share_out(

@@ -97,6 +97,7 @@ def test_constants_of_the_algorithms(algo: str, rule: str, delay: int, minimum: 
         ("ticket", "static", "random", 1, "fixed", True),
         ("prune", "prune", "magnitude", 1, "fixed", True),
         ("structured", "structured", "magnitude", 1, "fixed", True),
+        ("group", "prune", "magnitude", 1, "fixed", True),
         ("nm", "groups", "magnitude", 1, "fixed", True),
         ("ds", "set", "random", 1, "fixed", False),  # its sparsity follows from the layers
     ],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -452,6 +453,35 @@ def test_rollouts_report_what_they_acted_on_and_the_learner_normalises_by_all_of
 def test_rollouts_report_nothing_where_nothing_is_normalised() -> None:
     config = drift_config()
     assert RolloutWorker(config, range(LANES), make_shards(config), 0).collect(10, 0, 0, None).observed is None
+
+
+# Returns that pruning goes by
+
+
+def test_rollouts_report_returns_and_the_learner_goes_by_all_of_them() -> None:
+    config = drift_config(method="group", topology__hold_episodes=3)
+    shards = make_shards(config)
+    rollout, seat = RolloutWorker(config, range(LANES), shards, 0), LearnerSeat.__new__(LearnerSeat)
+    seat.observed = seat.returns = None
+    seat._run = SimpleNamespace(config=config)  # type: ignore[assignment]
+    for time in range(3):
+        seat.note(None, rollout.collect(100, 100 * time, 0, None).returns)
+    totals: dict[tuple[int, int], float] = {}
+    for each in (each for local in shards.values() for each in local.fragments):
+        key = each.lane, each.episode
+        totals[key] = totals.get(key, 0.0) + float(each.rewards.astype(np.float64).sum())
+        if each.terminated or each.truncated:
+            assert each.episode_return == pytest.approx(totals[key], abs=1e-5)
+    assert seat.returns is not None
+    assert seat.returns.best is not None
+    learner = make_learner_worker(config, list(shards.values()))
+    learner.learn(1, sizes_of(shards), None, seat.returns)
+    assert learner.state().values["returns"] == seat.returns.values()
+    learner.learn(1, sizes_of(shards))  # nothing new
+    restored = make_learner_worker(config, list(shards.values()))
+    restored.restore(learner.state())
+    assert restored.state().values["returns"] == seat.returns.values()
+    assert not RolloutWorker(drift_config(), range(LANES), shards, 0).collect(100, 0, 0, None).returns
 
 
 # Evaluator and metrics

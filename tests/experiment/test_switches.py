@@ -113,7 +113,9 @@ def test_what_is_on_is_said() -> None:
     config = small_config(**TD3)
     said = describe(config, 4, 1)["applied"]
     assert [sentence.split(" ")[0].rstrip(":") for sentence in said] == [
-        key for key in SWITCHES if key != "agent.normalize_observations"
+        key for key in SWITCHES if key not in ("agent.normalize_observations", "topology.hold", "sparsity.block")
     ]
     assert "policy.average 40, target.samples 3, target.mean 0.5, agent.grown_steps own" in names(config)
+    assert names(small_config(method="prune", topology__hold=0.5)) == "topology.hold 0.5"
+    assert names(small_config(method="group")) == "", "its method says it"
     assert {key.split(".")[1] for key in SWITCHES} <= {name for section in LATER.values() for name in section}

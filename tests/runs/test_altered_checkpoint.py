@@ -225,7 +225,9 @@ def test_a_run_goes_on_from_the_one_before_an_altered_one(alter: Callable[[Path]
 
 @ENGINES
 @ALGORITHMS
-@pytest.mark.parametrize("method", ["dense", "tiny", "static", "set", "rlx2", "prune", "structured", "ds", "nm"])
+@pytest.mark.parametrize(
+    "method", ["dense", "tiny", "static", "set", "rlx2", "prune", "structured", "group", "ds", "nm"]
+)
 def test_states_of_every_method_are_taken(method: str, algo: str, engine: str) -> None:
     own: dict[str, Any] = {"algo": algo, "engine": engine, "method": method, "network": {"hidden": [16, 16]}}
     topology = {} if method in ("dense", "tiny") else {"topology": {"interval": 2, "start_update": 4, "end_update": 40}}

@@ -97,6 +97,11 @@ class TopologyEvolution:
         """Mask and weights of one layer after the event."""
         raise NotImplementedError
 
+    @property
+    def pruned(self) -> float | None:
+        """What there is of the final zeros, in [0, 1], where that is not planned; None elsewhere."""
+        return None
+
     def counters(self) -> dict[str, Any]:
         return {"calls": self.calls, "overlap": self.overlap, "layer_overlaps": self.layer_overlaps}
 

@@ -31,6 +31,7 @@ class Ingredients(NamedTuple):
     generator: np.random.Generator  # what growth by chance draws from
     fresh: Callable[[], Sequence[Floats]]  # all weights of its layers, (outputs, inputs) each, before the first update
     of_units: bool = False  # whether every unit keeps its number of weights
+    holds: Callable[[], bool] | None = None  # whether the return does, where pruning goes by that
 
     def schedule(self) -> TopologySchedule:
         """The events of a rule that has a drop fraction."""
@@ -70,12 +71,12 @@ def grow_by_gradient(given: Ingredients) -> TopologyEvolution:
 @EVOLUTIONS.register("prune")
 def prune(given: Ingredients) -> TopologyEvolution:
     schedule = PruningSchedule(given.interval, given.start, given.end)
-    return Pruning(schedule, [layer.active for layer in given.plan.layers])
+    return Pruning(schedule, given.plan.layers, given.holds)
 
 
 @EVOLUTIONS.register("structured")
 def structured(given: Ingredients) -> TopologyEvolution:
-    return UnitPruning(PruningSchedule(given.interval, given.start, given.end), given.plan)
+    return UnitPruning(PruningSchedule(given.interval, given.start, given.end), given.plan, given.holds)
 
 
 @EVOLUTIONS.register("groups")
@@ -90,6 +91,7 @@ def make_evolution(
     generator: np.random.Generator,
     fresh: Callable[[], Sequence[Floats]],
     of_units: bool = False,
+    holds: Callable[[], bool] | None = None,
 ) -> TopologyEvolution:
     """The evolution of one model by the configured rule.
 
@@ -99,12 +101,14 @@ def make_evolution(
         generator: what growth by chance draws from.
         fresh: gives all weights of the model's layers, (outputs, inputs) each, as they are before the first update.
         of_units: whether every unit keeps its number of weights.
+        holds: whether the return does at this moment; None: pruning does not go by it.
     """
     interval = config.interval
     if config.clock == "learner":
         interval = max(1, interval // update_interval)
     start, end = config.start_update // update_interval, config.end_update // update_interval
-    evolution = EVOLUTIONS[config.rule](Ingredients(config, plan, interval, start, end, generator, fresh, of_units))
+    given = Ingredients(config, plan, interval, start, end, generator, fresh, of_units, holds)
+    evolution = EVOLUTIONS[config.rule](given)
     if config.rule not in TOPOLOGY_RULES:
         if not isinstance(evolution, TopologyEvolution):
             raise BadInput(

@@ -8,11 +8,12 @@ planned, where their dynamic threshold finds one; and their penalty on groups of
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from rlx2_ray.agents.evolution.base import LayerAtEvent, TopologyEvolution
+from rlx2_ray.agents.evolution.base import LayerAtEvent
+from rlx2_ray.agents.evolution.gradual import GradualPruning
 from rlx2_ray.sparse.masks import top_mask
 from rlx2_ray.sparse.plan import NetworkPlan
 from rlx2_ray.sparse.schedule import PruningSchedule
@@ -20,11 +21,10 @@ from rlx2_ray.sparse.widths import narrow_widths
 from rlx2_ray.types import Bools, Floats
 
 
-class UnitPruning(TopologyEvolution):
-    def __init__(self, schedule: PruningSchedule, plan: NetworkPlan) -> None:
+class UnitPruning(GradualPruning):
+    def __init__(self, schedule: PruningSchedule, plan: NetworkPlan, holds: Callable[[], bool] | None = None) -> None:
         """`plan`: of the end."""
-        super().__init__(schedule)
-        self._schedule = schedule
+        super().__init__(schedule, holds)
         self._depth = len({layer.name.rpartition(".")[2] for layer in plan.layers})  # of one of its networks
         self._sparsity = 1 - plan.density
 
@@ -37,7 +37,7 @@ class UnitPruning(TopologyEvolution):
     def _rewire_network(self, layers: Sequence[LayerAtEvent]) -> list[tuple[Bools, Floats]]:
         (first, *_), last = layers, layers[-1]
         hidden = tuple(layer.mask.shape[0] for layer in layers[:-1])
-        share = self._sparsity * self._schedule.fraction(self.calls)
+        share = self._sparsity * self.fraction
         widths = narrow_widths(first.mask.shape[1], hidden, last.mask.shape[0], share)
         stays = [
             _largest_units(layer, following, width)

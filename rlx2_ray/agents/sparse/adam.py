@@ -12,6 +12,7 @@ from rlx2_ray.agents.evolution.inputs import Inputs, inputs_by_layer
 from rlx2_ray.agents.evolution.sums import GradientSums
 from rlx2_ray.agents.sparse.own_steps import OwnSteps
 from rlx2_ray.agents.sparse.raw_weights import RawWeights
+from rlx2_ray.agents.sparse.shared_values import SharedValues
 from rlx2_ray.config import AgentConfig
 from rlx2_ray.kernels.network import Model
 from rlx2_ray.kernels.optimizer import Moments, adam_step, adam_step_of_cohorts
@@ -27,14 +28,24 @@ class SparseAdam:
     """Steps and rewires `model` (the policy, or both critics)."""
 
     def __init__(
-        self, model: SparseModel, config: AgentConfig, evolution: TopologyEvolution, rescaled: bool = False
+        self,
+        model: SparseModel,
+        config: AgentConfig,
+        evolution: TopologyEvolution,
+        rescaled: bool = False,
+        block: int = 1,
     ) -> None:
-        """`rescaled`: whether the model's weights are, and others are stepped (`networks/rescaling.py`)."""
+        """`rescaled`: whether the model's weights are, and others are stepped (`networks/rescaling.py`).
+
+        `block`: whose weights share values (`sparse/circulant.py`), which are stepped; 1: none do.
+        """
         self.model = model
         self.steps = 0
         self.evolution = evolution
-        self.moments = _zero_moments(model)
         self._config = config
+        self._block = block
+        self._shared = self._share()
+        self.moments = Moments(*(self._gather(np.zeros_like(model.kernel.parameters)) for _ in MOMENTS))
         self._own_steps = OwnSteps(model, config) if config.grown_steps == "own" else None
         self._raw = RawWeights(model) if rescaled else None
         self._sums = GradientSums(evolution, [mask.shape for mask in model.masks])
@@ -68,13 +79,34 @@ class SparseAdam:
         self.steps += 1
         kernel, config = self.model.kernel, self._config
         parameters = kernel.parameters if self._raw is None else self._raw.stepped(self.model)
-        arrays, decays = (parameters, kernel.gradient, self.moments), (config.weight_decay, *config.betas)
+        decays = config.weight_decay, *config.betas
+        if self._shared is not None:
+            self._step_shared(self._shared, decays)
+            return
+        arrays = parameters, kernel.gradient, self.moments
         if self._own_steps is None:
             adam_step(*arrays, self.steps, config.learning_rate, *decays)
         else:
             adam_step_of_cohorts(*arrays, self._own_steps.corrections(self.steps), *decays)
         if self._raw is not None:
             self._raw.rescale(self.model)
+
+    def _step_shared(self, shared: SharedValues, decays: tuple[float, float, float]) -> None:
+        kernel = self.model.kernel
+        values, gradient = shared.gather(kernel.parameters), shared.total(kernel.gradient)
+        adam_step(values, gradient, self.moments, self.steps, self._config.learning_rate, *decays)
+        kernel.parameters[:] = shared.spread(values)
+        kernel.gradient[:] = 0
+
+    def _share(self) -> SharedValues | None:
+        return SharedValues(self.model, self._block) if self._block > 1 else None
+
+    def _gather(self, of_slots: Floats) -> Floats:
+        """Of what is kept once for weights that share a value."""
+        return of_slots if self._shared is None else self._shared.gather(of_slots)
+
+    def _moments_of_slots(self) -> list[Floats]:
+        return [each if self._shared is None else self._shared.spread(each) for each in self.moments]
 
     def _rewire(self, gradients: Sequence[Floats], inputs: Inputs) -> None:
         """`gradients`: by all weights, (outputs, inputs) of each layer."""
@@ -85,19 +117,20 @@ class SparseAdam:
         rewired = self.evolution.rewire(
             weights, model.masks, gradients, inputs_by_layer(layers, model.networks, inputs, model.normalized)
         )
-        moments = [move(model.split(values), rewired.masks) for values in self.moments]
+        moments = [move(model.split(values), rewired.masks) for values in self._moments_of_slots()]
         masks = model.masks
         model.rewire(*rewired)
         if self._own_steps is not None:
             self._own_steps.rewire(model, masks, self.steps)
         if self._raw is not None:
             self._raw = RawWeights(model)
-        self.moments = Moments(*map(model.join, moments))
+        self._shared = self._share()
+        self.moments = Moments(*(self._gather(model.join(each)) for each in moments))
 
     def state(self, prefix: str) -> tuple[Arrays, dict[str, Any]]:
         """Moments (and ages) of active weights and of biases by layer, and counters."""
         arrays: Arrays = {}
-        for name, values in zip(MOMENTS, self.moments, strict=True):
+        for name, values in zip(MOMENTS, self._moments_of_slots(), strict=True):
             for index, layer in enumerate(self.model.split(values)):
                 arrays[f"{prefix}.{index}.{WEIGHTS}.{name}"] = layer.weights
                 arrays[f"{prefix}.{index}.{BIAS}.{name}"] = layer.bias
@@ -114,7 +147,7 @@ class SparseAdam:
         """The inverse of `state`, over a model that was already restored."""
         self.evolution.restore(prefix, arrays, counters)
         self.steps = int(counters["steps"])
-        self.moments = Moments(*(self.model.join(self._saved(prefix, name, arrays)) for name in MOMENTS))
+        self.moments = Moments(*(self._gather(self.model.join(self._saved(prefix, name, arrays))) for name in MOMENTS))
         if self._own_steps is not None:
             ages = [arrays[f"{prefix}.{index}.{WEIGHTS}.{AGE}"] for index in range(len(self.model.masks))]
             self._own_steps.restore(self.model, ages, self.steps)
@@ -135,7 +168,3 @@ class SparseAdam:
             )
             for index, layer in enumerate(self.model.layers())
         )
-
-
-def _zero_moments(model: SparseModel) -> Moments:
-    return Moments(np.zeros_like(model.kernel.parameters), np.zeros_like(model.kernel.parameters))

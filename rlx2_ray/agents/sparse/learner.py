@@ -35,7 +35,8 @@ class SparseLearner(BaseLearner):
         self.critic_optimizer = self._optimizer("critic", self.critic)
 
     def _optimizer(self, name: str, model: SparseModel) -> SparseAdam:
-        return SparseAdam(model, self._config.agent, self._make_evolution(name), self._rescales(name))
+        block = self._config.sparsity.block
+        return SparseAdam(model, self._config.agent, self._make_evolution(name), self._rescales(name), block)
 
     def _model(self, layers: Layers, critics: bool = False, like: SparseModel | None = None) -> SparseModel:
         """Of the inputs only actions get gradients. `like`: a model to share the workspace with."""

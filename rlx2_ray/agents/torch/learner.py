@@ -53,7 +53,8 @@ class TorchLearner(BaseLearner):
         self.critic_optimizer = self._optimizer("critic", self.critic, networks=2)
 
     def _optimizer(self, name: str, mlp: MLP, networks: int = 1) -> TopologyAdam:
-        return TopologyAdam(mlp, self._config.agent, self._make_evolution(name), networks, self._rescales(name))
+        block = self._config.sparsity.block
+        return TopologyAdam(mlp, self._config.agent, self._make_evolution(name), networks, self._rescales(name), block)
 
     def _target(self, layers: Layers, normalized: bool = False) -> list[MaskedLinear]:
         target = make_mlp(layers, self._config.device, trainable=False, normalized=normalized)
@@ -69,6 +70,7 @@ class TorchLearner(BaseLearner):
     def _follow(self, target: MLP, online: MLP) -> None:
         """One Polyak step."""
         (polyak_update_pruned if self._targets_are_own else polyak_update)(target, online, self._config.agent.tau)
+        (self.policy_optimizer if online is self.policy else self.critic_optimizer).hold_groups(target)
 
     def _optimizers(self) -> dict[str, Optimizer]:
         return {"policy": self.policy_optimizer, "critic": self.critic_optimizer}
@@ -84,6 +86,7 @@ class TorchLearner(BaseLearner):
         self._update(to_tensors(self._normalized(batch), self._config.device))
         if self._average_is_due:
             polyak_update(self._averaged[AVERAGE], self.policy, self._average_rate)
+            self.policy_optimizer.hold_groups(self._averaged[AVERAGE])
 
     def _update(self, batch: TensorBatch) -> None:
         raise NotImplementedError

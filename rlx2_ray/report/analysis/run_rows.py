@@ -64,7 +64,10 @@ def costs_of(record: Record, trial: Trial) -> Row:
     plan = plan_of(record, trial.config)
     unknown = dict.fromkeys(COSTS, math.nan)
     asked = {"policy_sparsity": trial.policy_sparsity, "critic_sparsity": trial.critic_sparsity}
-    return unknown | (asked if plan is None else describe_costs(trial.config, plan))
+    if plan is None:
+        return unknown | asked
+    planned = describe_costs(trial.config, plan)
+    return {name: planned[name] for name in COSTS}
 
 
 def _identity(record: Record, trial: Trial) -> Row:
