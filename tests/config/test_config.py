@@ -303,7 +303,7 @@ def test_counts_may_be_written_with_an_exponent(value: object) -> None:
         (
             "sparsity.value",
             0.9,
-            r"There is no key sparsity\.value: sparsity has critic, distribution, epsilon, fan_in, policy",
+            r"There is no key sparsity\.value: sparsity has block, critic, distribution, epsilon, fan_in, policy",
         ),
         ("sparsity.polcy", 0.9, r"There is no key sparsity\.polcy: did you mean sparsity\.policy\?"),
         ("agent.discount", "much", r"agent\.discount is 'much': it should be a valid number.*"),
