@@ -89,8 +89,8 @@ def _ticket(config: ExperimentConfig, spaces: Spaces, path: str) -> dict[str, La
         counts = [len(layer.indices) for layer in last]
         if counts != [each.active for each in plans[name].layers]:
             raise BadInput(
-                f"{key} is {path}, whose {name} has not come to the weights that were planned, as with topology.hold and "
-                "sparsity.block it need not: give another run."
+                f"{key} is {path}, whose {name} has not come to the weights that were planned, as with topology.hold "
+                "and sparsity.block it need not: give another run."
             )
         if counts != [each.active for each in plan.layers]:
             raise BadInput(
