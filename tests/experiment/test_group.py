@@ -51,9 +51,8 @@ def test_a_result_says_what_it_came_to(whole: tuple[Path, dict[str, Any]]) -> No
     dense = 16 * (4 + 16 + 1), 2 * 16 * (5 + 16 + 1)
     pruned = read_points(directory)[-1]
     for name, asked, weights in (("policy", 0.5, dense[0]), ("critic", 0.4, dense[1])):
-        assert result[f"{name}_sparsity"] == pytest.approx(
-            asked * pruned[f"topology/{name}_pruned"], abs=12 / weights
-        )  # whole groups
+        wanted = asked * pruned[f"topology/{name}_pruned"]
+        assert result[f"{name}_sparsity"] == pytest.approx(wanted, abs=12 / weights), "but for whole groups"
     kept = load_policy(directory / "policy.safetensors").layers
     numbers = sum(len(np.unique(layer.weights)) for layer in (*kept, *from_arrays(arrays, "critic")))
     assert result["values"] == numbers < 0.5 * result["active_weights"]
