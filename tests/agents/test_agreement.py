@@ -206,6 +206,7 @@ METHODS: dict[str, dict[str, Any]] = {
     "rigl": {"sparsity": {"policy": 0.6, "critic": 0.6, "fan_in": "constant"}, "topology": {"interval": 3}},
     "prune": {"topology": {"interval": 3, "start_update": 4, "end_update": 60}},
     "structured": {"topology": {"interval": 3, "start_update": 4, "end_update": 60}},
+    "group": {"topology": {"interval": 3, "start_update": 4, "end_update": 60, "hold": 0}},
     "nm": {"sparsity": {"policy": 0.25, "critic": 0.25}, "topology": {"interval": 3, "group": [3, 4]}},
     "ds": {
         **{

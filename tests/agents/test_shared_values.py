@@ -12,7 +12,7 @@ from rlx2_ray.agents.engines import make_learner
 from rlx2_ray.agents.reached import reached_plan
 from rlx2_ray.config import resolve
 from rlx2_ray.networks.sparse_layer import Arrays, from_arrays
-from rlx2_ray.sparse.circulant import has_broken_groups
+from rlx2_ray.sparse.circulant import group_numbers, has_broken_groups
 from rlx2_ray.types import BadInput
 from tests.agents.small import ALGORITHMS, ENGINES, NEARLY_DENSE, SPACES, check_resumes, random_batch, small_config
 
@@ -83,8 +83,6 @@ def test_it_is_adam_over_the_values(engine: str) -> None:
     for number in range(6):
         key = f"critic.{number}.weights"
         layer = from_arrays(before, "critic")[number]  # type: ignore[arg-type]
-        from rlx2_ray.sparse.circulant import group_numbers
-
         groups = group_numbers(layer.shape, 4).ravel()
         sums = np.bincount(groups, gradients[f"{key}.first_moment"].astype(np.float64))[groups]  # type: ignore[arg-type]
         scale = np.abs(sums).max()

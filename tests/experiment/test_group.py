@@ -1,4 +1,4 @@
-"""Runs whose pruning goes by the return: they resume to the bit, say what they came to, and take no altered state."""
+"""Runs of method group: they resume to the bit, say what they came to, and take no altered state."""
 
 from __future__ import annotations
 
@@ -7,8 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from rlx2_ray.networks.policy_file import load_policy
+from rlx2_ray.networks.sparse_layer import from_arrays
 from rlx2_ray.runs.checkpoint import read_checkpoint
 from tests.support.checkpoints import form_of, newest
 from tests.support.resumed import check_resumes_alike, leave_checkpoints
@@ -47,12 +50,26 @@ def test_a_result_says_what_it_came_to(whole: tuple[Path, dict[str, Any]]) -> No
     )
     dense = 16 * (4 + 16 + 1), 2 * 16 * (5 + 16 + 1)
     pruned = read_points(directory)[-1]
-    for name, asked, weights, layers in (("policy", 0.5, dense[0], 3), ("critic", 0.4, dense[1], 6)):
-        planned = asked * pruned[f"topology/{name}_pruned"]
-        assert planned - 4 * layers / weights <= result[f"{name}_sparsity"] <= planned + 1e-6, (
-            "groups of four stay whole"
-        )
+    for name, asked, weights in (("policy", 0.5, dense[0]), ("critic", 0.4, dense[1])):
+        wanted = asked * pruned[f"topology/{name}_pruned"]
+        assert result[f"{name}_sparsity"] == pytest.approx(wanted, abs=12 / weights), "but for whole groups"
+    kept = load_policy(directory / "policy.safetensors").layers
+    numbers = sum(len(np.unique(layer.weights)) for layer in (*kept, *from_arrays(arrays, "critic")))
+    assert result["values"] == numbers < 0.5 * result["active_weights"]
+    assert result["size_ratio"] == pytest.approx(numbers / sum(dense))
     assert result["size_ratio"] < result["train_flops_ratio_counted"] < 1
+
+
+@pytest.mark.parametrize("model", ["policy", "critic", "target_critic", "best_policy"])
+def test_broken_groups_are_not_taken(model: str, whole: tuple[Path, dict[str, Any]]) -> None:
+    form = form_of(whole[0])
+    checkpoint = read_checkpoint(newest(whole[0]), form)
+    arrays = {name: array.copy() for name, array in checkpoint.arrays.items()}
+    weights = arrays[f"{model}.1.weights"]
+    weights[0] = np.nextafter(weights[0], np.float32(2), dtype=np.float32)
+    problem = rf"^{model}\.1 has weights that do not share their value, with a sparsity.block of 4$"
+    with pytest.raises(ValueError, match=problem):
+        form.arrays(checkpoint.values, arrays)
 
 
 @pytest.mark.parametrize(

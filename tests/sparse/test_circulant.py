@@ -82,13 +82,11 @@ def test_sizes_are_of_values_and_flops_of_weights() -> None:
     # Hopper's policy has 69,120 weights: 3 blocks across the first layer, of which one of 3 columns; 3 outputs last.
     config = resolve({"method": "group", "sparsity": {"policy": 0.5, "critic": 0.5}})
     plan = plan_agent(config, 11, 3)
-    groups = zip(plan.policy.layers, (64 * 3 * 4, 64 * 64 * 4, 64 * 4), strict=True)
-    values = [round(layer.active / math.prod(layer.shape) * each) for layer, each in groups]
-    assert plan.policy.values == sum(values)
-    costs, plain = (
-        relative_costs(config, plan),
-        resolve({"method": "prune", "sparsity": {"policy": 0.5, "critic": 0.5}}),
-    )
+    groups = 64 * 3 * 4, 64 * 64 * 4, 64 * 4
+    pairs = zip(plan.policy.layers, groups, strict=True)
+    assert plan.policy.values == sum(round(layer.active / math.prod(layer.shape) * number) for layer, number in pairs)
+    plain = resolve({"method": "prune", "sparsity": {"policy": 0.5, "critic": 0.5}})
+    costs = relative_costs(config, plan)
     assert costs._replace(size_ratio=0) == relative_costs(plain, plan_agent(plain, 11, 3))._replace(size_ratio=0)
     assert costs.inference_flops_ratio == 0.5
     assert costs.size_ratio == (plan.policy.values + plan.critic.values) / (69_120 + 138_752)
