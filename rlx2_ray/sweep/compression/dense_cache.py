@@ -33,7 +33,7 @@ SOURCES = (
     "agents", "algorithms.py", "config", "methods.py", "registry.py", "target_rules.py", "topology_rules.py", "envs",
     "kernels", "networks", "replay", "sparse", "seeding.py", "distributed",
     "experiment/capacity_check.py", "experiment/evaluation.py", "experiment/inline.py",
-    "experiment/base_member.py", "experiment/member.py", "experiment/milestones.py",
+    "experiment/base_member.py", "experiment/member.py", "experiment/milestones.py", "experiment/owed.py",
     "experiment/population", "experiment/predecessors.py", "experiment/rollout.py", "experiment/trainer.py",
     "runs/final_score.py", "experiment/random_policy.py",
 )  # fmt: skip
