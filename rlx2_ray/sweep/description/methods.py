@@ -50,3 +50,8 @@ def _check_method(resolved: ExperimentConfig) -> None:
             f"method is {resolved.method!r}, whose sparsity is fixed by sparsity.distribution "
             f"{resolved.sparsity.distribution}: choose one whose sparsity can be searched, such as rlx2."
         )
+    if resolved.topology.hold:
+        raise BadInput(
+            f"topology.hold is {resolved.topology.hold}, with which a run may come to fewer zeros than a compression "
+            "asks for: give topology.hold=0 (--set topology.hold=0, or with the method in compress.methods)."
+        )

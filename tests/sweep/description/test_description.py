@@ -284,6 +284,11 @@ def test_what_pbt_cannot_change(mutations: dict[str, Any], sentence: str) -> Non
             "searched, such as rlx2.",
         ),
         (
+            {"method": "group"},
+            "topology.hold is 0.8, with which a run may come to fewer zeros than a compression asks for: give "
+            "topology.hold=0 (--set topology.hold=0, or with the method in compress.methods).",
+        ),
+        (
             {"sparsity": {"critic": 0.8}},
             "sparsity.critic is given, but is what a compression searches: leave it out.",
         ),
