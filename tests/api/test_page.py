@@ -40,5 +40,5 @@ def test_examples_are_short() -> None:
 def test_page_names_the_columns(run: Path) -> None:
     import rlx2_ray
 
-    named = set(re.findall(r"`([a-z_]+)`", PAGE.partition("| columns | are |")[2].partition("\n\n")[0]))
+    named = set(re.findall(r"`([a-z_0-9]+)`", PAGE.partition("| columns | are |")[2].partition("\n\n")[0]))
     assert named == set(rlx2_ray.load_runs(run).columns)

@@ -223,9 +223,8 @@ def test_fault_on_actors_is_one_sentence_and_a_run_that_resumes(
 # In the trials of a sweep
 
 
-@pytest.mark.parametrize(
-    "faults", [["raises what cannot be sent"], pytest.param(REFUSED, marks=pytest.mark.slow)], ids=["one", "all"]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("faults", [["raises what cannot be sent"], REFUSED], ids=["one", "all"])
 def test_fault_in_a_trial_ends_that_trial_and_the_sweep_resumes(faults: list[str], tmp_path: Path) -> None:
     directory, file = tmp_path / "sweep", tmp_path / "fault"
     switch_on("raises", "training", file)

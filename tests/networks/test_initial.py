@@ -55,7 +55,9 @@ def test_masks_have_the_planned_counts(algo: str, initial_mask: str, sparsity: f
     plan = plan_agent(config, OBSERVATIONS, ACTIONS)
     for network in plan:
         layers = initial_layers(network, config, np.random.default_rng(0))
-        assert [(layer.shape, len(layer.indices)) for layer in layers] == [item[1:] for item in network.layers]
+        assert [(layer.shape, len(layer.indices)) for layer in layers] == [
+            (item.shape, item.active) for item in network.layers
+        ]
 
 
 @pytest.mark.parametrize("algo", ["td3", "sac"])
