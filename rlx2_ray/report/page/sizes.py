@@ -58,4 +58,5 @@ def _name(arms: list[Arm]) -> str:
     if all(map(is_dense, firsts)):
         return "dense"
     methods = ", ".join(dict.fromkeys(first.config.method for first in firsts))
-    return f"{methods} {sparsities(firsts[0])}"
+    fan_in = ", fan_in constant" if firsts[0].config.sparsity.fan_in == "constant" else ""
+    return f"{methods} {sparsities(firsts[0])}{fan_in}"
