@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import shutil
 from collections.abc import Callable
@@ -217,8 +218,11 @@ def checkpoint_path(root: Path, env_steps: int) -> Path:
 
 def list_checkpoints(root: Path) -> list[Path]:
     """The complete checkpoints, oldest first: folders under the names that they are given, and no links."""
-    named = ((path, NAME.fullmatch(path.name)) for path in root.glob(f"{PREFIX}*"))
-    return sorted(path for path, is_ours in named if is_ours and path.is_dir() and not path.is_symlink())
+    while True:
+        named = [path for path in root.glob(f"{PREFIX}*") if NAME.fullmatch(path.name)]
+        there = sorted(path for path in named if path.is_dir() and not path.is_symlink())
+        if there or all(map(os.path.lexists, named)):
+            return there  # else a run has put a newer one in the place of the only one
 
 
 def steps_of(path: Path) -> int:

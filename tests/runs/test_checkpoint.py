@@ -59,6 +59,21 @@ def loaded_step(root: Path) -> tuple[int, list[str]]:
     return step, said
 
 
+def test_listing_finds_the_one_that_takes_the_place_of_the_only_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run goes on while another process looks."""
+    only, is_dir = save(tmp_path, 5), Path.is_dir
+
+    def is_dir_after_the_run_has_gone_on(path: Path) -> bool:
+        if path == only and is_dir(only):
+            only.rename(only.with_name("step_000000000006"))
+        return is_dir(path)
+
+    monkeypatch.setattr(Path, "is_dir", is_dir_after_the_run_has_gone_on)
+    assert [path.name for path in list_checkpoints(tmp_path)] == ["step_000000000006"]
+
+
 def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
     save(tmp_path, 20)
     assert loaded_step(tmp_path) == (20, [])
