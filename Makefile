@@ -76,7 +76,7 @@ results: $(INSTALLED)  ## results/README.md, its pictures and the notebook, from
 	$(BIN)/python -m benchmarks.results
 	$(BIN)/python -m benchmarks.notebook
 
-bench-searcher: $(INSTALLED)  ## docs/searcher.md: the compression search against simulated truths; minutes on one core
+bench-searcher: $(INSTALLED)  ## docs/searcher.md: the compression search against simulated truths; over an hour on one core; goes on
 	$(BIN)/python -m benchmarks.searcher
 
 bench-service: $(INSTALLED)  ## what a sweep costs beside its training; ten minutes on two quiet cores

@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -171,7 +172,10 @@ def _time(policy: PolicyFile, network: Network, folder: Path) -> Timings:
     calls: dict[str, Callable[[], object]] = {name: _bind(act, observation) for name, act in acts.items()}
     _write_c(policy, network, folder, None)
     for name, flags in (("c_small", SMALL), ("c_fast", FAST)):
-        calls[name] = _many_calls(flags, folder / f"{name}.so", observation, expected)
+        action = np.empty_like(expected)
+        calls[name] = many_calls(flags, folder / f"{name}.so", observation, action)
+        calls[name]()
+        np.testing.assert_allclose(action, expected, atol=1e-5, err_msg=name)
     return _per_action(time_in_turns(calls))
 
 
@@ -183,19 +187,12 @@ def _bind(act: Callable[[Floats], Floats], observation: Floats) -> Callable[[], 
     return lambda: act(observation)
 
 
-def _many_calls(flags: Sequence[str], library: Path, observation: Floats, expected: Floats) -> Callable[[], object]:
-    """`CALLS` actions of the C, called from C."""
+def many_calls(flags: Sequence[str], library: Path, observation: Floats, action: Floats) -> Callable[[], object]:
+    """`CALLS` actions of the policy.c beside `library`, called from C, which end up in `action`."""
     (library.parent / "many.c").write_text(MANY)
     _compile(flags, ["-shared", "-fPIC", "policy.c", "many.c", "-o", library.name], library.parent)
-    many, action = ctypes.CDLL(str(library)).many, np.empty_like(expected)
     arguments = (ctypes.c_long(CALLS), *(array.ctypes.data_as(ctypes.c_void_p) for array in (observation, action)))
-
-    def call() -> object:
-        return many(*arguments)
-
-    call()
-    np.testing.assert_allclose(action, expected, atol=1e-5, err_msg=" ".join(flags))
-    return call
+    return partial(ctypes.CDLL(str(library)).many, *arguments)
 
 
 def _per_action(timings: Timings) -> Timings:

@@ -10,17 +10,13 @@ benchmarks/chips.
 from __future__ import annotations
 
 import argparse
-import ctypes
 import json
-import os
 import platform
 import re
-import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
 from contextlib import redirect_stdout
-from functools import partial
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -28,18 +24,18 @@ from typing import Any
 import numpy as np
 
 from benchmarks.chips.image import COMPILER, CORES, EMULATOR, is_there, measure
+from benchmarks.exports import CALLS, SMALL, TASKS, many_calls
 from benchmarks.places import ROOT
 from benchmarks.sections import write_section
 from rlx2_ray.bench.timing import time_in_turns
 from rlx2_ray.cli.main import run
 from rlx2_ray.export.check import random_observations
-from rlx2_ray.networks.policy_file import load_policy, policy_digest
+from rlx2_ray.networks.policy_file import load_policy
 from rlx2_ray.types import Floats
 
 EPISODES = 20
 OBSERVATIONS = 8  # on a chip
-CALLS = 100  # of the C function in one call from here, which costs a microsecond by itself
-TASKS = ("Hopper-v5", "Walker2d-v5", "HalfCheetah-v5", "Ant-v5")
+STRICT = ("-Wall", "-Wextra", "-Werror")
 KINDS = {  # in a file's name -> in the table
     "dense": "dense",
     "rlx2": "RLx2",
@@ -58,28 +54,17 @@ FORMS: dict[str, tuple[str, ...]] = {
 POLICIES = ROOT / "results" / "policies" / "robots"
 RESULTS, PAGE = ROOT / "results" / "robots.json", ROOT / "docs" / "exports.md"
 SHOWN = ("Cortex-M0+", "Cortex-M4F")
-MANY = """
-#include "policy.h"
-void many(long calls, const float *observation, float *action)
-{
-    for (; calls > 0; calls--) policy_act(observation, action);
-}
-"""
-
 Row = dict[str, Any]
 
 
 def main() -> None:
-    """Measure those that are new, or all."""
+    """Measure all of them."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--write", action="store_true", help="keep the figures, and the table in docs/exports.md")
-    parser.add_argument("--only-new", action="store_true", help="keep the rows of policies that are in results/")
     arguments = parser.parse_args()
     if not is_there():
         raise SystemExit(f"{COMPILER} or {EMULATOR} is not here: see benchmarks/chips.")
-    known = {row["digest"]: row for row in json.loads(RESULTS.read_text())["rows"]} if arguments.only_new else {}
-    rows = [row_of(file, known) for file in sorted(POLICIES.glob("*.safetensors"), key=_order)]
-    content = {"rows": rows}
+    content = {"rows": [row_of(file) for file in sorted(POLICIES.glob("*.safetensors"), key=_order)]}
     if arguments.write:
         RESULTS.write_text(json.dumps(content, indent=1) + "\n")
         write_section(PAGE, "robots", "python -m benchmarks.robots --write", text_of(content))
@@ -88,7 +73,7 @@ def main() -> None:
 
 def _order(file: Path) -> tuple[int, int]:
     env_id, kind = _names(file)
-    return TASKS.index(env_id), list(KINDS).index(kind)
+    return list(TASKS).index(env_id), list(KINDS).index(kind)
 
 
 def _names(file: Path) -> tuple[str, str]:
@@ -98,15 +83,11 @@ def _names(file: Path) -> tuple[str, str]:
     return found[1], found[2]
 
 
-def row_of(file: Path, known: dict[str, Row]) -> Row:
+def row_of(file: Path) -> Row:
     sys.stderr.write(f"{file.stem}\n")
     policy = load_policy(file)
-    digest = policy_digest(*policy.weights)
-    if digest in known:
-        return known[digest]
     observations = random_observations(policy.spaces.observation_size, OBSERVATIONS, None)
     return {
-        "digest": digest,
         "env_id": policy.env["id"],
         "kind": _names(file)[1],
         "weights": sum(len(layer.indices) for layer in policy.layers),
@@ -134,13 +115,9 @@ def _form(file: Path, options: Sequence[str], observations: Floats) -> Row:
 
 def _microseconds(source: Path, observation: Floats, action_size: int) -> float:
     """Of an action here, in C by `cc -Os`, called from C: median over rounds."""
-    (source.parent / "many.c").write_text(MANY)
-    library = source.parent / "many.so"
-    command = [os.environ.get("CC", "cc"), "-std=c99", "-Os", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC"]
-    subprocess.run([*command, source.name, "many.c", "-o", library.name], cwd=source.parent, check=True)
-    many, action = ctypes.CDLL(str(library)).many, np.zeros(action_size, np.float32)
-    given = (ctypes.c_long(CALLS), *(array.ctypes.data_as(ctypes.c_void_p) for array in (observation, action)))
-    return time_in_turns({"c": partial(many, *given)}).calls["c"].microseconds / CALLS
+    action = np.empty(action_size, np.float32)
+    call = many_calls((*SMALL, *STRICT), source.with_suffix(".so"), observation, action)
+    return time_in_turns({"c": call}).calls["c"].microseconds / CALLS
 
 
 def text_of(content: Row) -> str:

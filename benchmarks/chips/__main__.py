@@ -29,9 +29,11 @@ POLICIES = {  # name in the table -> file in results/policies
     "Hopper-v5, 99 %": "Hopper-v5-td3-rlx2-99-best-s1",
     "HalfCheetah-v5, 90 %": "HalfCheetah-v5-td3-rlx2-s0",
 }
-FRESH = {  # as before the first update
-    "Hopper-v5, dense": (0.0,),
-    "Hopper-v5, 98 %, constant fan-in": (0.98, "constant"),
+FRESH = {  # as before the first update: task, zeros, fan-in
+    "Hopper-v5, dense": ("Hopper-v5", 0.0, "free"),
+    "Hopper-v5, 98 %, constant fan-in": ("Hopper-v5", 0.98, "constant"),
+    "HalfCheetah-v5, 90 %, constant fan-in": ("HalfCheetah-v5", 0.9, "constant"),
+    "HalfCheetah-v5, 90 %, fresh": ("HalfCheetah-v5", 0.9, "free"),
 }
 FORMS = {
     "float32": (),
@@ -65,7 +67,7 @@ def rows() -> list[Row]:
     with tempfile.TemporaryDirectory(prefix="rlx2-chips-") as folder:
         files = {name: Path(folder) / f"fresh-{number}.safetensors" for number, name in enumerate(FRESH)}
         for name, file in files.items():
-            save_policy(file, fresh_policy("Hopper-v5", *FRESH[name]))
+            save_policy(file, fresh_policy(*FRESH[name]))
         files |= {name: ROOT / "results" / "policies" / f"{stem}.safetensors" for name, stem in POLICIES.items()}
         return [_row(name, form, file, Path(folder)) for name, file in files.items() for form in FORMS]
 

@@ -2,9 +2,8 @@
 
     python -m benchmarks.searcher [--repetitions 1000] [--only-report]
 
-Half a second a search in 1-D, two in 2-D: ten minutes of one core for 80 repetitions. Rows that are done stand in
-build/, and one that was stopped goes on with the others. Figures go to results/searcher.json, from which
-docs/searcher.md and its picture are made.
+Most of an hour of one core for 600 repetitions. Rows that are done stand in build/, and one that was stopped goes on
+with the others. Figures go to results/searcher.json, from which docs/searcher.md and its picture are made.
 """
 
 from __future__ import annotations
