@@ -46,11 +46,14 @@ from rlx2_ray.networks.compiled_network import CompiledNetwork
 from rlx2_ray.networks.policy import DenseLayer, DenseNetwork, densify
 from rlx2_ray.networks.policy import Network as PolicyNetwork
 from rlx2_ray.networks.policy_file import PolicyFile
+from rlx2_ray.networks.sparse_layer import SparseLayer
 from rlx2_ray.networks.sparse_model import SparseModel
+from rlx2_ray.sparse.circulant import largest_groups, shared
 from rlx2_ray.types import Floats, Spaces
 
 RESULTS = ROOT / "results" / "exports.json"
 EPISODES = Episodes(20)
+BLOCK = 4  # of method group
 CALLS = 100  # of the C function in one call from here, which costs a microsecond by itself
 SMALL, FAST = ("-std=c99", "-Os"), ("-std=c99", "-O3", "-ffast-math", "-march=native")
 
@@ -111,6 +114,18 @@ def fresh_policy(env_id: str, sparsity: float, fan_in: str = "free") -> PolicyFi
     spaces = Spaces(observation_size, action_size, (-1.0,) * action_size, (1.0,) * action_size)
     config = resolve({"env": {"id": env_id}, "sparsity": {"policy": sparsity, "fan_in": fan_in}})
     return PolicyFile(initial_models(config, spaces)["policy"], "td3", config.env.fields(), spaces)
+
+
+def fresh_groups(env_id: str, sparsity: float) -> PolicyFile:
+    """As `method: group` would leave it, had it not been trained: of the first values the largest groups."""
+    policy = fresh_policy(env_id, sparsity)
+    layers = []
+    for layer in policy.layers:
+        count = len(layer.indices)
+        weights = shared(np.random.default_rng(count).standard_normal(layer.shape).astype(np.float32) / 10, BLOCK)
+        mask = largest_groups(weights, np.ones(layer.shape, np.bool_), count, BLOCK)
+        layers.append(SparseLayer.from_dense(weights, mask, layer.bias))
+    return policy._replace(layers=tuple(layers))
 
 
 def _sizes(policy: PolicyFile, network: Network, folder: Path) -> Result:

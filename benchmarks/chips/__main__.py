@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.chips.image import COMPILER, CORES, EMULATOR, is_there, measure
-from benchmarks.exports import fresh_policy
+from benchmarks.exports import fresh_groups, fresh_policy
 from benchmarks.places import ROOT
 from benchmarks.sections import write_section
 from rlx2_ray.cli.main import run
@@ -28,6 +28,10 @@ POLICIES = {  # name in the table -> file in results/policies
     "Hopper-v5, 98 %": "Hopper-v5-td3-rlx2-s2",
     "Hopper-v5, 99 %": "Hopper-v5-td3-rlx2-99-best-s1",
     "HalfCheetah-v5, 90 %": "HalfCheetah-v5-td3-rlx2-s0",
+}
+GROUPS = {  # of a network that was not trained: task, zeros
+    "Hopper-v5, 98 %, groups": ("Hopper-v5", 0.98),
+    "HalfCheetah-v5, 90 %, groups": ("HalfCheetah-v5", 0.9),
 }
 FRESH = {  # as before the first update: task, zeros, fan-in
     "Hopper-v5, dense": ("Hopper-v5", 0.0, "free"),
@@ -65,9 +69,12 @@ def main() -> None:
 def rows() -> list[Row]:
     """Of every policy in every form."""
     with tempfile.TemporaryDirectory(prefix="rlx2-chips-") as folder:
-        files = {name: Path(folder) / f"fresh-{number}.safetensors" for number, name in enumerate(FRESH)}
+        made = {name: fresh_policy(*of) for name, of in FRESH.items()} | {
+            name: fresh_groups(*of) for name, of in GROUPS.items()
+        }
+        files = {name: Path(folder) / f"fresh-{number}.safetensors" for number, name in enumerate(made)}
         for name, file in files.items():
-            save_policy(file, fresh_policy(*FRESH[name]))
+            save_policy(file, made[name])
         files |= {name: ROOT / "results" / "policies" / f"{stem}.safetensors" for name, stem in POLICIES.items()}
         return [_row(name, form, file, Path(folder)) for name, file in files.items() for form in FORMS]
 

@@ -54,7 +54,7 @@ def torch_act(network: DenseNetwork) -> Act:
     """Returns the network in torch, eager, with tanh of all outputs."""
     torch.set_num_threads(1)
     modules: list[nn.Module] = []
-    for weights, bias in network.layers:
+    for weights, bias, _ in network.layers:
         linear = nn.Linear(*weights.shape[::-1])
         linear.weight.data, linear.bias.data = torch.from_numpy(weights), torch.from_numpy(bias)
         modules += [linear, nn.ReLU()]

@@ -6,9 +6,19 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rlx2_ray.export.c_text import C_TYPES, LOCALS, NEW_LINE, function_name, place_names, sizes, sum_of_row, table
+from rlx2_ray.export.c_text import (
+    C_TYPES,
+    Kinds,
+    function,
+    function_name,
+    place_names,
+    sizes,
+    sum_of_row,
+    sums_of_block,
+    table,
+)
 from rlx2_ray.export.fixed_point import MOST, OUTPUT_STEPS, TANH, TANH_BITS, FixedLayer, FixedNetwork, Shorts
-from rlx2_ray.footprint.tables import Tables, encode_fixed, matrix_of
+from rlx2_ray.footprint.tables import Tables, each_row, encode_fixed, matrix_of
 
 SHARED_BYTES = TANH.nbytes  # of the table that every policy has
 FIXED_TABLES = ("limits", "steps", "squashed")
@@ -31,7 +41,8 @@ def network_of(layers: list[Tables], fixed: Fixed) -> FixedNetwork:
     for tables in layers:
         assert tables.multipliers is not None
         assert tables.shifts is not None
-        found.append(FixedLayer(matrix_of(tables), tables.bias, tables.multipliers, tables.shifts))
+        multipliers, shifts = each_row(tables, tables.multipliers), each_row(tables, tables.shifts)
+        found.append(FixedLayer(matrix_of(tables), tables.bias, multipliers, shifts, tables.block))
     return FixedNetwork(found, fixed.limits, fixed.steps)
 
 
@@ -103,18 +114,13 @@ def layer_function(tables: Tables) -> str:
     for name in ("counts", "places", "weights", "bias", "multipliers", "shifts"):
         array = getattr(tables, name)
         parameters += [] if array is None else [f"const {C_TYPES[array.dtype.name]} *{name}"]
-    return f"""\
-static void {function_name(tables)}(
-    {f",{NEW_LINE}    ".join(parameters)})
-{{
-    for (; outputs > 0; outputs--) {{
-        int32_t sum = *bias++;
-        {LOCALS[tables.form].format(value="int16_t")}
-        {sum_of_row(tables, "int32_t")}
-        *y++ = rescaled(sum, *multipliers++, *shifts++, limit);
-    }}
-}}
-"""
+    kinds = Kinds("int32_t", "int16_t")
+    if tables.block > 1:
+        body = sums_of_block(tables, kinds, "rescaled({sum} + *bias++, *multipliers, *shifts, limit)")
+        body += "        multipliers++, shifts++;\n"
+    else:
+        body = sum_of_row(tables, kinds, "*bias++", "rescaled({sum}, *multipliers++, *shifts++, limit)")
+    return function(tables, parameters, body)
 
 
 def act_fixed(name: str, layers: list[Tables], buffers: dict[str, int]) -> str:

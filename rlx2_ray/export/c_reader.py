@@ -16,7 +16,7 @@ from rlx2_ray.export.c_source import NO_DIGEST, NORMALIZATION, Text, write_text
 from rlx2_ray.export.c_text import C_TYPES
 from rlx2_ray.export.fixed_point import MOST_SHIFT, TANH, sums_fit
 from rlx2_ray.export.identity import damaged, read_description
-from rlx2_ray.footprint.tables import COLUMNS, DENSE, GAPS, Tables, decode, last_column, matrix_of
+from rlx2_ray.footprint.tables import CIRCULANT, COLUMNS, DENSE, GAPS, Tables, decode, last_column, matrix_of
 from rlx2_ray.networks.policy import DenseNetwork, Network, normalized
 from rlx2_ray.networks.policy_reader import Normalization, check_chain, read_normalization, shorten, wrong
 from rlx2_ray.types import BadInput, Damaged, Floats, Spaces
@@ -41,7 +41,7 @@ KINDS = {
     "limits": ("int16",),
     "steps": ("float32",),
     "squashed": ("int16",),
-    **dict.fromkeys(("counts", COLUMNS, GAPS), ("uint8", "uint16", "uint32")),
+    **dict.fromkeys(("counts", COLUMNS, GAPS, *CIRCULANT), ("uint8", "uint16", "uint32")),
     "low": FLOATS,
     "half_range": FLOATS,
     **dict.fromkeys(NORMALIZATION, ("float32",)),
@@ -183,44 +183,41 @@ def _numbers(kind: str, name: str, size: int, body: str) -> NDArray[Any]:
 
 def _layer(named: dict[str, NDArray[Any]], number: int, inputs: int) -> Tables:
     """Takes the tables of a layer out of those that are left."""
-    form = next((form for form in (COLUMNS, GAPS) if f"{form}_{number}" in named), DENSE)
+    form = next((form for form in (COLUMNS, GAPS, *CIRCULANT) if f"{form}_{number}" in named), DENSE)
     counts, places, scales, weights, bias = (
         named.pop(f"{name}_{number}", None) for name in ("counts", form, "scales", "weights", "bias")
     )
     multipliers, shifts = (named.pop(f"{name}_{number}", None) for name in ("multipliers", "shifts"))
     if weights is None or bias is None or not len(bias) or (places is None and counts is not None):
         raise wrong(f"layer {number} lacks a table")
-    if not _fit(weights, bias, scales, multipliers, shifts):
+    tables = Tables(form, inputs, weights, bias, counts, places, scales, multipliers, shifts)
+    if not _fits(tables):
         raise wrong(f"the scales of layer {number} do not fit its weights")
     if places is not None:
         active = len(weights) if counts is None else int(counts.sum(dtype=np.int64))
-        are_rows = len(weights) % len(bias) == 0 if counts is None else len(counts) == len(bias)
+        can_lack_counts = len(weights) % len(bias) == 0 and tables.block == 1
+        are_rows = can_lack_counts if counts is None else len(counts) == tables.block_rows
         if not are_rows or not len(weights) == len(places) == max(active, 1):  # C has no empty arrays
             raise wrong(f"the tables of layer {number} have other sizes than it says")
-        weights, places = weights[:active], places[:active]
+        tables = tables._replace(weights=weights[:active], places=places[:active])
     elif len(weights) != len(bias) * inputs:
         raise wrong(f"layer {number} has {len(weights)} weights for {len(bias)} units and {inputs} inputs")
-    tables = Tables(form, inputs, weights, bias, counts, places, scales, multipliers, shifts)
     if last_column(tables) >= inputs:
         raise wrong(f"layer {number} reads beyond its {inputs} inputs")
     return tables
 
 
-def _fit(
-    weights: NDArray[Any],
-    bias: NDArray[Any],
-    scales: NDArray[Any] | None,
-    multipliers: NDArray[Any] | None,
-    shifts: NDArray[Any] | None,
-) -> bool:
+def _fits(tables: Tables) -> bool:
     """Whether what brings a layer's sums to the next one is there, of its kind and number."""
+    weights, bias, scales, rows = tables.weights, tables.bias, tables.scales, tables.block_rows
+    multipliers, shifts = tables.multipliers, tables.shifts
     if multipliers is None or shifts is None:
         has_scales = weights.dtype != np.float32
         is_float = multipliers is shifts is None and bias.dtype == np.float32
-        return is_float and (scales is not None) == has_scales and (scales is None or len(scales) == len(bias))
+        return is_float and (scales is not None) == has_scales and (scales is None or len(scales) == rows)
     are_integers = scales is None and weights.dtype == np.int8 and bias.dtype == np.int32
     are_in_range = multipliers.min(initial=0) >= 0 and shifts.max(initial=0) <= MOST_SHIFT
-    return are_integers and len(bias) == len(multipliers) == len(shifts) and bool(are_in_range)
+    return are_integers and rows == len(multipliers) == len(shifts) and bool(are_in_range)
 
 
 def _read(path: Path, most: int) -> str:

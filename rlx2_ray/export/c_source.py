@@ -18,10 +18,21 @@ from rlx2_ray import __version__
 from rlx2_ray.envs.actions import are_far, half_ranges
 from rlx2_ray.export import c_fixed
 from rlx2_ray.export.c_fixed import Fixed
-from rlx2_ray.export.c_text import C_TYPES, LOCALS, NEW_LINE, function_name, place_names, sizes, sum_of_row, table
+from rlx2_ray.export.c_text import (
+    C_TYPES,
+    NEW_LINE,
+    Kinds,
+    function,
+    function_name,
+    place_names,
+    sizes,
+    sum_of_row,
+    sums_of_block,
+    table,
+)
 from rlx2_ray.export.fixed_point import MOST
 from rlx2_ray.export.identity import sha256
-from rlx2_ray.footprint.tables import Tables
+from rlx2_ray.footprint.tables import Tables, matrix_of
 from rlx2_ray.networks.policy_reader import CLIP, Normalization
 from rlx2_ray.types import BadInput, Spaces
 
@@ -171,13 +182,15 @@ def _in_comment(text: str) -> str:
 
 def _sizes(layers: Sequence[Tables], inputs: int, fixed: Fixed | None) -> list[str]:
     units = " -> ".join(str(size) for size in (layers[0].inputs, *(tables.outputs for tables in layers)))
-    weights = sum(int(np.count_nonzero(tables.weights)) for tables in layers)
+    weights = sum(int(np.count_nonzero(matrix_of(tables))) for tables in layers)
+    values = sum(int(np.count_nonzero(tables.weights)) for tables in layers)
+    shared = f" of {values} values" if values < weights else ""
     held = sum(_buffer_sizes(layers))
     of_fixed = 2 * (2 * layers[0].inputs + layers[-1].outputs)  # at the border too
     stack = 2 * held + of_fixed + 4 * inputs if fixed else 4 * (held + inputs)
     of_tables = sum(tables.bytes for tables in layers) + (c_fixed.SHARED_BYTES if fixed else 0)
     return [
-        f"Network: {units} units that matter, {weights} weights, {of_tables} bytes of tables.",
+        f"Network: {units} units that matter, {weights} weights{shared}, {of_tables} bytes of tables.",
         *([f"Observations are normalised and clipped to {CLIP:g} deviations: {8 * inputs} bytes more."] * (inputs > 0)),
         f"Stack: {stack} bytes of activations. No heap, no library.",
     ]
@@ -207,19 +220,13 @@ def _layer_function(tables: Tables) -> str:
     for name in ("counts", "places", "weights", "scales", "bias"):
         table = getattr(tables, name)
         parameters += [] if table is None else [f"const {C_TYPES[table.dtype.name]} *{name}"]
-    scaled = "sum" if tables.scales is None else "sum * *scales++"
-    return f"""\
-static void {function_name(tables)}(
-    {f",{NEW_LINE}    ".join(parameters)})
-{{
-    for (; outputs > 0; outputs--) {{
-        float sum = 0.0f;
-        {LOCALS[tables.form].format(value="float")}
-        {sum_of_row(tables, "float")}
-        *y++ = {scaled} + *bias++;
-    }}
-}}
-"""
+    kinds, has_scales = Kinds("float", "float"), tables.scales is not None
+    if tables.block > 1:
+        body = sums_of_block(tables, kinds, f"{{sum}}{' * *scales' * has_scales} + *bias++")
+        body += "        scales++;\n" * has_scales
+    else:
+        body = sum_of_row(tables, kinds, "0.0f", f"{{sum}}{' * *scales++' * has_scales} + *bias++")
+    return function(tables, parameters, body)
 
 
 def _buffer_sizes(layers: Sequence[Tables]) -> list[int]:

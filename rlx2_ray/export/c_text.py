@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,17 +16,44 @@ NEW_LINE = "\n"  # which an f-string's expressions may not hold in Python 3.11
 C_TYPES = {"float32": "float", "float64": "double"} | {
     each: f"{each}_t" for each in ("int8", "int16", "int32", "uint8", "uint16", "uint32")
 }
-# Of each form; `count` is how many weights a row has, `number` is the type of a sum, `value` that of what comes in.
-SUMS = {
-    DENSE: "for (place = 0; place < inputs; place++) sum += ({number})*weights++ * x[place];",
-    COLUMNS: "for (count = {count}; count > 0; count--) sum += ({number})*weights++ * x[*places++];",
+
+
+class Kinds(NamedTuple):
+    """C's types in a layer's function."""
+
+    number: str  # of a sum
+    value: str  # of what comes in
+
+
+# Of each form; `count` is how many weights a row has.
+LOOPS = {
+    DENSE: """\
+size_t place;
+        for (place = 0; place < inputs; place++) sum += ({number})*weights++ * x[place];""",
+    COLUMNS: """\
+size_t count;
+        for (count = {count}; count > 0; count--) sum += ({number})*weights++ * x[*places++];""",
     GAPS: """\
-for (count = {count}; count > 0; count--) {{
+size_t count;
+        const {value} *place = x;
+        for (count = {count}; count > 0; count--) {{
             place += *places++;
             sum += ({number})*weights++ * *place;
         }}""",
 }
-LOCALS = {DENSE: "size_t place;", COLUMNS: "size_t count;", GAPS: "size_t count;\n        const {value} *place = x;"}
+# Of a block row: a diagonal goes from the column that is its place down to the right, and in its block around.
+BLOCK_ROW = """\
+        {number} {sums};
+        size_t count;
+        for (count = *counts++; count > 0; count--, places++) {{
+            size_t turn = *places % {block};
+            const {value} *start = x + (*places - turn);
+            {number} weight = *weights++;
+            {products}
+        }}
+        {answers}
+        outputs = outputs > {block} ? outputs - {block} : 0;
+"""
 
 
 def table(name: str, array: NDArray[Any]) -> str:
@@ -53,15 +81,56 @@ def _double_literal(value: float) -> str:
     return repr(value)
 
 
-def sum_of_row(tables: Tables, number: str) -> str:
-    """Returns the loop that adds to `sum`, of a C type."""
-    return SUMS[tables.form].format(number=number, count="fan_in" if tables.has_fan_in else "*counts++")
+def sum_of_row(tables: Tables, kinds: Kinds, first: str, answer: str) -> str:
+    """Returns what is done for each row: it sums up from `first`, and puts out `answer`, which has `{sum}` in it."""
+    loop = LOOPS[tables.form].format(**kinds._asdict(), count="fan_in" if tables.has_fan_in else "*counts++")
+    return f"""\
+        {kinds.number} sum = {first};
+        {loop}
+        *y++ = {answer.format(sum="sum")};
+"""
+
+
+def sums_of_block(tables: Tables, kinds: Kinds, answer: str) -> str:
+    """Returns what is done for each block of rows, the last of which may have fewer, and the last columns too."""
+    block, rows = tables.block, range(tables.block)
+    places = [f"(turn + {row}) % {block}" if row else "turn" for row in rows]
+    guards = [f"if (start + {place} < x + inputs) " if _is_ragged(tables) else "" for place in places]
+    products = [f"{guards[row]}sum_{row} += weight * start[{places[row]}];" for row in rows]
+    answers = [f"{f'if (outputs > {row}) ' if row else ''}*y++ = {answer.format(sum=f'sum_{row}')};" for row in rows]
+    return BLOCK_ROW.format(
+        **kinds._asdict(),
+        block=block,
+        sums=", ".join(f"sum_{row} = 0" for row in rows),
+        products=f"{NEW_LINE}            ".join(products),
+        answers=f"{NEW_LINE}        ".join(answers),
+    )
+
+
+def function(tables: Tables, parameters: Sequence[str], body: str) -> str:
+    """Returns the function of a layer, of what is done for each row, or block of them."""
+    head = "for (; outputs > 0; outputs--)" if tables.block == 1 else "while (outputs > 0)"
+    return f"""\
+static void {function_name(tables)}(
+    {f",{NEW_LINE}    ".join(parameters)})
+{{
+    {head} {{
+{body}    }}
+}}
+"""
+
+
+def _is_ragged(tables: Tables) -> bool:
+    return tables.inputs % tables.block > 0
 
 
 def sizes(tables: Tables) -> dict[str, int]:
     """Returns what the function of a layer is told beside arrays: name -> value."""
-    of_rows = {"inputs": tables.inputs} if tables.form == DENSE else {"fan_in": tables.fan_in}
-    return (of_rows if tables.counts is None else {}) | {"outputs": tables.outputs}
+    if tables.form == DENSE or _is_ragged(tables):
+        of_rows = {"inputs": tables.inputs}
+    else:
+        of_rows = {"fan_in": tables.fan_in} if tables.counts is None else {}
+    return of_rows | {"outputs": tables.outputs}
 
 
 def place_names(tables: Tables, number: int) -> list[str]:
@@ -75,4 +144,6 @@ def function_name(tables: Tables) -> str:
         return tables.form
     if tables.counts is None:
         return f"constant_{tables.form}_{8 * tables.places.itemsize}"
+    if _is_ragged(tables):
+        return f"ragged_{tables.form}_{8 * tables.counts.itemsize}_{8 * tables.places.itemsize}"
     return f"{tables.form}_{8 * tables.counts.itemsize}_{8 * tables.places.itemsize}"

@@ -77,5 +77,5 @@ def check(
 
 def _exact(network: DenseNetwork, observations: Floats) -> Floats:
     """In float64, tanh of all outputs."""
-    layers = [DenseLayer(weights.astype(np.float64), bias.astype(np.float64)) for weights, bias in network.layers]
+    layers = [DenseLayer(weights.astype(np.float64), bias.astype(np.float64)) for weights, bias, _ in network.layers]
     return DenseNetwork(layers).outputs(observations.astype(np.float64), network.output_size)

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from rlx2_ray.footprint.quantize import quantize
+from rlx2_ray.footprint.quantize import greatest_of_block, quantize
 from rlx2_ray.networks.policy import DenseLayer
 from rlx2_ray.types import Floats
 
@@ -35,6 +35,7 @@ class FixedLayer(NamedTuple):
     bias: NDArray[np.int32]  # (outputs,), in steps of the sums
     multipliers: NDArray[np.int32]  # (outputs,), >= 0
     shifts: NDArray[np.uint8]  # (outputs,)
+    block: int = 1  # so many rows have equal multipliers and shifts, and equal weights on diagonals (`DenseLayer`)
 
 
 class FixedNetwork:
@@ -103,14 +104,15 @@ def to_fixed_point(network: Sequence[DenseLayer], observations: Floats) -> Fixed
     fitted: list[_Fitted] = []
     matrices, values = [], observations
     for layer in network:
-        weights, scales = quantize(layer.weights, np.int8)
-        fitted.append(_fitting(weights, scales, layer.bias, MARGIN * (float(np.abs(values).max(initial=0)) or 1.0)))
+        weights, scales = quantize(layer.weights, np.int8, layer.block)
+        reach = MARGIN * (float(np.abs(values).max(initial=0)) or 1.0)
+        fitted.append(_fitting(weights, scales, layer.bias, layer.block, reach))
         matrices.append(weights)
         values = np.maximum(values @ layer.weights.T + layer.bias, 0)
     steps = [*(each.step for each in fitted), float(OUTPUT_STEPS)]
     layers = [
-        FixedLayer(weights, each.bias, *_multipliers(each.scales * (out / each.step)))
-        for weights, each, out in zip(matrices, fitted, steps[1:], strict=True)
+        FixedLayer(weights, each.bias, *_multipliers(each.scales * (out / each.step)), layer.block)
+        for weights, layer, each, out in zip(matrices, network, fitted, steps[1:], strict=True)
     ]
     return FixedNetwork(layers, np.array([each.limit for each in fitted], np.int16), steps[0])
 
@@ -122,12 +124,13 @@ class _Fitted(NamedTuple):
     bias: NDArray[np.int32]  # in steps of the sums
 
 
-def _fitting(weights: NDArray[np.int8], scales: Floats, bias: Floats, reach: float) -> _Fitted:
+def _fitting(weights: NDArray[np.int8], scales: Floats, bias: Floats, block: int, reach: float) -> _Fitted:
     """The finest steps of the values that come in, up to `reach`, with which all sums fit."""
     for bits in range(15, 0, -1):
         limit = 2**bits - 1
         step = 2.0 ** math.floor(math.log2(limit / reach))
-        whole = np.abs(bias.astype(np.float64)) * step / EMPTY_BIAS  # rows without weights are their bias alone
+        # Rows without weights are their bias alone.
+        whole = greatest_of_block(np.abs(bias.astype(np.float64)), block) * step / EMPTY_BIAS
         own = np.where(scales > 0, scales.astype(np.float64), np.where(whole > 0, whole, 1.0))
         steps = np.rint(bias / own * step)
         if np.all(np.abs(steps) <= MOST_SUM) and sums_fit(weights, steps.astype(np.int32), limit):

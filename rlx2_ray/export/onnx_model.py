@@ -49,7 +49,7 @@ def make_model(
     network: Sequence[DenseLayer], spaces: Spaces, normalization: Normalization | None = None
 ) -> onnx.ModelProto:
     steps = _normalizing(normalization) if normalization else []
-    for number, (weights, bias) in enumerate(network, start=1):
+    for number, (weights, bias, _) in enumerate(network, start=1):
         steps.append(Step("Gemm", {f"weights_{number}": weights, f"bias_{number}": bias}, {"transB": 1}))
         steps.append(Step("Relu" if number < len(network) else "Tanh"))
     return _chain([*steps, *_scaling(spaces)], spaces)

@@ -26,6 +26,7 @@ from rlx2_ray.export.visited import Recorded
 from rlx2_ray.footprint.quantize import IntegerType, rounded
 from rlx2_ray.networks.policy import DenseLayer, DenseNetwork, MeanPolicy, NoiseFreePolicy, normalized
 from rlx2_ray.networks.policy_file import PolicyFile
+from rlx2_ray.sparse.circulant import diagonal_places, diagonals_of
 from rlx2_ray.types import Floats, Indices
 
 SHARES = (0.5, 0.75, 0.875, 0.95, 1.0)  # of a row's weights that are integers, stage by stage
@@ -37,10 +38,15 @@ RATES = {"weights": 0.1, "log_scale": 3e-4, "bias": 1e-3}  # at a stage's begin;
 
 
 class _Layer:
-    """Weights in units of their row's scale, as training changes them; those that are rounded it leaves alone."""
+    """Weights in units of their row's scale, as training changes them; those that are rounded it leaves alone.
+
+    Where weights share values along the diagonals of blocks, each value is there once, and a row is one of blocks.
+    """
 
     def __init__(self, layer: DenseLayer, most: int) -> None:
-        weights = torch.from_numpy(layer.weights)
+        weights = torch.from_numpy(diagonals_of(layer.weights, layer.block))
+        self._block = layer.block
+        self._places = torch.from_numpy(diagonal_places(layer.weights.shape, layer.block))
         greatest = weights.abs().amax(1, keepdim=True)
         self._most = most  # the greatest integer
         self._scale = torch.where(greatest > 0, greatest, 1) / most
@@ -62,11 +68,12 @@ class _Layer:
 
     def matrix(self) -> Tensor:
         free = self.weights.clamp(-self._most, self._most) * self._is_active
-        return torch.where(self._is_rounded, self.weights.detach(), free) * self._scale * self.log_scale.exp()
+        values = torch.where(self._is_rounded, self.weights.detach(), free) * self._scale * self.log_scale.exp()
+        return values.ravel()[self._places] if self._block > 1 else values
 
     @torch.no_grad()
     def dense(self) -> DenseLayer:
-        return DenseLayer(self.matrix().numpy().copy(), self.bias.numpy().copy())
+        return DenseLayer(self.matrix().numpy().copy(), self.bias.numpy().copy(), self._block)
 
 
 def tuned(policy: PolicyFile, network: Sequence[DenseLayer], kind: IntegerType, source: Path) -> list[DenseLayer]:

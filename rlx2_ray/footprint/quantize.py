@@ -1,4 +1,7 @@
-"""Weights as integers of 8 or 16 bits: a row of a layer is integers times one scale."""
+"""Weights as integers of 8 or 16 bits: a row of a layer is integers times one scale.
+
+Where weights share values along the diagonals of blocks, all rows of a block have one scale.
+"""
 
 from __future__ import annotations
 
@@ -20,11 +23,21 @@ class Integers(NamedTuple):
     scales: Floats  # (outputs,), 0 for a row of zeros
 
 
-def quantize(weights: Floats, kind: IntegerType) -> Integers:
-    """Rounds to the nearest; a row's greatest weight is the type's, and one below half a step becomes zero."""
-    scales = np.abs(weights).max(axis=1, initial=0) / np.float32(np.iinfo(kind).max)
+def quantize(weights: Floats, kind: IntegerType, block: int = 1) -> Integers:
+    """Rounds to the nearest; a row's greatest weight is the type's, and one below half a step becomes zero.
+
+    `block`: so many rows have one scale, by the greatest weight of all.
+    """
+    greatest: Floats = greatest_of_block(np.abs(weights).max(axis=1, initial=0), block)
+    scales: Floats = greatest / np.float32(np.iinfo(kind).max)
     steps = np.where(scales == 0, 1, scales)[:, None]
     return Integers(np.rint(weights / steps).astype(kind), scales)
+
+
+def greatest_of_block(rows: NDArray[Any], block: int) -> NDArray[Any]:
+    """Returns (outputs,), of each row the greatest of `rows` (outputs,) in its block of so many."""
+    greatest: NDArray[Any] = np.repeat(np.maximum.reduceat(rows, np.arange(0, len(rows), block)), block)[: len(rows)]
+    return greatest
 
 
 def dequantize(integers: Integers) -> Floats:
@@ -33,4 +46,4 @@ def dequantize(integers: Integers) -> Floats:
 
 def rounded(network: Sequence[DenseLayer], kind: IntegerType) -> list[DenseLayer]:
     """Returns the network that the integers stand for; biases stay as they are."""
-    return [DenseLayer(dequantize(quantize(weights, kind)), bias) for weights, bias in network]
+    return [layer._replace(weights=dequantize(quantize(layer.weights, kind, layer.block))) for layer in network]

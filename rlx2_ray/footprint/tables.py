@@ -5,6 +5,9 @@ columns: of each row, the number of its weights, and of each weight its column.
 gaps: the same with the distance to the weight before in the row (of the first, to column 0) instead of the column, so
 that one byte does for wide layers. A distance that does not fit is walked in steps, over weights of zero.
 Of both there is one without counts, for rows of as many weights each; rows with fewer have weights of zero too.
+circulant4 (or 2, 8, 16): of weights that are equal along the diagonals of blocks of so many rows and columns, each
+diagonal once: of each block row, the number of its diagonals, and of each diagonal its column in the block's first row,
+whether the layer is that wide or not. Rows of a block have one scale, and one multiplier and shift.
 """
 
 from __future__ import annotations
@@ -15,11 +18,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from rlx2_ray.footprint.compact import BLOCKS
 from rlx2_ray.footprint.quantize import Integers, IntegerType, dequantize, quantize
 from rlx2_ray.networks.policy import DenseLayer
+from rlx2_ray.sparse.circulant import along_diagonals, diagonals_of, diagonals_shape
 from rlx2_ray.types import Floats
 
 DENSE, COLUMNS, GAPS = "dense", "columns", "gaps"
+CIRCULANT = {f"circulant{block}": block for block in BLOCKS}  # form -> block
 Numbers = NDArray[Any]
 UNSIGNED = (np.uint8, np.uint16, np.uint32)
 
@@ -29,15 +35,29 @@ class Tables(NamedTuple):
     inputs: int
     weights: Numbers  # float32, or int8 or int16 where there are scales
     bias: Numbers  # (outputs,), float32 or int32
-    counts: Numbers | None = None  # (outputs,), weights of each row, where they are not as many in all
+    counts: Numbers | None = None  # (block rows,), weights of each row, where they are not as many in all
     places: Numbers | None = None  # a column or gap for each weight
-    scales: Floats | None = None  # (outputs,)
-    multipliers: Numbers | None = None  # (outputs,), of a layer of integers alone, whose bias is int32
-    shifts: Numbers | None = None  # (outputs,), of the same
+    scales: Floats | None = None  # (block rows,)
+    multipliers: Numbers | None = None  # (block rows,), of a layer of integers alone, whose bias is int32
+    shifts: Numbers | None = None  # (block rows,), of the same
 
     @property
     def outputs(self) -> int:
         return len(self.bias)
+
+    @property
+    def block(self) -> int:
+        """How many rows have counts, scales, multipliers and shifts in common, the last of them perhaps fewer."""
+        return CIRCULANT.get(self.form, 1)
+
+    @property
+    def block_rows(self) -> int:
+        return -(-self.outputs // self.block)
+
+    @property
+    def products(self) -> int:
+        """How many an output's sums take in all."""
+        return len(self.weights) if self.block == 1 else int(np.count_nonzero(matrix_of(self)))
 
     @property
     def has_fan_in(self) -> bool:
@@ -56,13 +76,13 @@ class Tables(NamedTuple):
 
 def encode(layer: DenseLayer, kind: IntegerType | None) -> Tables:
     """Returns the smallest tables, of integers or of float32; of equally small ones the simplest."""
-    matrix, scales = quantize(layer.weights, kind) if kind else (layer.weights, None)
-    return _smallest_form(matrix, layer.bias)._replace(scales=scales)
+    matrix, scales = quantize(layer.weights, kind, layer.block) if kind else (layer.weights, None)
+    return _smallest_form(matrix, layer.bias, layer.block, {} if scales is None else {"scales": scales})
 
 
-def encode_fixed(weights: Numbers, bias: Numbers, multipliers: Numbers, shifts: Numbers) -> Tables:
+def encode_fixed(weights: Numbers, bias: Numbers, multipliers: Numbers, shifts: Numbers, block: int) -> Tables:
     """The same of a layer of integers alone, see `fixed_point.FixedLayer`."""
-    return _smallest_form(weights, bias)._replace(multipliers=multipliers, shifts=shifts)
+    return _smallest_form(weights, bias, block, {"multipliers": multipliers, "shifts": shifts})
 
 
 def bytes_of(layers: Sequence[DenseLayer], kind: IntegerType | None = None) -> int:
@@ -70,36 +90,55 @@ def bytes_of(layers: Sequence[DenseLayer], kind: IntegerType | None = None) -> i
     return sum(encode(layer, kind).bytes for layer in layers)
 
 
-def _smallest_form(matrix: Numbers, bias: Numbers) -> Tables:
-    if np.count_nonzero(matrix) * (matrix.itemsize + 1) >= matrix.nbytes:
-        return _dense(matrix, bias)  # as no place takes less than a byte
-    forms = [_dense(matrix, bias), _columns(matrix, bias)]
-    forms += [_gaps(matrix, bias, gap) for gap in UNSIGNED[:2]]
-    forms += map(_without_counts, forms[1:])
-    return min(forms, key=lambda tables: tables.bytes)
+def _smallest_form(matrix: Numbers, bias: Numbers, block: int, of_rows: dict[str, Numbers]) -> Tables:
+    """`of_rows`: tables (outputs,) beside it, by name, whose numbers are equal in a block."""
+    if block == 1 and np.count_nonzero(matrix) * (matrix.itemsize + 1) >= matrix.nbytes:
+        forms = [_dense(matrix, bias)]  # as no place takes less than a byte
+    else:
+        forms = [_dense(matrix, bias), _columns(matrix, bias)]
+        forms += [_gaps(matrix, bias, gap) for gap in UNSIGNED[:2]]
+        forms += map(_without_counts, forms[1:])
+        forms += [_circulant(matrix, bias, block)] if block in CIRCULANT.values() else []
+    return min((_with_rows(form, of_rows) for form in forms), key=lambda tables: tables.bytes)
+
+
+def _with_rows(tables: Tables, of_rows: dict[str, Any]) -> Tables:
+    return tables._replace(**{name: rows[:: tables.block] for name, rows in of_rows.items()})
 
 
 def decode(tables: Tables) -> DenseLayer:
     """Returns what `encode` was given."""
     matrix = matrix_of(tables)
-    weights = matrix if tables.scales is None else dequantize(Integers(matrix, tables.scales))
-    return DenseLayer(weights, tables.bias)
+    weights = matrix if tables.scales is None else dequantize(Integers(matrix, each_row(tables, tables.scales)))
+    return DenseLayer(weights, tables.bias, tables.block)
+
+
+def each_row(tables: Tables, of_blocks: NDArray[Any]) -> NDArray[Any]:
+    """Returns (outputs,), of an array (block rows,)."""
+    rows: NDArray[Any] = np.repeat(of_blocks, tables.block)[: tables.outputs]
+    return rows
 
 
 def matrix_of(tables: Tables) -> Numbers:
     """Returns (outputs, inputs), zero where there is no weight, of the tables' own type."""
-    matrix = np.zeros((tables.outputs, tables.inputs), tables.weights.dtype)
+    shape = (tables.outputs, tables.inputs)
+    matrix = np.zeros(diagonals_shape(shape, tables.block), tables.weights.dtype)
     if tables.form == DENSE:
         matrix.ravel()[:] = tables.weights
     else:
-        rows = np.repeat(np.arange(tables.outputs), _counts_of(tables))
+        rows = np.repeat(np.arange(tables.block_rows), _counts_of(tables))
         np.add.at(matrix, (rows, _columns_of(tables)), tables.weights)
-    return matrix
+    return along_diagonals(matrix, shape, tables.block)
 
 
 def last_column(tables: Tables) -> int:
-    """The greatest that a weight stands in, -1 where none does; of `columns` and `gaps` it depends on the numbers."""
-    return tables.inputs - 1 if tables.form == DENSE else int(_columns_of(tables).max(initial=-1))
+    """The greatest that a weight stands in, -1 where none does; of all but `dense` it depends on the numbers.
+
+    Of a diagonal it is the first of its block: C asks of each weight of it whether the layer is that wide.
+    """
+    if tables.form == DENSE:
+        return tables.inputs - 1
+    return int((_columns_of(tables) // tables.block * tables.block).max(initial=-1))
 
 
 def _columns_of(tables: Tables) -> Numbers:
@@ -111,7 +150,7 @@ def _columns_of(tables: Tables) -> Numbers:
 
 def _counts_of(tables: Tables) -> Numbers:
     """Of each row, in a form that has places."""
-    counts = np.full(tables.outputs, tables.fan_in) if tables.counts is None else tables.counts
+    counts = np.full(tables.block_rows, tables.fan_in) if tables.counts is None else tables.counts
     return counts.astype(np.int64)
 
 
@@ -139,6 +178,12 @@ def _gaps(matrix: Numbers, bias: Numbers, kind: type[np.unsignedinteger[Any]]) -
     weights[ends] = matrix[rows, columns]
     counts = _count(np.repeat(rows, steps + 1), len(matrix))
     return Tables(GAPS, matrix.shape[1], weights, bias, counts, places)
+
+
+def _circulant(matrix: Numbers, bias: Numbers, block: int) -> Tables:
+    diagonals = diagonals_of(matrix, block)
+    once = _columns(diagonals, np.zeros(len(diagonals), np.float32))
+    return once._replace(form=f"circulant{block}", inputs=matrix.shape[1], bias=bias)
 
 
 def _without_counts(tables: Tables) -> Tables:

@@ -86,6 +86,7 @@ class SquashedGaussianPolicy(MeanPolicy):
 class DenseLayer(NamedTuple):
     weights: Floats  # (outputs, inputs), zero where inactive
     bias: Floats  # (outputs,)
+    block: int = 1  # weights on a diagonal of a block of so many outputs and inputs are equal (sparse/circulant.py)
 
 
 class DenseNetwork:
@@ -100,12 +101,11 @@ class DenseNetwork:
 
     def outputs(self, observation: Floats, squashed: int = 0) -> Floats:
         hidden = observation
-        for weights, bias in self.layers[:-1]:
-            hidden = hidden @ weights.T
-            hidden += bias
+        for layer in self.layers[:-1]:
+            hidden = hidden @ layer.weights.T
+            hidden += layer.bias
             np.maximum(hidden, 0, out=hidden)
-        weights, bias = self.layers[-1]
-        outputs = hidden @ weights.T + bias
+        outputs = hidden @ self.layers[-1].weights.T + self.layers[-1].bias
         outputs[..., :squashed] = np.tanh(outputs[..., :squashed])
         return outputs
 

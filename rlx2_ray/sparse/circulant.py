@@ -8,6 +8,8 @@ what there is of such a block, so their groups have fewer weights: in a layer of
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,12 +19,44 @@ from rlx2_ray.types import Bools, Floats
 Groups = NDArray[np.int64]
 
 
+def diagonals_shape(shape: Shape, block: int) -> Shape:
+    """Of an array with a place for each diagonal: (block rows, inputs in whole blocks)."""
+    return -(-shape[0] // block), -(-shape[1] // block) * block
+
+
+def diagonal_places(shape: Shape, block: int) -> Groups:
+    """Returns (outputs, inputs), where in that array, flat, the diagonal of each weight is.
+
+    In its block row a diagonal stands in the column of its weight in the block's first row, whether that is there or
+    not.
+    """
+    rows, columns = np.indices(shape, sparse=True)
+    of_first = columns // block * block + (columns - rows) % block
+    places: Groups = rows // block * diagonals_shape(shape, block)[1] + of_first
+    return places
+
+
+def diagonals_of(weights: NDArray[Any], block: int) -> NDArray[Any]:
+    """Returns the value of each diagonal, of weights that are equal on it, and 0 where no weight is."""
+    values = np.zeros(diagonals_shape(weights.shape, block), weights.dtype)
+    values.ravel()[diagonal_places(weights.shape, block)] = weights
+    return values
+
+
+def along_diagonals(values: NDArray[Any], shape: Shape, block: int) -> NDArray[Any]:
+    """Returns (outputs, inputs), of the values that `diagonals_of` gives."""
+    weights: NDArray[Any] = values.ravel()[diagonal_places(shape, block)]
+    return weights
+
+
+def is_circulant(weights: NDArray[Any], block: int) -> bool:
+    """Whether all weights of each diagonal are equal."""
+    return np.array_equal(along_diagonals(diagonals_of(weights, block), weights.shape, block), weights)
+
+
 def group_numbers(shape: Shape, block: int) -> Groups:
     """Returns (outputs, inputs), the group of each weight, from 0 on without a gap."""
-    rows, columns = np.indices(shape, sparse=True)
-    across = -(-shape[1] // block)
-    diagonals = (rows // block * across + columns // block) * block + (columns - rows) % block
-    numbers: Groups = np.unique(diagonals, return_inverse=True)[1].reshape(shape)
+    numbers: Groups = np.unique(diagonal_places(shape, block), return_inverse=True)[1].reshape(shape)
     return numbers
 
 

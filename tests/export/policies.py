@@ -7,9 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 from hypothesis import strategies as st
 
+from rlx2_ray.footprint.compact import BLOCKS
 from rlx2_ray.networks.policy import densify
 from rlx2_ray.networks.policy_file import PolicyFile
 from rlx2_ray.networks.sparse_layer import SparseLayer
+from rlx2_ray.sparse.circulant import shared
 from rlx2_ray.types import Floats, Spaces
 
 WIDE, VERY_WIDE = 300, 66_000  # more columns than a byte, and than two, can number
@@ -42,6 +44,26 @@ def constant_policy() -> PolicyFile:
         layers.append(SparseLayer.from_dense(weights.astype(np.float32), mask, np.ones(outputs, np.float32)))
     spaces = Spaces(20, 2, (-1.0, -2.0), (1.0, 2.0))
     return PolicyFile(tuple(layers), "td3", {"id": "Task-v0", "kwargs": {}}, spaces)
+
+
+def group_policy(sizes: Sequence[int], densities: Sequence[float], block: int, seed: int = 0) -> PolicyFile:
+    """As `random_policy` of TD3, but weights share values along the diagonals of blocks, and go with them."""
+    policy, generator = random_policy("td3", sizes, densities, seed), np.random.default_rng(seed)
+    layers = []
+    for layer, density in zip(policy.layers, densities, strict=False):
+        weights = shared(generator.uniform(0.1, 1, layer.shape).astype(np.float32), block)
+        mask = shared(generator.random(layer.shape, np.float32), block) < density
+        layers.append(
+            SparseLayer.from_dense(weights / np.float32(1 + np.sqrt(density * layer.shape[1])), mask, layer.bias)
+        )
+    return policy._replace(layers=tuple(layers))
+
+
+@st.composite
+def group_policies(draw: st.DrawFn) -> PolicyFile:
+    sizes = draw(st.lists(st.integers(1, 21) | st.just(WIDE), min_size=2, max_size=4))
+    densities = [draw(st.sampled_from([0.0, 0.02, 0.3, 1.0])) for _ in sizes]
+    return group_policy(sizes, densities, draw(st.sampled_from(BLOCKS)), draw(st.integers(0, 2**32 - 1)))
 
 
 @st.composite

@@ -9,16 +9,24 @@ import numpy as np
 import pytest
 
 from benchmarks.chips.image import COMPILER, CORES, EMULATOR, is_there, measure
-from benchmarks.exports import fresh_policy
+from benchmarks.exports import fresh_groups, fresh_policy
 from rlx2_ray.cli.main import run
-from rlx2_ray.footprint.chip_costs import CHIPS, COSTS, FIXED, Cost, estimate, multiply_adds
+from rlx2_ray.footprint.chip_costs import BLOCK_CODE, CHIPS, COSTS, FIXED, Cost, estimate, multiply_adds
 from rlx2_ray.footprint.tables import Tables, encode
 from rlx2_ray.networks.policy import DenseLayer
-from rlx2_ray.networks.policy_file import save_policy
+from rlx2_ray.networks.policy_file import load_policy, save_policy
 from tests.support.runs import ROOT
 
 ROUND = Cost(
-    dense_weight=5, sparse_weight=8, constant_weight=7, row=20, action=100, observation=10, code=1000, stack=50
+    dense_weight=5,
+    sparse_weight=8,
+    constant_weight=7,
+    circulant_weight=6,
+    row=20,
+    action=100,
+    observation=10,
+    code=1000,
+    stack=50,
 )
 POLICY = ROOT / "results" / "policies" / "Hopper-v5-td3-rlx2-s5.safetensors"
 
@@ -42,6 +50,10 @@ def test_sums_are_of_weights_rows_actions_and_observations(monkeypatch: pytest.M
         assert found.ram_bytes == 4 * 40 + 50
     equal = [encode(DenseLayer(np.eye(40, dtype=np.float32), np.zeros(40, np.float32)), None)]
     assert estimate(equal, 0)[0].instructions == 40 * 7 + 40 * 20 + 40 * 100 + 40 * 10
+    blocks = [encode(DenseLayer(np.tile(np.eye(4, dtype=np.float32), (10, 10)), np.zeros(40, np.float32), 4), None)]
+    assert blocks[0].form == "circulant4"
+    assert estimate(blocks, 0)[0].instructions == 400 * 6 + 40 * 20 + 40 * 100 + 40 * 10
+    assert estimate(blocks, 0)[0].flash_bytes == 1000 + BLOCK_CODE
     normalized = estimate(layers(), 2000, normalized=True)[0]
     assert normalized.flash_bytes == 3000 + 8 * 3
     assert normalized.ram_bytes == 4 * 40 + 50 + 4 * 3
@@ -67,20 +79,22 @@ def test_chips_are_those_that_were_measured() -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(not is_there(), reason=f"there is no {COMPILER} with {EMULATOR}")
-@pytest.mark.parametrize("fan_in", ["free", "constant"])
+@pytest.mark.parametrize("structure", ["free", "constant", "groups"])
 @pytest.mark.parametrize("options", [(), ("--int16",), ("--int8",), ("--int8", "--fixed-point")])
 def test_estimate_is_near_what_a_simulated_core_takes(
-    options: tuple[str, ...], fan_in: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    options: tuple[str, ...], structure: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Of policies that no cost was fitted to."""
     source, policy = tmp_path / "policy.c", POLICY
-    if fan_in == "constant":
+    if structure != "free":
         policy = tmp_path / "policy.safetensors"
-        save_policy(policy, fresh_policy("Hopper-v5", 0.97, "constant"))
+        is_groups = structure == "groups"
+        save_policy(policy, fresh_groups("Ant-v5", 0.97) if is_groups else fresh_policy("Hopper-v5", 0.97, "constant"))
     episodes = ("--episodes", "1") if options else ()
     assert run(["export", str(policy), "--format", "c", "--out", str(source), *options, *episodes, "--json"]) == 0
     content = json.loads(capsys.readouterr().out)
-    observations = np.random.default_rng(3).standard_normal((4, 11), dtype=np.float32)
+    inputs = load_policy(policy).spaces.observation_size
+    observations = np.random.default_rng(3).standard_normal((4, inputs), dtype=np.float32)
     for found in content["estimated_on_chips"]:
         measured = measure(source, observations, CORES[found["core"]])
         assert found["instructions"] == pytest.approx(measured.instructions, rel=0.1)

@@ -25,6 +25,7 @@ from rlx2_ray.runs.directory import RunDirectory
 from rlx2_ray.search.decision import Decision, Pair
 from rlx2_ray.search.ledger import Request, Tell, is_run_of
 from rlx2_ray.search.search import Size
+from rlx2_ray.sparse.circulant import largest_groups, shared
 from rlx2_ray.sparse.plan import NetworkPlan, plan_agent
 from rlx2_ray.sweep.compression.planner import name_of
 from rlx2_ray.sweep.compression.problem import Problem
@@ -108,11 +109,11 @@ class Costs:
 def _planned(plan: NetworkPlan, outputs: int) -> list[DenseLayer]:
     """Layers with as many weights as planned, anywhere; the last with the first `outputs` outputs."""
     generator = np.random.default_rng(0)
-    weights = []
+    weights: list[Floats] = []
     for layer in plan.layers:
-        places = generator.permutation(layer.shape[0] * layer.shape[1])[: layer.active]
-        matrix: Floats = np.zeros(layer.shape, np.float32)
-        matrix.ravel()[places] = 1
-        weights.append(matrix)
+        drawn = shared(generator.random(layer.shape, np.float32), layer.block)
+        mask = largest_groups(drawn, np.ones(layer.shape, np.bool_), layer.active, layer.block)
+        weights.append(mask.astype(np.float32))
     weights[-1] = weights[-1][:outputs]
-    return [DenseLayer(matrix, np.zeros(len(matrix), np.float32)) for matrix in weights]
+    block = plan.layers[0].block
+    return [DenseLayer(matrix, np.zeros(len(matrix), np.float32), block) for matrix in weights]
