@@ -89,7 +89,9 @@ def test_estimate_is_near_what_a_simulated_core_takes(
     if structure != "free":
         policy = tmp_path / "policy.safetensors"
         is_groups = structure == "groups"
-        save_policy(policy, fresh_groups("Ant-v5", 0.97) if is_groups else fresh_policy("Hopper-v5", 0.97, "constant"))
+        save_policy(
+            policy, fresh_groups("Hopper-v5", 0.97) if is_groups else fresh_policy("Hopper-v5", 0.97, "constant")
+        )
     episodes = ("--episodes", "1") if options else ()
     assert run(["export", str(policy), "--format", "c", "--out", str(source), *options, *episodes, "--json"]) == 0
     content = json.loads(capsys.readouterr().out)
