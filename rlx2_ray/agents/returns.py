@@ -34,7 +34,8 @@ class Returns(NamedTuple):
         """Whether the latest mean is that fraction of the best, both above the first; not before there is one."""
         if self.first is None or self.best is None:
             return False
-        return _mean(self.recent) >= self.first + fraction * (self.best - self.first)
+        # As differences, so that the best itself is all of the best, whatever rounding does.
+        return _mean(self.recent) - self.first >= fraction * (self.best - self.first)
 
     def values(self) -> dict[str, Any]:
         """For a checkpoint; `Returns.of` is the inverse."""

@@ -37,6 +37,7 @@ def test_returns_by_hand() -> None:
     returns = returns.joined([1], 2)  # a mean of 6, half of the way from 2 to 10
     assert (returns.hold(0.5), returns.hold(0.51), returns.best) == (True, False, 10)
     assert Returns.of(returns.values()) == returns
+    assert Returns((0, 0, 1), -2 / 3, 1 / 3).hold(1), "the best, though -2/3 + (1/3 + 2/3) is more than 1/3 in floats"
 
 
 @settings(max_examples=40)

@@ -76,17 +76,21 @@ class TopologyEvolution:
             gradients: of the loss by every weight, active or not.
             inputs: gives those of the layer of that number, (inputs, B).
         """
+        active = [int(mask.sum()) for mask in masks]
+        self.begin_event(sum(active))
         before = [
             LayerAtEvent(number, *arrays, partial(inputs, number))
             for number, arrays in enumerate(zip(weights, masks, gradients, strict=True))
         ]
         layers = self.rewire_layers(before)
         rewired = Rewired([mask for mask, _ in layers], [values for _, values in layers])
-        active = [int(mask.sum()) for mask in masks]
         stayed = [int((old & new).sum()) for old, new in zip(masks, rewired.masks, strict=True)]
         self.overlap = sum(stayed) / sum(active)
         self.layer_overlaps = [kept / count for kept, count in zip(stayed, active, strict=True)]
         return rewired
+
+    def begin_event(self, active: int) -> None:
+        """Note that the call is an event, before which the model had so many active weights."""
 
     def rewire_layers(self, layers: Sequence[LayerAtEvent]) -> list[tuple[Bools, Floats]]:
         """Mask and weights of each layer after the event; one after the other, unless they depend on each other."""

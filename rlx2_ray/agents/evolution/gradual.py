@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from rlx2_ray.agents.evolution.base import Rewired, TopologyEvolution
+from rlx2_ray.agents.evolution.base import TopologyEvolution
 from rlx2_ray.sparse.schedule import PruningSchedule
-from rlx2_ray.types import Bools, Floats
 
 
 class GradualPruning(TopologyEvolution):
@@ -35,19 +34,13 @@ class GradualPruning(TopologyEvolution):
     def pruned(self) -> float | None:
         return None if self._holds is None else self._schedule.fraction(self._latest - self._late)
 
-    def rewire(
-        self,
-        weights: Sequence[Floats],
-        masks: Sequence[Bools],
-        gradients: Sequence[Floats],
-        inputs: Callable[[int], Floats],
-    ) -> Rewired:
-        if self._holds is not None:
-            self._lived += (self.calls - self._latest) * sum(int(mask.sum()) for mask in masks)
-            if not self._holds():
-                self._late += max(1, self.calls - max(self._latest, self._schedule.start_call))
-            self._latest = self.calls
-        return super().rewire(weights, masks, gradients, inputs)
+    def begin_event(self, active: int) -> None:
+        if self._holds is None:
+            return
+        self._lived += (self.calls - self._latest) * active
+        if not self._holds():
+            self._late += max(1, self.calls - max(self._latest, self._schedule.start_call))
+        self._latest = self.calls
 
     def counters(self) -> dict[str, Any]:
         held = {"late": self._late, "latest": self._latest, "lived": self._lived} if self._holds is not None else {}
