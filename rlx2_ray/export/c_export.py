@@ -150,7 +150,8 @@ def _notes(policy: PolicyFile, rounding: Rounding | None, loss: Loss | None) -> 
         bits = rounding.name.removeprefix("int")
         how = "tuned to act as the trained policy" if rounding.is_tuned else "the nearest"
         notes.append(
-            f"Weights are {bits}-bit integers with a scale a row, {how}. Mean return over {loss.episodes} episodes: "
+            f"Weights are {bits}-bit integers with a scale a row or block of rows, {how}. "
+            f"Mean return over {loss.episodes} episodes: "
             f"{loss.return_before:.1f} before, {loss.return_after:.1f} after. "
             f"Actions differ there from the trained policy's by at most {loss.max_difference:.2g} of their bounds."
         )

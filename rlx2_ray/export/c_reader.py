@@ -16,7 +16,17 @@ from rlx2_ray.export.c_source import NO_DIGEST, NORMALIZATION, Text, write_text
 from rlx2_ray.export.c_text import C_TYPES
 from rlx2_ray.export.fixed_point import MOST_SHIFT, TANH, sums_fit
 from rlx2_ray.export.identity import damaged, read_description
-from rlx2_ray.footprint.tables import CIRCULANT, COLUMNS, DENSE, GAPS, Tables, decode, last_column, matrix_of
+from rlx2_ray.footprint.tables import (
+    CIRCULANT,
+    COLUMNS,
+    DENSE,
+    GAPS,
+    Tables,
+    decode,
+    has_own_places,
+    last_column,
+    matrix_of,
+)
 from rlx2_ray.networks.policy import DenseNetwork, Network, normalized
 from rlx2_ray.networks.policy_reader import Normalization, check_chain, read_normalization, shorten, wrong
 from rlx2_ray.types import BadInput, Damaged, Floats, Spaces
@@ -159,7 +169,7 @@ def _fixed(arrays: list[NDArray[Any]], layers: list[Tables]) -> Fixed | None:
     if np.frexp(steps[0])[0] != 0.5 or limits.min() < 1:
         raise wrong("its limits or steps are none that it is written with")
     for tables, limit in zip(layers, limits.tolist(), strict=True):
-        if not sums_fit(matrix_of(tables), tables.bias, limit):
+        if not sums_fit(matrix_of(tables), tables.bias, limit, tables.block):
             raise wrong("its numbers are too great for sums of 32 bits")
     return Fixed(limits, float(steps[0]))
 
@@ -204,6 +214,8 @@ def _layer(named: dict[str, NDArray[Any]], number: int, inputs: int) -> Tables:
         raise wrong(f"layer {number} has {len(weights)} weights for {len(bias)} units and {inputs} inputs")
     if last_column(tables) >= inputs:
         raise wrong(f"layer {number} reads beyond its {inputs} inputs")
+    if not has_own_places(tables):
+        raise wrong(f"layer {number} has two weights in one place, or one that nothing reads")
     return tables
 
 

@@ -182,7 +182,7 @@ def _in_comment(text: str) -> str:
 
 def _sizes(layers: Sequence[Tables], inputs: int, fixed: Fixed | None) -> list[str]:
     units = " -> ".join(str(size) for size in (layers[0].inputs, *(tables.outputs for tables in layers)))
-    weights = sum(int(np.count_nonzero(matrix_of(tables))) for tables in layers)
+    weights = sum(int(np.count_nonzero(each.weights if each.block == 1 else matrix_of(each))) for each in layers)
     values = sum(int(np.count_nonzero(tables.weights)) for tables in layers)
     shared = f" of {values} values" if values < weights else ""
     held = sum(_buffer_sizes(layers))

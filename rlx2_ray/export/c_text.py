@@ -47,7 +47,8 @@ BLOCK_ROW = """\
         size_t count;
         for (count = *counts++; count > 0; count--, places++) {{
             size_t turn = *places % {block};
-            const {value} *start = x + (*places - turn);
+            size_t first = *places - turn;
+            const {value} *start = x + first;
             {number} weight = *weights++;
             {products}
         }}
@@ -93,9 +94,9 @@ def sum_of_row(tables: Tables, kinds: Kinds, first: str, answer: str) -> str:
 
 def sums_of_block(tables: Tables, kinds: Kinds, answer: str) -> str:
     """Returns what is done for each block of rows, the last of which may have fewer, and the last columns too."""
-    block, rows = tables.block, range(tables.block)
+    block, rows = tables.block, range(tables.rows)
     places = [f"(turn + {row}) % {block}" if row else "turn" for row in rows]
-    guards = [f"if (start + {place} < x + inputs) " if _is_ragged(tables) else "" for place in places]
+    guards = [f"if (first + {place} < inputs) " if _is_ragged(tables) else "" for place in places]
     products = [f"{guards[row]}sum_{row} += weight * start[{places[row]}];" for row in rows]
     answers = [f"{f'if (outputs > {row}) ' if row else ''}*y++ = {answer.format(sum=f'sum_{row}')};" for row in rows]
     return BLOCK_ROW.format(
@@ -144,6 +145,6 @@ def function_name(tables: Tables) -> str:
         return tables.form
     if tables.counts is None:
         return f"constant_{tables.form}_{8 * tables.places.itemsize}"
-    if _is_ragged(tables):
-        return f"ragged_{tables.form}_{8 * tables.counts.itemsize}_{8 * tables.places.itemsize}"
-    return f"{tables.form}_{8 * tables.counts.itemsize}_{8 * tables.places.itemsize}"
+    rows = f"rows_{tables.rows}_" if tables.rows < tables.block else ""
+    ragged = "ragged_" if _is_ragged(tables) else ""
+    return f"{rows}{ragged}{tables.form}_{8 * tables.counts.itemsize}_{8 * tables.places.itemsize}"

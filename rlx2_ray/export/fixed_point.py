@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from rlx2_ray.footprint.quantize import greatest_of_block, quantize
 from rlx2_ray.networks.policy import DenseLayer
+from rlx2_ray.sparse.circulant import along_diagonals, diagonals_of
 from rlx2_ray.types import Floats
 
 Shorts = NDArray[np.int16]
@@ -133,14 +134,20 @@ def _fitting(weights: NDArray[np.int8], scales: Floats, bias: Floats, block: int
         whole = greatest_of_block(np.abs(bias.astype(np.float64)), block) * step / EMPTY_BIAS
         own = np.where(scales > 0, scales.astype(np.float64), np.where(whole > 0, whole, 1.0))
         steps = np.rint(bias / own * step)
-        if np.all(np.abs(steps) <= MOST_SUM) and sums_fit(weights, steps.astype(np.int32), limit):
+        if np.all(np.abs(steps) <= MOST_SUM) and sums_fit(weights, steps.astype(np.int32), limit, block):
             return _Fitted(limit, step, own, steps.astype(np.int32))
     raise ValueError("its numbers are too far apart for 32-bit sums")
 
 
-def sums_fit(weights: NDArray[np.int8], bias: NDArray[np.int32], limit: int) -> bool:
-    """Whether no sum of a row can be beyond 32 bits, whatever values up to the limit come in."""
-    most = np.abs(weights.astype(np.int64)).sum(axis=1) * limit + np.abs(bias.astype(np.int64))
+def sums_fit(weights: NDArray[np.int8], bias: NDArray[np.int32], limit: int, block: int = 1) -> bool:
+    """Whether no sum of a row can be beyond 32 bits, whatever values up to the limit come in.
+
+    Rows that the last of several blocks does not have are summed up too, and thrown away.
+    """
+    rows = len(weights) if len(weights) < block else -(-len(weights) // block) * block
+    whole = along_diagonals(diagonals_of(weights, block), (rows, weights.shape[1]), block)
+    most = np.abs(whole.astype(np.int64)).sum(axis=1) * limit
+    most[: len(bias)] += np.abs(bias.astype(np.int64))
     return bool((most <= MOST_SUM).all())
 
 

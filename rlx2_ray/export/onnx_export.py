@@ -21,7 +21,7 @@ def write(policy: PolicyFile, out: Path) -> dict[str, Any]:
     """Writes the model, and returns how closely it acts as the policy."""
     with placing([out]) as aside:
         file = aside / out.name
-        network, inputs = compact(policy.layers, policy.spaces.action_size), policy.normalization
+        network, inputs = compact(policy.layers, policy.spaces.action_size, blocks=()), policy.normalization
         write_model(file, make_model(network, policy.spaces, inputs), describe(policy))
         acting = InUnits(read_model(file).act, policy.spaces)
         observations = random_observations(policy.spaces.observation_size, normalization=inputs)

@@ -111,7 +111,9 @@ def _block_functions(layers: Sequence[Tables]) -> int:
     """How many there are, each for numbers of its types and for layers of whole blocks or others."""
     blocks = [layer for layer in layers if layer.block > 1]
     tables = [[table.dtype for table in (each.counts, each.places) if table is not None] for each in blocks]
-    return len({(each.form, each.inputs % each.block > 0, *own) for each, own in zip(blocks, tables, strict=True)})
+    return len(
+        {(each.form, each.rows, each.inputs % each.block > 0, *own) for each, own in zip(blocks, tables, strict=True)}
+    )
 
 
 def as_fields(layers: Sequence[Tables], table_bytes: int, normalized: bool) -> dict[str, Any]:

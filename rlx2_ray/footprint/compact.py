@@ -8,6 +8,8 @@ their places in theirs.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from rlx2_ray.networks.policy import DenseLayer
@@ -18,29 +20,34 @@ from rlx2_ray.types import Bools, Floats
 BLOCKS = (2, 4, 8, 16)  # that a network is looked at for, those that C has a form for
 
 
-def compact(layers: Layers, outputs: int) -> list[DenseLayer]:
+def compact(layers: Layers, outputs: int, blocks: Sequence[int] = BLOCKS) -> list[DenseLayer]:
     """Returns layers with the first `outputs` outputs of `layers`, equal but for rounding, with zeros where inactive.
 
-    Every hidden layer keeps at least one unit, or block of them, for an array of length 0 is no valid C.
+    Every hidden layer keeps at least one unit, or block of them, for an array of length 0 is no valid C. Of `blocks`
+    the sizes are tried in which the network shares its values, and of all results that of the fewest numbers is
+    returned: a unit that is read keeps its whole block, which may cost more than is shared.
     """
     weights = [layer.scatter() for layer in layers]
-    biases = [layer.bias.copy() for layer in layers]
-    weights[-1], biases[-1] = weights[-1][:outputs], biases[-1][:outputs]
-    block = _block_of(weights)
+    weights[-1] = weights[-1][:outputs]
+    biases = [layer.bias for layer in layers[:-1]] + [layers[-1].bias[:outputs]]
+    found = [_by_blocks(weights, biases, block) for block in (1, *blocks) if _shares(weights, block)]
+    return min(found, key=_numbers)
+
+
+def _shares(weights: list[Floats], block: int) -> bool:
+    return all(is_circulant(each, block) for each in weights)
+
+
+def _numbers(network: list[DenseLayer]) -> int:
+    """Of weights that are stored, and of units."""
+    return sum(int(np.count_nonzero(diagonals_of(layer.weights, layer.block))) + len(layer.bias) for layer in network)
+
+
+def _by_blocks(all_weights: list[Floats], all_biases: list[Floats], block: int) -> list[DenseLayer]:
+    weights, biases = [each.copy() for each in all_weights], [each.copy() for each in all_biases]
     _fold_constants(weights, biases, block)
     _drop_unread(weights, biases, block)
     return [DenseLayer(*layer, block) for layer in zip(weights, biases, strict=True)]
-
-
-def _block_of(weights: list[Floats]) -> int:
-    """The size of the blocks along whose diagonals values are shared; 1 where no size saves a third of them."""
-    values = {
-        block: sum(np.count_nonzero(diagonals_of(each, block)) for each in weights)
-        for block in BLOCKS
-        if all(is_circulant(each, block) for each in weights)
-    }
-    best = min(values, key=lambda block: values[block], default=1)
-    return best if 0 < 1.5 * values.get(best, 0) <= sum(map(np.count_nonzero, weights)) else 1
 
 
 def _in_all_of_block(units: Bools, block: int) -> Bools:

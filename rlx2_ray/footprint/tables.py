@@ -56,8 +56,13 @@ class Tables(NamedTuple):
 
     @property
     def products(self) -> int:
-        """How many an output's sums take in all."""
-        return len(self.weights) if self.block == 1 else int(np.count_nonzero(matrix_of(self)))
+        """How many C adds up: also those of rows that the last of several blocks does not have."""
+        return len(self.weights) if self.block == 1 else int((_columns_of_rows(self) < self.inputs).sum())
+
+    @property
+    def rows(self) -> int:
+        """Of a block, of which a small layer has but one."""
+        return min(self.block, self.outputs)
 
     @property
     def has_fan_in(self) -> bool:
@@ -128,7 +133,25 @@ def matrix_of(tables: Tables) -> Numbers:
     else:
         rows = np.repeat(np.arange(tables.block_rows), _counts_of(tables))
         np.add.at(matrix, (rows, _columns_of(tables)), tables.weights)
-    return along_diagonals(matrix, shape, tables.block)
+    return along_diagonals(matrix, shape, tables.block) if tables.block > 1 else matrix
+
+
+def has_own_places(tables: Tables) -> bool:
+    """Whether every weight but those of 0 is alone in its place, and read by a row that there is."""
+    if tables.form == DENSE:
+        return True
+    is_there, places = tables.weights != 0, _columns_of(tables)
+    rows = np.repeat(np.arange(tables.block_rows), _counts_of(tables))
+    outputs = rows[:, None] * tables.block + np.arange(tables.rows)
+    is_read = (_columns_of_rows(tables) < tables.inputs) & (outputs < tables.outputs)
+    own = (rows * (int(places.max(initial=0)) + 1) + places)[is_there]
+    return len(np.unique(own)) == len(own) and bool(is_read[is_there].any(axis=1).all())
+
+
+def _columns_of_rows(tables: Tables) -> Numbers:
+    """(weights, rows of a block), the column of each weight's diagonal in each row, whether there or not."""
+    places, block = _columns_of(tables)[:, None], tables.block
+    return places // block * block + (places + np.arange(tables.rows)) % block
 
 
 def last_column(tables: Tables) -> int:

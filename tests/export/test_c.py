@@ -111,11 +111,21 @@ def shorter(source: str, name: str) -> str:
     return source.replace(found[0], f"{name}[{int(found[1]) - 1}] = {{\n    ")
 
 
+def twice(source: str, name: str) -> str:
+    """The source with the first number of a table as its second, too."""
+    return re.sub(rf"({name}\[\d+\] = {{\n    )(\d+), \d+,", r"\g<1>\g<2>, \g<2>,", source)
+
+
 ALTERED: dict[str, tuple[Callable[[str], str], str]] = {
     "beyond": (lambda text: re.sub(r"(uint8_t columns_1\[\d+\] = {\n    )\d+", r"\g<1>20", text), "its 20 inputs"),
     "far": (
         lambda text: re.sub(r"(uint8_t gaps_2\[\d+\] = {\n    )\d+, \d+, ", r"\g<1>255, 255, ", text),
         "its .* inputs",
+    ),
+    "twice": (lambda text: twice(text, "columns_1"), "two weights in one place"),
+    "no gap": (
+        lambda text: re.sub(r"(uint8_t gaps_2\[\d+\] = {\n    \d+, )\d+", r"\g<1>0", text),
+        "two weights in one place",
     ),
     "rows": (lambda text: shorter(shorter(text, "columns_1"), "weights_1"), "other sizes"),
     "places": (lambda text: shorter(text, "columns_1"), "other sizes"),

@@ -13,12 +13,12 @@ import torch
 from hypothesis import given, settings
 
 from rlx2_ray.export.c_compiler import compiled
-from rlx2_ray.export.fixed_point import to_fixed_point
+from rlx2_ray.export.fixed_point import MOST_SUM, sums_fit, to_fixed_point
 from rlx2_ray.export.tuning import _Layer
 from rlx2_ray.footprint.chip_costs import multiply_adds
 from rlx2_ray.footprint.compact import compact
 from rlx2_ray.footprint.quantize import INTEGER_TYPES, IntegerType, quantize, rounded
-from rlx2_ray.footprint.tables import decode, encode
+from rlx2_ray.footprint.tables import Tables, decode, encode, has_own_places
 from rlx2_ray.networks.policy import DenseLayer, DenseNetwork
 from rlx2_ray.networks.policy_file import PolicyFile
 from rlx2_ray.sparse.circulant import is_circulant
@@ -31,7 +31,7 @@ from tests.export.policies import (
     random_policy,
     trainers_actions,
 )
-from tests.export.test_c import SANITIZERS, STRICT, compiler_with, needs_compiler, shorter, write
+from tests.export.test_c import SANITIZERS, STRICT, compiler_with, needs_compiler, shorter, twice, write
 from tests.export.test_fixed_point import check_bits
 
 KINDS = [None, *INTEGER_TYPES.values()]
@@ -42,7 +42,7 @@ def test_by_hand() -> None:
     """Blocks of 2 in a layer of 3 outputs and 3 inputs: one whole, and those at the edges, a row or column wide."""
     matrix = np.array([[1, 2, 0], [2, 1, 5], [0, 7, 9]], np.float32)
     tables = encode(DenseLayer(matrix, np.zeros(3, np.float32), 2), None)
-    assert (tables.form, tables.block_rows, tables.products) == ("circulant2", 2, 7)
+    assert (tables.form, tables.block_rows, tables.products) == ("circulant2", 2, 7 + 1)
     assert tables.counts.tolist() == [3, 2]
     assert tables.places.tolist() == [0, 1, 3, 1, 2], "5 is right of the last column in its block's first row"
     assert tables.weights.tolist() == [1, 2, 5, 7, 9]
@@ -77,6 +77,19 @@ def test_compact_keeps_actions_and_groups(policy: PolicyFile) -> None:
         assert len(hidden.bias) <= block or (hidden.weights.any(axis=1) & reader.weights.any(axis=0)).any()
 
 
+def numbers(network: list[DenseLayer]) -> int:
+    return sum(encode(layer, None).weights.size + len(layer.bias) for layer in network)
+
+
+@pytest.mark.parametrize("block", [4, 16])
+def test_blocks_are_left_where_units_alone_take_less(block: int) -> None:
+    """One that is read keeps its whole block: of few weights more units stay than values are shared."""
+    for density in (0.3, 0.03, 0.01, 0.003):
+        policy = group_policy([4, 256, 256, 1], [density, density / 3, density], block)
+        assert numbers(compact(policy.layers, 1)) <= numbers(compact(policy.layers, 1, blocks=()))
+    assert {layer.block for layer in compact(policy.layers, 1)} == {1}
+
+
 @pytest.mark.parametrize("algo", ["td3", "sac"])
 def test_other_networks_have_no_blocks(algo: str) -> None:
     for densities in ([1, 1, 1], [0.2, 0.02, 0.5], [0, 0, 0]):
@@ -93,26 +106,41 @@ def test_c_acts_as_the_network(kind: IntegerType | None, block: int, tmp_path: P
     assert source.is_ours
     tables = [encode(layer, kind) for layer in network]
     apart = [encode(layer._replace(block=1), kind) for layer in network]
-    assert (
-        multiply_adds(tables) == sum(np.count_nonzero(layer.weights) for layer in rounded(network, kind)) if kind else 1
-    )
     assert 1.2 * sum(each.bytes for each in tables) < sum(each.bytes for each in apart)
-    held = DenseNetwork(rounded(network, kind) if kind else network)
+    held = rounded(network, kind) if kind else network
+    weights = sum(np.count_nonzero(layer.weights) for layer in held)
+    assert weights <= multiply_adds(tables) <= weights + len(tables[-1].weights), "and of a row that is not there"
     observations = observations_for(policy)
-    expected = in_units(policy, held.outputs(observations, 3))
+    expected = in_units(policy, DenseNetwork(held).outputs(observations, 3))
     with compiled(compiler_with(STRICT + SANITIZERS), source) as act:
         np.testing.assert_allclose(act(observations), expected, rtol=0, atol=1e-5)
     np.testing.assert_allclose(source.act(observations), expected, rtol=0, atol=1e-5)
 
 
 @needs_compiler
-@pytest.mark.parametrize("sizes", [HOPPER[0], [12, 64, 64, 4], [5, 30, 1]], ids=["ragged", "whole", "small"])
-def test_fixed_point_is_the_same_to_the_bit(sizes: list[int], tmp_path: Path) -> None:
-    policy = group_policy(sizes, HOPPER[1], 4)
+@pytest.mark.parametrize(
+    ("sizes", "densities"),
+    [HOPPER, ([12, 64, 64, 4], HOPPER[1]), ([5, 30, 7], [0.9, 0.9])],
+    ids=["ragged", "whole", "small"],
+)
+def test_fixed_point_is_the_same_to_the_bit(sizes: list[int], densities: list[float], tmp_path: Path) -> None:
+    policy = group_policy(sizes, densities, 4)
     layers = to_fixed_point(compact(policy.layers, sizes[-1]), observations_for(policy)).layers
     assert all(is_circulant(layer.weights, 4) for layer in layers)
     check_bits(policy, tmp_path)
     assert "circulant4_1[" in (tmp_path / "policy.c").read_text()
+
+
+def test_sums_of_rows_that_are_not_there_fit_too() -> None:
+    """Of a block of 4, three rows and two columns; a fourth row would have the diagonals of 100 in both."""
+    weights, bias = np.zeros((7, 2), np.int8), np.zeros(7, np.int32)
+    weights[4, 1] = weights[6, 0] = 100
+    assert is_circulant(weights, 4)
+    limit = MOST_SUM // 150
+    assert sums_fit(weights, bias, limit)
+    assert not sums_fit(weights, bias, limit, 4)
+    assert sums_fit(weights, bias, MOST_SUM // 200, 4)
+    assert sums_fit(weights[4:], bias[4:], limit, 4), "C knows of a layer of less than a block"
 
 
 @needs_compiler
@@ -132,6 +160,7 @@ def test_c_of_random_groups(tmp_path_factory: pytest.TempPathFactory, policy: Po
 ALTERED: dict[str, tuple[Callable[[str], str], str]] = {
     "beyond": (lambda text: re.sub(r"(uint8_t circulant4_1\[\d+\] = {\n    )\d+", r"\g<1>12", text), "its 11 inputs"),
     "places": (lambda text: shorter(text, "circulant4_1"), "other sizes"),
+    "twice": (lambda text: twice(text, "circulant4_1"), "two weights in one place"),
     "rows": (lambda text: shorter(text, "counts_1"), "other sizes"),
     "scales": (lambda text: shorter(text, "scales_1"), "scales"),
     "no counts": (lambda text: re.sub(r"static const uint8_t counts_1\[.*?};\n", "", text, flags=re.S), "other sizes"),
@@ -148,6 +177,13 @@ def test_altered_tables_are_refused(name: str, tmp_path: Path) -> None:
     assert not source.is_ours
     with pytest.raises(Damaged, match=problem):
         _ = source.tables
+
+
+def test_a_diagonal_that_no_row_has_is_found() -> None:
+    """Of one row and five columns in blocks of 4: the second block has column 4 alone."""
+    numbers = np.ones(1, np.uint8)
+    tables = Tables("circulant4", 5, np.ones(1, np.float32), np.zeros(1, np.float32), numbers, 4 * numbers)
+    assert [has_own_places(tables._replace(places=place * numbers)) for place in (3, 4, 5)] == [True, True, False]
 
 
 def test_tuning_trains_each_value_once() -> None:

@@ -101,7 +101,7 @@ def short(key: str) -> str:
 
 
 def show(key: str, value: Any) -> str:
-    if key.startswith("sparsity.") and isinstance(value, int | float):
+    if key in SPARSITIES and isinstance(value, int | float):
         return f"{percent(value)} %"
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
