@@ -11,7 +11,7 @@ import pytest
 from benchmarks.chips.image import COMPILER, CORES, EMULATOR, is_there, measure
 from benchmarks.exports import fresh_groups, fresh_policy
 from rlx2_ray.cli.main import run
-from rlx2_ray.footprint.chip_costs import BLOCK_CODE, CHIPS, COSTS, FIXED, Cost, estimate, multiply_adds
+from rlx2_ray.footprint.chip_costs import BLOCK_CODE, CHIPS, COSTS, FIXED, ROW_CODE, Cost, estimate, multiply_adds
 from rlx2_ray.footprint.tables import Tables, encode
 from rlx2_ray.networks.policy import DenseLayer
 from rlx2_ray.networks.policy_file import load_policy, save_policy
@@ -53,7 +53,7 @@ def test_sums_are_of_weights_rows_actions_and_observations(monkeypatch: pytest.M
     blocks = [encode(DenseLayer(np.tile(np.eye(4, dtype=np.float32), (10, 10)), np.zeros(40, np.float32), 4), None)]
     assert blocks[0].form == "circulant4"
     assert estimate(blocks, 0)[0].instructions == 400 * 6 + 40 * 20 + 40 * 100 + 40 * 10
-    assert estimate(blocks, 0)[0].flash_bytes == 1000 + BLOCK_CODE
+    assert estimate(blocks, 0)[0].flash_bytes == 1000 + BLOCK_CODE + 4 * ROW_CODE
     normalized = estimate(layers(), 2000, normalized=True)[0]
     assert normalized.flash_bytes == 3000 + 8 * 3
     assert normalized.ram_bytes == 4 * 40 + 50 + 4 * 3
