@@ -37,6 +37,7 @@ from rlx2_ray.runs.directory import RunDirectory, Waiting, describe_evaluations,
 from rlx2_ray.runs.final_score import score_of_points, scored
 from rlx2_ray.runs.parts import Point
 from rlx2_ray.sparse.plan import AgentPlan, plan_agent
+from rlx2_ray.topology_rules import facts_of
 from rlx2_ray.tracking import tags
 from rlx2_ray.tracking.tracker import Status, Tracker
 from rlx2_ray.types import BadInput, Interrupted, RunFailed, Spaces
@@ -165,8 +166,9 @@ class Run:
 
         Raises RunFailed where training diverged.
 
-        A policy that was trained is kept where no evaluation of one before was better. Where the run has gone on
-        since that moment, `metrics` have its `rates` as well.
+        A policy that was trained is kept where no evaluation of one before was better; of a run that prunes by and by
+        only those of the fewest weights compete. Where the run has gone on since that moment, `metrics` have its
+        `rates` as well.
         """
         check_convergence(env_steps, learner_steps, metrics)
         metrics = {**metrics, **(self.rates(env_steps, learner_steps) | metrics), EVALUATION_S: evaluation.seconds}
@@ -180,8 +182,7 @@ class Run:
             **shown,
         }
         self.directory.append(point)
-        before = (each["return_mean"] for each in self._points if each["learner_steps"])
-        if learner_steps and evaluation.mean >= max(before, default=-math.inf):
+        if learner_steps and self._is_best(evaluation.mean, policy):
             about = {name: point[name] for name in ("env_steps", "learner_steps", "return_mean", "return_std")}
             self._write_policy(self.directory.best_policy_file, policy, about)
             self._best = ({name: array.copy() for name, array in kept_arrays(BEST, policy).items()}, about)
@@ -195,6 +196,15 @@ class Run:
             f"env step {env_steps}  return {evaluation.mean:.1f} ± {evaluation.std:.1f}  "
             f"buffer {metrics['replay/size']:.0f}  {metrics['throughput/env_steps_per_s']:.0f} steps/s"
         )
+
+    def _is_best(self, mean: float, policy: PolicyWeights) -> bool:
+        """Whether the file that is handed out is to be this policy; not one from before it was as small as it is."""
+        arrays, about = self._best
+        if facts_of(self.config.topology.rule).prunes and about is not None:
+            weights, kept = _weights(policy), _weights(kept_policy(BEST, arrays))
+            return weights < kept or (weights == kept and mean >= about["return_mean"])
+        before = (each["return_mean"] for each in self._points if each["learner_steps"])
+        return mean >= max(before, default=-math.inf)
 
     def rates(self, env_steps: int, learner_steps: int) -> dict[str, float]:
         """So far."""
@@ -443,6 +453,10 @@ def deliver_again(directory: RunDirectory, tracker: Tracker, outcome: dict[str, 
 def log_points(tracker: Tracker, points: Sequence[Point]) -> None:
     """Send those that the store does not have."""
     tracker.log([_tracked(point) for point in points])
+
+
+def _weights(policy: PolicyWeights) -> int:
+    return sum(len(layer.indices) for layer in policy.layers)
 
 
 def _tracked(point: dict[str, Any]) -> dict[str, float]:

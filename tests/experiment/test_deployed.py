@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,9 @@ import pytest
 
 from rlx2_ray.envs.lane import EnvLane
 from rlx2_ray.experiment.deployed import STREAM, play_deployed
+from rlx2_ray.experiment.evaluation import Evaluation
 from rlx2_ray.experiment.playback import playable
+from rlx2_ray.experiment.run import Run
 from rlx2_ray.networks.policy_file import load_policy
 from rlx2_ray.runs.directory import RunDirectory
 from tests.support.runs import metric_histories, resume, small_config, train
@@ -53,6 +56,28 @@ def test_result_has_the_returns_of_the_best_policy(finished: Path) -> None:
         "return_std": pytest.approx(np.std(returns)),
         "episodes": 3,
     }
+
+
+@pytest.mark.parametrize(("method", "is_later"), [("prune", True), ("rlx2", False)])
+def test_of_a_run_that_prunes_the_smallest_policies_compete(
+    method: str, is_later: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With returns that only fall the first is the best; while weights go each policy is smaller than that before."""
+    record = Run.record
+
+    def falls(self: Run, env_steps: int, learner_steps: int, evaluation: Evaluation, *rest: Any) -> None:
+        record(self, env_steps, learner_steps, replace(evaluation, returns=(-float(env_steps),)), *rest)
+
+    monkeypatch.setattr(Run, "record", falls)
+    config: dict[str, Any] = {"method": method, "sparsity__policy": 0.9, "topology__interval": 20}
+    train(tmp_path / "run", **config, evaluation__deployed_episodes=1)
+    best, last = (load_policy(tmp_path / "run" / name) for name in ("best_policy.safetensors", "policy.safetensors"))
+    weights = [sum(len(layer.indices) for layer in policy.layers) for policy in (best, last)]
+    assert weights[0] == weights[1]
+    result, steps = read_result(tmp_path / "run"), best.about["env_steps"]
+    first_trained = result["evaluations"][1]["env_steps"]
+    assert (steps > first_trained) == is_later
+    assert result["deployed"]["env_steps"] == steps
 
 
 def test_mlflow_has_them_too(finished: Path) -> None:
