@@ -4,7 +4,7 @@ The policies are those of runs of `tune_configs/robots.yaml` by their best evalu
 is exported as C, played before and after on the same episodes, timed here, and run on simulated chips, as in
 benchmarks/chips.
 
-    python -m benchmarks.robots --write     # half an hour; needs what benchmarks/chips needs
+    python -m benchmarks.robots --write     # half an hour of a core; needs what benchmarks/chips needs
 """
 
 from __future__ import annotations
