@@ -38,7 +38,7 @@ ALLOWED: dict[str, set[str]] = {
     "kernels": {"types", "files"},
     "sparse": BASE | {"kernels"},
     "networks": BASE | {"kernels", "sparse"},
-    "footprint": {"types", "networks"},
+    "footprint": {"types", "sparse", "networks"},
     "replay": {"types", "files", "json_text", "strict", "seeding", "kernels"},
     "envs": {"types", "seeding", "config", "remembered", "plugins"},
     "agents": BASE | {"kernels", "sparse", "networks"},
