@@ -90,7 +90,7 @@ def first_values(network: FixedNetwork, inputs: Shorts) -> np.ndarray:
     """Before tanh, by Python's own integers."""
     (only,) = network.layers
     found = []
-    for row, bias, multiplier, shift in zip(*map(np.ndarray.tolist, only), strict=True):
+    for row, bias, multiplier, shift in zip(*map(np.ndarray.tolist, only[:4]), strict=True):
         clipped = [max(-int(network.limits[0]), min(int(network.limits[0]), int(value))) for value in inputs]
         total = sum(weight * value for weight, value in zip(row, clipped, strict=True)) + bias
         size = (abs(total) * multiplier + (1 << shift >> 1)) >> shift

@@ -95,7 +95,7 @@ def test_measured_are_the_finished_policies_of_the_runs(tmp_path: Path) -> None:
 
 
 def layer(outputs: int, inputs: int) -> SparseLayer:
-    weights = np.ones((outputs, inputs), np.float32)
+    weights = np.arange(1, outputs * inputs + 1, dtype=np.float32).reshape(outputs, inputs)  # that share no value
     return SparseLayer.from_dense(weights, weights > 0, np.ones(outputs, np.float32))
 
 
