@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from rlx2_ray.agents.learner import Learner
 from rlx2_ray.config import ExperimentConfig
-from rlx2_ray.config.schema import LATER
 from rlx2_ray.networks.sparse_layer import Layers
 from rlx2_ray.types import BadInput, Spaces
 
@@ -17,14 +16,6 @@ if TYPE_CHECKING:
 
 Models = Mapping[str, Layers]
 Make = Callable[[ExperimentConfig, Spaces, Models | None], Learner]
-# What its updates do not know, by section.
-NOT_IN_A_POPULATION = {
-    "agent": ("grown_steps",),
-    "network": ("critic_norm", "rescaled"),
-    "sparsity": ("block",),
-    "topology": ("growth_batches", "hold"),
-    "target": ("samples",),
-}
 
 
 def make_learner(config: ExperimentConfig, spaces: Spaces, models: Models | None = None) -> Learner:
@@ -74,13 +65,6 @@ def check_engine(config: ExperimentConfig) -> None:
 
 def check_population(config: ExperimentConfig) -> None:
     """Raises BadInput for what no member of a population has."""
-    for section, keys in NOT_IN_A_POPULATION.items():
-        for key in keys:
-            value = getattr(getattr(config, section), key)
-            if value != LATER[section][key]:
-                raise BadInput(
-                    f"{section}.{key} is {value!r}, which engine population does not have: choose sparse or torch."
-                )
     runtime = config.runtime
     if runtime.kind != "inline":
         raise BadInput(f"runtime.kind is {runtime.kind}, but engine population is its own runtime: leave it out.")

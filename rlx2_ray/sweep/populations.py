@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rlx2_ray.agents.engines import check_population
 from rlx2_ray.agents.population.memory import choose_slots, member_bytes, planned_rows
-from rlx2_ray.agents.population.shapes import Shapes, check_member
+from rlx2_ray.agents.population.shapes import check_member, shapes_of_all
 from rlx2_ray.agents.torch.device import gpus
 from rlx2_ray.config import ExperimentConfig
 from rlx2_ray.sweep.trials.job import Job
@@ -87,7 +87,7 @@ def plan_populations(members: Members) -> Populations:
                 f"env.id is {config.env.id} in {name}, but {first.env.id} in {first_name}, whose spaces are others, "
                 "and trials of a population share these: sweep them apart."
             )
-    shapes = _shapes(named)
+    shapes = shapes_of_all([config for config, _ in named.values()], spaces)
     for name, (config, own) in named.items():
         try:
             check_member(shapes, config, own)
@@ -96,13 +96,6 @@ def plan_populations(members: Members) -> Populations:
     rows = max(planned_rows(config) for config, _ in named.values())
     count = gpus() if first.device == "cuda" and first.runtime.address is None else 1
     return _of(members, Needs(shapes, spaces, 0, rows, first.device, 0), count)
-
-
-def _shapes(named: Mapping[str, tuple[ExperimentConfig, Spaces]]) -> Shapes:
-    """With room for the longest window, and for an average of the policy where one has it."""
-    all_shapes = [Shapes.of(*each) for each in named.values()]
-    longest, any_average = max(each.n_step for each in all_shapes), any(each.has_average for each in all_shapes)
-    return all_shapes[0]._replace(n_step=longest, has_average=any_average)
 
 
 def _of(members: Members, needs: Needs, count: int) -> Populations:

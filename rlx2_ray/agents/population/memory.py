@@ -34,14 +34,16 @@ def replay_bytes(shapes: Shapes, rows: int) -> int:
 def network_bytes(shapes: Shapes) -> int:
     """Of one member: weights, gradient, two moments and a mask of what is trained, weights of what follows."""
     policy, critic = Row(shapes.policy).size, CRITICS * Row(shapes.critic).size
-    followed = critic + policy * ((shapes.algo == "td3") + shapes.has_average)
-    return (policy + critic) * (4 * FLOAT_BYTES + 1) + followed * FLOAT_BYTES
+    followed = critic + policy * ((shapes.algo == "td3") + shapes.room.average)
+    trained = 4 + shapes.room.own_steps + shapes.room.rescaled
+    return (policy + critic) * (trained * FLOAT_BYTES + 1) + followed * FLOAT_BYTES
 
 
 def update_bytes(shapes: Shapes) -> int:
     """Of one member while it is updated, roughly: what layers give, and their deltas, of critics and target critics."""
     units = sum(outputs + inputs for outputs, inputs in (*shapes.critic * CRITICS, *shapes.policy))
-    return 3 * FLOAT_BYTES * shapes.batch_size * units * (shapes.n_step if shapes.every_step else 1)
+    passes = shapes.room.n_step if shapes.every_step else shapes.room.samples
+    return (3 + shapes.room.critic_norm) * FLOAT_BYTES * shapes.batch_size * units * passes
 
 
 def member_bytes(shapes: Shapes, rows: int) -> int:

@@ -50,12 +50,12 @@ def philox(counter: tuple[Tensor, Tensor, Tensor, Tensor], key: tuple[Tensor, Te
     return first, second, third, fourth
 
 
-def words(keys: Tensor, counters: Tensor, count: int) -> Tensor:
-    """(P, 4, count) words of the P streams with `keys` (P, 2) at their `counters` (P,)."""
+def words(keys: Tensor, counters: Tensor, count: int, part: int = 0) -> Tensor:
+    """(P, 4, count) words of the P streams with `keys` (P, 2) at their `counters` (P,), each with 2^32 parts."""
     number = torch.arange(count, device=keys.device).unsqueeze(0)
     at = counters.unsqueeze(1)
     drawn = philox(
-        (number, at & MASK, at >> 32, torch.zeros_like(at)),
+        (number, at & MASK, at >> 32, torch.full_like(at, part)),
         (keys[:, :1].expand(-1, count), keys[:, 1:].expand(-1, count)),
     )
     return torch.stack(drawn, 1)
@@ -71,9 +71,9 @@ def below(keys: Tensor, counters: Tensor, sizes: Tensor, count: int) -> Tensor:
     return (bits * sizes.unsqueeze(1)) >> 38
 
 
-def normals(keys: Tensor, counters: Tensor, count: int) -> Tensor:
+def normals(keys: Tensor, counters: Tensor, count: int, part: int = 0) -> Tensor:
     """(P, count) standard normal float32 numbers (Box & Muller 1958, doi 10.1214/aoms/1177706645), of 24 bits each."""
-    drawn = (words(keys, counters, -(-count // 4)) >> 8).to(torch.float32) * 2.0**-24
+    drawn = (words(keys, counters, -(-count // 4), part) >> 8).to(torch.float32) * 2.0**-24
     radius = (-2 * (drawn[:, :2] + 2.0**-24).log()).sqrt()  # of numbers in (0, 1]
     angle = 2 * math.pi * drawn[:, 2:]
     return torch.cat([radius * angle.cos(), radius * angle.sin()], 1).flatten(1)[:, :count]

@@ -5,14 +5,15 @@ of them their policy, how far windows go, learning rates, discounts, noise, stru
 
     1. on the host: who is due for what, as numbers of each slot (`_plan`)
     2. windows from the slots' replay, noise by counter
-    3. the critics' gradient; members whose critics have a topology event are rewired by `agents/evolution/`
+    3. the critics' gradient, which members read that grow by it; where they have a topology event they are rewired by
+       `agents/evolution/`
     4. Adam's step of the critics, in which slots that rest or were rewired stay as they are
     5. where any policy is due: the same of the policies, then temperatures, targets and averages
 
 so that members which rest cost time and change nothing. No shape and no branch of 2 to 5 depends on values on the
 device, events apart.
 
-Shapes: P slots, B batch, n window.
+Shapes: P slots, B batch, n window, K samples of a target.
 """
 
 from __future__ import annotations
@@ -25,11 +26,12 @@ import torch
 from torch import Tensor
 
 from rlx2_ray.agents.population import sac, td3
+from rlx2_ray.agents.population.adam import RESTING, Rates, adam_step
 from rlx2_ray.agents.population.philox import below, key_of, normals
 from rlx2_ray.agents.population.replay import Replays
 from rlx2_ray.agents.population.shapes import Shapes
 from rlx2_ray.agents.population.stack import Stack, forward
-from rlx2_ray.agents.population.trained import RESTING, Rates, TrainedStack, adam_step
+from rlx2_ray.agents.population.trained import TrainedStack
 from rlx2_ray.agents.population.twin_critics import regress
 from rlx2_ray.agents.population.windows import Windows
 from rlx2_ray.sparse.plan import CRITICS
@@ -60,12 +62,12 @@ class Member(Protocol):
         """Whether the update that was begun is one of the policy as well."""
         ...
 
-    def is_rewired(self, model: str) -> bool:
-        """Whether its call of the optimizer of "policy" or "critic" is a topology event."""
+    def reads_gradient(self, model: str) -> bool:
+        """Whether its call of the optimizer of "policy" or "critic" is a topology event, or counts at the next."""
         ...
 
-    def rewire(self, model: str, inputs: Callable[[], Floats]) -> None:
-        """The event, with the gradient that is there; `inputs` (inputs, B) of the batch that it is of."""
+    def read_gradient(self, model: str, inputs: Callable[[], Floats]) -> None:
+        """Do so; `inputs` (inputs, B) of the batch that it is of."""
         ...
 
     def follow_structure(self, name: str) -> None:
@@ -74,7 +76,7 @@ class Member(Protocol):
 
 
 class Noise(NamedTuple):
-    """Standard normal: of the critics' targets (P, B, A), SAC's (P, B, n, A), and of SAC's policy (P, B, A)."""
+    """Standard normal: of TD3's targets (P, B, K, A), of SAC's (P, B, n, A), and of SAC's policy (P, B, A)."""
 
     targets: Tensor
     policy: Tensor | None
@@ -109,6 +111,8 @@ class Constants(NamedTuple):
     scale: Tensor  # (P, O), the same; else 1
     bound: Tensor  # (P, 1), of normalised observations; else infinite
     blend: Tensor  # (P,), `target.mean`
+    beta: Tensor  # (P,), of the softmax over samples
+    samples: Tensor  # (P,), int64, of this softmax
 
 
 class Population:
@@ -119,19 +123,23 @@ class Population:
         self.shapes, self.slots, self.device = shapes, slots, device
         self.members: dict[int, Member] = {}
         observation_size, action_size = shapes.observation_size, shapes.action_size
-        self.policy = TrainedStack(slots, 1, shapes.policy, device)
-        self.critic = TrainedStack(slots, CRITICS, shapes.critic, device)
-        self.targets = {"target_critic": Stack(slots, CRITICS, shapes.critic, device)}
+        room = shapes.room
+        trained = room.own_steps, room.rescaled
+        normalized = torch.zeros(slots, CRITICS, dtype=torch.bool, device=device) if room.critic_norm else None
+        self.policy = TrainedStack(slots, 1, shapes.policy, device, None, *trained)
+        self.critic = TrainedStack(slots, CRITICS, shapes.critic, device, normalized, *trained)
+        self.targets = {"target_critic": Stack(slots, CRITICS, shapes.critic, device, normalized)}
         if shapes.algo == "td3":
             self.targets["target_policy"] = Stack(slots, 1, shapes.policy, device)
-        self.average = Stack(slots, 1, shapes.policy, device) if shapes.has_average else None
+        self.average = Stack(slots, 1, shapes.policy, device) if room.average else None
+        self.normalized = normalized
         self.replays = Replays(slots, rows, observation_size, action_size, device)
 
         def of_slots(*rest: int, fill: float = 0.0, dtype: torch.dtype = torch.float32) -> Tensor:
             return torch.full((slots, *rest), fill, dtype=dtype, device=device)
 
         self.constants = Constants(
-            powers=of_slots(shapes.n_step + 1, fill=1),
+            powers=of_slots(room.n_step + 1, fill=1),
             weight_decay=of_slots(),
             noise=of_slots(),
             clip=of_slots(),
@@ -140,6 +148,8 @@ class Population:
             scale=of_slots(observation_size, fill=1),
             bound=of_slots(1, fill=np.inf),
             blend=of_slots(),
+            beta=of_slots(),
+            samples=of_slots(fill=1, dtype=torch.int64),
         )
         self.log_temperature, self.temperature_first, self.temperature_second = (of_slots() for _ in range(3))
         self._keys = of_slots(len(STREAMS), 2, dtype=torch.int64)
@@ -165,6 +175,8 @@ class Population:
         self.members.pop(slot, None)
         for stack in self.stacks().values():
             stack.clear(slot)
+        if self.normalized is not None:
+            self.normalized[slot] = False
         self.replays.clear(slot)
         for rows in (self.log_temperature, self.temperature_first, self.temperature_second, self.sums):
             rows[slot] = 0
@@ -172,7 +184,7 @@ class Population:
     def outputs(self, observations: Floats) -> Floats:
         """(P, outputs) of every slot's policy at its observation (P, O)."""
         seen = self._normalized(torch.from_numpy(observations).to(self.device).unsqueeze(1))
-        outputs: Floats = forward(self.policy.layers, seen)[-1].squeeze(1).cpu().numpy()
+        outputs: Floats = forward(self.policy.all, seen).outputs.squeeze(1).cpu().numpy()
         return outputs
 
     def update(self, members: Sequence[Member]) -> None:
@@ -186,26 +198,28 @@ class Population:
 
     def _plan(self, members: Sequence[Member]) -> Due:
         """Count the update in each member, and tell what is due in its slot."""
-        whole = np.zeros((4, self.slots), np.int64)
+        whole, size = np.zeros((4, self.slots), np.int64), len(RESTING)
         whole[1:3] = self.replays.size, self.replays.inserted - self.replays.size
         whole[3] = 1
-        rates = np.zeros((17, self.slots))
-        rates[3:12:4] = RESTING[3]
+        rates = np.zeros((len(Due._fields) - 7 + 3 * size, self.slots))
+        rates[: 3 * size] = np.tile(RESTING, 3)[:, np.newaxis]
         for member in members:
             slot = member.slot
             whole[0, slot], whole[3, slot] = member.learner_steps + 1, member.next_window()
             rates[:, slot] = member.begin_update()
         floats = torch.from_numpy(rates.astype(np.float32)).to(self.device)
-        optimizers = (Rates(*floats[start : start + 4]) for start in (0, 4, 8))
-        return Due(*torch.from_numpy(whole).to(self.device), *optimizers, *floats[12:])
+        optimizers = (Rates(*floats[start : start + size]) for start in range(0, 3 * size, size))
+        return Due(*torch.from_numpy(whole).to(self.device), *optimizers, *floats[3 * size :])
 
     def _draw(self, due: Due) -> tuple[Windows, Noise]:
         shapes = self.shapes
         size, actions = shapes.batch_size, shapes.action_size
         numbers = below(self._keys[:, 0], due.counters, due.sizes, size)
-        windows = self.replays.sample(numbers, due.oldest, due.n_step, shapes.n_step, shapes.every_step)
-        of_targets = (size, shapes.n_step, actions) if shapes.algo == "sac" else (size, actions)
-        targets = normals(self._keys[:, 1], due.counters, int(np.prod(of_targets))).view(-1, *of_targets)
+        windows = self.replays.sample(numbers, due.oldest, due.n_step, shapes.room.n_step, shapes.every_step)
+        # Each part by itself, so that a member's numbers do not depend on how many others have.
+        parts = range(shapes.room.n_step if shapes.algo == "sac" else shapes.room.samples)
+        drawn = [normals(self._keys[:, 1], due.counters, size * actions, part) for part in parts]
+        targets = torch.stack(drawn, -1).view(-1, size, actions, len(parts)).transpose(2, 3)
         if shapes.algo == "td3":
             return windows, Noise(targets, None)
         policy = normals(self._keys[:, 2], due.counters, size * actions).view(-1, size, actions)
@@ -218,7 +232,7 @@ class Population:
         )
         temperature = self.log_temperature.exp()
         loss, q_mean = regress(self.critic, windows, self._targets(windows, noise, temperature))
-        self._rewire(members, "critic", windows)
+        self._read_gradients(members, "critic", windows)
         self.critic.step(due.critic, self._weight_decay(members))
         self._note(due.is_updated, critic_loss=loss, q_mean=q_mean)
         with_policy = [member for member in members if member.policy_is_due]
@@ -231,9 +245,11 @@ class Population:
             return sac.target_q(
                 windows, self.policy, critics, noise.targets, constants.powers, temperature, constants.blend
             )
-        scaled = noise.targets * constants.noise.view(-1, 1, 1)
-        policy = self.targets["target_policy"]
-        return td3.target_q(windows, policy, critics, scaled, constants.clip, constants.powers, constants.blend)
+        scaled = noise.targets * constants.noise.view(-1, 1, 1, 1)
+        policy, softmax = self.targets["target_policy"], td3.Softmax(constants.beta, constants.samples)
+        return td3.target_q(
+            windows, policy, critics, scaled, constants.clip, constants.powers, constants.blend, softmax
+        )
 
     def _update_policies(
         self, members: Sequence[Member], due: Due, windows: Windows, noise: Noise, temperature: Tensor
@@ -245,7 +261,7 @@ class Population:
             )
         else:
             loss = td3.policy_gradient(self.policy, self.critic, windows.observations)
-        self._rewire(members, "policy", windows)
+        self._read_gradients(members, "policy", windows)
         self.policy.step(due.policy, self._weight_decay(members))
         self._note(due.is_policy_updated, policy_loss=loss)
         if self.shapes.algo == "sac":
@@ -258,18 +274,19 @@ class Population:
         if self.average is not None:
             self._follow("average_policy", self.policy, due.average, members)
 
-    def _follow(self, name: str, online: Stack, rate: Tensor, members: Sequence[Member]) -> None:
+    def _follow(self, name: str, online: TrainedStack, rate: Tensor, members: Sequence[Member]) -> None:
         """One Polyak step; targets take on the structure of the online model, or keep one of their own."""
         target = self.stacks()[name]
         target.parameters.lerp_(online.parameters, rate.view(-1, 1, 1).expand_as(target.parameters))
+        online.hold_groups(target)
         for member in members:
             member.follow_structure(name)
 
-    def _rewire(self, members: Sequence[Member], model: str, windows: Windows) -> None:
-        """The topology events that are due, with the gradient that is there."""
+    def _read_gradients(self, members: Sequence[Member], model: str, windows: Windows) -> None:
+        """The topology events that are due, and what counts at later ones, with the gradient that is there."""
         for member in members:
-            if member.is_rewired(model):
-                member.rewire(model, self._inputs_at(member.slot, model, windows))
+            if member.reads_gradient(model):
+                member.read_gradient(model, self._inputs_at(member.slot, model, windows))
 
     def _inputs_at(self, slot: int, model: str, windows: Windows) -> Callable[[], Floats]:
         def inputs() -> Floats:

@@ -64,7 +64,7 @@ def target_q(
         temperature: (P,), alpha.
         blend: (P,), of `pair_value`, which stands for the minimum.
     """
-    outputs = forward(policy.layers, windows.next_observations.flatten(1, 2))[-1]
+    outputs = forward(policy.all, windows.next_observations.flatten(1, 2)).outputs
     drawn = sample(outputs.view(*noise.shape[:3], -1), noise)
     steps = torch.arange(1, noise.shape[2] + 1, device=noise.device)
     lived = steps < (windows.lengths + ~windows.terminated).unsqueeze(-1)  # s_1 .. s_m, without a terminal s_m
@@ -89,17 +89,17 @@ def policy_gradient(
         noise: (P, B, A), standard normal.
         temperature: (P,), alpha.
     """
-    values = forward(policy.layers, observations)
-    drawn = sample(values[-1], noise)
-    critic_values, q = q_values(critics, observations, drawn.actions)
+    passed = forward(policy.all, observations)
+    drawn = sample(passed.outputs, noise)
+    through_critics, q = q_values(critics, observations, drawn.actions)
     size = q.shape[-1]
     shares = (q < q.flip(1)) + 0.5 * (q == q.flip(1))
     by_q = (shares * (-1 / size)).flatten(0, 1).unsqueeze(-1)
-    by_inputs = backward(critics.layers, critic_values, by_q, None, to_inputs=True)
+    by_inputs = backward(critics.all, through_critics, by_q, None, to_inputs=True)
     by_actions = by_inputs[..., observations.shape[-1] :].reshape(-1, 2, *noise.shape[1:]).sum(1)
     alpha = (temperature / size).view(-1, 1, 1)
     by_mean = 2 * alpha * drawn.actions + by_actions * (1 - drawn.actions.square())
     by_raw = (by_mean * drawn.spread - alpha) * HALF_RANGE * (1 - drawn.squashed.square())
-    backward(policy.layers, values, torch.cat([by_mean, by_raw], -1), policy.gradients, to_inputs=False)
+    backward(policy.all, passed, torch.cat([by_mean, by_raw], -1), policy.gradients, to_inputs=False)
     loss = temperature * drawn.log_probs.mean(-1) - q.amin(1).mean(-1)
     return loss, drawn.log_probs.mean(-1)

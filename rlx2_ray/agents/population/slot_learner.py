@@ -7,7 +7,7 @@ began as, its topology events and its checkpoints are those of the other engines
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
 import numpy as np
@@ -16,17 +16,19 @@ import torch
 from rlx2_ray.agents.base_learner import BaseLearner, Optimizer
 from rlx2_ray.agents.evolution.base import TopologyEvolution
 from rlx2_ray.agents.evolution.inputs import Inputs, inputs_by_layer
+from rlx2_ray.agents.evolution.sums import GradientSums
 from rlx2_ray.agents.learner import LearnerState, window_spec
+from rlx2_ray.agents.population.adam import RESTING, Numbers, rates_at
 from rlx2_ray.agents.population.population import METRICS, Constants, Population
 from rlx2_ray.agents.population.shapes import Shapes, check_member
-from rlx2_ray.agents.population.trained import RESTING, TrainedStack, rates_at
+from rlx2_ray.agents.population.trained import Kind, TrainedStack
 from rlx2_ray.config import AgentConfig, ExperimentConfig
 from rlx2_ray.networks.policy import DenseLayer, DenseNetwork
 from rlx2_ray.networks.policy_reader import CLIP
 from rlx2_ray.networks.policy_weights import AVERAGE
 from rlx2_ray.networks.sparse_layer import Arrays, Layers
 from rlx2_ray.sparse.plan import CRITICS
-from rlx2_ray.types import BadInput, Batch, Bools, Spaces
+from rlx2_ray.types import BadInput, Batch, Bools, Floats, Spaces
 
 FOLLOWED = {"target_critic": "critic", "target_policy": "policy", AVERAGE: "policy"}
 
@@ -37,8 +39,9 @@ class SlotOptimizer:
     def __init__(self, stack: TrainedStack, slot: int, masks: list[Bools], evolution: TopologyEvolution) -> None:
         self.evolution, self.steps, self.masks = evolution, 0, masks
         self._stack, self._slot = stack, slot
+        self._sums = GradientSums(evolution, [mask.shape for mask in masks])
 
-    def begin_call(self, agent: AgentConfig) -> tuple[float, float, float, float]:
+    def begin_call(self, agent: AgentConfig) -> Numbers:
         """Count a call; Adam's rates of it, those of rest where it is an event."""
         self.evolution.calls += 1
         if self.evolution.is_due:
@@ -46,24 +49,36 @@ class SlotOptimizer:
         self.steps += 1
         return rates_at(self.steps, agent.learning_rate, agent.betas)
 
-    def rewire(self, layers: Layers, networks: int, inputs: Inputs) -> None:
-        """The event of this call, with the gradient that the stack has."""
-        weights = [layer.scatter() for layer in layers]
+    @property
+    def reads_gradient(self) -> bool:
+        """Whether this call is an event, or its gradient counts at the next."""
+        return self.evolution.is_due or self._sums.is_due
+
+    def read_gradient(self, inputs: Callable[[int], Floats]) -> None:
+        """Do so, with the gradient that the stack has; `inputs` as `TopologyEvolution.rewire` asks for them."""
         gradients = self._stack.read_gradients(self._slot)
-        rewired = self.evolution.rewire(weights, self.masks, gradients, inputs_by_layer(layers, networks, inputs))
+        if self.evolution.is_due:
+            self._rewire(self._sums.take(gradients), inputs)
+        else:
+            self._sums.add(gradients)
+
+    def _rewire(self, gradients: Sequence[Floats], inputs: Callable[[int], Floats]) -> None:
+        weights = self._stack.read_stepped(self._slot)
+        rewired = self.evolution.rewire(weights, self.masks, gradients, inputs)
         self.masks = list(rewired.masks)
-        self._stack.write_masks(self._slot, self.masks)
-        self._stack.write_weights(self._slot, rewired.weights)
+        self._stack.rewire(self._slot, self.masks, rewired.weights, self.steps)
 
     def state(self, prefix: str) -> tuple[Arrays, dict[str, Any]]:
-        moments = self._stack.read_moments(prefix, self._slot, self.masks)
-        return moments | self.evolution.arrays(prefix), {**self.evolution.counters(), "steps": self.steps}
+        arrays = self._stack.read_training(prefix, self._slot, self.masks, self.steps)
+        arrays |= self._sums.arrays(prefix) | self.evolution.arrays(prefix)
+        return arrays, {**self.evolution.counters(), "steps": self.steps}
 
     def restore(self, prefix: str, arrays: Mapping[str, Any], counters: Mapping[str, Any]) -> None:
         """The inverse of `state`, over layers that were already restored."""
         self.evolution.restore(prefix, arrays, counters)
+        self._sums.restore(prefix, arrays)
         self.steps = int(counters["steps"])
-        self._stack.write_moments(prefix, self._slot, self.masks, arrays)
+        self._stack.write_training(prefix, self._slot, self.masks, self.steps, arrays)
 
 
 class SlotLearner(BaseLearner):
@@ -96,6 +111,8 @@ class SlotLearner(BaseLearner):
         self._population.vacate(self.slot)
 
     def _build(self, layers: Mapping[str, Layers]) -> None:
+        if self._population.normalized is not None:
+            self._population.normalized[self.slot] = self._normalizes_critics
         stacks = self._population.stacks()
         models = {name: layers.get(name, layers[FOLLOWED.get(name, name)]) for name in self._names()}
         self.masks: dict[str, list[Bools]] = {}
@@ -113,8 +130,13 @@ class SlotLearner(BaseLearner):
 
     def _optimizer(self, model: str) -> SlotOptimizer:
         stack = self._population.policy if model == "policy" else self._population.critic
+        stack.seat(self.slot, self._kind(model))
         stack.write_masks(self.slot, self.masks[model])
         return SlotOptimizer(stack, self.slot, self.masks[model], self._make_evolution(model))
+
+    def _kind(self, model: str) -> Kind:
+        config = self._config
+        return Kind(config.agent.grown_steps == "own", self._rescales(model), config.sparsity.block)
 
     def _names(self) -> list[str]:
         """Those of its models; the population may have an average that this member has not."""
@@ -168,13 +190,17 @@ class SlotLearner(BaseLearner):
         average = self._average_rate if self._averages else 0.0
         return [*rates, 0.0 if self._has_expert else agent.tau, agent.tau, average, 1.0, 1.0]
 
-    def is_rewired(self, model: str) -> bool:
-        return self._optimizers()[model].evolution.is_due
+    def reads_gradient(self, model: str) -> bool:
+        return self._optimizer_of(model).reads_gradient
 
-    def rewire(self, model: str, inputs: Inputs) -> None:
-        optimizer = self.policy_optimizer if model == "policy" else self.critic_optimizer
-        optimizer.rewire(self.policy_layers(model), 1 if model == "policy" else CRITICS, inputs)
+    def read_gradient(self, model: str, inputs: Inputs) -> None:
+        optimizer, layers = self._optimizer_of(model), self.policy_layers(model)
+        networks, is_normalized = (1, False) if model == "policy" else (CRITICS, self._normalizes_critics)
+        optimizer.read_gradient(inputs_by_layer(layers, networks, inputs, is_normalized))
         self.masks[model] = optimizer.masks
+
+    def _optimizer_of(self, model: str) -> SlotOptimizer:
+        return self.policy_optimizer if model == "policy" else self.critic_optimizer
 
     def follow_structure(self, name: str) -> None:
         """After a Polyak step: let what followed the model have its structure, or as many of its own weights."""
@@ -249,7 +275,7 @@ def _constants(config: ExperimentConfig, spaces: Spaces, shapes: Shapes) -> Cons
     agent = config.agent
     bound = CLIP if agent.normalize_observations else math.inf
     return Constants(
-        torch.tensor([agent.discount**power for power in range(shapes.n_step + 1)]),
+        torch.tensor([agent.discount**power for power in range(shapes.room.n_step + 1)]),
         torch.tensor(agent.weight_decay),
         torch.tensor(agent.target_policy_noise),
         torch.tensor(agent.target_noise_clip),
@@ -258,4 +284,6 @@ def _constants(config: ExperimentConfig, spaces: Spaces, shapes: Shapes) -> Cons
         torch.ones(spaces.observation_size),
         torch.tensor([bound]),
         torch.tensor(config.target.mean),
+        torch.tensor(config.target.beta),
+        torch.tensor(config.target.samples),
     )

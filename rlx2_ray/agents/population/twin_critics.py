@@ -7,13 +7,13 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from rlx2_ray.agents.population.stack import Stack, backward, forward
+from rlx2_ray.agents.population.stack import Passed, Stack, backward, forward
 from rlx2_ray.agents.population.trained import TrainedStack
 from rlx2_ray.agents.population.windows import Windows
 
 
 class Values(NamedTuple):
-    of_layers: list[Tensor]  # (2P, B, units)
+    passed: Passed  # S = 2P
     q: Tensor  # (P, 2, B)
 
 
@@ -21,8 +21,8 @@ def q_values(critics: Stack, observations: Tensor, actions: Tensor) -> Values:
     """Q(s, a) of both critics of each slot, of observations (P, B, O) and actions (P, B, A)."""
     inputs = torch.cat([observations, actions], -1)
     both = inputs.unsqueeze(1).expand(-1, 2, -1, -1).flatten(0, 1)
-    values = forward(critics.layers, both)
-    return Values(values, values[-1].view(-1, 2, inputs.shape[1]))
+    passed = forward(critics.all, both)
+    return Values(passed, passed.outputs.view(-1, 2, inputs.shape[1]))
 
 
 def pair_value(q: Tensor, blend: Tensor) -> Tensor:
@@ -36,8 +36,8 @@ def regress(critics: TrainedStack, windows: Windows, targets: Tensor) -> tuple[T
 
     Returns this loss and the mean of Q_1, (P,) each.
     """
-    values, q = q_values(critics, windows.observations, windows.actions)
+    passed, q = q_values(critics, windows.observations, windows.actions)
     errors = q - targets.unsqueeze(1)
     deltas = (errors * (2 / errors.shape[-1])).flatten(0, 1).unsqueeze(-1)
-    backward(critics.layers, values, deltas, critics.gradients, to_inputs=False)
+    backward(critics.all, passed, deltas, critics.gradients, to_inputs=False)
     return errors.square().mean(-1).sum(1), q[:, 0].mean(-1)

@@ -29,6 +29,9 @@ class SlotLane(Protocol):
     @property
     def episode_steps(self) -> int: ...
 
+    @property
+    def episode_return(self) -> float: ...
+
     def begin_step(self, action: Floats) -> None: ...
 
     def finish_step(self) -> Step:

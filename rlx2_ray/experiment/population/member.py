@@ -71,7 +71,7 @@ class SlotMember(BaseMember):
                 each.close()
             raise
         self.lane = lanes[0]
-        self._observation, self._moment = self.lane.observation, (0, 0)
+        self._observation, self._moment, self._return = self.lane.observation, (0, 0), 0.0
 
     def close(self) -> None:
         if self.play is not None:
@@ -125,6 +125,7 @@ class SlotMember(BaseMember):
         action = self._refused or draw(self.lane, policy, self._exploration)
         self._refused = action
         self._observation, self._moment = self.lane.observation, (self.lane.episode, self.lane.episode_steps)
+        self._return = self.lane.episode_return
         self.lane.begin_step(action.taken)
 
     def finish_step(self) -> list[object] | None:
@@ -140,6 +141,10 @@ class SlotMember(BaseMember):
         self.env_steps += 1
         if self.learner.normalizes:
             self.learner.observe(Moments.of(self._observation[np.newaxis]))
+        topology = self._config.topology
+        if topology.hold and (step.terminated or step.truncated):
+            ended = [self._return + step.reward]
+            self.learner.returns = self.learner.returns.joined(ended, topology.hold_episodes)
         ends = (step.terminated, step.truncated and not step.terminated)
         return [
             self._observation,

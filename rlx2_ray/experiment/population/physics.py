@@ -364,6 +364,7 @@ class RemoteLane:
         record = self._host.records[self._place]
         self.observation: Floats = record["observation"].copy()
         self.episode, self.episode_steps = int(record["episode"]), int(record["episode_steps"])
+        self.episode_return = float(record["episode_return"])
 
     @property
     def described(self) -> str:

@@ -103,6 +103,7 @@ def record_type(observation_size: int, action_size: int) -> np.dtype[Any]:
     return np.dtype(
         [
             ("reward", np.float64),
+            ("episode_return", np.float64),
             ("episode", np.int64),
             ("episode_steps", np.int64),
             ("observation", np.float32, (observation_size,)),  # what the next action answers
@@ -214,8 +215,5 @@ class _Physics:
 
     def _show(self, place: int) -> None:
         record, lane = self._records[place], self._lanes[place]
-        record["observation"], record["episode"], record["episode_steps"] = (
-            lane.observation,
-            lane.episode,
-            lane.episode_steps,
-        )
+        record["observation"], record["episode"] = lane.observation, lane.episode
+        record["episode_steps"], record["episode_return"] = lane.episode_steps, lane.episode_return

@@ -30,7 +30,7 @@ METHODS: dict[str, dict[str, Any]] = {
     "nm": {
         "method": "nm",
         "sparsity": {"policy": 0.25, "critic": 0.25},
-        "topology": {"interval": 3, "group": [3, 4]},
+        "topology": {"interval": 2, "group": [3, 4]},
     },
     "ds": {
         "method": "ds",
@@ -47,13 +47,43 @@ METHODS: dict[str, dict[str, Any]] = {
         "sparsity": {"policy": 0.6, "critic": 0.6, "fan_in": "constant"},
         "topology": {"interval": 4},
     },
+    "own steps": {"topology": {"interval": 4}, "agent": AGENT | {"grown_steps": "own", "weight_decay": 0.01}},
+    "rescaled": {"topology": {"interval": 4}, "network": {"rescaled": "both"}},
+    "rescaled policy": {"method": "set", "topology": {"interval": 3}, "network": {"rescaled": "policy"}},
+    "normalised critics": {"topology": {"interval": 4}, "network": {"critic_norm": "layer"}},
+    "growth over batches": {"topology": {"interval": 5, "growth_batches": 3}},
+    "group": {
+        "method": "group",
+        "sparsity": {"policy": 0.5, "critic": 0.5, "block": 4},
+        "topology": {"interval": 3, "start_update": 4, "end_update": 200, "hold": 0},
+    },
+    "pairs": {
+        "method": "prune",
+        "sparsity": {"policy": 0.5, "critic": 0.5, "block": 2},
+        "topology": {"interval": 3, "start_update": 4, "end_update": 200},
+    },
+    "all at once": {
+        "topology": {"interval": 5, "growth_batches": 2},
+        "agent": AGENT | {"grown_steps": "own", "weight_decay": 0.01},
+        "network": {"rescaled": "both", "critic_norm": "layer"},
+        "target": {"mean": 0.5},
+        "policy": {"average": 30},
+    },
 }
+OF_TD3: dict[str, dict[str, Any]] = {
+    "samples": {"topology": {"interval": 4}, "target": {"samples": 5, "beta": 0.8, "n_step": 2}},
+    "fewer samples": {"topology": {"interval": 4}, "target": {"samples": 2, "beta": 3.0, "mean": 0.4}},
+}
+
+
+def methods(algo: str) -> dict[str, dict[str, Any]]:
+    return METHODS | (OF_TD3 if algo == "td3" else {})
 
 
 def configs(algo: str) -> list[Any]:
     return [
         small_config(algo, **({"agent": AGENT} | sections), seed=seed)
-        for seed, sections in enumerate(METHODS.values(), start=3)
+        for seed, sections in enumerate(methods(algo).values(), start=3)
     ]
 
 
@@ -75,18 +105,19 @@ def check(together: Together, slot: int) -> None:
 @ALGORITHMS
 @ENGINES
 def test_members_of_all_methods_and_ages_come_to_what_other_engines_come_to(algo: str, engine: str) -> None:
+    names = methods(algo)
     together = Together(configs(algo), engine)
-    together.warm_up([20 + slot for slot in range(len(METHODS))])
-    structures: list[set[bytes]] = [set() for _ in METHODS]
+    together.warm_up([20 + slot for slot in range(len(names))])
+    structures: list[set[bytes]] = [set() for _ in names]
     for turn in range(12):
         # Some rest at some updates, so that phases of the delay and of the events shift against each other.
-        which = [slot for slot in range(len(METHODS)) if (slot + turn) % 5]
+        which = [slot for slot in range(len(names)) if (slot + turn) % 5]
         together.update(which)
-        for slot in range(len(METHODS)):
+        for slot in range(len(names)):
             check(together, slot)
             structures[slot].add(together.members[slot].state().arrays["critic.1.indices"].tobytes())
-    changed = {name for name, seen in zip(METHODS, structures, strict=True) if len(seen) > 1}
-    assert changed == METHODS.keys() - {"dense", "static"}
+    changed = {name for name, seen in zip(names, structures, strict=True) if len(seen) > 1}
+    assert changed == names.keys() - {"dense", "static"}
 
 
 @ALGORITHMS

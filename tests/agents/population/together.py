@@ -11,7 +11,7 @@ import torch
 from rlx2_ray.agents.engines import make_learner
 from rlx2_ray.agents.learner import LearnerState, window_spec
 from rlx2_ray.agents.population.population import Noise, Population
-from rlx2_ray.agents.population.shapes import Shapes
+from rlx2_ray.agents.population.shapes import shapes_of_all
 from rlx2_ray.agents.population.slot_learner import SlotLearner
 from rlx2_ray.agents.population.windows import Windows
 from rlx2_ray.config import ExperimentConfig, merge, resolve
@@ -27,21 +27,16 @@ def with_engine(config: ExperimentConfig, engine: str) -> ExperimentConfig:
     return resolve(merge(config.model_dump(), {"engine": engine}))
 
 
-def widest(configs: Sequence[ExperimentConfig], spaces: Spaces) -> Shapes:
-    own = [Shapes.of(config, spaces) for config in configs]
-    return own[0]._replace(n_step=max(each.n_step for each in own), has_average=any(each.has_average for each in own))
-
-
 def make_population(
     configs: Sequence[ExperimentConfig], spaces: Spaces = SPACES, slots: int | None = None, rows: int = 64
 ) -> tuple[Population, list[SlotLearner]]:
-    population = Population(widest(configs, spaces), slots or len(configs), rows)
+    population = Population(shapes_of_all(configs, spaces), slots or len(configs), rows)
     return population, [SlotLearner(each, spaces, None, population, slot) for slot, each in enumerate(configs)]
 
 
 class Together:
     def __init__(self, configs: Sequence[ExperimentConfig], engine: str, models: Mapping[str, Layers] | None = None):
-        self.population = Population(widest(configs, SPACES), len(configs), 8)
+        self.population = Population(shapes_of_all(configs, SPACES), len(configs), 8)
         self.members = [SlotLearner(each, SPACES, models, self.population, slot) for slot, each in enumerate(configs)]
         self.others = [make_learner(with_engine(each, engine), SPACES, models) for each in configs]
         self._random = np.random.default_rng(0)
@@ -75,7 +70,7 @@ class Together:
 
     def _padded(self, batch: Batch) -> Windows:
         """With windows as long as the population's, in its order of axes."""
-        longest = self.population.shapes.n_step
+        longest = self.population.shapes.room.n_step
         observations, actions, rewards, nexts, lengths, terminated = (np.moveaxis(each, -1, 0) for each in batch)
         missing = longest - rewards.shape[1]
         rewards = np.pad(rewards, ((0, 0), (0, missing)))
@@ -87,11 +82,14 @@ class Together:
     def _noise(self, slot: int, batch: Batch) -> tuple[Any, Any]:
         """What the other learner will draw, standard normal."""
         generator = restore_generator(self.others[slot].state().values["noise"])
-        actions, size = batch.actions.shape
+        member, (actions, size) = self.members[slot]._config, batch.actions.shape
         if self.population.shapes.algo == "td3":
-            return generator.standard_normal((actions, size), dtype=np.float32).T.copy(), None
+            samples = member.target.samples
+            noise = generator.standard_normal((actions, samples, size), dtype=np.float32).T
+            missing = self.population.shapes.room.samples - samples
+            return np.pad(noise, ((0, 0), (0, missing), (0, 0))), None
         steps = len(batch.next_observations)
         targets = generator.standard_normal((actions, steps, size), dtype=np.float32).T
         policy = generator.standard_normal((actions, size), dtype=np.float32).T
-        missing = self.population.shapes.n_step - steps
+        missing = self.population.shapes.room.n_step - steps
         return np.pad(targets, ((0, 0), (0, missing), (0, 0))), policy.copy()

@@ -41,6 +41,10 @@ def outcome(directory: Path, seed: int) -> Any:
     return result["policy_digest"], result["evaluations"]
 
 
+def learner_values(checkpoint: Path) -> Any:
+    return json.loads((checkpoint / "values.json").read_text())["learner"]
+
+
 def test_every_seed_is_a_run_of_its_own_and_slots_are_refilled(undisturbed: Path) -> None:
     digests = set()
     for seed in (0, 1, 2):
@@ -63,6 +67,22 @@ def test_before_the_first_update_a_member_is_the_run_of_the_other_engines(tmp_pa
         loaded.append([replay.lanes[0].counters(), *(column[ids] for column in replay.lanes[0].columns)])
     assert loaded[0][0] == loaded[1][0]
     assert all(np.array_equal(*pair) for pair in zip(loaded[0][1:], loaded[1][1:], strict=True))
+
+
+@pytest.mark.parametrize("processes", [0, 2])
+def test_returns_that_pruning_waits_for_are_those_of_the_other_engines(processes: int, tmp_path: Path) -> None:
+    changes = {"checkpoint__interval": 100, "checkpoint__keep": 9, "topology__hold_episodes": 2}
+    train(tmp_path / "arm", (5, 3), processes=processes, method="group", **changes)
+    train_alone(tmp_path / "run", seed=3, method="group", **changes)
+    first, other = (
+        [learner_values(path)["returns"] for path in list_checkpoints(directory / "checkpoints")]
+        for directory in (tmp_path / "run", member_of(tmp_path / "arm", 3))
+    )
+    assert first[0] == other[0]  # before the first update
+    assert len(first[0]["recent"]) == 2
+    assert first[0]["best"] > first[0]["first"]
+    assert other[-1]["best"] >= other[0]["best"]
+    assert other[-1]["recent"] != other[0]["recent"]
 
 
 @pytest.mark.slow
@@ -95,15 +115,24 @@ def stopped(tmp_path: Path) -> Path:
     mark = tmp_path / "mark"
     mark.touch()
     with pytest.raises(Interrupted, match=f"rlx2 resume {directory}"):
-        train(directory, env__id=f"{MODULE}:Endless-v0", env__kwargs={"step": 205, "file": str(mark)}, **CUT)
+        train(directory, env__id=f"{MODULE}:Endless-v0", env__kwargs={"step": 205, "file": str(mark)}, **SWITCHED)
     return directory
 
 
 CUT = {"evaluation__max_episode_steps": 20}
+SWITCHED = {  # what a checkpoint keeps more of
+    **CUT,
+    "agent__grown_steps": "own",
+    "network__rescaled": "both",
+    "network__critic_norm": "layer",
+    "topology__growth_batches": 3,
+    "target__samples": 2,
+}
 
 
 def test_ctrl_c_leaves_runs_that_resume_together(stopped: Path, tmp_path: Path) -> None:
-    changes = {"env__id": f"{MODULE}:Endless-v0", "env__kwargs": {"step": 205, "file": str(tmp_path / "mark")}, **CUT}
+    endless = {"env__id": f"{MODULE}:Endless-v0", "env__kwargs": {"step": 205, "file": str(tmp_path / "mark")}}
+    changes = {**endless, **SWITCHED}
     arm.resume(stopped)
     train(tmp_path / "whole", **changes)
     for seed in (0, 1):

@@ -33,7 +33,14 @@ def steps_of(lanes: list[Any], count: int, disturb: Any = lambda step: None) -> 
         for lane in lanes:
             step = lane.finish_step()
             taken.append((*map(np.ndarray.tobytes, (step.next_observation, lane.observation)), *step[1:]))
-            taken.append((lane.episode, lane.episode_steps, *(np.asarray(each).tobytes() for each in lane.state())))
+            taken.append(
+                (
+                    lane.episode,
+                    lane.episode_steps,
+                    lane.episode_return,
+                    *(np.asarray(each).tobytes() for each in lane.state()),
+                )
+            )
     return taken
 
 
