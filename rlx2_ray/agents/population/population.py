@@ -48,6 +48,7 @@ class Member(Protocol):
     learner_steps: int  # updates done
     normalizes: bool  # its observations
     decays: bool  # its weights
+    samples: int  # actions that a target of it draws
 
     def next_window(self) -> int:
         """The steps that windows of the next update have at most."""
@@ -245,10 +246,27 @@ class Population:
             return sac.target_q(
                 windows, self.policy, critics, noise.targets, constants.powers, temperature, constants.blend
             )
-        scaled = noise.targets * constants.noise.view(-1, 1, 1, 1)
-        policy, softmax = self.targets["target_policy"], td3.Softmax(constants.beta, constants.samples)
+        targets = self._td3_targets(range(self.slots), windows, noise.targets[:, :, :1])
+        several = sorted(slot for slot, member in self.members.items() if member.samples > 1)
+        if several:  # passes for all samples are for those alone that have some
+            of_these = Windows(*(each[several] for each in windows))
+            targets[several] = self._td3_targets(several, of_these, noise.targets[several])
+        return targets
+
+    def _td3_targets(self, slots: Sequence[int], windows: Windows, noise: Tensor) -> Tensor:
+        """Of so many slots, with windows and noise of these."""
+        policy, critics = self.targets["target_policy"], self.targets["target_critic"]
+        is_whole = len(slots) == self.slots
+        of_these = self.constants if is_whole else Constants(*(each[list(slots)] for each in self.constants))
         return td3.target_q(
-            windows, policy, critics, scaled, constants.clip, constants.powers, constants.blend, softmax
+            windows,
+            policy.all if is_whole else policy.of(slots),
+            critics.all if is_whole else critics.of(slots),
+            noise * of_these.noise.view(-1, 1, 1, 1),
+            of_these.clip,
+            of_these.powers,
+            of_these.blend,
+            td3.Softmax(of_these.beta, of_these.samples),
         )
 
     def _update_policies(

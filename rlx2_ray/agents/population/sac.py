@@ -71,7 +71,7 @@ def target_q(
     bonus = torch.where(lived, powers[:, None, 1:] * drawn.log_probs, 0.0).sum(-1)
     last = (windows.lengths - 1)[..., None, None].expand(-1, -1, 1, noise.shape[-1])
     actions = drawn.actions.gather(2, last).squeeze(2)
-    q = pair_value(q_values(target_critics, windows.next_observations[:, :, -1], actions).q, blend)
+    q = pair_value(q_values(target_critics.all, windows.next_observations[:, :, -1], actions).q, blend)
     rewards, bootstrap = discounted_rewards(windows, powers), bootstrap_discount(windows, powers)
     return rewards - temperature.unsqueeze(1) * bonus + bootstrap * q
 
@@ -91,7 +91,7 @@ def policy_gradient(
     """
     passed = forward(policy.all, observations)
     drawn = sample(passed.outputs, noise)
-    through_critics, q = q_values(critics, observations, drawn.actions)
+    through_critics, q = q_values(critics.all, observations, drawn.actions)
     size = q.shape[-1]
     shares = (q < q.flip(1)) + 0.5 * (q == q.flip(1))
     by_q = (shares * (-1 / size)).flatten(0, 1).unsqueeze(-1)

@@ -95,6 +95,7 @@ class SlotLearner(BaseLearner):
         check_member(population.shapes, config, spaces)
         self.slot, self._population = slot, population
         self.normalizes, self.decays = config.agent.normalize_observations, config.agent.weight_decay > 0
+        self.samples = config.target.samples
         self._window_until, self._window = 0, 1
         self._temperature_steps = 0
         population.seat(slot, self, _constants(config, spaces, population.shapes), config.seed)

@@ -94,10 +94,17 @@ class Stack:
         """`normalized`: (P, K), where the hidden layers are; None: nowhere. Whoever gives it may change it."""
         self.row, self.networks = Row(tuple(shapes)), networks
         self.parameters = torch.zeros(slots, networks, self.row.size, device=device)
+        self._normalized = normalized
         of_all = None if normalized is None else normalized.view(-1, 1, 1)
         of_first = None if normalized is None else normalized[:, 0].view(-1, 1, 1)
         self.all = Networks(self.row.layers(self.parameters.flatten(0, 1)), of_all)
         self.first = Networks(self.row.layers(self.parameters[:, 0]), of_first)
+
+    def of(self, slots: Sequence[int]) -> Networks:
+        """Copies of all networks of some slots, S = slots * K."""
+        chosen = list(slots)
+        normalized = self._normalized if self._normalized is None else self._normalized[chosen].view(-1, 1, 1)
+        return Networks(self.row.layers(self.parameters[chosen].flatten(0, 1)), normalized)
 
     def write(self, slot: int, layers: Layers) -> None:
         """Make a slot's networks these, whose layers follow each other network by network."""

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from rlx2_ray.agents.population.stack import Stack, backward, forward
+from rlx2_ray.agents.population.stack import Networks, Stack, backward, forward
 from rlx2_ray.agents.population.trained import TrainedStack
 from rlx2_ray.agents.population.twin_critics import pair_value, q_values
 from rlx2_ray.agents.population.windows import Windows, bootstrap_discount, discounted_rewards
@@ -26,8 +26,8 @@ class Softmax(NamedTuple):
 
 def target_q(
     windows: Windows,
-    target_policy: Stack,
-    target_critics: Stack,
+    target_policy: Networks,
+    target_critics: Networks,
     noise: Tensor,
     clip: Tensor,
     powers: Tensor,
@@ -46,7 +46,7 @@ def target_q(
     last, samples = windows.next_observations[:, :, -1], noise.shape[2]
     bound = clip.view(-1, 1, 1, 1)
     smoothing = torch.minimum(torch.maximum(noise, -bound), bound)
-    means = forward(target_policy.all, last).outputs.tanh().unsqueeze(2)
+    means = forward(target_policy, last).outputs.tanh().unsqueeze(2)
     actions = (means + smoothing).clamp(-1, 1).flatten(1, 2)
     q = pair_value(q_values(target_critics, last.repeat_interleave(samples, 1), actions).q, blend)
     value = softmax_mean(q.view(*last.shape[:2], samples), softmax)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from rlx2_ray.agents.population.stack import Passed, Stack, backward, forward
+from rlx2_ray.agents.population.stack import Networks, Passed, backward, forward
 from rlx2_ray.agents.population.trained import TrainedStack
 from rlx2_ray.agents.population.windows import Windows
 
@@ -17,11 +17,11 @@ class Values(NamedTuple):
     q: Tensor  # (P, 2, B)
 
 
-def q_values(critics: Stack, observations: Tensor, actions: Tensor) -> Values:
+def q_values(critics: Networks, observations: Tensor, actions: Tensor) -> Values:
     """Q(s, a) of both critics of each slot, of observations (P, B, O) and actions (P, B, A)."""
     inputs = torch.cat([observations, actions], -1)
     both = inputs.unsqueeze(1).expand(-1, 2, -1, -1).flatten(0, 1)
-    passed = forward(critics.all, both)
+    passed = forward(critics, both)
     return Values(passed, passed.outputs.view(-1, 2, inputs.shape[1]))
 
 
@@ -36,7 +36,7 @@ def regress(critics: TrainedStack, windows: Windows, targets: Tensor) -> tuple[T
 
     Returns this loss and the mean of Q_1, (P,) each.
     """
-    passed, q = q_values(critics, windows.observations, windows.actions)
+    passed, q = q_values(critics.all, windows.observations, windows.actions)
     errors = q - targets.unsqueeze(1)
     deltas = (errors * (2 / errors.shape[-1])).flatten(0, 1).unsqueeze(-1)
     backward(critics.all, passed, deltas, critics.gradients, to_inputs=False)
