@@ -36,7 +36,7 @@ import torch
 from rlx2_ray.agents.engines import make_learner, prepare_engine
 from rlx2_ray.bench.made_up_population import populate
 from rlx2_ray.bench.random_batch import random_batch
-from rlx2_ray.config import ExperimentConfig, resolve
+from rlx2_ray.config import ExperimentConfig, merge, resolve
 from rlx2_ray.distributed.launch import train as train_on_runtime
 from rlx2_ray.envs.make import probe_spaces
 from rlx2_ray.experiment import session
@@ -157,8 +157,9 @@ def _wanted(plan: Measured) -> Iterator[Item]:
     first, task = plan.slots[0], plan.tasks[0]
     yield Item({"what": "prepare", "of": "population"}, plan.prepare_s / 4, lambda: prepare(compile_kernels))
     for algo in plan.algorithms:
-        for method in ("dense", "rlx2"):
+        for method in EVENTS:
             yield agreement(plan, task, algo, method)
+        yield agreement(plan, task, algo, "rlx2", "all switches", **switched(algo))
     for task in plan.tasks[:2]:
         yield updates(plan, task, "td3", first)
         yield training(plan, task, "td3", "dense", first)
@@ -192,8 +193,8 @@ def _more_training(plan: Measured) -> Iterator[Item]:
 
 def make_config(plan: Measured, env: str, algo: str, method: str, **changes: Any) -> ExperimentConfig:
     sparsity = {} if method == "dense" else {"sparsity": {"policy": 0.98, "critic": 0.95}}
-    network = {"hidden": plan.hidden}
-    return resolve({"env": {"id": env}, "algo": algo, "method": method, "network": network, **sparsity, **changes})
+    base = {"env": {"id": env}, "algo": algo, "method": method, "network": {"hidden": plan.hidden}, **sparsity}
+    return resolve(merge(base, changes))
 
 
 def prepare(compile_it: Callable[[], None]) -> Record:
@@ -205,16 +206,33 @@ def prepare(compile_it: Callable[[], None]) -> Record:
 # Agreement
 
 
-def agreement(plan: Measured, env: str, algo: str, method: str) -> Item:
-    """With topology events every third call, where there are any."""
+EVENTS: dict[str, dict[str, Any]] = {  # every third call, where there are any
+    "dense": {},
+    "rlx2": {"interval": 3},
+    "group": {"interval": 3, "start_update": 2, "end_update": 30, "hold": 0},
+}
+
+
+def switched(algo: str) -> dict[str, Any]:
+    """All that a member can have more of."""
+    return {
+        "agent": {"grown_steps": "own", "weight_decay": 0.01},
+        "network": {"rescaled": "both", "critic_norm": "layer"},
+        "topology": {"growth_batches": 2},
+        "target": {"mean": 0.5, **({"samples": 3, "beta": 0.5} if algo == "td3" else {})},
+        "policy": {"average": 100},
+    }
+
+
+def agreement(plan: Measured, env: str, algo: str, method: str, name: str = "", **changes: Any) -> Item:
+    """`name`: of the changes."""
 
     def measure() -> Record:
-        topology = {} if method == "dense" else {"topology": {"interval": 3}}
-        config = make_config(plan, env, algo, method, **topology)
+        config = make_config(plan, env, algo, method, **merge({"topology": EVENTS[method]}, changes))
         largest = deviation(config, probe_spaces(config.env), plan.device)
         return {"largest_deviation": largest, "agrees": largest < WRONG}
 
-    return Item({"what": "agreement", "env": env, "algo": algo, "method": method}, 5.0, measure)
+    return Item({"what": "agreement", "env": env, "algo": algo, "method": name or method}, 5.0, measure)
 
 
 def deviation(config: ExperimentConfig, spaces: Spaces, device: str) -> float:

@@ -119,7 +119,7 @@ class Supervisor:
             plan = reached_plan(self._config, self._run.spaces, self._learner.state)
             if self._is_finished():  # not if the learner has just died
                 done = self._counters.env_steps, self._learner.learner_steps
-                return self._run.finish(*done, policy, self._faults.state(), plan=plan)
+                return self._run.finish(*done, policy, plan, self._faults.state())
 
     def _work(self) -> Iterator[Point]:
         while not self._is_finished():

@@ -36,7 +36,7 @@ class InlineTrainer(BaseTrainer):
             yield from run.take_new_points()
         plan = reached_plan(run.config, run.spaces, self._learner.state)
         policy = self._learner.evaluated_weights()
-        return run.finish(member.env_steps, self._learner.learner_steps, policy, plan=plan)
+        return run.finish(member.env_steps, self._learner.learner_steps, policy, plan)
 
     def _collect(self) -> None:
         try:

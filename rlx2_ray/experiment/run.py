@@ -36,7 +36,7 @@ from rlx2_ray.runs.checkpoint_values import BEST, OWED
 from rlx2_ray.runs.directory import RunDirectory, Waiting, describe_evaluations, reason
 from rlx2_ray.runs.final_score import score_of_points, scored
 from rlx2_ray.runs.parts import Point
-from rlx2_ray.sparse.plan import AgentPlan, plan_agent
+from rlx2_ray.sparse.plan import AgentPlan
 from rlx2_ray.topology_rules import facts_of
 from rlx2_ray.tracking import tags
 from rlx2_ray.tracking.tracker import Status, Tracker
@@ -330,14 +330,14 @@ class Run:
         env_steps: int,
         learner_steps: int,
         policy: PolicyWeights,
+        plan: AgentPlan,
         faults: dict[str, int] | None = None,
         played: Evaluation | None = None,
-        plan: AgentPlan | None = None,
     ) -> dict[str, Any]:
         """Write the policy and the result, and return the latter. Raises RunFailed where there is no room.
 
-        `faults`: what died and what was lost, by name. `played`: what came of the policy of the best evaluation, where
-        it has been played again elsewhere. `plan`: what the networks have come to, if not to the plan.
+        `plan`: what the networks have come to (`agents/reached.py`). `faults`: what died and what was lost, by name.
+        `played`: what came of the policy of the best evaluation, where it has been played again elsewhere.
         """
         if self._is_behind:
             raise RunFailed(f"The last checkpoint is not written: make room, then {self._remedy()}")
@@ -369,10 +369,7 @@ class Run:
                 file, PolicyFile(policy.layers, self.config.algo, env, self.spaces, about, policy.normalization)
             )
 
-    def _outcome(
-        self, env_steps: int, learner_steps: int, policy: PolicyWeights, plan: AgentPlan | None
-    ) -> dict[str, Any]:
-        plan = plan or plan_agent(self.config, self.spaces.observation_size, self.spaces.action_size)
+    def _outcome(self, env_steps: int, learner_steps: int, policy: PolicyWeights, plan: AgentPlan) -> dict[str, Any]:
         newest = self._newest_checkpoint()
         return {
             **result.describe_identity(self.config),

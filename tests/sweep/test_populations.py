@@ -62,14 +62,20 @@ def test_shapes_have_room_for_the_longest_window_and_the_largest_replay() -> Non
     keys = "target.n_step, replay.max_capacity, policy.average"
     space: Tree = {keys: {"grid": [[1, 200, 0], [5, 300, 10], [3, 100, 0]]}}
     needs = planned(sweep_tree(space)).needs
-    assert (needs.shapes.n_step, needs.shapes.has_average) == (5, True)
+    assert (needs.shapes.room.n_step, needs.shapes.room.average) == (5, True)
     assert needs.rows == 321, "of 300 transitions in episodes of 16 steps"
+
+
+def test_shapes_have_room_for_every_switch() -> None:
+    space: Tree = {"target.samples": {"grid": [1, 5]}, "network.rescaled": {"grid": ["none", "critic"]}}
+    room = planned(sweep_tree(space)).needs.shapes.room
+    assert (room.samples, room.rescaled, room.critic_norm, room.own_steps) == (5, True, False, False)
 
 
 def test_what_pbt_may_come_to_is_known_beforehand() -> None:
     mutations: Tree = {"target.n_step": {"choice": [1, 3, 7]}}
     scheduler: Tree = {"name": "pbt", "perturbation_interval": 100, "hyperparam_mutations": mutations}
-    assert planned(sweep_tree(SEEDS, {"scheduler": scheduler}, target__n_step=None)).needs.shapes.n_step == 7
+    assert planned(sweep_tree(SEEDS, {"scheduler": scheduler}, target__n_step=None)).needs.shapes.room.n_step == 7
 
 
 UNLIKE = [
@@ -78,7 +84,6 @@ UNLIKE = [
     ({"agent.batch_size": {"choice": [16, 17]}}, {"searcher": "optuna"}, "Trial with agent.batch_size 17: batch_size"),
     ({"algo": {"grid": ["td3", "sac"]}}, {}, "algo is sac, but td3 in the population"),
     ({"engine": {"grid": ["sparse", "population"]}}, {}, "engine is population on cpu in 00001-engine=population, but"),
-    ({"target.samples": {"grid": [1, 5]}}, {}, "target.samples is 5, which engine population does not have"),
     ({"runtime.kind": {"grid": ["actors"]}}, {}, "runtime.kind is actors, but engine population is its own runtime"),
     ({"env.id": {"grid": ["InvertedPendulum-v5", "Pendulum-v1"]}}, {}, "env.id is Pendulum-v1 in 00001-env.id"),
 ]

@@ -40,10 +40,17 @@ def network_bytes(shapes: Shapes) -> int:
 
 
 def update_bytes(shapes: Shapes) -> int:
-    """Of one member while it is updated, roughly: what layers give, and their deltas, of critics and target critics."""
-    units = sum(outputs + inputs for outputs, inputs in (*shapes.critic * CRITICS, *shapes.policy))
-    passes = shapes.room.n_step if shapes.every_step else shapes.room.samples
-    return (3 + shapes.room.critic_norm) * FLOAT_BYTES * shapes.batch_size * units * passes
+    """Of one member while it is updated, roughly.
+
+    What layers give, and their deltas, for each sample of the batch; what targets are made of; and what Adam has in
+    between for each weight of the critics, of which own steps and rescaling need more.
+    """
+    room = shapes.room
+    policy, critic = (sum(map(sum, layers)) for layers in (shapes.policy, shapes.critic * CRITICS))
+    targets = policy * room.n_step + critic if shapes.every_step else policy + critic * room.samples
+    units = (3 + room.critic_norm) * (policy + critic) + targets
+    of_weights = (2 + 6 * room.own_steps + 2 * room.rescaled) * CRITICS * Row(shapes.critic).size
+    return FLOAT_BYTES * (shapes.batch_size * units + of_weights)
 
 
 def member_bytes(shapes: Shapes, rows: int) -> int:

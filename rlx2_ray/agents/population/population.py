@@ -71,8 +71,12 @@ class Member(Protocol):
         """Do so; `inputs` (inputs, B) of the batch that it is of."""
         ...
 
+    def follows(self, name: str) -> bool:
+        """Whether its target or average of that name follows another model."""
+        ...
+
     def follow_structure(self, name: str) -> None:
-        """After a Polyak step of the model of that name."""
+        """Do so, after a Polyak step of the model of that name."""
         ...
 
 
@@ -296,8 +300,9 @@ class Population:
         """One Polyak step; targets take on the structure of the online model, or keep one of their own."""
         target = self.stacks()[name]
         target.parameters.lerp_(online.parameters, rate.view(-1, 1, 1).expand_as(target.parameters))
-        online.hold_groups(target)
-        for member in members:
+        following = [member for member in members if member.follows(name)]
+        online.hold_groups(target, [member.slot for member in following])
+        for member in following:
             member.follow_structure(name)
 
     def _read_gradients(self, members: Sequence[Member], model: str, windows: Windows) -> None:

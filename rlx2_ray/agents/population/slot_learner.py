@@ -131,8 +131,7 @@ class SlotLearner(BaseLearner):
 
     def _optimizer(self, model: str) -> SlotOptimizer:
         stack = self._population.policy if model == "policy" else self._population.critic
-        stack.seat(self.slot, self._kind(model))
-        stack.write_masks(self.slot, self.masks[model])
+        stack.seat(self.slot, self._kind(model), self.masks[model])
         return SlotOptimizer(stack, self.slot, self.masks[model], self._make_evolution(model))
 
     def _kind(self, model: str) -> Kind:
@@ -203,10 +202,11 @@ class SlotLearner(BaseLearner):
     def _optimizer_of(self, model: str) -> SlotOptimizer:
         return self.policy_optimizer if model == "policy" else self.critic_optimizer
 
+    def follows(self, name: str) -> bool:
+        return name in self.masks and not (name == "target_critic" and self._has_expert)
+
     def follow_structure(self, name: str) -> None:
         """After a Polyak step: let what followed the model have its structure, or as many of its own weights."""
-        if name not in self.masks or (name == "target_critic" and self._has_expert):
-            return
         stack, masks = self._population.stacks()[name], self.masks[FOLLOWED[name]]
         if self._targets_are_own and name != AVERAGE:
             stack.keep_largest(self.slot, [int(mask.sum()) for mask in masks])

@@ -57,12 +57,14 @@ class TrainedStack(Stack):
         self._kinds: dict[int, Kind] = {}
         self._groups: dict[int, Groups] = {}  # by size of block
 
-    def seat(self, slot: int, kind: Kind) -> None:
-        """Say how a slot's weights are trained, until `clear`."""
+    def seat(self, slot: int, kind: Kind, masks: Sequence[Bools]) -> None:
+        """Say how a slot's weights, which are there, are trained, until `clear`."""
         self._kinds[slot] = kind
         self._is_rescaled[slot] = kind.is_rescaled
         if kind.block > 1 and kind.block not in self._groups:
             self._groups[kind.block] = Groups(self.row, kind.block, str(self.parameters.device))
+        self.write_masks(slot, masks)
+        self._settle()  # here, since it would change what comes to rest beside others that step
 
     def write(self, slot: int, layers: Layers) -> None:
         super().write(slot, layers)
@@ -71,7 +73,7 @@ class TrainedStack(Stack):
     def step(self, rates: Rates, weight_decay: Tensor | None) -> None:
         """Make Adam's step with the gradients that are there; `weight_decay` (P,), None: there is none."""
         self.gradient.mul_(self.mask)
-        self._change_groups(self.gradient, Groups.spread_sums)
+        self._change_groups(self.gradient, Groups.spread_sums, list(self._kinds))
         if self.stepped is not self.parameters:
             self._turn_gradients()
         if weight_decay is not None:
@@ -87,7 +89,7 @@ class TrainedStack(Stack):
 
     def _settle(self) -> None:
         """Let the weights be what those that are stepped come to, and those that share a value equal to the bit."""
-        self.hold_groups(self)
+        self._change_groups(self.stepped, Groups.made_equal, list(self._kinds))
         if self.stepped is not self.parameters:
             self.parameters.copy_(self.stepped)
             for weight, raw, mask in self._layers_of(self.parameters, self.stepped, self.mask):
@@ -103,16 +105,15 @@ class TrainedStack(Stack):
         for layers in zip(*(self.row.layers(each.flatten(0, 1)) for each in rows), strict=True):
             yield tuple(layer.weight for layer in layers)
 
-    def hold_groups(self, follower: Stack) -> None:
-        """Make weights that share a value equal to the bit, in a stack that is this one, or follows it."""
-        rows = self.stepped if follower is self else follower.parameters
-        self._change_groups(rows, Groups.made_equal)
+    def hold_groups(self, follower: Stack, slots: Sequence[int]) -> None:
+        """Make weights that share a value equal to the bit, in slots of a stack that follow those of this one."""
+        self._change_groups(follower.parameters, Groups.made_equal, slots)
 
-    def _change_groups(self, rows: Tensor, change: Callable[[Groups, Tensor], Tensor]) -> None:
+    def _change_groups(self, rows: Tensor, change: Callable[[Groups, Tensor], Tensor], slots: Sequence[int]) -> None:
         for block, groups in self._groups.items():
-            slots = [slot for slot, kind in self._kinds.items() if kind.block == block]
-            if slots:
-                rows[slots] = change(groups, rows[slots].flatten(0, 1)).view(len(slots), *rows.shape[1:])
+            of_block = [slot for slot in slots if self._kinds[slot].block == block]
+            if of_block:
+                rows[of_block] = change(groups, rows[of_block].flatten(0, 1)).view(len(of_block), *rows.shape[1:])
 
     def write_masks(self, slot: int, masks: Sequence[Bools]) -> None:
         """Take on another structure: what it does not have loses its moments. The weights are the caller's."""

@@ -69,6 +69,8 @@ class TopologyAdam:
                 "exp_avg": torch.zeros_like(tensor),
                 "exp_avg_sq": torch.zeros_like(tensor),
             }
+        with torch.no_grad():
+            self._rescale()  # as `restore` does, so that nothing is another then
 
     def _make_stepped(self, number: int, layer: MaskedLinear) -> Tensor:
         if self._shared:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 
+from rlx2_ray.agents.reached import reached_plan
 from rlx2_ray.experiment import deployed
 from rlx2_ray.experiment.evaluation import STREAM, Evaluation, check_sizes
 from rlx2_ray.experiment.owed import Owed
@@ -57,7 +58,8 @@ class SlotTrainer(BaseTrainer):
             yield from run.take_new_points()
         played = yield from self._play_deployed()
         learner = member.learner
-        return run.finish(member.env_steps, learner.learner_steps, learner.evaluated_weights(), played=played)
+        plan = reached_plan(run.config, run.spaces, learner.state)
+        return run.finish(member.env_steps, learner.learner_steps, learner.evaluated_weights(), plan, played=played)
 
     def _turn(self) -> Generator[Point, None, None]:
         if not self._member.rests:

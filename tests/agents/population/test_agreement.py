@@ -130,19 +130,25 @@ def test_a_narrow_network_is_its_own_shape(algo: str) -> None:
         check(together, slot)
 
 
+GROUPED = {"method": "group", "sparsity": {"block": 4}, "topology": {"interval": 3, "hold": 0}}
+
+
 @ALGORITHMS
-def test_an_expert_gives_the_values_and_stays_what_it_is(algo: str) -> None:
+@pytest.mark.parametrize("sections", [{"topology": {"interval": 3}}, GROUPED])
+def test_an_expert_gives_the_values_and_stays_what_it_is(algo: str, sections: dict[str, Any]) -> None:
     expert = make_learner(small_config(algo, method="dense", **DENSE, seed=9), SPACES).state().arrays
     models = {"target_critic": from_arrays(expert, "critic")}
-    with_expert = small_config(algo, agent=AGENT, target={"expert": "runs/x"}, topology={"interval": 3})
+    with_expert = small_config(algo, agent=AGENT, target={"expert": "runs/x"}, **sections)
     together = Together([with_expert, with_expert], "torch", models)
     together.warm_up([21, 22])
-    for _ in range(6):
-        together.update([0, 1])
+    for turn in range(6):
+        together.update([0, 1] if turn % 3 else [1])
     for slot in range(2):
         check(together, slot)
-    for layer, given in zip(together.members[0].policy_layers("target_critic"), models["target_critic"], strict=True):
-        assert np.array_equal(layer.weights, given.weights)
+        for layer, given in zip(
+            together.members[slot].policy_layers("target_critic"), models["target_critic"], strict=True
+        ):
+            assert np.array_equal(layer.weights, given.weights)
 
 
 @ALGORITHMS

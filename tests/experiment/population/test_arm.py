@@ -14,6 +14,7 @@ from rlx2_ray.config import Tree
 from rlx2_ray.distributed.launch import train as train_on_runtime
 from rlx2_ray.experiment import session
 from rlx2_ray.experiment.population import arm, plan_file
+from rlx2_ray.networks.policy_file import load_policy
 from rlx2_ray.replay import snapshot
 from rlx2_ray.runs.checkpoint import list_checkpoints
 from rlx2_ray.runs.directory import RunDirectory
@@ -72,6 +73,7 @@ def test_before_the_first_update_a_member_is_the_run_of_the_other_engines(tmp_pa
 @pytest.mark.parametrize("processes", [0, 2])
 def test_returns_that_pruning_waits_for_are_those_of_the_other_engines(processes: int, tmp_path: Path) -> None:
     changes = {"checkpoint__interval": 100, "checkpoint__keep": 9, "topology__hold_episodes": 2}
+    changes |= {"topology__start_update": 20, "topology__end_update": 400, "topology__interval": 20}
     train(tmp_path / "arm", (5, 3), processes=processes, method="group", **changes)
     train_alone(tmp_path / "run", seed=3, method="group", **changes)
     first, other = (
@@ -83,6 +85,13 @@ def test_returns_that_pruning_waits_for_are_those_of_the_other_engines(processes
     assert first[0]["best"] > first[0]["first"]
     assert other[-1]["best"] >= other[0]["best"]
     assert other[-1]["recent"] != other[0]["recent"]
+    result = RunDirectory(member_of(tmp_path / "arm", 3)).read_result()
+    assert result is not None
+    left = sum(
+        len(layer.weights) for layer in load_policy(member_of(tmp_path / "arm", 3) / "policy.safetensors").layers
+    )
+    assert result["policy_sparsity"] == pytest.approx(1 - left / 336, abs=1e-6), "what it came to"
+    assert result["policy_sparsity"] < 0.5, "and not what was planned"
 
 
 @pytest.mark.slow
