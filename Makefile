@@ -44,7 +44,9 @@ docs: $(INSTALLED)  ## the pages of all keys and all commands, and build/site, w
 	$(BIN)/typer rlx2_ray.cli.main utils docs --name rlx2 --title "All commands" --output docs/commands.md
 	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going -c docs . build/site
 
-check: $(INSTALLED) lint type test docs  ## what CI runs, with test-cluster after it
+check: $(INSTALLED)  ## what CI runs, with test-cluster after it
+	$(MAKE) --jobs=2 lint type docs
+	$(MAKE) test
 	$(BIN)/ruff format --check .
 
 # A study: the sweep of its file, or what is left of it, in runs/studies/; then the report of its trials.

@@ -198,8 +198,15 @@ print(learner.metrics()["train/critic_loss"] > 0, "torch" in sys.modules)
 """
 
 
-@pytest.mark.parametrize("algo", ["td3", "sac"])
-@pytest.mark.parametrize(("engine", "loads_torch"), [("sparse", "False"), ("torch", "True")])
+@pytest.mark.parametrize(
+    ("algo", "engine", "loads_torch"),
+    [
+        ("td3", "sparse", "False"),
+        ("sac", "sparse", "False"),
+        ("td3", "torch", "True"),
+        pytest.param("sac", "torch", "True", marks=pytest.mark.slow),
+    ],
+)
 def test_only_the_torch_engine_loads_torch(algo: str, engine: str, loads_torch: str) -> None:
     done = subprocess.run([sys.executable, "-c", TRAINING, algo, engine], capture_output=True, text=True)
     assert done.stdout.split() == ["True", loads_torch], done.stderr

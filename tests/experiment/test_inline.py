@@ -86,10 +86,14 @@ def killed(tmp_path_factory: pytest.TempPathFactory) -> Runs:
     return directory
 
 
+SLOW_BUT_ONE = {True: (), False: (pytest.mark.slow,)}
+
+
 def result_of(directory: Path) -> dict[str, Any]:
     return resume(directory)  # of a finished run, only reads it
 
 
+@pytest.mark.slow  # as the test of the killed run says, too
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_same_seed_gives_the_same_policy_and_evaluations(variant: str, undisturbed: Runs, tmp_path: Path) -> None:
     first = result_of(undisturbed(variant))
@@ -116,7 +120,7 @@ def test_bytes_are_those_of_the_export(variant: str, undisturbed: Runs, tmp_path
     assert result["policy_c_bytes_int8"] == bytes_of(network, np.int8) < told["table_bytes"]
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("variant", [pytest.param(each, marks=SLOW_BUT_ONE[each == "td3"]) for each in VARIANTS])
 def test_another_seed_gives_another_policy(variant: str, undisturbed: Runs, tmp_path: Path) -> None:
     other = train(tmp_path / "run", seed=1, **VARIANTS[variant])
     assert other["policy_digest"] != result_of(undisturbed(variant))["policy_digest"]
