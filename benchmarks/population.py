@@ -157,9 +157,10 @@ def _wanted(plan: Measured) -> Iterator[Item]:
     first, task = plan.slots[0], plan.tasks[0]
     yield Item({"what": "prepare", "of": "population"}, plan.prepare_s / 4, lambda: prepare(compile_kernels))
     for algo in plan.algorithms:
-        for method in EVENTS:
+        for method in ("dense", "rlx2"):
             yield agreement(plan, task, algo, method)
         yield agreement(plan, task, algo, "rlx2", "all switches", **switched(algo))
+    yield agreement(plan, task, "td3", "group")
     for task in plan.tasks[:2]:
         yield updates(plan, task, "td3", first)
         yield training(plan, task, "td3", "dense", first)
