@@ -60,6 +60,16 @@ def group_numbers(shape: Shape, block: int) -> Groups:
     return numbers
 
 
+def members_of(numbers: Groups) -> Groups:
+    """Returns (groups, most), the flat places of each group's members, then one past the last place of all."""
+    flat = numbers.ravel()
+    order = np.argsort(flat, kind="stable")  # group after group
+    sizes = np.bincount(flat)
+    members = np.full((len(sizes), sizes.max()), flat.size)
+    members[flat[order], np.arange(flat.size) - np.repeat(np.cumsum(sizes) - sizes, sizes)] = order
+    return members
+
+
 def group_count(shape: Shape, block: int) -> int:
     """How many groups a layer has: of a block of a times c, of a + c - 1 diagonals, `block` at most."""
     return sum(

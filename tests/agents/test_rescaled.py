@@ -123,6 +123,16 @@ def test_it_goes_on_from_a_state(engine: str, algo: str, method: str) -> None:
     check_resumes(small_config(algo, method=method, engine=engine, network=BOTH, topology=topology))
 
 
+@ENGINES
+@ALGORITHMS
+def test_before_its_first_step_too(engine: str, algo: str) -> None:
+    config = small_config(algo, engine=engine, network={"rescaled": "both"})
+    learner, again = make_learner(config, SPACES), make_learner(config, SPACES)
+    again.restore(learner.state())
+    for name, array in learner.state().arrays.items():
+        assert np.array_equal(again.state().arrays[name], array), name
+
+
 def test_what_does_not_go_together() -> None:
     with pytest.raises(BadInput, match=r"^network.rescaled is both but topology.rule is groups, .*: leave it out.$"):
         resolve({"method": "nm", "network": {"rescaled": "both"}})

@@ -13,32 +13,28 @@ import torch
 from torch import Tensor
 
 from rlx2_ray.agents.population.stack import Row
-from rlx2_ray.sparse.circulant import group_numbers
+from rlx2_ray.sparse.circulant import group_numbers, members_of
 
 
 class Groups:
     def __init__(self, row: Row, block: int, device: str) -> None:
         """Those of networks whose weights share values in blocks of that size (`sparse/circulant.py`)."""
-        numbers = np.arange(row.size)  # biases, and what is between layers, are by themselves
+        owners = np.arange(row.size)  # the first of its group, of each place; biases are by themselves
         for start, (outputs, inputs) in zip(row.starts, row.shapes, strict=True):
-            of_layer = group_numbers((outputs, inputs), block).ravel()
-            places = np.arange(start, start + outputs * inputs)
-            firsts = np.full(of_layer.max() + 1, row.size)
-            np.minimum.at(firsts, of_layer, places)
-            numbers[places] = firsts[of_layer]
-        self._first = torch.from_numpy(numbers).to(device)  # the first of its group, of each place
-        order = np.argsort(numbers, kind="stable")
-        firsts, begins, sizes = np.unique(numbers[order], return_index=True, return_counts=True)
-        members = np.full((len(firsts), sizes.max()), row.size)  # places of each group, then one past the last
-        members[np.repeat(np.arange(len(firsts)), sizes), np.arange(row.size) - np.repeat(begins, sizes)] = order
-        self._members = torch.from_numpy(members).to(device)
-        self._number = torch.from_numpy(np.searchsorted(firsts, numbers)).to(device)
+            _, first, of_weight = np.unique(
+                group_numbers((outputs, inputs), block), return_index=True, return_inverse=True
+            )
+            owners[start : start + outputs * inputs] = start + first[of_weight.ravel()]
+        numbers = np.unique(owners, return_inverse=True)[1]
+        self._owners, self._numbers, self._members = (
+            torch.from_numpy(each).to(device) for each in (owners, numbers, members_of(numbers))
+        )
 
     def spread_sums(self, rows: Tensor) -> Tensor:
         """Returns (R, n): in each place the sum over its group, always in the same order."""
         padded = torch.cat([rows, rows.new_zeros(len(rows), 1)], 1)
-        return padded[:, self._members].sum(-1)[:, self._number]
+        return padded[:, self._members].sum(-1)[:, self._numbers]
 
     def made_equal(self, rows: Tensor) -> Tensor:
         """Returns (R, n): in each place what the first of its group has."""
-        return rows[:, self._first]
+        return rows[:, self._owners]

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from rlx2_ray.sparse.circulant import group_numbers
+from rlx2_ray.sparse.circulant import group_numbers, members_of
 from rlx2_ray.sparse.densities import Shape
 
 
@@ -15,13 +14,8 @@ class SharedValues:
 
     def __init__(self, shape: Shape, block: int, device: torch.device) -> None:
         numbers = group_numbers(shape, block)
-        order = np.argsort(numbers, axis=None, kind="stable")  # group after group
-        sizes = np.bincount(numbers.ravel())
-        begins = np.cumsum(sizes) - sizes
-        members = np.full((len(sizes), sizes.max()), numbers.size)  # places of each group, then one past the last
-        members[numbers.ravel()[order], np.arange(numbers.size) - np.repeat(begins, sizes)] = order
         self._numbers = torch.from_numpy(numbers).to(device)
-        self._members = torch.from_numpy(members).to(device)
+        self._members = torch.from_numpy(members_of(numbers)).to(device)
 
     def gather(self, weights: Tensor) -> Tensor:
         """Returns the values of weights that are equal in every group."""
